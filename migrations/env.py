@@ -1,0 +1,75 @@
+"""Runs the migrations on one asyncpg connection, which only one process at a time may use for that."""
+
+import asyncio
+import os
+
+from alembic import context
+from alembic.operations import MigrationScript
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, make_url, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from adapters.postgres.tables import metadata
+
+# Any number will do, as long as nothing else in the database locks the same one.
+MIGRATION_LOCK = 5_117_202_607
+
+config = context.config
+
+
+def database_url() -> str:
+    """The address from the caller, from `-x url=…` or from DATABASE_URL, in that order."""
+    url = config.attributes.get("url") or context.get_x_argument(as_dictionary=True).get("url")
+    url = url or os.environ.get("DATABASE_URL")
+    if not url:
+        raise SystemExit("Which database? Set DATABASE_URL or pass -x url=….")
+    scheme, separator, rest = str(url).partition("://")
+    return f"postgresql+asyncpg{separator}{rest}" if scheme in {"postgres", "postgresql"} else str(url)
+
+
+def number(_: MigrationContext, __: object, directives: list[MigrationScript]) -> None:
+    """Count revisions instead of naming them at random: the order is in the file names."""
+    head = ScriptDirectory.from_config(config).get_current_head()
+    directives[0].rev_id = f"{int(head or 0) + 1:04d}"
+
+
+def run(connection: Connection) -> None:
+    # Held by the connection, not by its transaction, which a migration may have to leave (CREATE INDEX CONCURRENTLY).
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_server_default=True,
+        process_revision_directives=number,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run_online() -> None:
+    engine = create_async_engine(make_url(database_url()), poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+def run_offline() -> None:
+    """Write the SQL instead of running it; nothing is connected to."""
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    run_offline()
+else:
+    asyncio.run(run_online())

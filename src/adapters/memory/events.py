@@ -1,0 +1,94 @@
+"""The journal in memory, and the broker of a process that is alone."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import msgspec
+
+from adapters.memory.database import MemoryDatabase
+from adapters.memory.pages import page_of
+from application.journal import event_view
+from application.paging import Page, decode_cursor, encode_cursor
+from application.ports.events import Broker, Entry, EventFilter, EventView, JournalQueries
+
+log = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class MemoryJournalQueries(JournalQueries):
+    """The journal for reading only. Its epoch is the process's own: with the process, the journal ends."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
+        return self._stream(stream)[max(after, 0) : max(after, 0) + limit]
+
+    async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
+        return {stream: len(self._stream(stream)) for stream in streams}
+
+    async def page(
+        self, stream: str, wanted: EventFilter, newest_first: bool, cursor: str | None, limit: int
+    ) -> Page[EventView]:
+        query = f"events {stream} {newest_first} {_encode(wanted).decode()}"
+        after = decode_cursor(cursor, query, int) if cursor is not None else None
+        found = [view for entry in self._stream(stream) if _meets(view := _view(entry), wanted)]
+        page, last = page_of(found, lambda view: (view.offset,), after, limit, newest_first)
+        return Page(page, encode_cursor(query, last.offset) if last else None)
+
+    async def epoch(self) -> str:
+        return self._database.epoch
+
+    def _stream(self, stream: str) -> Sequence[Entry]:
+        return self._database.committed.streams.get(stream, ())
+
+
+class MemoryBroker(Broker):
+    """Hands every hint over at once, within the process that publishes it."""
+
+    def __init__(self) -> None:
+        self._hint: Callable[[Entry], None] = _nobody
+        self._followed: set[str] = set()
+
+    def publish(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.stream in self._followed:
+                try:
+                    self._hint(entry)
+                except Exception:
+                    log.exception("a follower of %s failed on a hint", entry.stream)
+
+    def listen(self, hint: Callable[[Entry], None], reconnected: Callable[[], None]) -> None:
+        self._hint = hint
+
+    def follow(self, stream: str) -> None:
+        self._followed.add(stream)
+
+    def unfollow(self, stream: str) -> None:
+        self._followed.discard(stream)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+def _nobody(_: Entry) -> None: ...
+
+
+def _view(entry: Entry) -> EventView:
+    return event_view(entry.stream, entry.offset, bytes(entry.body).decode())
+
+
+def _meets(view: EventView, wanted: EventFilter) -> bool:
+    if wanted.type is not None and not (
+        view.type.startswith(wanted.type[:-1]) if wanted.type.endswith("*") else view.type == wanted.type
+    ):
+        return False
+    if wanted.resource_id and view.resource.id != wanted.resource_id:
+        return False
+    if wanted.actor and view.actor != wanted.actor:
+        return False
+    if wanted.after and view.at < wanted.after:
+        return False
+    return not (wanted.before and view.at >= wanted.before)

@@ -1,0 +1,82 @@
+"""Idempotency keys in memory: the answer and the effect of a request are kept together or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from adapters.memory.database import MemoryDatabase, Remembered, Tables
+from application.ports.events import Entry
+from application.ports.idempotency import Answer, Attempt, Idempotency, KeyReused, StillRunning
+from application.ports.system import Clock
+from domain.ids import AccountId
+
+KEPT = timedelta(hours=24)
+WAIT_SECONDS = 2.0
+
+
+class MemoryAttempt(Attempt):
+    """One request that carries a key."""
+
+    def __init__(self, replay: Answer | None) -> None:
+        self.replay = replay
+        self.answer: Answer | None = None
+
+    def record(self, answer: Answer) -> None:
+        self.answer = answer
+
+
+class MemoryIdempotency(Idempotency):
+    """Remembers answers for 24 hours; a request whose twin is running waits up to 2 seconds for it."""
+
+    def __init__(self, database: MemoryDatabase, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._running: dict[tuple[AccountId, str], asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def attempt(self, account: AccountId, key: str, fingerprint: bytes) -> AsyncIterator[MemoryAttempt]:
+        place = account, key
+        replay = await self._replay_or_turn(place, fingerprint)
+        if replay:
+            yield MemoryAttempt(replay)
+            return
+        attempt = MemoryAttempt(None)
+        try:
+            async with self._database.transaction() as transaction:
+                yield attempt
+                if attempt.answer:
+                    answer = Remembered(fingerprint, attempt.answer, self._clock.now())
+                    await self._database.apply(lambda tables: self._remember(tables, place, answer), lambda _: None)
+                    transaction.keep()
+        finally:
+            self._running.pop(place).set()
+
+    async def _replay_or_turn(self, place: tuple[AccountId, str], fingerprint: bytes) -> Answer | None:
+        """The answer that was given before, or None when it is this request's turn to run."""
+        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+        while True:
+            known = self._database.committed.answers.get(place)
+            if known and self._clock.now() - known.at < KEPT:
+                if known.fingerprint != fingerprint:
+                    raise KeyReused("This idempotency key was used with another request.")
+                return known.answer
+            twin = self._running.get(place)
+            if twin is None:
+                self._running[place] = asyncio.Event()
+                return None
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await twin.wait()
+            except TimeoutError:
+                raise StillRunning("The first request with this idempotency key is still running.") from None
+
+    def _remember(self, tables: Tables, place: tuple[AccountId, str], answer: Remembered) -> Sequence[Entry]:
+        # Answers stand in the order in which they were given, so the outdated ones come first.
+        tables.answers.pop(place, None)
+        for old, known in list(tables.answers.items()):
+            if answer.at - known.at < KEPT:
+                break
+            del tables.answers[old]
+        tables.answers[place] = answer
+        return ()

@@ -1,0 +1,76 @@
+"""Accounts and sessions in memory."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from adapters.memory.database import MemoryDatabase, Tables, copied
+from adapters.memory.unit import Unit
+from application.ports.identity import AccountRepository, SessionQueries, SessionRepository
+from domain.errors import NotFound
+from domain.identity import Account, EmailTaken, Session
+from domain.ids import AccountId, SessionId
+
+
+class MemoryAccounts(AccountRepository):
+    """Accounts inside a unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def get(self, id: AccountId) -> Account:
+        found = self._unit.tables.accounts.get(id)
+        if found is None:
+            raise NotFound
+        return copied(found)
+
+    async def find(self, email: str) -> Account | None:
+        found = _by_email(self._unit.tables, email)
+        return copied(found) if found else None
+
+    def add(self, account: Account) -> None:
+        self.save(account)
+
+    def save(self, account: Account) -> None:
+        def check(tables: Tables) -> None:
+            other = _by_email(tables, account.email)
+            if other and other.id != account.id:
+                raise EmailTaken("An account with this e-mail address exists.", pointer="/email")
+
+        self._unit.saving(account.id, account, lambda tables: tables.accounts, check)
+
+
+class MemorySessions(SessionRepository):
+    """Sessions inside a unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def get(self, id: SessionId) -> Session | None:
+        found = self._unit.tables.sessions.get(id)
+        return copied(found) if found else None
+
+    async def live(self, account: AccountId, now: datetime) -> Sequence[Session]:
+        sessions = self._unit.tables.sessions.values()
+        live = [session for session in sessions if session.account_id == account and not session.is_over(now)]
+        return [copied(session) for session in sorted(live, key=lambda s: (s.created_at, s.id))]
+
+    def add(self, session: Session) -> None:
+        self.save(session)
+
+    def save(self, session: Session) -> None:
+        self._unit.saving(session.id, session, lambda tables: tables.sessions)
+
+
+class MemorySessionQueries(SessionQueries):
+    """Which sessions ended, for reading only."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def ended_since(self, since: datetime) -> Collection[SessionId]:
+        sessions = self._database.committed.sessions.values()
+        return [session.id for session in sessions if session.ended_at and session.ended_at >= since]
+
+
+def _by_email(tables: Tables, email: str) -> Account | None:
+    return next((account for account in tables.accounts.values() if account.email == email), None)

@@ -1,0 +1,43 @@
+"""Rate limits counted in the process: for one that is alone, and while a shared counter is away."""
+
+from datetime import datetime
+
+from application.ports.limits import RateLimiter, Verdict
+from application.ports.system import Clock
+
+KEYS_MAX = 100_000
+_TOLERANCE = 1e-9
+
+
+class MemoryRateLimiter(RateLimiter):
+    """The generic cell rate algorithm, written as a bucket of calls that drains evenly.
+
+    Of at most 100,000 keys the one that was counted longest ago is forgotten first; by then it has drained, unless so
+    many keys were counted within one window.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._levels: dict[str, tuple[float, datetime]] = {}
+
+    async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
+        now = self._clock.now()
+        per_second = limit * 1000 / window_ms
+        level, since = self._levels.pop(key, (0.0, now))
+        # A clock that was set back drains nothing, and does not stop the draining from here on.
+        level = max(0.0, level - max(0.0, (now - since).total_seconds()) * per_second)
+        allowed = level + 1 <= limit + _TOLERANCE
+        if allowed:
+            level += 1
+        self._levels[key] = level, now
+        if len(self._levels) > KEYS_MAX:
+            del self._levels[next(iter(self._levels))]
+        return Verdict(
+            allowed=allowed,
+            remaining=max(0, int(limit - level + _TOLERANCE)),
+            reset_seconds=level / per_second,
+            retry_after_seconds=0.0 if allowed else (level + 1 - limit) / per_second,
+        )
+
+    async def forget(self, key: str) -> None:
+        self._levels.pop(key, None)

@@ -1,0 +1,173 @@
+"""Tasks and their comments in memory."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from adapters.memory.database import MemoryDatabase, copied
+from adapters.memory.pages import page_of
+from adapters.memory.unit import Unit, standing_in
+from application.paging import Page, decode_cursor, encode_cursor
+from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView
+from domain.access import Standing
+from domain.errors import NotFound
+from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
+from domain.tasks import Comment, Priority, Status, Task
+from domain.text import words
+
+_Instant = Annotated[datetime, Meta(tz=True)]
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_RANK = {priority: rank for rank, priority in enumerate(Priority)}
+_CLOSED = frozenset({Status.DONE, Status.CANCELLED})
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+# What each order sorts by, and the type of that in a cursor.
+_SORT_KEYS: Mapping[str, tuple[Callable[[Task], Any], Any]] = {
+    "created_at": (lambda task: task.created_at, _Instant),
+    "updated_at": (lambda task: task.updated_at, _Instant),
+    "due_at": (lambda task: task.due_at or _NEVER, _Instant),
+    "priority": (lambda task: _RANK[task.priority], int),
+}
+
+
+class MemoryTasks(TaskRepository):
+    """Tasks inside a unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:
+        found = self._found(id, by, deleted)
+        if found is None:
+            raise NotFound
+        return found
+
+    async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
+        return {id: found for id in ids if (found := self._found(id, by))}
+
+    async def assigned(self, workspace: WorkspaceId, account: AccountId) -> Sequence[Task]:
+        return [
+            copied(task)
+            for task in sorted(self._unit.tables.tasks.values(), key=lambda task: (task.created_at, task.id))
+            if task.workspace_id == workspace
+            and account in task.assignees
+            and task.status not in _CLOSED
+            and not task.deleted_at
+        ]
+
+    def _found(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing] | None:
+        task = self._unit.tables.tasks.get(id)
+        if task is None or (task.deleted_at and not deleted):
+            return None
+        standing = standing_in(self._unit.tables, task.workspace_id, by)
+        if standing is None:
+            return None
+        self._unit.rely_on(task.workspace_id, by, standing)
+        return copied(task), standing
+
+    def add(self, task: Task) -> None:
+        self.save(task)
+
+    def save(self, task: Task) -> None:
+        self._unit.saving(task.id, task, lambda tables: tables.tasks, kept=_kept)
+
+    async def comment(self, id: CommentId, task: TaskId) -> Comment:
+        found = self._unit.tables.comments.get(id)
+        if found is None or found.task_id != task:
+            raise NotFound
+        return copied(found)
+
+    def add_comment(self, comment: Comment) -> None:
+        self.save_comment(comment)
+
+    def save_comment(self, comment: Comment) -> None:
+        kept = copied(comment)
+        self._unit.note(lambda tables: tables.comments.__setitem__(kept.id, kept))
+
+    def remove_comment(self, comment: Comment) -> None:
+        id = comment.id
+        self._unit.note(lambda tables: tables.comments.__delitem__(id))
+
+
+class MemoryTaskQueries(TaskQueries):
+    """Tasks for reading only."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def view(self, id: TaskId, by: AccountId) -> TaskView:
+        return _view(self._seen(id, by))
+
+    async def page(
+        self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
+    ) -> Page[TaskView]:
+        tables = self._database.committed
+        if standing_in(tables, workspace, by) is None:
+            raise NotFound
+        value, type = _SORT_KEYS[sort.removeprefix("-")]
+        query = f"tasks {workspace} {sort} {_encode(wanted).decode()}"
+        after = decode_cursor(cursor, query, type, UUID) if cursor is not None else None
+
+        def key(task: Task) -> tuple[Any, UUID]:
+            return value(task), task.id
+
+        found = [t for t in tables.tasks.values() if t.workspace_id == workspace and _meets(t, wanted)]
+        page, last = page_of(found, key, after, limit, descending=sort.startswith("-"))
+        return Page([_view(task) for task in page], encode_cursor(query, *key(last)) if last else None)
+
+    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        self._seen(task, by)
+        query = f"comments {task}"
+        after = decode_cursor(cursor, query, _Instant, UUID) if cursor is not None else None
+        found = [comment for comment in self._database.committed.comments.values() if comment.task_id == task]
+        page, last = page_of(found, _age, after, limit)
+        views = [msgspec.convert(comment, CommentView, from_attributes=True) for comment in page]
+        return Page(views, encode_cursor(query, *_age(last)) if last else None)
+
+    def _seen(self, id: TaskId, by: AccountId) -> Task:
+        tables = self._database.committed
+        task = tables.tasks.get(id)
+        if task is None or task.deleted_at or standing_in(tables, task.workspace_id, by) is None:
+            raise NotFound
+        return task
+
+
+def _kept(task: Task) -> Task:
+    """The task as it is kept: what callers put into `custom` is JSON from then on."""
+    return replace(copied(task), custom=msgspec.json.decode(msgspec.json.encode(task.custom)))
+
+
+def _view(task: Task) -> TaskView:
+    return msgspec.convert(copied(task), TaskView, from_attributes=True)
+
+
+def _age(comment: Comment) -> tuple[datetime, UUID]:
+    return comment.created_at, comment.id
+
+
+def _meets(task: Task, wanted: TaskFilter) -> bool:
+    if task.deleted_at or (wanted.open_only and task.status in _CLOSED):
+        return False
+    if wanted.status and task.status not in wanted.status:
+        return False
+    if wanted.priority and task.priority not in wanted.priority:
+        return False
+    if wanted.assignee and wanted.assignee not in task.assignees:
+        return False
+    if wanted.unassigned and task.assignees:
+        return False
+    if wanted.label is not None and wanted.label not in task.labels:
+        return False
+    if wanted.created_by and wanted.created_by != task.created_by:
+        return False
+    if wanted.due_before and not (task.due_at and task.due_at < wanted.due_before):
+        return False
+    if wanted.due_after and not (task.due_at and task.due_at >= wanted.due_after):
+        return False
+    known = words(f"{task.title} {task.description}") if wanted.words else ()
+    return all(any(word.startswith(prefix) for word in known) for prefix in wanted.words)

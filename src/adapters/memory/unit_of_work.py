@@ -1,0 +1,69 @@
+"""The unit of work in memory: reads as they come, then one step that verifies and writes everything."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from adapters.memory.access import MemoryAccess
+from adapters.memory.database import MemoryDatabase
+from adapters.memory.identity import MemoryAccounts, MemorySessions
+from adapters.memory.tasks import MemoryTasks
+from adapters.memory.unit import Unit
+from adapters.memory.workspaces import MemoryWorkspaces
+from application.ports.events import Broker
+from application.ports.system import Ids
+from application.ports.tasks import TaskWork
+from application.ports.unit_of_work import UnitOfWork
+from application.reactions import RegistrationWork
+
+
+class MemoryWork(TaskWork, RegistrationWork):
+    """One unit of work; see `UnitOfWork`."""
+
+    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids) -> None:
+        self._database = database
+        self._broker = broker
+        self._unit = Unit(database, ids)
+
+    @property
+    def tasks(self) -> MemoryTasks:
+        return MemoryTasks(self._unit)
+
+    @property
+    def access(self) -> MemoryAccess:
+        return MemoryAccess(self._unit)
+
+    @property
+    def workspaces(self) -> MemoryWorkspaces:
+        return MemoryWorkspaces(self._unit)
+
+    @property
+    def accounts(self) -> MemoryAccounts:
+        return MemoryAccounts(self._unit)
+
+    @property
+    def sessions(self) -> MemorySessions:
+        return MemorySessions(self._unit)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._unit.has_changes:
+            # Others come in between reading and writing here as they do with a store that is somewhere else.
+            await asyncio.sleep(0)
+            await self._database.apply(self._unit.apply, self._broker.publish)
+
+
+class MemoryUnitOfWork(UnitOfWork[MemoryWork]):
+    """Opens units of work on a database and hints at their events once they are committed."""
+
+    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids) -> None:
+        self._database = database
+        self._broker = broker
+        self._ids = ids
+
+    def __call__(self) -> MemoryWork:
+        return MemoryWork(self._database, self._broker, self._ids)

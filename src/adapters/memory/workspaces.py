@@ -1,0 +1,142 @@
+"""Workspaces, members and invitations in memory."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from adapters.memory.database import MemoryDatabase, Tables, copied
+from adapters.memory.pages import page_of
+from adapters.memory.unit import Unit
+from application.paging import Page, decode_cursor, encode_cursor
+from application.ports.workspaces import (
+    INVITATIONS_SHOWN,
+    InvitationView,
+    MemberView,
+    WorkspaceQueries,
+    WorkspaceRepository,
+    WorkspaceView,
+)
+from domain.access import Permission, Standing
+from domain.errors import NotFound
+from domain.ids import AccountId, InvitationId, WorkspaceId
+from domain.workspaces import Invitation, Member, SlugTaken, Workspace, WorkspaceKind
+
+_Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class MemoryWorkspaces(WorkspaceRepository):
+    """Workspaces inside a unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def get(self, id: WorkspaceId) -> Workspace:
+        found = self._unit.tables.workspaces.get(id)
+        if found is None or found.deleted_at:
+            raise NotFound
+        return copied(found)
+
+    async def count_of(self, account: AccountId) -> int:
+        return sum(account in workspace.members for workspace in self._unit.tables.workspaces.values())
+
+    def add(self, workspace: Workspace) -> None:
+        self.save(workspace)
+
+    def save(self, workspace: Workspace) -> None:
+        def check(tables: Tables) -> None:
+            for other in tables.workspaces.values():
+                if other.slug == workspace.slug and other.id != workspace.id and not other.deleted_at:
+                    raise SlugTaken("This slug is taken.", pointer="/slug")
+
+        self._unit.saving(workspace.id, workspace, lambda tables: tables.workspaces, check)
+
+    async def invitation(self, id: InvitationId, workspace: WorkspaceId) -> Invitation:
+        found = self._unit.tables.invitations.get(id)
+        if found is None or found.workspace_id != workspace:
+            raise NotFound
+        return copied(found)
+
+    async def invitation_by_digest(self, digest: bytes) -> Invitation:
+        for invitation in self._unit.tables.invitations.values():
+            if invitation.digest == digest:
+                return copied(invitation)
+        raise NotFound
+
+    def add_invitation(self, invitation: Invitation) -> None:
+        self.save_invitation(invitation)
+
+    def save_invitation(self, invitation: Invitation) -> None:
+        kept = copied(invitation)
+        self._unit.note(lambda tables: tables.invitations.__setitem__(kept.id, kept))
+
+
+class MemoryWorkspaceQueries(WorkspaceQueries):
+    """Workspaces for reading only."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def view(self, id: WorkspaceId, by: AccountId) -> WorkspaceView:
+        return _view(self._seen(id, by), by)
+
+    async def page(self, by: AccountId, cursor: str | None, limit: int) -> Page[WorkspaceView]:
+        query = f"workspaces {by}"
+        after = decode_cursor(cursor, query, bool, _Instant, UUID) if cursor is not None else None
+        mine = [workspace for workspace in self._database.committed.workspaces.values() if by in workspace.members]
+        page, last = page_of(mine, _age, after, limit)
+        return Page([_view(workspace, by) for workspace in page], encode_cursor(query, *_age(last)) if last else None)
+
+    async def members(self, workspace: WorkspaceId, by: AccountId, cursor: str | None, limit: int) -> Page[MemberView]:
+        query = f"members {workspace}"
+        after = decode_cursor(cursor, query, _Instant, UUID) if cursor is not None else None
+        page, last = page_of(self._seen(workspace, by).members.values(), _seniority, after, limit)
+        accounts = self._database.committed.accounts
+        views = [MemberView(m.account_id, accounts[m.account_id].display_name, m.role, m.joined_at) for m in page]
+        return Page(views, encode_cursor(query, *_seniority(last)) if last else None)
+
+    async def invitations(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Sequence[InvitationView]:
+        Standing(self._seen(workspace, by).members[by].role).require(Permission.MANAGE_MEMBERS)
+        open = [
+            invitation
+            for invitation in self._database.committed.invitations.values()
+            if invitation.workspace_id == workspace
+            and not invitation.withdrawn_at
+            and invitation.uses < invitation.max_uses
+            and now < invitation.expires_at
+        ]
+        open.sort(key=lambda invitation: (invitation.created_at, invitation.id), reverse=True)
+        return [msgspec.convert(i, InvitationView, from_attributes=True) for i in open[:INVITATIONS_SHOWN]]
+
+    def _seen(self, id: WorkspaceId, by: AccountId) -> Workspace:
+        workspace = self._database.committed.workspaces.get(id)
+        if workspace is None or by not in workspace.members:
+            raise NotFound
+        return workspace
+
+
+def _age(workspace: Workspace) -> tuple[bool, datetime, UUID]:
+    return workspace.kind is not WorkspaceKind.PERSONAL, workspace.created_at, workspace.id
+
+
+def _seniority(member: Member) -> tuple[datetime, UUID]:
+    return member.joined_at, member.account_id
+
+
+def _view(workspace: Workspace, by: AccountId) -> WorkspaceView:
+    return WorkspaceView(
+        id=workspace.id,
+        name=workspace.name,
+        slug=workspace.slug,
+        kind=workspace.kind,
+        viewers_comment=workspace.viewers_comment,
+        my_role=workspace.role_of(by),
+        member_count=len(workspace.members),
+        created_by=workspace.created_by,
+        created_at=workspace.created_at,
+        updated_at=workspace.updated_at,
+        version=workspace.version,
+    )

@@ -1,0 +1,151 @@
+"""What units of work change, and how that becomes one atomic statement or transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from msgspec import Raw
+
+from adapters.postgres.database import Connection
+from adapters.postgres.statement import parameter_count, renumbered
+from application.ports.events import Entry
+
+# More parts than this go as several statements: a statement is planned as a whole.
+PARTS_PER_STATEMENT = 10
+
+# A stream's row is locked by the last statement only, in the order of the names, so offsets follow the commits.
+# verify() fails the statement unless every part of it met the row it was built on.
+_JOURNAL = """head AS (
+  INSERT INTO streams AS s (name, head)
+  SELECT n.name, n.count FROM {streams} AS n (name, count) WHERE {verified} ORDER BY n.name
+  ON CONFLICT (name) DO UPDATE SET head = s.head + excluded.head
+  RETURNING name, head
+),
+logged AS (
+  INSERT INTO events (stream, "offset", id, type, resource_id, actor, at, body)
+  SELECT e.stream, head.head - e.behind, e.id, e.type, e.resource_id, e.actor, e.at, e.body
+  FROM {events} AS e (stream, id, type, resource_id, actor, at, body, behind) JOIN head ON head.name = e.stream
+)
+SELECT name, head FROM head"""
+_STREAM_TYPES = ("text", "bigint")
+_EVENT_TYPES = ("text", "uuid", "text", "uuid", "uuid", "timestamptz", "json", "bigint")
+
+_composed: dict[tuple[str, ...], str] = {}
+
+Part = tuple[str, Sequence[Any]]
+
+
+class Record(NamedTuple):
+    """An event as the journal keeps it, still without its offset."""
+
+    stream: str
+    id: UUID
+    type: str
+    resource_id: UUID
+    actor: UUID | None
+    at: datetime
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All that one unit of work changes: `parts` have to touch exactly one row each, `records` are what is told of it.
+
+    Parts that only lock come first, so that whoever waits for a membership holds no task and no stream meanwhile.
+    """
+
+    parts: Sequence[Part]
+    records: Sequence[Record]
+
+    @property
+    def stream(self) -> str | None:
+        """The one stream that it tells of, or None if there are several."""
+        first = self.records[0].stream
+        return first if all(record.stream == first for record in self.records) else None
+
+
+async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[Sequence[Entry]]:
+    """Apply all of these or none, and return the events of each as they stand in the journal.
+
+    One small change is one statement, which needs no transaction around it. Otherwise there is a transaction (a
+    savepoint, if there is one already): equal statements go in one round trip, and a last one writes all the events.
+    """
+    if len(changes) == 1 and len(changes[0].parts) <= PARTS_PER_STATEMENT:
+        (change,) = changes
+        return [await _write(connection, change.parts, change.records)]
+    async with connection.transaction():
+        for statement, arguments in _alike(changes).items():
+            await connection.executemany(statement, arguments)
+        entries = iter(await _write(connection, [], [record for change in changes for record in change.records]))
+    return [[next(entries) for _ in change.records] for change in changes]
+
+
+async def _write(connection: Connection, parts: Sequence[Part], records: Sequence[Record]) -> Sequence[Entry]:
+    args = _arguments(parts)
+    statement = _compose(tuple(text for text, _ in parts), min(len(records), 2))
+    left: dict[str, int] = {}
+    for record in records:
+        left[record.stream] = left.get(record.stream, 0) + 1
+    streams = list(left.items())
+    rows = []
+    for record in records:
+        left[record.stream] -= 1
+        rows.append((*record, left[record.stream]))
+    if len(rows) == 1:
+        args += (*streams[0], *rows[0])
+    else:
+        args += (*map(list, zip(*streams, strict=True)), *map(list, zip(*rows, strict=True)))
+    heads: dict[str, int] = dict(await connection.fetch(statement, *args))
+    return [
+        Entry(stream, heads[stream] - behind, type, resource_id, Raw(body.encode()))
+        for stream, _, type, resource_id, _, _, body, behind in rows
+    ]
+
+
+def _alike(changes: Sequence[Change]) -> Mapping[str, Sequence[Sequence[Any]]]:
+    """The parts of all changes as few different statements, each with the arguments of all its executions."""
+    alike: dict[str, list[Sequence[Any]]] = {}
+    for change in changes:
+        for start in range(0, len(change.parts), PARTS_PER_STATEMENT):
+            parts = change.parts[start : start + PARTS_PER_STATEMENT]
+            statement = _compose(tuple(text for text, _ in parts), 0)
+            alike.setdefault(statement, []).append(_arguments(parts))
+    return alike
+
+
+def _arguments(parts: Sequence[Part]) -> list[Any]:
+    return [value for _, values in parts for value in values]
+
+
+def _compose(texts: tuple[str, ...], records: int) -> str:
+    """One statement of all these parts, each of which must touch exactly one row, and of no, one or more records."""
+    key = (*texts, str(records))
+    composed = _composed.get(key)
+    if composed is None:
+        parts, verified, count = [], [], 0
+        for index, text in enumerate(texts):
+            returning = "" if text.startswith("SELECT") else " RETURNING 1"
+            parts.append(f"part{index} AS ({renumbered(text, count)}{returning})")
+            verified.append(f"verify((SELECT count(*) FROM part{index}))")  # noqa: S608  # of names made here
+            count += parameter_count(text)
+        conditions = " AND ".join(verified) or "true"
+        if records:
+            streams = _rows(_STREAM_TYPES, count, single=records == 1)
+            logged = _rows(_EVENT_TYPES, count + len(_STREAM_TYPES), single=records == 1)
+            parts.append(_JOURNAL.format(streams=streams, events=logged, verified=conditions))
+            composed = "WITH " + ", ".join(parts)
+        else:
+            composed = "WITH " + ", ".join(parts) + f" SELECT {conditions}"
+        if len(_composed) >= 512:
+            _composed.clear()
+        _composed[key] = composed
+    return composed
+
+
+def _rows(types: Sequence[str], first: int, single: bool) -> str:
+    """Parameters as rows of these types: one row of scalars, which asyncpg encodes fastest, or a column an array."""
+    if single:
+        return "(VALUES (" + ", ".join(f"${first + i}::{type}" for i, type in enumerate(types, 1)) + "))"
+    return "unnest(" + ", ".join(f"${first + i}::{type}[]" for i, type in enumerate(types, 1)) + ")"

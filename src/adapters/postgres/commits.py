@@ -1,0 +1,123 @@
+"""Group commit: changes to a busy stream share a transaction, as they would only wait for each other's commits."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from adapters.postgres.changes import Change, apply
+from adapters.postgres.database import Connection, Database, translated
+from application.ports.events import Entry
+from application.ports.unit_of_work import Stale
+
+TOGETHER_MAX = 32
+
+
+@dataclass(slots=True)
+class _Waiting:
+    change: Change
+    applied: "asyncio.Future[Sequence[Entry]]"
+
+
+class Commits:
+    """Commits the changes of one process.
+
+    A stream's row is locked until its transaction is on disk, so a stream takes one commit at a time. A change to an
+    idle stream goes at once, as one statement. What arrives while that is under way waits, without a connection, and
+    goes together in the next transaction: under load many changes pay for one flush of the log. If one of them cannot
+    be applied, each is tried alone, so nobody suffers for a neighbour.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[str, deque[_Waiting]] = {}
+        self._draining: set[asyncio.Task[None]] = set()
+
+    def is_busy(self, stream: str | None) -> bool:
+        """Whether a change to this stream would have to wait for another of this process."""
+        return stream is not None and stream in self._waiting
+
+    async def alone(self, change: Change, connection: Connection) -> Sequence[Entry]:
+        """Apply a change at once; those to the same stream that come meanwhile queue behind it."""
+        stream = change.stream
+        if stream is None or stream in self._waiting:
+            return await _applied(connection, change)
+        self._waiting[stream] = deque()
+        try:
+            return await _applied(connection, change)
+        finally:
+            if self._waiting[stream]:
+                task = asyncio.create_task(self._drain(stream))
+                self._draining.add(task)
+                task.add_done_callback(self._draining.discard)
+            else:
+                del self._waiting[stream]
+
+    async def together(self, change: Change, stream: str) -> Sequence[Entry]:
+        """Apply a change to a busy stream with whatever else waits for it."""
+        waiting = _Waiting(change, asyncio.get_running_loop().create_future())
+        self._waiting[stream].append(waiting)
+        return await waiting.applied
+
+    async def _drain(self, stream: str) -> None:
+        queue = self._waiting[stream]
+        try:
+            while queue:
+                batch = [queue.popleft() for _ in range(min(len(queue), TOGETHER_MAX))]
+                # Rows are locked in one order by everybody, so that no two batches wait for each other.
+                batch = sorted(
+                    (w for w in batch if not w.applied.done()), key=lambda w: w.change.records[0].resource_id
+                )
+                await self._apply(batch)
+        finally:
+            del self._waiting[stream]
+
+    async def _apply(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            connection = await self._database.acquire()
+        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever it is
+            _fail(batch, error)
+            return
+        try:
+            entries = await apply(connection, [waiting.change for waiting in batch])
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            _fail(batch, translated(error))  # perhaps it was committed: nobody may try again
+        except Exception as error:  # noqa: BLE001
+            if len(batch) == 1:
+                _fail(batch, translated(error))
+            else:
+                await self._one_by_one(connection, batch)
+        else:
+            for waiting, applied in zip(batch, entries, strict=True):
+                if not waiting.applied.done():
+                    waiting.applied.set_result(applied)
+        finally:
+            await self._database.release(connection)
+
+    async def _one_by_one(self, connection: Connection, batch: Sequence[_Waiting]) -> None:
+        for waiting in batch:
+            try:
+                entries = await _applied(connection, waiting.change)
+            except Exception as error:  # noqa: BLE001
+                _fail([waiting], error)
+            else:
+                if not waiting.applied.done():
+                    waiting.applied.set_result(entries)
+
+
+async def _applied(connection: Connection, change: Change) -> Sequence[Entry]:
+    try:
+        (entries,) = await apply(connection, [change])
+    except Exception as error:
+        raise translated(error) from error
+    return entries
+
+
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.applied.done():
+            # Each its own, as a raised exception carries the traceback of whoever awaits it.
+            copy = Stale() if isinstance(error, Stale) else error
+            waiting.applied.set_exception(copy)

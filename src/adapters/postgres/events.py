@@ -1,0 +1,84 @@
+"""The journal in PostgreSQL, for reading; it is written by the flush of every unit of work."""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, func, select
+
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Statement
+from adapters.postgres.tables import events, lineage, streams
+from application.journal import event_view
+from application.paging import Page, decode_cursor, encode_cursor
+from application.ports.events import Entry, EventFilter, EventView, JournalQueries
+
+_READ = Statement(
+    select(events.c.stream, events.c.offset, events.c.type, events.c.resource_id, events.c.body)
+    .where(events.c.stream == bindparam("stream"), events.c.offset > bindparam("after"))
+    .order_by(events.c.offset)
+    .limit(bindparam("limit"))
+)
+_HEADS = Statement(
+    select(streams.c.name, streams.c.head).where(streams.c.name == func.any(bindparam("streams", type_=ARRAY(Text))))
+)
+_EPOCH = Statement(select(lineage.c.epoch))
+
+
+class PostgresJournalQueries(JournalQueries):
+    """The journal for reading."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
+        rows = await self._database.fetch(_READ, stream=stream, after=after, limit=limit)
+        return [Entry(stream, offset, type, id, Raw(body.encode())) for stream, offset, type, id, body in rows]
+
+    async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
+        rows = await self._database.fetch(_HEADS, streams=list(streams))
+        return dict.fromkeys(streams, 0) | dict(rows)
+
+    async def page(
+        self, stream: str, wanted: EventFilter, newest_first: bool, cursor: str | None, limit: int
+    ) -> Page[EventView]:
+        query = f"events {stream} {newest_first} {msgspec.json.encode(wanted).decode()}"
+        values: dict[str, Any] = {"stream": stream, "limit": limit + 1, **msgspec.structs.asdict(wanted)}
+        if wanted.type and wanted.type.endswith("*"):
+            values["type"] = wanted.type[:-1]
+        if cursor is not None:
+            (values["place"],) = decode_cursor(cursor, query, int)
+        conditions = tuple(name for name in wanted.__struct_fields__ if getattr(wanted, name) is not None)
+        globbed = bool(wanted.type and wanted.type.endswith("*"))
+        rows = await self._database.fetch(_page(conditions, globbed, newest_first, cursor is not None), **values)
+        views = [event_view(stream, offset, body) for offset, body in rows[:limit]]
+        return Page(views, encode_cursor(query, views[-1].offset) if len(rows) > limit else None)
+
+    async def epoch(self) -> str:
+        row = await self._database.fetchrow(_EPOCH)
+        return row[0] if row else ""
+
+
+@lru_cache(maxsize=256)
+def _page(conditions: Sequence[str], globbed: bool, newest_first: bool, continued: bool) -> Statement:
+    place = bindparam("place", type_=events.c.offset.type)
+    tests: Mapping[str, ColumnElement[bool]] = {
+        "type": func.starts_with(events.c.type, bindparam("type", type_=Text))
+        if globbed
+        else events.c.type == bindparam("type"),
+        "resource_id": events.c.resource_id == bindparam("resource_id"),
+        "actor": events.c.actor == bindparam("actor"),
+        "after": events.c.at >= bindparam("after"),
+        "before": events.c.at < bindparam("before"),
+    }
+    statement = (
+        select(events.c.offset, events.c.body)
+        .where(events.c.stream == bindparam("stream"), *(tests[name] for name in conditions))
+        .order_by(events.c.offset.desc() if newest_first else events.c.offset)
+        .limit(bindparam("limit"))
+    )
+    if continued:
+        statement = statement.where(events.c.offset < place if newest_first else events.c.offset > place)
+    return Statement(statement)

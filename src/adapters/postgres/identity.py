@@ -1,0 +1,143 @@
+"""Accounts and sessions in PostgreSQL."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from sqlalchemy import bindparam, insert, select, update
+
+from adapters.postgres.changes import Part
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Statement
+from adapters.postgres.tables import accounts, sessions
+from adapters.postgres.unit import Unit
+from application.ports.identity import AccountRepository, SessionQueries, SessionRepository
+from domain.errors import NotFound
+from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EndReason, Session
+from domain.ids import AccountId, SessionId
+
+_ACCOUNT = tuple(f.name for f in fields(Account) if f.init and f.name != "version")
+_ACCOUNT_ROLE = _ACCOUNT.index("role")
+_ACCOUNT_ROW = select(*(accounts.c[name] for name in _ACCOUNT), accounts.c.version)
+_GET_ACCOUNT = Statement(_ACCOUNT_ROW.where(accounts.c.id == bindparam("id")))
+_FIND_ACCOUNT = Statement(_ACCOUNT_ROW.where(accounts.c.email == bindparam("email")))
+_INSERT_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in (*_ACCOUNT, "version")}))
+_UPDATE_ACCOUNT = Statement(
+    update(accounts)
+    .where(accounts.c.id == bindparam("key"), accounts.c.version == bindparam("loaded"))
+    .values({name: bindparam(name) for name in (*_ACCOUNT, "version") if name not in {"id", "created_at"}})
+)
+
+_SESSION = tuple(f.name for f in fields(Session) if f.init and f.name != "version")
+_SESSION_REASON = _SESSION.index("ended_because")
+_SESSION_ROW = select(*(sessions.c[name] for name in _SESSION), sessions.c.version)
+_GET_SESSION = Statement(_SESSION_ROW.where(sessions.c.id == bindparam("id")))
+_LIVE_SESSIONS = Statement(
+    _SESSION_ROW.where(
+        sessions.c.account_id == bindparam("account"),
+        sessions.c.ended_at.is_(None),
+        sessions.c.rotated_at > bindparam("rotated_after"),
+        sessions.c.created_at > bindparam("created_after"),
+    ).order_by(sessions.c.id)
+)
+_INSERT_SESSION = Statement(insert(sessions).values({name: bindparam(name) for name in (*_SESSION, "version")}))
+_UPDATE_SESSION = Statement(
+    update(sessions)
+    .where(sessions.c.id == bindparam("key"), sessions.c.version == bindparam("loaded"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in ("token_digest", "rotations", "rotated_at", "ended_at", "ended_because", "version")
+        }
+    )
+)
+_ENDED = Statement(select(sessions.c.id).where(sessions.c.ended_at >= bindparam("since")))
+
+
+class PostgresAccounts(AccountRepository):
+    """Accounts inside a unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def get(self, id: AccountId) -> Account:
+        row = await self._unit.fetchrow(_GET_ACCOUNT, id=id)
+        if row is None:
+            raise NotFound
+        return _account(row)
+
+    async def find(self, email: str) -> Account | None:
+        row = await self._unit.fetchrow(_FIND_ACCOUNT, email=email)
+        return None if row is None else _account(row)
+
+    def add(self, account: Account) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            yield _INSERT_ACCOUNT.text, _INSERT_ACCOUNT.args(_values(account, _ACCOUNT))
+
+        self._unit.saving(account, writes)
+
+    def save(self, account: Account) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            values = _values(account, _ACCOUNT) | {"key": account.id, "loaded": loaded}
+            yield _UPDATE_ACCOUNT.text, _UPDATE_ACCOUNT.args(values)
+
+        self._unit.saving(account, writes)
+
+
+class PostgresSessions(SessionRepository):
+    """Sessions inside a unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def get(self, id: SessionId) -> Session | None:
+        row = await self._unit.fetchrow(_GET_SESSION, id=id)
+        return None if row is None else _session(row)
+
+    async def live(self, account: AccountId, now: datetime) -> Sequence[Session]:
+        rows = await self._unit.fetch(
+            _LIVE_SESSIONS, account=account, rotated_after=now - SESSION_IDLE, created_after=now - SESSION_ABSOLUTE
+        )
+        return [_session(row) for row in rows]
+
+    def add(self, session: Session) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            yield _INSERT_SESSION.text, _INSERT_SESSION.args(_values(session, _SESSION))
+
+        self._unit.saving(session, writes)
+
+    def save(self, session: Session) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            values = _values(session, _SESSION) | {"key": session.id, "loaded": loaded}
+            yield _UPDATE_SESSION.text, _UPDATE_SESSION.args(values)
+
+        self._unit.saving(session, writes)
+
+
+class PostgresSessionQueries(SessionQueries):
+    """What every process has to know of sessions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def ended_since(self, since: datetime) -> Collection[SessionId]:
+        return [row[0] for row in await self._database.fetch(_ENDED, since=since)]
+
+
+def _account(row: asyncpg.Record) -> Account:
+    *values, version = row
+    values[_ACCOUNT_ROLE] = AccountRole(values[_ACCOUNT_ROLE])
+    return Account(*values, version=version)
+
+
+def _session(row: asyncpg.Record) -> Session:
+    *values, version = row
+    if values[_SESSION_REASON] is not None:
+        values[_SESSION_REASON] = EndReason(values[_SESSION_REASON])
+    return Session(*values, version=version)
+
+
+def _values(thing: Account | Session, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in names} | {"version": thing.version}

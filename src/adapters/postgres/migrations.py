@@ -1,0 +1,79 @@
+"""Brings the schema of a database to a revision: at start, from the command line and in tests alike."""
+
+import asyncio
+import io
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+FOLDER = Path(__file__).parents[3] / "migrations"
+
+
+def upgrade(url: str, target: str = "head") -> None:
+    """Run the revisions that are missing up to `target`, all in one transaction.
+
+    Processes that start at the same time wait for each other, and the later ones find nothing left to do. Blocks, and
+    runs an event loop of its own: from inside one, call it in a thread, and in one thread at a time.
+    """
+    command.upgrade(_config(url), target)
+
+
+def downgrade(url: str, target: str) -> None:
+    """Undo the revisions after `target`; `base` undoes all of them, and with them all data."""
+    command.downgrade(_config(url), target)
+
+
+def script(target: str = "head") -> str:
+    """The SQL from an empty database to `target`, for those who run it by hand."""
+    written = io.StringIO()
+    command.upgrade(_config(None, written), target, sql=True)
+    return written.getvalue()
+
+
+def revisions() -> list[str]:
+    """All revisions, oldest first."""
+    return [revision.revision for revision in _scripts().walk_revisions()][::-1]
+
+
+def head() -> str:
+    """The revision that this code needs."""
+    found = _scripts().get_current_head()
+    if found is None:
+        raise FileNotFoundError(f"There are no migrations in {FOLDER}.")
+    return found
+
+
+async def current_revision(connection: asyncpg.Connection) -> str | None:
+    """The revision of the database, or None if no migration ever ran there."""
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return None
+    found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    return found
+
+
+def current(url: str) -> str | None:
+    """The same for whoever has no connection; blocks, and runs an event loop of its own."""
+
+    async def read() -> str | None:
+        connection = await asyncpg.connect(url)
+        try:
+            return await current_revision(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config(url: str | None = None, output: io.StringIO | None = None) -> Config:
+    # In code and not from pyproject.toml, which an installation does not have to bring along.
+    config = Config(output_buffer=output)
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["url"] = url
+    return config

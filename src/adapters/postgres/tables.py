@@ -1,0 +1,220 @@
+"""The schema on one page; Alembic compares the migrations with it, and every statement is written against it."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, JSONB, TSVECTOR
+
+from domain.access import Role
+from domain.identity import AccountRole, EndReason
+from domain.tasks import Priority, Status
+from domain.workspaces import WorkspaceKind
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Instant = DateTime(timezone=True)
+
+
+def _one_of(column: str, values: type) -> CheckConstraint:
+    """Enums are text with a check: a native enum would be looked up by every new connection."""
+    listed = ", ".join(f"'{value}'" for value in values)  # type: ignore[attr-defined]
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("email"),
+    _one_of("role", AccountRole),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
+    Column("token_digest", LargeBinary, nullable=False),
+    Column("rotations", Integer, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("rotated_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_because", Text),
+    Column("version", Integer, nullable=False),
+    _one_of("ended_because", EndReason),
+    Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_sessions_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("viewers_comment", Boolean, nullable=False),
+    Column("created_by", ForeignKey(accounts.c.id), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Column("version", Integer, nullable=False),
+    _one_of("kind", WorkspaceKind),
+    Index("uq_workspaces_slug", "slug", unique=True, postgresql_where=text("deleted_at IS NULL")),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("workspace_id", ForeignKey(workspaces.c.id, ondelete="CASCADE"), nullable=False),
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("joined_at", Instant, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "account_id"),
+    Index("ix_members_account_id", "account_id"),
+    _one_of("role", Role),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("workspace_id", ForeignKey(workspaces.c.id, ondelete="CASCADE"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("max_uses", Integer, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("invited_by", ForeignKey(accounts.c.id), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("withdrawn_at", Instant),
+    UniqueConstraint("digest"),
+    Index("ix_invitations_workspace_id", "workspace_id"),
+    _one_of("role", Role),
+)
+
+_PRIORITY_RANK = "CASE priority " + " ".join(f"WHEN '{p}' THEN {i}" for i, p in enumerate(Priority)) + " END"
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("workspace_id", ForeignKey(workspaces.c.id), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("labels", ARRAY(Text), nullable=False),
+    # People as arrays: a task is one row, read and written whole; both are short and of one workspace.
+    Column("assignees", ARRAY(Uuid), nullable=False),
+    Column("watchers", ARRAY(Uuid), nullable=False),
+    Column("due_at", Instant),
+    Column("start_at", Instant),
+    Column("estimate_minutes", Integer),
+    Column("custom", JSONB, nullable=False),
+    Column("comment_count", Integer, nullable=False),
+    Column("created_by", ForeignKey(accounts.c.id), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("completed_at", Instant),
+    Column("deleted_at", Instant),
+    Column("version", Integer, nullable=False),
+    # The words of title and description as the domain splits them, so that every adapter finds the same.
+    Column("words", TSVECTOR, nullable=False),
+    Column("priority_rank", SmallInteger, Computed(_PRIORITY_RANK, persisted=True), nullable=False),
+    Index("ix_tasks_newest", "workspace_id", text("created_at DESC"), text("id DESC")),
+    Index("ix_tasks_assignees", "assignees", postgresql_using="gin"),
+    Index("ix_tasks_words", "words", postgresql_using="gin"),
+    _one_of("status", Status),
+    _one_of("priority", Priority),
+)
+
+comments = Table(
+    "comments",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("task_id", ForeignKey(tasks.c.id, ondelete="CASCADE"), nullable=False),
+    Column("author_id", ForeignKey(accounts.c.id), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("mentions", ARRAY(Uuid), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index("ix_comments_task_id", "task_id", "id"),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("head", BigInteger, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("stream", Text(collation="C"), nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("resource_id", Uuid, nullable=False),
+    Column("actor", Uuid),
+    Column("at", Instant, nullable=False),
+    # The event as it goes to every reader, written once; JSON and not JSONB, which would rewrite it.
+    Column("body", JSON, nullable=False),
+    PrimaryKeyConstraint("stream", "offset"),
+    Index("ix_events_resource", "stream", "resource_id", "offset"),
+)
+
+lineage = Table(
+    "lineage",
+    metadata,
+    Column("epoch", Text, primary_key=True),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    PrimaryKeyConstraint("account_id", "key"),
+    Index("ix_idempotency_created_at", "created_at"),
+)

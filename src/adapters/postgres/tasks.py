@@ -1,0 +1,297 @@
+"""Tasks and comments in PostgreSQL."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+
+from adapters.postgres.changes import Part
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Statement
+from adapters.postgres.tables import comments, members, tasks, workspaces
+from adapters.postgres.unit import Unit
+from application.paging import Page, decode_cursor, encode_cursor
+from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView
+from domain.access import Role, Standing
+from domain.errors import NotFound
+from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
+from domain.tasks import Comment, Priority, Status, Task
+from domain.text import words
+
+_FIELDS = tuple(f.name for f in fields(Task) if f.init and f.name != "version")
+_COLUMNS = tuple(tasks.c[name] for name in _FIELDS)
+_STATUS, _PRIORITY = _FIELDS.index("status"), _FIELDS.index("priority")
+# As text rather than an array: words contain nothing that would need quoting, and asyncpg encodes it far faster.
+_WORDS = func.cast(bindparam("words", type_=Text), TSVECTOR)
+_FIXED = {"id", "workspace_id", "created_by", "created_at"}
+
+_LOADED = (
+    select(*_COLUMNS, tasks.c.version, members.c.role, workspaces.c.viewers_comment)
+    .join(workspaces, workspaces.c.id == tasks.c.workspace_id)
+    .join(members, members.c.workspace_id == tasks.c.workspace_id)
+    .where(members.c.account_id == bindparam("account"))
+)
+_GET_ANY = Statement(_LOADED.where(tasks.c.id == bindparam("id")))
+_GET = Statement(_LOADED.where(tasks.c.id == bindparam("id"), tasks.c.deleted_at.is_(None)))
+_GET_MANY = Statement(
+    _LOADED.where(tasks.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), tasks.c.deleted_at.is_(None))
+)
+_IS_OPEN = and_(tasks.c.status != Status.DONE.value, tasks.c.status != Status.CANCELLED.value)
+_IS_ASSIGNED = tasks.c.assignees.bool_op("@>")(bindparam("assignee", type_=ARRAY(Uuid)))
+_ASSIGNED = Statement(
+    select(*_COLUMNS, tasks.c.version)
+    .where(tasks.c.workspace_id == bindparam("workspace"), tasks.c.deleted_at.is_(None), _IS_OPEN, _IS_ASSIGNED)
+    .order_by(tasks.c.created_at, tasks.c.id)
+)
+_INSERT = Statement(insert(tasks).values({name: bindparam(name) for name in (*_FIELDS, "version")} | {"words": _WORDS}))
+_UPDATE = Statement(
+    update(tasks)
+    .where(tasks.c.id == bindparam("task"), tasks.c.version == bindparam("loaded"))
+    .values({name: bindparam(name) for name in (*_FIELDS, "version") if name not in _FIXED} | {"words": _WORDS})
+)
+
+_COMMENT_FIELDS = tuple(f.name for f in fields(Comment))
+_COMMENT = Statement(
+    select(*(comments.c[name] for name in _COMMENT_FIELDS)).where(
+        comments.c.id == bindparam("id"), comments.c.task_id == bindparam("task")
+    )
+)
+_INSERT_COMMENT = Statement(insert(comments).values({name: bindparam(name) for name in _COMMENT_FIELDS}))
+_UPDATE_COMMENT = Statement(
+    update(comments)
+    .where(comments.c.id == bindparam("comment"))
+    .values({name: bindparam(name) for name in ("text", "mentions", "updated_at")})
+)
+_DELETE_COMMENT = Statement(delete(comments).where(comments.c.id == bindparam("comment")))
+
+
+class PostgresTasks(TaskRepository):
+    """Tasks inside a unit of work."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:
+        row = await self._unit.fetchrow(_GET_ANY if deleted else _GET, id=id, account=by)
+        if row is None:
+            raise NotFound
+        return self._loaded(row, by)
+
+    async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
+        rows = await self._unit.fetch(_GET_MANY, ids=list(ids), account=by)
+        return {row[0]: self._loaded(row, by) for row in rows}
+
+    async def assigned(self, workspace: WorkspaceId, account: AccountId) -> Sequence[Task]:
+        return [_task(row) for row in await self._unit.fetch(_ASSIGNED, workspace=workspace, assignee=[account])]
+
+    def _loaded(self, row: asyncpg.Record, by: AccountId) -> tuple[Task, Standing]:
+        *columns, role, viewers_comment = row
+        task = _task(columns)
+        self._unit.rely_on(task.workspace_id, by, role)
+        return task, Standing(Role(role), viewers_comment)
+
+    def add(self, task: Task) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            yield _INSERT.text, _INSERT.args(_values(task))
+
+        self._unit.saving(task, writes)
+
+    def save(self, task: Task) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            yield _UPDATE.text, _UPDATE.args(_values(task) | {"task": task.id, "loaded": loaded})
+
+        self._unit.saving(task, writes)
+
+    async def comment(self, id: CommentId, task: TaskId) -> Comment:
+        row = await self._unit.fetchrow(_COMMENT, id=id, task=task)
+        if row is None:
+            raise NotFound
+        return Comment(*row)
+
+    def add_comment(self, comment: Comment) -> None:
+        self._unit.note(_INSERT_COMMENT, **{name: getattr(comment, name) for name in _COMMENT_FIELDS})
+
+    def save_comment(self, comment: Comment) -> None:
+        self._unit.note(
+            _UPDATE_COMMENT,
+            comment=comment.id,
+            text=comment.text,
+            mentions=comment.mentions,
+            updated_at=comment.updated_at,
+        )
+
+    def remove_comment(self, comment: Comment) -> None:
+        self._unit.note(_DELETE_COMMENT, comment=comment.id)
+
+
+def _task(columns: Iterable[Any]) -> Task:
+    *values, version = columns
+    values[_STATUS] = Status(values[_STATUS])
+    values[_PRIORITY] = Priority(values[_PRIORITY])
+    return Task(*values, version=version)
+
+
+def _values(task: Task) -> dict[str, Any]:
+    values = {name: getattr(task, name) for name in _FIELDS}
+    values["version"] = task.version
+    values["words"] = " ".join(words(f"{task.title} {task.description}"))
+    return values
+
+
+_VIEW_COLUMNS = tuple(tasks.c[name] for name in TaskView.__struct_fields__)
+_COMMENT_VIEW_COLUMNS = tuple(comments.c[name] for name in CommentView.__struct_fields__)
+_VISIBLE = and_(
+    tasks.c.deleted_at.is_(None),
+    members.c.workspace_id == tasks.c.workspace_id,
+    members.c.account_id == bindparam("account"),
+)
+_VIEW = Statement(select(*_VIEW_COLUMNS).where(tasks.c.id == bindparam("id"), _VISIBLE))
+_IS_VISIBLE = Statement(select(tasks.c.id).where(tasks.c.id == bindparam("id"), _VISIBLE))
+_IS_MEMBER = Statement(
+    select(members.c.role).where(
+        members.c.workspace_id == bindparam("workspace"), members.c.account_id == bindparam("account")
+    )
+)
+_COMMENTS = Statement(
+    select(*_COMMENT_VIEW_COLUMNS)
+    .where(comments.c.task_id == bindparam("task"), comments.c.id > bindparam("after"))
+    .order_by(comments.c.id)
+    .limit(bindparam("limit"))
+)
+_BEFORE_ALL = UUID(int=0)
+
+# What a list can be sorted by, and how its cursors keep the key of the last item.
+_SORT_KEYS: Mapping[str, tuple[ColumnElement[Any], type]] = {
+    "created_at": (tasks.c.created_at, datetime),
+    "updated_at": (tasks.c.updated_at, datetime),
+    "due_at": (func.coalesce(tasks.c.due_at, sql("'infinity'::timestamptz")), datetime),
+    "priority": (tasks.c.priority_rank, int),
+}
+_EVERYTHING = TaskFilter()
+_RANKS = {priority: rank for rank, priority in enumerate(Priority)}
+
+
+class PostgresTaskQueries(TaskQueries):
+    """Tasks for reading only, from row to view without a detour."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def view(self, id: TaskId, by: AccountId) -> TaskView:
+        row = await self._database.fetchrow(_VIEW, id=id, account=by)
+        if row is None:
+            raise NotFound
+        return TaskView(*row)
+
+    async def page(
+        self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
+    ) -> Page[TaskView]:
+        name = sort.removeprefix("-")
+        query = f"tasks {workspace} {sort} {msgspec.json.encode(wanted).decode()}"
+        values = {
+            "workspace": workspace,
+            "account": by,
+            "limit": limit + 1,
+            "status": wanted.status,
+            "priority": wanted.priority,
+            "assignee": [wanted.assignee],
+            "label": wanted.label,
+            "created_by": wanted.created_by,
+            "due_before": wanted.due_before,
+            "due_after": wanted.due_after,
+            "words": " & ".join(f"'{word}':*" for word in wanted.words),
+        }
+        if cursor is not None:
+            kind = _SORT_KEYS[name][1]
+            values["after_key"], values["after_id"] = decode_cursor(cursor, query, kind | None, UUID)
+            if values["after_key"] is None:
+                values["after_key"] = datetime.max.replace(tzinfo=UTC)
+        conditions = tuple(f for f in wanted.__struct_fields__ if getattr(wanted, f) != getattr(_EVERYTHING, f))
+        rows = await self._database.fetch(_page(conditions, sort, cursor is not None), **values)
+        if not rows and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
+            raise NotFound
+        views = [TaskView(*row) for row in rows[:limit]]
+        if len(rows) <= limit:
+            return Page(views, None)
+        last = views[-1]
+        key = _RANKS[last.priority] if name == "priority" else getattr(last, name)
+        return Page(views, encode_cursor(query, key, last.id))
+
+    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        query = f"comments {task}"
+        after = _BEFORE_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
+        rows = await self._database.fetch(_COMMENTS, task=task, after=after, limit=limit + 1)
+        if await self._database.fetchrow(_IS_VISIBLE, id=task, account=by) is None:
+            raise NotFound
+        views = [CommentView(*row) for row in rows[:limit]]
+        return Page(views, encode_cursor(query, views[-1].id) if len(rows) > limit else None)
+
+
+@lru_cache(maxsize=1024)
+def _page(conditions: Sequence[str], sort: str, continued: bool) -> Statement:
+    """The list with just these conditions in it, so that each has the plan it deserves; compiled once."""
+    key, _ = _SORT_KEYS[sort.removeprefix("-")]
+    falling = sort.startswith("-")
+    statement = (
+        select(*_VIEW_COLUMNS)
+        .where(tasks.c.workspace_id == bindparam("workspace"), _VISIBLE)
+        .where(*(_condition(name) for name in conditions))
+        .order_by(key.desc() if falling else key, tasks.c.id.desc() if falling else tasks.c.id)
+        .limit(bindparam("limit"))
+    )
+    if continued:
+        after = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid))
+        place = tuple_(key, tasks.c.id)
+        statement = statement.where(place < after if falling else place > after)
+    return Statement(statement)
+
+
+def _condition(name: str) -> ColumnElement[bool]:
+    def one_of(column: Column[Any]) -> ColumnElement[bool]:
+        return column == func.any(bindparam(column.name, type_=ARRAY(Text)))
+
+    match name:
+        case "status":
+            return one_of(tasks.c.status)
+        case "priority":
+            return one_of(tasks.c.priority)
+        case "assignee":
+            return _IS_ASSIGNED
+        case "unassigned":
+            return func.cardinality(tasks.c.assignees) == 0
+        case "label":
+            return bindparam("label", type_=Text) == func.any(tasks.c.labels)
+        case "created_by":
+            return tasks.c.created_by == bindparam("created_by")
+        case "due_before":
+            return tasks.c.due_at < bindparam("due_before")
+        case "due_after":
+            return tasks.c.due_at >= bindparam("due_after")
+        case "open_only":
+            return _IS_OPEN
+        case "words":
+            return tasks.c.words.bool_op("@@")(func.cast(bindparam("words", type_=Text), TSQUERY))
+        case _:
+            raise ValueError(name)

@@ -1,0 +1,135 @@
+"""What the repositories of one unit of work share: its reads, and the writes it has noted until they are flushed."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import bindparam, select
+
+from adapters.postgres.changes import Change, Part, Record, apply
+from adapters.postgres.commits import Commits
+from adapters.postgres.database import Connection, Database, translated
+from adapters.postgres.statement import Statement
+from adapters.postgres.tables import members
+from application.journal import encode_event
+from application.ports.events import Entry
+from application.ports.system import Ids
+from domain.ids import AccountId, WorkspaceId
+from domain.kernel import Aggregate, Event
+
+# Waits for a revocation that is being committed, and makes a later one wait until this unit has committed.
+_STILL_MEMBER = Statement(
+    select(members.c.workspace_id)
+    .where(
+        members.c.workspace_id == bindparam("workspace"),
+        members.c.account_id == bindparam("account"),
+        members.c.role == bindparam("role"),
+    )
+    .with_for_update(read=True)
+)
+
+
+class Unit:
+    """One unit of work in the making; it holds a connection from its first read to its end.
+
+    `note` takes a statement that must touch exactly one row when it is flushed. `saving` takes an aggregate and the
+    statement that writes it; both are looked at only at the flush, so an aggregate is written once however often it
+    was saved.
+    """
+
+    def __init__(self, database: Database, commits: Commits, ids: Ids, connection: Connection | None = None) -> None:
+        self._database = database
+        self._commits = commits
+        self._ids = ids
+        self._given = connection
+        self.connection = connection
+        self._noted: list[Part] = []
+        self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
+        self._memberships: dict[tuple[UUID, UUID], str] = {}
+        # What a repository has to remember of what it loaded, by the id of the thing.
+        self.loaded: dict[UUID, Any] = {}
+
+    async def fetch(self, statement: Statement, **values: Any) -> Sequence[asyncpg.Record]:
+        connection = self.connection or await self._connect()
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(statement.text, *statement.args(values))
+        except Exception as error:
+            raise translated(error) from error
+        return rows
+
+    async def fetchrow(self, statement: Statement, **values: Any) -> asyncpg.Record | None:
+        connection = self.connection or await self._connect()
+        try:
+            return await connection.fetchrow(statement.text, *statement.args(values))
+        except Exception as error:
+            raise translated(error) from error
+
+    def note(self, statement: Statement, **values: Any) -> None:
+        self._noted.append((statement.text, statement.args(values)))
+
+    def saving(self, aggregate: Aggregate, writes: Callable[[int], Iterable[Part]]) -> None:
+        """Write the aggregate at the flush if it has news; `writes` gets the version it was loaded with."""
+        self._saved.setdefault(id(aggregate), (aggregate, writes))
+
+    def rely_on(self, workspace: WorkspaceId, account: AccountId, role: str) -> None:
+        """Apply the unit only if the account still has this role there."""
+        self._memberships[workspace, account] = role
+
+    async def release(self) -> None:
+        if self.connection is not None and self._given is None:
+            connection, self.connection = self.connection, None
+            await self._database.release(connection)
+
+    async def flush(self) -> Sequence[Entry]:
+        """Verify and apply everything in one atomic step, and return the events as they stand in the journal."""
+        change = self._change()
+        if change is None:
+            return []
+        if self._given is not None:
+            return await self._join(self._given, change)
+        stream = change.stream
+        if stream is not None and self._commits.is_busy(stream):
+            await self.release()
+            if self._commits.is_busy(stream):
+                return await self._commits.together(change, stream)
+        return await self._commits.alone(change, self.connection or await self._connect())
+
+    async def _join(self, connection: Connection, change: Change) -> Sequence[Entry]:
+        """Apply it within the open transaction; if it cannot be, the transaction goes on without it."""
+        try:
+            async with connection.transaction():
+                (entries,) = await apply(connection, [change])
+        except Exception as error:
+            raise translated(error) from error
+        return entries
+
+    def _change(self) -> Change | None:
+        """What was noted and saved so far, or None if that is nothing."""
+        events: list[Event] = []
+        writes: list[Part] = []
+        for aggregate, make in self._saved.values():
+            loaded = aggregate.version
+            news = aggregate.take_news()
+            if news:
+                events += news
+                writes += make(loaded)
+        writes += self._noted
+        if not events:
+            if writes:
+                raise AssertionError("a write without an event: every change of state is announced by its aggregate")
+            return None
+        guards = [
+            (_STILL_MEMBER.text, _STILL_MEMBER.args({"workspace": workspace, "account": account, "role": role}))
+            for (workspace, account), role in sorted(self._memberships.items())
+        ]
+        return Change(guards + writes, [self._record(event) for event in events])
+
+    def _record(self, event: Event) -> Record:
+        id = self._ids.new()
+        body = encode_event(event, id).decode()
+        return Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body)
+
+    async def _connect(self) -> Connection:
+        self.connection = await self._database.acquire()
+        return self.connection

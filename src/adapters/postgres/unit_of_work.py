@@ -1,0 +1,87 @@
+"""The unit of work on PostgreSQL: reads as they come, then one statement that verifies and writes everything."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from adapters.postgres.access import PostgresAccess
+from adapters.postgres.commits import Commits
+from adapters.postgres.database import Connection, Database
+from adapters.postgres.identity import PostgresAccounts, PostgresSessions
+from adapters.postgres.tasks import PostgresTasks
+from adapters.postgres.unit import Unit
+from adapters.postgres.workspaces import PostgresWorkspaces
+from application.ports.events import Broker, Entry
+from application.ports.system import Ids
+
+
+@dataclass(slots=True)
+class Enclosing:
+    """An open transaction that units of work join: they are applied in it, and published when it has committed."""
+
+    connection: Connection
+    entries: list[Entry] = field(default_factory=list)
+    is_open: bool = True
+
+
+enclosing: ContextVar[Enclosing | None] = ContextVar("enclosing", default=None)
+
+
+class PostgresWork:
+    """One unit of work; see `UnitOfWork`. Every repository is made when it is asked for."""
+
+    def __init__(self, database: Database, commits: Commits, broker: Broker, ids: Ids) -> None:
+        self._broker = broker
+        scope = enclosing.get()
+        self._enclosing = scope if scope and scope.is_open else None
+        self._unit = Unit(database, commits, ids, self._enclosing.connection if self._enclosing else None)
+
+    @property
+    def tasks(self) -> PostgresTasks:
+        return PostgresTasks(self._unit)
+
+    @property
+    def access(self) -> PostgresAccess:
+        return PostgresAccess(self._unit)
+
+    @property
+    def workspaces(self) -> PostgresWorkspaces:
+        return PostgresWorkspaces(self._unit)
+
+    @property
+    def accounts(self) -> PostgresAccounts:
+        return PostgresAccounts(self._unit)
+
+    @property
+    def sessions(self) -> PostgresSessions:
+        return PostgresSessions(self._unit)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            entries = () if error else await self._unit.flush()
+        finally:
+            await self._unit.release()
+        if entries:
+            if self._enclosing:
+                self._enclosing.entries += entries
+            else:
+                self._broker.publish(entries)
+
+
+class PostgresUnitOfWork:
+    """Opens units of work on a database and hints at their events once they have committed."""
+
+    def __init__(self, database: Database, broker: Broker, ids: Ids) -> None:
+        self._database = database
+        self._commits = Commits(database)
+        self._broker = broker
+        self._ids = ids
+
+    def __call__(self) -> PostgresWork:
+        return PostgresWork(self._database, self._commits, self._broker, self._ids)

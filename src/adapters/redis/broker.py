@@ -1,0 +1,276 @@
+"""Hints of new entries from process to process over Redis Pub/Sub, which may lose any of them and often will not."""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hiredis
+import msgspec
+
+from adapters.redis.connection import Address, Link, pack
+from application.ports.events import Broker, Entry
+from domain.errors import Unavailable
+
+QUEUE_MAX = 10_000
+UNANSWERED_MAX = 1_000
+SUBSCRIBE_AT_ONCE = 500
+CONNECT_SECONDS = 2.0
+CANARY_SECONDS = 2.0
+CANARY_LOST_SECONDS = 6.0
+RETRY_FIRST_SECONDS = 0.05
+RETRY_LONGEST_SECONDS = 2.0
+RECONNECTED_EVERY_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class RedisBroker(Broker):
+    """A channel of Redis Pub/Sub per stream, all of them on one connection per process, and one more to publish on.
+
+    Hints published here reach the listener of this process at once and directly, whether Redis is up or not; what
+    comes back of them from Redis is recognised by its origin and dropped. For the other processes they wait in a
+    queue of 10,000, which leaves in one piece per turn of the event loop; when it is full the oldest give way.
+    `dropped` counts what was never sent.
+
+    A canary is published every 2 s on a channel of this process's own. If none came back for 6 s, be the connections
+    as open as they may, both are made anew; `connected` tells whether one came back over the present ones.
+    `reconnected` is called, at most twice a second, whenever channels have been subscribed to, since hints from before
+    are gone. For use on one event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str = "signalbox:hint:",
+        canary_seconds: float = CANARY_SECONDS,
+        canary_lost_seconds: float = CANARY_LOST_SECONDS,
+    ) -> None:
+        self.connected = False
+        self.dropped = 0
+        self._address = Address(url)
+        self._prefix = prefix
+        self._hint: Callable[[Entry], None] = _nobody
+        self._reconnected: Callable[[], None] = _nothing
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Entry).decode
+
+        self._origin = secrets.token_hex(8).encode()
+        self._canary = f"{prefix}canary:{self._origin.decode()}".encode()
+        self._canary_seconds = canary_seconds
+        self._canary_lost_seconds = canary_lost_seconds
+        self._canary_seen = 0.0
+        self._complained = False
+
+        self._outbound: Link | None = None
+        self._queue: deque[Entry] = deque(maxlen=QUEUE_MAX)
+        self._unanswered = 0
+        self._flush_is_due = False
+
+        self._inbound: Link | None = None
+        self._followed: set[str] = set()
+        self._subscribed: set[str] = set()
+        self._changed: set[str] = set()
+        self._unconfirmed = 0
+        self._told_at = 0.0
+        self._telling: asyncio.TimerHandle | None = None
+
+    def listen(self, hint: Callable[[Entry], None], reconnected: Callable[[], None]) -> None:
+        self._hint, self._reconnected = hint, reconnected
+
+    def publish(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if len(self._queue) == QUEUE_MAX:
+                self.dropped += 1
+            self._queue.append(entry)
+        if self._outbound is not None and not self._flush_is_due:
+            self._flush_is_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+        for entry in entries:
+            self._deliver(entry)
+
+    def follow(self, stream: str) -> None:
+        if stream not in self._followed:
+            self._followed.add(stream)
+            self._subscribe_soon(stream)
+
+    def unfollow(self, stream: str) -> None:
+        if stream in self._followed:
+            self._followed.discard(stream)
+            self._subscribe_soon(stream)
+
+    async def run(self) -> None:
+        pause = RETRY_FIRST_SECONDS
+        try:
+            while True:
+                try:
+                    await self._carry()
+                except OSError as problem:
+                    if self.connected:
+                        pause = RETRY_FIRST_SECONDS
+                    if not self._complained:
+                        log.warning("hints reach other processes late, for Redis is away: %s", problem)
+                    self._complained = True
+                    self._let_go()
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, not a secret
+                pause = min(pause * 2, RETRY_LONGEST_SECONDS)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Send what is queued, if Redis is there, and let go of it. `run` does so too when it is cancelled."""
+        self._flush()
+        if self._outbound is not None:
+            self._outbound.close()
+            self._outbound = None
+        self._let_go()
+
+    async def check(self) -> None:
+        """Return if a canary has come back over the present connections; Unavailable otherwise."""
+        if not self.connected:
+            raise Unavailable("Hints do not travel through Redis now; other processes learn of news some seconds late.")
+
+    async def _carry(self) -> None:
+        """Make both connections, subscribe, and watch the canary; OSError once something is wrong."""
+        loop = asyncio.get_running_loop()
+        lost = asyncio.Event()
+        inbound = await self._address.connect("signalbox-hints-in", self._received, lost.set, CONNECT_SECONDS)
+        try:
+            outbound = await self._address.connect("signalbox-hints-out", self._answered, lost.set, CONNECT_SECONDS)
+        except BaseException:
+            inbound.abort()
+            raise
+        self._inbound, self._outbound = inbound, outbound
+        self._subscribed.clear()
+        self._unconfirmed = 1
+        inbound.send(pack(("SUBSCRIBE", self._canary)))
+        self._changed = set(self._followed)
+        self._subscribe()
+        self._flush()
+        self._canary_seen = loop.time()
+        while (patience := self._canary_seen + self._canary_lost_seconds - loop.time()) > 0:
+            self._unanswered += 1
+            outbound.send(pack(("PUBLISH", self._canary, self._origin)))
+            try:
+                async with asyncio.timeout(min(self._canary_seconds, patience)):
+                    await lost.wait()
+                raise ConnectionResetError("the connection was lost")
+            except TimeoutError:
+                pass
+        raise TimeoutError("what is published does not arrive")
+
+    def _let_go(self) -> None:
+        for link in (self._inbound, self._outbound):
+            if link is not None:
+                link.abort()
+        self._inbound = self._outbound = None
+        self.connected = False
+        self._unanswered = 0
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+
+    # Outbound
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if self._outbound is None:
+            return
+        commands: list[bytes] = []
+        while self._queue and self._unanswered < UNANSWERED_MAX:
+            entry = self._queue.popleft()
+            self._unanswered += 1
+            commands.append(pack(("PUBLISH", self._prefix + entry.stream, self._origin + self._encode(entry))))
+        if commands:
+            self._outbound.send(b"".join(commands))
+
+    def _answered(self, reply: Any) -> None:
+        self._unanswered -= 1
+        if isinstance(reply, hiredis.ReplyError):
+            self.dropped += 1
+            log.warning("Redis refused a hint: %s", reply)
+        if self._queue and self._unanswered <= UNANSWERED_MAX // 2:
+            self._flush()
+
+    # Inbound
+
+    def _received(self, reply: Any) -> None:
+        if isinstance(reply, hiredis.ReplyError):
+            log.warning("Redis refused a subscription: %s", reply)
+            return
+        kind, channel, data = reply
+        if kind == b"message":
+            if not data.startswith(self._origin):
+                self._take(data)
+            elif channel == self._canary:
+                self._canary_returned()
+        elif kind == b"subscribe":
+            self._unconfirmed -= 1
+            if self._unconfirmed == 0:
+                self._tell_soon()
+
+    def _take(self, data: bytes) -> None:
+        try:
+            entry = self._decode(data[len(self._origin) :])
+        except msgspec.MsgspecError as problem:
+            log.warning("a hint cannot be read: %s", problem)
+        else:
+            self._deliver(entry)
+
+    def _deliver(self, entry: Entry) -> None:
+        if entry.stream in self._followed:
+            try:
+                self._hint(entry)
+            except Exception:
+                log.exception("a hint could not be taken")
+
+    def _canary_returned(self) -> None:
+        self._canary_seen = asyncio.get_running_loop().time()
+        self.connected = True
+        if self._complained:
+            self._complained = False
+            log.info("hints reach other processes through Redis again")
+
+    def _subscribe_soon(self, stream: str) -> None:
+        if self._inbound is not None:
+            if not self._changed:
+                asyncio.get_running_loop().call_soon(self._subscribe)
+            self._changed.add(stream)
+
+    def _subscribe(self) -> None:
+        """Bring what Redis sends into line with what is followed."""
+        if self._inbound is None:
+            return
+        wanted = [stream for stream in self._changed if stream in self._followed and stream not in self._subscribed]
+        unwanted = [stream for stream in self._changed if stream not in self._followed and stream in self._subscribed]
+        self._changed.clear()
+        self._subscribed.update(wanted)
+        self._subscribed.difference_update(unwanted)
+        self._unconfirmed += len(wanted)
+        for command, streams in (("SUBSCRIBE", wanted), ("UNSUBSCRIBE", unwanted)):
+            for i in range(0, len(streams), SUBSCRIBE_AT_ONCE):
+                channels = [self._prefix + stream for stream in streams[i : i + SUBSCRIBE_AT_ONCE]]
+                self._inbound.send(pack((command, *channels)))
+
+    def _tell_soon(self) -> None:
+        if self._telling is None:
+            loop = asyncio.get_running_loop()
+            wait = max(0.0, self._told_at + RECONNECTED_EVERY_SECONDS - loop.time())
+            self._telling = loop.call_later(wait, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self._told_at = asyncio.get_running_loop().time()
+        try:
+            self._reconnected()
+        except Exception:
+            log.exception("readers could not be told that hints may have been lost")
+
+
+def _nobody(entry: Entry) -> None: ...
+
+
+def _nothing() -> None: ...

@@ -1,0 +1,1 @@
+"""Cryptography behind the ports of identity: password hashes, access tokens and secrets."""

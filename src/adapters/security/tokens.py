@@ -1,0 +1,113 @@
+"""Access tokens as JWTs that are read so strictly that only what this installation issued is ever accepted."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import jwt
+import msgspec
+
+from application.ports.identity import AccessTokens
+from application.principal import Principal
+from domain.errors import Unauthenticated
+from domain.identity import AccountRole
+from domain.ids import AccountId, SessionId
+
+KEY_MIN_BYTES = 32
+TOKEN_MAX = 4_096
+LEEWAY_SECONDS = 5.0
+
+_ALGORITHM = "HS256"
+_TYPE = "at+jwt"  # RFC 9068; no other kind of token that is signed with the same key can be taken for this one
+
+
+class TokenInvalid(Unauthenticated):
+    """This is not a token of this installation."""
+
+    code = "token_invalid"
+
+
+class TokenExpired(Unauthenticated):
+    """This token was good once."""
+
+    code = "token_expired"
+
+
+class _Claims(msgspec.Struct, omit_defaults=True):
+    """What every token says; times are seconds since 1970, with milliseconds. Claims beyond these mean nothing here."""
+
+    iss: str
+    aud: str
+    sub: UUID
+    sid: UUID
+    role: AccountRole
+    iat: float
+    exp: float
+    jti: str
+    nbf: float | None = None
+
+
+class JwtAccessTokens(AccessTokens):
+    """JWTs signed with HMAC-SHA256 (RFC 7519; read as RFC 8725 and RFC 9068 advise).
+
+    Tokens are issued under `secret` and read under it and the `previous` ones, so that a secret can be replaced while
+    tokens are about. ValueError for a secret of less than 32 bytes. The header of a token has to consist of exactly
+    `alg`, `typ` and a `kid` that names one of these secrets: nothing that it could point to is ever looked at.
+
+    A token is void from the very moment that `exp` names. For clocks of hosts that differ, `iat` (and `nbf`, which is
+    never issued) may lie 5 s ahead.
+    """
+
+    def __init__(self, secret: str, previous: Sequence[str], issuer: str, audience: str) -> None:
+        self._keys: dict[str, bytes] = {}
+        for text in (*previous, secret):
+            key = text.encode()
+            if len(key) < KEY_MIN_BYTES:
+                raise ValueError(f"A signing secret needs at least {KEY_MIN_BYTES} bytes.")
+            self._kid = hashlib.sha256(key).hexdigest()[:8]
+            self._keys[self._kid] = key
+        self._issuer = issuer
+        self._audience = audience
+        self._jws = jwt.PyJWS([_ALGORITHM])
+        self._claims = msgspec.json.Decoder(_Claims)
+
+    def issue(self, principal: Principal, now: datetime) -> str:
+        claims = _Claims(
+            iss=self._issuer,
+            aud=self._audience,
+            sub=principal.account_id,
+            sid=principal.session_id,
+            role=principal.role,
+            iat=now.timestamp(),
+            exp=principal.expires_at.timestamp(),
+            jti=secrets.token_urlsafe(12),
+        )
+        return self._jws.encode(
+            msgspec.json.encode(claims), self._keys[self._kid], _ALGORITHM, {"typ": _TYPE, "kid": self._kid}
+        )
+
+    def read(self, token: str, now: datetime) -> Principal:
+        try:
+            return self._read(token, now.timestamp())
+        except (jwt.InvalidTokenError, msgspec.MsgspecError, ValueError, OverflowError):
+            # `from None`: the cause may quote the token, and this error may be logged.
+            raise TokenInvalid("This access token is not valid.") from None
+
+    def _read(self, token: str, now: float) -> Principal:
+        if len(token) > TOKEN_MAX:
+            raise ValueError
+        header = self._jws.get_unverified_header(token)
+        key = self._keys.get(str(header.get("kid")))
+        if key is None or header != {"alg": _ALGORITHM, "typ": _TYPE, "kid": header["kid"]}:
+            raise ValueError
+        claims = self._claims.decode(self._jws.decode(token, key, [_ALGORITHM]))
+        if claims.iss != self._issuer or claims.aud != self._audience:
+            raise ValueError
+        if max(claims.iat, claims.nbf or 0) > now + LEEWAY_SECONDS:
+            raise ValueError
+        if now >= claims.exp:
+            raise TokenExpired("This access token has expired.")
+        expires_at = datetime.fromtimestamp(claims.exp, UTC)
+        return Principal(AccountId(claims.sub), SessionId(claims.sid), claims.role, expires_at)

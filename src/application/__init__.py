@@ -1,0 +1,1 @@
+"""What people can do with Signalbox: use cases, their messages, and the ports they ask the world through."""

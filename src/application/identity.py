@@ -1,0 +1,420 @@
+"""Everything people can do with their own account: register, sign in and out, look after sessions and password."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from application.authentication import Authentication
+from application.limits import Limits
+from application.ports.identity import AccessTokens, IdentityWork, PasswordHasher, SessionView, UserView
+from application.ports.secrets import Secrets
+from application.ports.system import Clock, Ids
+from application.ports.unit_of_work import Stale, UnitOfWork, retried
+from application.principal import Principal
+from domain.errors import NotFound, VersionConflict
+from domain.identity import (
+    ACCESS_LIFETIME,
+    DISPLAY_NAME_MAX,
+    EMAIL_MAX,
+    PASSWORD_MAX,
+    PASSWORD_MIN,
+    Account,
+    EndReason,
+    InvalidCredentials,
+    Session,
+    SessionOver,
+    TokenReused,
+    WrongPassword,
+    check_password,
+    normal_email,
+)
+from domain.ids import AccountId, SessionId
+
+W = TypeVar("W", bound=IdentityWork)
+
+# Some 10 ms of work, which a guess costs too; a session of 30 days, refreshed whenever a token runs out, has 2,880.
+ANCESTRY_MAX = 4_096
+
+Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, examples=["ada@example.org"])]
+Password = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=PASSWORD_MAX,
+        examples=["correct horse battery"],
+        extra_json_schema={"format": "password"},
+    ),
+]
+NewPassword = Annotated[
+    str,
+    Meta(
+        min_length=PASSWORD_MIN,
+        max_length=PASSWORD_MAX,
+        description="Any characters; the passwords that anyone would try first are refused.",
+        examples=["correct horse battery"],
+        extra_json_schema={"format": "password"},
+    ),
+]
+DisplayName = Annotated[str, Meta(min_length=1, max_length=DISPLAY_NAME_MAX, examples=["Ada"])]
+
+
+class Registration(Struct, frozen=True, forbid_unknown_fields=True):
+    """A new account."""
+
+    email: Email
+    password: NewPassword
+    display_name: DisplayName
+
+
+class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who somebody says they are."""
+
+    email: Email
+    password: Password
+
+
+class PasswordChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The present password and the one to use from now on."""
+
+    current_password: Password
+    new_password: NewPassword
+
+
+class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of one's profile; what is absent stays."""
+
+    display_name: DisplayName | UnsetType = UNSET
+
+
+class SignedIn(Struct, frozen=True):
+    """A short-lived access token for the `Authorization: Bearer` header; `expires_in` seconds from now it is void."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    user: UserView
+
+
+class Client(Struct, frozen=True):
+    """From where somebody signs in: the network address and the `User-Agent`."""
+
+    address: str
+    user_agent: str
+
+
+class Identity(Generic[W]):
+    """What people can do with their own account.
+
+    `welcome` is what else begins with an account, in the same unit of work.
+    """
+
+    def __init__(
+        self,
+        work: UnitOfWork[W],
+        welcome: Callable[[W, Account], None],
+        hasher: PasswordHasher,
+        tokens: AccessTokens,
+        secrets: Secrets,
+        authentication: Authentication,
+        limits: Limits,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._work = work
+        self._welcome = welcome
+        self._hasher = hasher
+        self._tokens = tokens
+        self._secrets = secrets
+        self._authentication = authentication
+        self._limits = limits
+        self._clock = clock
+        self._ids = ids
+
+    async def register(self, registration: Registration, client: Client) -> tuple[SignedIn, str]:
+        """A new account, signed in at once: what the client gets, and the refresh token. EmailTaken if it exists."""
+        await self._limits.register(client.address)
+        check_password(registration.password, normal_email(registration.email))
+        encoded = await self._hasher.hash(registration.password)
+        return await self._register(registration, encoded, client)
+
+    @retried
+    async def _register(self, registration: Registration, encoded: str, client: Client) -> tuple[SignedIn, str]:
+        now = self._clock.now()
+        async with self._work() as work:
+            account = Account.register(
+                AccountId(self._ids.new()), registration.email, registration.display_name, encoded, now
+            )
+            work.accounts.add(account)
+            self._welcome(work, account)
+            session, refresh = self._begin(work, account, client)
+        return self._signed_in(account, session), refresh
+
+    async def log_in(self, credentials: Credentials, client: Client) -> tuple[SignedIn, str]:
+        """A new session. InvalidCredentials, after the same time, whichever of address and password is wrong."""
+        email = normal_email(credentials.email)
+        await self._limits.login(email, client.address)
+        signed_in = await self._log_in(email, credentials.password, client)
+        await self._limits.logged_in(email, client.address)
+        return signed_in
+
+    @retried
+    async def _log_in(self, email: str, password: str, client: Client) -> tuple[SignedIn, str]:
+        async with self._work() as work:
+            found = await work.accounts.find(email)
+        correct = await self._hasher.verify(password, found.password_hash if found else None)
+        if found is None or not correct or found.disabled_at:
+            raise InvalidCredentials("No account has this e-mail address and password.")
+        renewed = None
+        if self._hasher.is_outdated(found.password_hash):
+            renewed = await self._hasher.hash(password)
+        async with self._work() as work:
+            account = await work.accounts.get(found.id)
+            if account.password_hash != found.password_hash or account.disabled_at:
+                raise Stale
+            if renewed:
+                account.rehash(renewed, self._clock.now())
+                work.accounts.save(account)
+            session, refresh = self._begin(work, account, client)
+        # Whoever replaces the password meanwhile ends the sessions that are there before and after it: this one was
+        # there by then, or the new password is here by now.
+        async with self._work() as work:
+            present = await work.accounts.get(account.id)
+        if present.password_hash != account.password_hash or present.disabled_at:
+            await self._withdraw(session.id)
+            raise Stale
+        return self._signed_in(account, session), refresh
+
+    @retried
+    async def _withdraw(self, id: SessionId) -> None:
+        """End a session that nobody has heard of yet."""
+        async with self._work() as work:
+            session = await work.sessions.get(id)
+            if session is not None:
+                session.end(EndReason.PASSWORD_CHANGED, None, self._clock.now())
+                work.sessions.save(session)
+
+    async def refresh(self, token: str | None) -> tuple[SignedIn, str]:
+        """Trade a refresh token for a new access token and the next refresh token.
+
+        The immediate predecessor of the newest token is answered for 10 s with that same newest one, as long as it
+        is unused: a lost reply or a second tab logs nobody out. Any older token ends the session: TokenReused.
+        """
+        signed_in, refresh, reused = await self._refresh(token or "")
+        if reused:
+            self._authentication.end([reused])
+            raise TokenReused("This token was used before, so its session is over.")
+        assert signed_in
+        return signed_in, refresh
+
+    @retried
+    async def _refresh(self, token: str) -> tuple[SignedIn | None, str, SessionId | None]:
+        now = self._clock.now()
+        id = _session_of(token)
+        async with self._work() as work:
+            session = await work.sessions.get(id)
+            if session is None or session.is_over(now):
+                raise SessionOver("The session is over; sign in again.")
+            account = await work.accounts.get(session.account_id)
+            newest = self._secrets.digest(token) == session.token_digest
+            successor = _tokenise(id, self._secrets.successor(token))
+            if newest and not account.disabled_at:
+                session.rotate(self._secrets.digest(successor), now)
+                work.sessions.save(session)
+            elif newest or not self._is_ancestor(token, session):
+                raise SessionOver("The session is over; sign in again.")
+            elif self._secrets.digest(successor) != session.token_digest or not session.honours_predecessor(now):
+                session.end(EndReason.TOKEN_REUSED, None, now)
+                work.sessions.save(session)
+                return None, "", session.id
+        return self._signed_in(account, session), successor, None
+
+    def _is_ancestor(self, token: str, session: Session) -> bool:
+        """Whether the newest token descends from this one: only then is it a used token and not a guess."""
+        for _ in range(min(session.rotations, ANCESTRY_MAX)):
+            token = _tokenise(session.id, self._secrets.successor(token))
+            if self._secrets.digest(token) == session.token_digest:
+                return True
+        return False
+
+    async def log_out(self, token: str | None) -> None:
+        """End the session of a refresh token; without a live one there is nothing to end."""
+        ended = await self._log_out(token or "")
+        self._authentication.end(ended)
+
+    @retried
+    async def _log_out(self, token: str) -> Sequence[SessionId]:
+        try:
+            id = _session_of(token)
+        except SessionOver:
+            return []
+        async with self._work() as work:
+            session = await work.sessions.get(id)
+            if session is None or not (
+                self._secrets.digest(token) == session.token_digest or self._is_ancestor(token, session)
+            ):
+                return []
+            session.end(EndReason.LOGGED_OUT, session.account_id, self._clock.now())
+            work.sessions.save(session)
+        return [id]
+
+    async def log_out_everywhere(self, actor: Principal) -> None:
+        """End all sessions of the account."""
+        await self._end_all(actor.account_id, EndReason.LOGGED_OUT_EVERYWHERE)
+
+    async def _end_all(self, account: AccountId, because: EndReason) -> None:
+        self._authentication.end(await self._end_every_session(account, because))
+
+    @retried
+    async def _end_every_session(self, account: AccountId, because: EndReason) -> Sequence[SessionId]:
+        async with self._work() as work:
+            return await self._end_sessions(work, account, because)
+
+    async def sessions(self, actor: Principal) -> Sequence[SessionView]:
+        """One's own live sessions, oldest first."""
+        async with self._work() as work:
+            sessions = await work.sessions.live(actor.account_id, self._clock.now())
+        return [
+            SessionView(
+                id=s.id,
+                address=s.address,
+                user_agent=s.user_agent,
+                created_at=s.created_at,
+                last_used_at=s.rotated_at,
+                expires_at=s.expires_at,
+                current=s.id == actor.session_id,
+            )
+            for s in sessions
+        ]
+
+    async def end_session(self, actor: Principal, id: SessionId) -> None:
+        """End one of one's own sessions; an admin can end anybody's."""
+        await self._end_session(actor, id)
+        self._authentication.end([id])
+
+    @retried
+    async def _end_session(self, actor: Principal, id: SessionId) -> None:
+        async with self._work() as work:
+            session = await work.sessions.get(id)
+            if session is None or session.is_over(self._clock.now()):
+                raise NotFound
+            if session.account_id != actor.account_id and not actor.is_admin:
+                raise NotFound
+            session.end(EndReason.ENDED_BY_OWNER, actor.account_id, self._clock.now())
+            work.sessions.save(session)
+
+    async def me(self, actor: Principal) -> UserView:
+        async with self._work() as work:
+            return _user(await work.accounts.get(actor.account_id))
+
+    @retried
+    async def change_profile(self, actor: Principal, patch: ProfilePatch, version: int | None = None) -> UserView:
+        async with self._work() as work:
+            account = await work.accounts.get(actor.account_id)
+            if version is not None and version != account.version:
+                raise VersionConflict(_user(account), account.version)
+            if patch.display_name is not UNSET:
+                account.rename(patch.display_name, self._clock.now())
+                work.accounts.save(account)
+        return _user(account)
+
+    async def change_password(self, actor: Principal, change: PasswordChange) -> None:
+        """Replace the password, given the present one, and end every session: everybody signs in again."""
+        await self._limits.password(str(actor.account_id))
+        async with self._work() as work:
+            account = await work.accounts.get(actor.account_id)
+        check_password(change.new_password, account.email, "/new_password")
+        if not await self._hasher.verify(change.current_password, account.password_hash):
+            raise WrongPassword("This is not your present password.", pointer="/current_password")
+        encoded = await self._hasher.hash(change.new_password)
+        self._authentication.end(await self._change_password(actor, account.password_hash, encoded))
+        await self._end_all(account.id, EndReason.PASSWORD_CHANGED)  # those that a login began at the same moment
+
+    @retried
+    async def _change_password(self, actor: Principal, verified: str, encoded: str) -> Sequence[SessionId]:
+        async with self._work() as work:
+            account = await work.accounts.get(actor.account_id)
+            if account.password_hash != verified:
+                raise WrongPassword("This is not your present password.", pointer="/current_password")
+            account.change_password(encoded, self._clock.now())
+            work.accounts.save(account)
+            return await self._end_sessions(work, account.id, EndReason.PASSWORD_CHANGED)
+
+    @retried
+    async def make_admin(self, email: str) -> UserView:
+        """Make an account an admin of the installation, and end its sessions so that no token keeps the old role.
+
+        For the command line only; NotFound if no account has this address.
+        """
+        async with self._work() as work:
+            account = await work.accounts.find(normal_email(email))
+            if account is None:
+                raise NotFound
+            account.make_admin(self._clock.now())
+            if account.has_news:
+                work.accounts.save(account)
+                await self._end_sessions(work, account.id, EndReason.LOGGED_OUT_EVERYWHERE)
+        return _user(account)
+
+    async def disable(self, email: str) -> None:
+        """Let nobody in under this address any more. For the command line only; NotFound if no account has it."""
+        await self._end_all(await self._disable(email), EndReason.DISABLED)  # twice, as with a new password
+
+    @retried
+    async def _disable(self, email: str) -> AccountId:
+        async with self._work() as work:
+            account = await work.accounts.find(normal_email(email))
+            if account is None:
+                raise NotFound
+            account.disable(self._clock.now())
+            work.accounts.save(account)
+            await self._end_sessions(work, account.id, EndReason.DISABLED)
+        return account.id
+
+    async def _end_sessions(self, work: W, account: AccountId, because: EndReason) -> Sequence[SessionId]:
+        now = self._clock.now()
+        sessions = await work.sessions.live(account, now)
+        for session in sessions:
+            session.end(because, account, now)
+            work.sessions.save(session)
+        return [session.id for session in sessions]
+
+    def _begin(self, work: W, account: Account, client: Client) -> tuple[Session, str]:
+        id = SessionId(self._ids.new())
+        token = _tokenise(id, self._secrets.new())
+        session = Session.begin(
+            id, account.id, self._secrets.digest(token), client.address, client.user_agent, self._clock.now()
+        )
+        work.sessions.add(session)
+        return session, token
+
+    def _signed_in(self, account: Account, session: Session) -> SignedIn:
+        now = self._clock.now()
+        expires_at = min(now + ACCESS_LIFETIME, session.expires_at)
+        principal = Principal(account.id, session.id, account.role, expires_at)
+        return SignedIn(
+            access_token=self._tokens.issue(principal, now),
+            token_type="Bearer",  # noqa: S106  # the name of a scheme
+            expires_in=int((expires_at - now).total_seconds()),
+            user=_user(account),
+        )
+
+
+def _user(account: Account) -> UserView:
+    return msgspec.convert(account, UserView, from_attributes=True)
+
+
+def _tokenise(session: SessionId, secret: str) -> str:
+    return f"{session.hex}.{secret}"
+
+
+def _session_of(token: str) -> SessionId:
+    id, dot, secret = token.partition(".")
+    if not (dot and secret) or len(token) > 256 or not token.isascii():
+        raise SessionOver("The session is over; sign in again.")
+    try:
+        return SessionId(UUID(hex=id))
+    except ValueError:
+        raise SessionOver("The session is over; sign in again.") from None

@@ -1,0 +1,126 @@
+"""What is asked of the journal, and of the broker that hints at its news."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Raw, Struct
+
+from application.paging import Page
+
+
+class Entry(Struct, frozen=True):
+    """One event at its place in the journal; `body` is its JSON as written once, at commit, for all who read it."""
+
+    stream: str
+    offset: int
+    type: str
+    resource_id: UUID
+    body: Raw
+
+
+class ResourceRef(Struct, frozen=True):
+    """What an event is about; `version` is the version that the resource has since."""
+
+    type: str
+    id: UUID
+    version: int
+
+
+class EventBody(Struct, frozen=True):
+    """An event without its place: what happened (`type`, in the past tense), to what, by whom, when and why.
+
+    `version` is the version of this schema, `actor` the account or null for the system. `changes` maps a field to
+    its old and new value. `request_id` and `traceparent` lead back to the request that caused it.
+    """
+
+    id: UUID
+    type: str
+    version: int
+    at: datetime
+    actor: UUID | None
+    resource: ResourceRef
+    changes: Mapping[str, tuple[object, object]]
+    data: Mapping[str, object]
+    request_id: str
+    traceparent: str
+
+
+class EventView(Struct, frozen=True):
+    """An event of the journal at its place: `stream` and the gapless `offset` in it (1, 2, 3, …).
+
+    The other fields are those of the event on a live channel: what happened (`type`, in the past tense), to which
+    resource, by which account (null: the system), with the old and new value of every changed field.
+    """
+
+    stream: str
+    offset: int
+    id: UUID
+    type: str
+    version: int
+    at: datetime
+    actor: UUID | None
+    resource: ResourceRef
+    changes: Mapping[str, tuple[object, object]]
+    data: Mapping[str, object]
+    request_id: str
+    traceparent: str
+
+
+class EventFilter(Struct, frozen=True, omit_defaults=True):
+    """Which events of a stream are wanted; `type` may end in `*`, times are inclusive below and exclusive above."""
+
+    type: str | None = None
+    resource_id: UUID | None = None
+    actor: UUID | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+
+
+class JournalQueries(Protocol):
+    """The journal as it is committed: streams of events with gapless offsets from 1."""
+
+    async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
+        """The entries of a stream behind offset `after`, in order, at most `limit`; without a hole between them."""
+        ...
+
+    async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
+        """The newest offset of each of these streams; 0 for a stream that nothing was written to."""
+        ...
+
+    async def page(
+        self, stream: str, wanted: EventFilter, newest_first: bool, cursor: str | None, limit: int
+    ) -> Page[EventView]:
+        """A page of a stream's events that meet `wanted`; a cursor of another query is `InvalidCursor`."""
+        ...
+
+    async def epoch(self) -> str:
+        """The lineage of this journal: after a restore from a backup it is another, and old offsets mean nothing."""
+        ...
+
+
+class Broker(Protocol):
+    """Carries hints of new entries from the process that wrote them to those that follow their streams.
+
+    A hint may be lost, doubled or reordered; who needs every entry checks offsets and reads the journal. So a broker
+    never waits for a reader, never fails a writer, and may be down.
+    """
+
+    def publish(self, entries: Sequence[Entry]) -> None:
+        """Hint at entries that are committed. Returns at once and never raises; what cannot be sent is dropped."""
+        ...
+
+    def listen(self, hint: Callable[[Entry], None], reconnected: Callable[[], None]) -> None:
+        """Name who takes the hints, before `run`; `reconnected` is called when hints may have been lost."""
+        ...
+
+    def follow(self, stream: str) -> None:
+        """Deliver hints of this stream from now on (soon, not at once)."""
+        ...
+
+    def unfollow(self, stream: str) -> None: ...
+
+    async def run(self) -> None:
+        """Carry hints until cancelled; lost connections are made again by itself."""
+        ...

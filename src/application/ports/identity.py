@@ -1,0 +1,123 @@
+"""What the identity context asks of the store and of cryptography."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from application.principal import Principal
+from domain.identity import Account, AccountRole, Session
+from domain.ids import AccountId, SessionId
+
+
+class UserView(Struct, frozen=True):
+    """An account as its owner sees it."""
+
+    id: UUID
+    email: str
+    display_name: str
+    role: AccountRole
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class SessionView(Struct, frozen=True):
+    """A sign-in of one's own; `current` is the one that asks. It runs out at `expires_at` if it is not used before."""
+
+    id: UUID
+    address: str
+    user_agent: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class AccountRepository(Protocol):
+    """Accounts inside a unit of work."""
+
+    async def get(self, id: AccountId) -> Account:
+        """The account, disabled or not; NotFound if absent."""
+        ...
+
+    async def find(self, email: str) -> Account | None:
+        """The account with this normalised address, disabled or not."""
+        ...
+
+    def add(self, account: Account) -> None:
+        """Keep a new account; a taken address is `EmailTaken` on leaving."""
+        ...
+
+    def save(self, account: Account) -> None:
+        """Keep a changed account; `Stale` on leaving if somebody else saved it since."""
+        ...
+
+
+class SessionRepository(Protocol):
+    """Sessions inside a unit of work."""
+
+    async def get(self, id: SessionId) -> Session | None:
+        """The session, over or not."""
+        ...
+
+    async def live(self, account: AccountId, now: datetime) -> Sequence[Session]:
+        """The account's sessions that are not over, oldest first."""
+        ...
+
+    def add(self, session: Session) -> None: ...
+
+    def save(self, session: Session) -> None:
+        """Keep a changed session; `Stale` on leaving if somebody else saved it since."""
+        ...
+
+
+class IdentityWork(Protocol):
+    """The slice of a unit of work that the identity context sees."""
+
+    @property
+    def accounts(self) -> AccountRepository: ...
+
+    @property
+    def sessions(self) -> SessionRepository: ...
+
+
+class SessionQueries(Protocol):
+    """What every process has to know of sessions without asking for each request."""
+
+    async def ended_since(self, since: datetime) -> Collection[SessionId]:
+        """The sessions that ended at or after `since`, by the times that the use cases gave them."""
+        ...
+
+
+class PasswordHasher(Protocol):
+    """Slow, salted hashing that never blocks the event loop.
+
+    At most a few hashes run at once and a bounded number waits; beyond that the answer is Unavailable.
+    """
+
+    async def hash(self, password: str) -> str:
+        """A new encoded hash, parameters and salt included."""
+        ...
+
+    async def verify(self, password: str, encoded: str | None) -> bool:
+        """Whether it is the password of `encoded`. For None it takes the same time and is False."""
+        ...
+
+    def is_outdated(self, encoded: str) -> bool:
+        """Whether `encoded` was made with weaker parameters than today's."""
+        ...
+
+
+class AccessTokens(Protocol):
+    """Short-lived signed tokens that prove who is calling."""
+
+    def issue(self, principal: Principal, now: datetime) -> str:
+        """A token for this principal, from `now` until `principal.expires_at`."""
+        ...
+
+    def read(self, token: str, now: datetime) -> Principal:
+        """Whose token it is. Unauthenticated with code `token_expired`, or `token_invalid` for any other flaw."""
+        ...

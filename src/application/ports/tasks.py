@@ -1,0 +1,143 @@
+"""What the tasks context asks of the store, and what the store shows of tasks."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from application.paging import Page
+from application.ports.access import Access
+from domain.access import Standing
+from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
+from domain.tasks import Comment, Priority, Status, Task
+
+
+class TaskView(Struct, frozen=True):
+    """A task as its readers see it. Times are RFC 3339 in UTC; `version` rises with every change and is its ETag."""
+
+    id: UUID
+    workspace_id: UUID
+    title: str
+    description: str
+    status: Status
+    priority: Priority
+    labels: list[str]
+    assignees: list[UUID]
+    watchers: list[UUID]
+    due_at: datetime | None
+    start_at: datetime | None
+    estimate_minutes: int | None
+    custom: Mapping[str, object]
+    comment_count: int
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+    version: int
+
+
+class CommentView(Struct, frozen=True):
+    """A comment below a task."""
+
+    id: UUID
+    task_id: UUID
+    author_id: UUID
+    text: str
+    mentions: list[UUID]
+    created_at: datetime
+    updated_at: datetime
+
+
+class TaskFilter(Struct, frozen=True, omit_defaults=True):
+    """Which tasks of a workspace are wanted: those that meet every condition that is set.
+
+    `assignee` is an account or `none` for tasks that nobody has; `words` have to begin some word of title or
+    description each. `due_before` and `due_after` leave out tasks without a due date.
+    """
+
+    status: tuple[Status, ...] = ()
+    priority: tuple[Priority, ...] = ()
+    assignee: UUID | None = None
+    unassigned: bool = False
+    label: str | None = None
+    created_by: UUID | None = None
+    due_before: datetime | None = None
+    due_after: datetime | None = None
+    open_only: bool = False
+    words: tuple[str, ...] = ()
+
+
+class TaskRepository(Protocol):
+    """Tasks inside a unit of work. What `get` hands out is the caller's own copy until it is saved."""
+
+    async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:
+        """The task and what `by` is in its workspace; NotFound if absent, deleted or in a workspace foreign to `by`.
+
+        With `deleted`, deleted tasks are found as well. The membership is verified on leaving (see `Access`).
+        """
+        ...
+
+    async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
+        """As `get` for several at once; those that would be NotFound are missing from the mapping."""
+        ...
+
+    async def assigned(self, workspace: WorkspaceId, account: AccountId) -> Sequence[Task]:
+        """The open tasks of a workspace that the account has, oldest first; whoever asks has to be entitled to."""
+        ...
+
+    def add(self, task: Task) -> None:
+        """Keep a new task."""
+        ...
+
+    def save(self, task: Task) -> None:
+        """Keep a changed task; `Stale` on leaving if somebody else saved it since. Without news nothing happens."""
+        ...
+
+    async def comment(self, id: CommentId, task: TaskId) -> Comment:
+        """A comment of that task, or NotFound."""
+        ...
+
+    def add_comment(self, comment: Comment) -> None: ...
+
+    def save_comment(self, comment: Comment) -> None:
+        """Keep a rewritten comment; the task it belongs to is saved in the same unit, which guards both."""
+        ...
+
+    def remove_comment(self, comment: Comment) -> None: ...
+
+
+class TaskWork(Protocol):
+    """The slice of a unit of work that the tasks context sees."""
+
+    @property
+    def tasks(self) -> TaskRepository: ...
+
+    @property
+    def access(self) -> Access: ...
+
+
+class TaskQueries(Protocol):
+    """Tasks as they are committed, for reading only; every method answers NotFound to strangers."""
+
+    async def view(self, id: TaskId, by: AccountId) -> TaskView:
+        """One task that is not deleted."""
+        ...
+
+    async def page(
+        self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
+    ) -> Page[TaskView]:
+        """The tasks of a workspace that meet `wanted`.
+
+        `sort` is one of `SORTS`, descending with a leading `-`, ties by id in the same direction; a task without a
+        due date counts as due last. A cursor of another query is `InvalidCursor`.
+        """
+        ...
+
+    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        """The comments of a task, oldest first."""
+        ...
+
+
+SORTS: Sequence[str] = ("created_at", "updated_at", "due_at", "priority")

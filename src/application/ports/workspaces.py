@@ -1,0 +1,112 @@
+"""What the workspaces context asks of the store, and what the store shows of workspaces."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from application.paging import Page
+from domain.access import Role
+from domain.ids import AccountId, InvitationId, WorkspaceId
+from domain.workspaces import Invitation, Workspace, WorkspaceKind
+
+INVITATIONS_SHOWN = 200
+
+
+class WorkspaceView(Struct, frozen=True):
+    """A workspace as one of its members sees it; `my_role` is that member's role."""
+
+    id: UUID
+    name: str
+    slug: str
+    kind: WorkspaceKind
+    viewers_comment: bool
+    my_role: Role
+    member_count: int
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+class MemberView(Struct, frozen=True):
+    """A member of a workspace, with the public part of their profile."""
+
+    account_id: UUID
+    display_name: str
+    role: Role
+    joined_at: datetime
+
+
+class InvitationView(Struct, frozen=True):
+    """An invitation without its secret, which is shown only once."""
+
+    id: UUID
+    workspace_id: UUID
+    role: Role
+    max_uses: int
+    uses: int
+    invited_by: UUID
+    created_at: datetime
+    expires_at: datetime
+
+
+class WorkspaceRepository(Protocol):
+    """Workspaces with all their members, inside a unit of work."""
+
+    async def get(self, id: WorkspaceId) -> Workspace:
+        """The workspace, or NotFound if it is absent or deleted. Whether the caller may see it, the verbs decide."""
+        ...
+
+    async def count_of(self, account: AccountId) -> int:
+        """How many workspaces the account is a member of."""
+        ...
+
+    def add(self, workspace: Workspace) -> None:
+        """Keep a new workspace; a taken slug is `SlugTaken` on leaving."""
+        ...
+
+    def save(self, workspace: Workspace) -> None:
+        """Keep a changed workspace and its members; `Stale` on leaving if somebody else saved it since."""
+        ...
+
+    async def invitation(self, id: InvitationId, workspace: WorkspaceId) -> Invitation:
+        """An invitation into that workspace, or NotFound."""
+        ...
+
+    async def invitation_by_digest(self, digest: bytes) -> Invitation:
+        """The invitation with this secret, or NotFound."""
+        ...
+
+    def add_invitation(self, invitation: Invitation) -> None: ...
+
+    def save_invitation(self, invitation: Invitation) -> None:
+        """Keep a used or withdrawn invitation; its workspace is saved in the same unit, which guards both."""
+        ...
+
+
+class WorkspaceWork(Protocol):
+    """The slice of a unit of work that the workspaces context sees."""
+
+    @property
+    def workspaces(self) -> WorkspaceRepository: ...
+
+
+class WorkspaceQueries(Protocol):
+    """Workspaces as they are committed, for reading only; every method answers NotFound to strangers."""
+
+    async def view(self, id: WorkspaceId, by: AccountId) -> WorkspaceView: ...
+
+    async def page(self, by: AccountId, cursor: str | None, limit: int) -> Page[WorkspaceView]:
+        """The workspaces that `by` is a member of, the personal one first, then by age."""
+        ...
+
+    async def members(self, workspace: WorkspaceId, by: AccountId, cursor: str | None, limit: int) -> Page[MemberView]:
+        """The members in the order in which they joined."""
+        ...
+
+    async def invitations(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Sequence[InvitationView]:
+        """The invitations that admit somebody at `now`, newest first; at most 200. Forbidden to plain members."""
+        ...

@@ -1,0 +1,31 @@
+"""Everything a member can do with tasks, their watchers and their comments."""
+
+from application.tasks.messages import (
+    Bulk,
+    BulkCreate,
+    BulkDelete,
+    BulkFailure,
+    BulkReport,
+    BulkResult,
+    BulkUpdate,
+    NewComment,
+    NewTask,
+    TaskPatch,
+    TaskQuery,
+)
+from application.tasks.use_cases import Tasks
+
+__all__ = [
+    "Bulk",
+    "BulkCreate",
+    "BulkDelete",
+    "BulkFailure",
+    "BulkReport",
+    "BulkResult",
+    "BulkUpdate",
+    "NewComment",
+    "NewTask",
+    "TaskPatch",
+    "TaskQuery",
+    "Tasks",
+]

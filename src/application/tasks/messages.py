@@ -1,0 +1,134 @@
+"""What is said to and by the tasks context: the bodies of its requests and what they are answered with."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from application.ports.tasks import TaskView
+from domain.tasks import (
+    ASSIGNEES_MAX,
+    COMMENT_MAX,
+    CUSTOM_MAX_BYTES,
+    DESCRIPTION_MAX,
+    ESTIMATE_MAX_MINUTES,
+    LABEL_MAX,
+    LABELS_MAX,
+    TITLE_MAX,
+    Priority,
+    Status,
+)
+
+BULK_MAX = 100
+
+Title = Annotated[str, Meta(min_length=1, max_length=TITLE_MAX, examples=["Write the rollout plan"])]
+Description = Annotated[str, Meta(max_length=DESCRIPTION_MAX, description="Markdown.")]
+Labels = Annotated[list[Annotated[str, Meta(min_length=1, max_length=LABEL_MAX)]], Meta(max_length=LABELS_MAX)]
+Estimate = Annotated[int, Meta(ge=0, le=ESTIMATE_MAX_MINUTES, description="Expected work, in minutes.")]
+Instant = Annotated[datetime, Meta(tz=True)]
+Custom = Annotated[dict[str, object], Meta(description=f"Your own fields; at most {CUSTOM_MAX_BYTES} bytes as JSON.")]
+
+
+class NewTask(Struct, frozen=True, forbid_unknown_fields=True):
+    """A task to open. Without `workspace_id` it goes to the caller's personal workspace."""
+
+    title: Title
+    workspace_id: UUID | UnsetType = UNSET
+    description: Description = ""
+    status: Status = Status.TODO
+    priority: Priority = Priority.NONE
+    labels: Labels = []
+    assignee_ids: Annotated[list[UUID], Meta(max_length=ASSIGNEES_MAX)] = []
+    due_at: Instant | None = None
+    start_at: Instant | None = None
+    estimate_minutes: Estimate | None = None
+    custom: Custom = {}
+
+
+class TaskPatch(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A JSON merge patch of a task: what is absent stays, null empties a field that can be empty."""
+
+    title: Title | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    labels: Labels | UnsetType = UNSET
+    due_at: Instant | None | UnsetType = UNSET
+    start_at: Instant | None | UnsetType = UNSET
+    estimate_minutes: Estimate | None | UnsetType = UNSET
+    custom: Custom | UnsetType = UNSET
+
+
+class NewComment(Struct, frozen=True, forbid_unknown_fields=True):
+    """A comment to write; `@{account id}` in the text mentions a member, who then watches the task."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX, examples=["Looks good to me."])]
+
+
+class BulkCreate(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="create"):
+    """Open a task."""
+
+    task: NewTask
+
+
+class BulkUpdate(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="update"):
+    """Patch a task; with `version`, only if that is its present version."""
+
+    id: UUID
+    patch: TaskPatch
+    version: int | None = None
+
+
+class BulkDelete(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="delete"):
+    """Delete a task; with `version`, only if that is its present version."""
+
+    id: UUID
+    version: int | None = None
+
+
+BulkOperation = BulkCreate | BulkUpdate | BulkDelete
+
+
+class Bulk(Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 100 operations in order. `atomic`: all or none; `partial`: each for itself."""
+
+    operations: Annotated[list[BulkOperation], Meta(min_length=1, max_length=BULK_MAX)]
+    mode: Literal["atomic", "partial"] = "atomic"
+
+
+class BulkFailure(Struct, frozen=True):
+    """Why one operation of a partial bulk was refused; `code` as in any problem."""
+
+    code: str
+    detail: str
+    pointer: str | None
+
+
+class BulkResult(Struct, frozen=True):
+    """The outcome of the operation at `index`: the task as it is now (null after a deletion), or the failure."""
+
+    index: int
+    task: TaskView | None
+    error: BulkFailure | None
+
+
+class BulkReport(Struct, frozen=True):
+    """The outcomes in the order of the operations."""
+
+    results: list[BulkResult]
+    failed: int
+
+
+class TaskQuery(Struct, frozen=True):
+    """The conditions of a list as callers write them; `assignee` is an account id, `me` or `none`."""
+
+    status: tuple[Status, ...] = ()
+    priority: tuple[Priority, ...] = ()
+    assignee: str | None = None
+    label: str | None = None
+    created_by: UUID | None = None
+    due_before: datetime | None = None
+    due_after: datetime | None = None
+    overdue: bool = False
+    q: str | None = None

@@ -1,0 +1,346 @@
+"""What a member does with tasks, their watchers and their comments."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from application.paging import Page, decode_cursor, encode_cursor
+from application.ports.system import Clock, Ids
+from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskView, TaskWork
+from application.ports.unit_of_work import UnitOfWork, retried
+from application.principal import Principal
+from application.tasks.messages import (
+    Bulk,
+    BulkCreate,
+    BulkFailure,
+    BulkOperation,
+    BulkReport,
+    BulkResult,
+    BulkUpdate,
+    Instant,
+    NewComment,
+    NewTask,
+    TaskPatch,
+    TaskQuery,
+)
+from domain.access import Permission, Standing
+from domain.errors import DomainError, Invalid, NotFound, VersionConflict
+from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
+from domain.tasks import CUSTOM_MAX_BYTES, NotAMember, Task
+from domain.text import words
+
+_MENTION = re.compile(r"@\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
+_OVERDUE = "overdue tasks"
+_encode = msgspec.json.Encoder().encode
+
+
+class Tasks:
+    """What a member can do with the tasks of a workspace; strangers are told NotFound, whatever they ask."""
+
+    def __init__(self, work: UnitOfWork[TaskWork], queries: TaskQueries, clock: Clock, ids: Ids) -> None:
+        self._work = work
+        self._queries = queries
+        self._clock = clock
+        self._ids = ids
+
+    async def read(self, actor: Principal, id: TaskId) -> TaskView:
+        return await self._queries.view(id, actor.account_id)
+
+    async def page(
+        self, actor: Principal, workspace: UUID | None, query: TaskQuery, sort: str, cursor: str | None, limit: int
+    ) -> Page[TaskView]:
+        """The tasks that meet `query`, in the workspace or else the caller's personal one."""
+        now = self._clock.now()
+        if query.overdue and cursor is not None:
+            # What is overdue stays what was so at the first page, or the next one would belong to another query.
+            now, cursor = decode_cursor(cursor, _OVERDUE, Instant, str)
+        wanted = _filter(actor, query, now)
+        page = await self._queries.page(_workspace(actor, workspace), actor.account_id, wanted, sort, cursor, limit)
+        if query.overdue and page.next_cursor is not None:
+            return Page(page.data, encode_cursor(_OVERDUE, now, page.next_cursor))
+        return page
+
+    @retried
+    async def open(self, actor: Principal, new: NewTask) -> TaskView:
+        async with self._work() as work:
+            task = await self._open(work, actor, new)
+        return _view(task)
+
+    @retried
+    async def edit(self, actor: Principal, id: TaskId, patch: TaskPatch, version: int | None = None) -> TaskView:
+        """Apply a merge patch, if the task is at `version` or that is None."""
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            self._edit(work, actor, task, standing, patch, version)
+        return _view(task)
+
+    @retried
+    async def delete(self, actor: Principal, id: TaskId, version: int | None = None) -> None:
+        """Delete one's own task or, as an admin, any; it can be restored."""
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            self._delete(work, actor, task, standing, version)
+
+    @retried
+    async def restore(self, actor: Principal, id: TaskId) -> TaskView:
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id, deleted=True)
+            task.restore(actor.account_id, standing, self._clock.now())
+            work.tasks.save(task)
+        return _view(task)
+
+    @retried
+    async def assign(self, actor: Principal, id: TaskId, account: AccountId) -> TaskView:
+        """Give the task to an active member; NotAMember for anyone else."""
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            standing.require(Permission.EDIT_TASKS)
+            if account not in task.assignees:
+                await _require_assignable(work, task.workspace_id, [account], "")
+                task.assign(account, actor.account_id, self._clock.now())
+                work.tasks.save(task)
+        return _view(task)
+
+    @retried
+    async def unassign(self, actor: Principal, id: TaskId, account: AccountId) -> TaskView:
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            standing.require(Permission.EDIT_TASKS)
+            task.unassign(account, actor.account_id, self._clock.now())
+            work.tasks.save(task)
+        return _view(task)
+
+    @retried
+    async def claim(self, actor: Principal, id: TaskId) -> TaskView:
+        """Take a task that nobody has; of many who try at once, one gets it."""
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            standing.require(Permission.EDIT_TASKS)
+            task.claim(actor.account_id, self._clock.now())
+            work.tasks.save(task)
+        return _view(task)
+
+    @retried
+    async def watch(self, actor: Principal, id: TaskId) -> None:
+        async with self._work() as work:
+            task, _ = await work.tasks.get(id, actor.account_id)
+            task.watch(actor.account_id, self._clock.now())
+            work.tasks.save(task)
+
+    @retried
+    async def unwatch(self, actor: Principal, id: TaskId) -> None:
+        async with self._work() as work:
+            task, _ = await work.tasks.get(id, actor.account_id)
+            task.unwatch(actor.account_id, self._clock.now())
+            work.tasks.save(task)
+
+    async def comments(self, actor: Principal, id: TaskId, cursor: str | None, limit: int) -> Page[CommentView]:
+        return await self._queries.comments(id, actor.account_id, cursor, limit)
+
+    @retried
+    async def comment(self, actor: Principal, id: TaskId, new: NewComment) -> CommentView:
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            standing.require(Permission.COMMENT)
+            mentions = await self._mentioned(work, task, new.text)
+            now = self._clock.now()
+            comment = task.comment(CommentId(self._ids.new()), new.text, mentions, actor.account_id, now)
+            work.tasks.add_comment(comment)
+            work.tasks.save(task)
+        return msgspec.convert(comment, CommentView, from_attributes=True)
+
+    @retried
+    async def edit_comment(self, actor: Principal, id: TaskId, comment_id: CommentId, new: NewComment) -> CommentView:
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            standing.require(Permission.COMMENT)
+            comment = await work.tasks.comment(comment_id, task.id)
+            mentions = await self._mentioned(work, task, new.text)
+            task.edit_comment(comment, new.text, mentions, actor.account_id, self._clock.now())
+            if task.has_news:
+                work.tasks.save_comment(comment)
+                work.tasks.save(task)
+        return msgspec.convert(comment, CommentView, from_attributes=True)
+
+    @retried
+    async def delete_comment(self, actor: Principal, id: TaskId, comment_id: CommentId) -> None:
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            standing.require(Permission.COMMENT)
+            comment = await work.tasks.comment(comment_id, task.id)
+            task.delete_comment(comment, actor.account_id, standing, self._clock.now())
+            work.tasks.remove_comment(comment)
+            work.tasks.save(task)
+
+    async def bulk(self, actor: Principal, bulk: Bulk) -> BulkReport:
+        """Do up to 100 things: all in one unit (any refusal undoes all, with a pointer to it), or each alone."""
+        if bulk.mode == "atomic":
+            return await self._all(actor, bulk.operations)
+        results = []
+        for index, operation in enumerate(bulk.operations):
+            try:
+                (result,) = (await self._all(actor, [operation])).results
+                results.append(BulkResult(index, result.task, None))
+            except DomainError as refusal:
+                results.append(BulkResult(index, None, BulkFailure(refusal.code, refusal.detail, refusal.pointer)))
+        return BulkReport(results, sum(result.error is not None for result in results))
+
+    @retried
+    async def _all(self, actor: Principal, operations: Sequence[BulkOperation]) -> BulkReport:
+        async with self._work() as work:
+            wanted = {TaskId(o.id) for o in operations if not isinstance(o, BulkCreate)}
+            found = dict(await work.tasks.get_many(wanted, actor.account_id)) if wanted else {}
+            touched: list[Task | None] = []
+            for index, operation in enumerate(operations):
+                try:
+                    touched.append(await self._one(work, actor, operation, found))
+                except DomainError as refusal:
+                    refusal.pointer = f"/operations/{index}{refusal.pointer or ''}"
+                    raise
+        return BulkReport([BulkResult(i, _view(t) if t else None, None) for i, t in enumerate(touched)], 0)
+
+    async def _one(
+        self, work: TaskWork, actor: Principal, operation: BulkOperation, found: dict[TaskId, tuple[Task, Standing]]
+    ) -> Task | None:
+        if isinstance(operation, BulkCreate):
+            return await self._open(work, actor, operation.task)
+        if TaskId(operation.id) not in found:
+            raise NotFound
+        task, standing = found[TaskId(operation.id)]
+        if isinstance(operation, BulkUpdate):
+            self._edit(work, actor, task, standing, operation.patch, operation.version)
+            return task
+        self._delete(work, actor, task, standing, operation.version)
+        del found[task.id]
+        return None
+
+    async def _open(self, work: TaskWork, actor: Principal, new: NewTask) -> Task:
+        workspace = _workspace(actor, None if new.workspace_id is UNSET else new.workspace_id)
+        standing = await work.access.standing(workspace, actor.account_id)
+        standing.require(Permission.EDIT_TASKS)
+        assignees = [AccountId(a) for a in new.assignee_ids]
+        if assignees:
+            await _require_assignable(work, workspace, assignees, "/assignee_ids")
+        task = Task.open(
+            TaskId(self._ids.new()),
+            workspace,
+            actor.account_id,
+            self._clock.now(),
+            assignees,
+            title=new.title,
+            description=new.description,
+            status=new.status,
+            priority=new.priority,
+            labels=new.labels,
+            due_at=_utc(new.due_at),
+            start_at=_utc(new.start_at),
+            estimate_minutes=new.estimate_minutes,
+            custom=_fitting(new.custom),
+        )
+        work.tasks.add(task)
+        return task
+
+    def _edit(
+        self, work: TaskWork, actor: Principal, task: Task, standing: Standing, patch: TaskPatch, version: int | None
+    ) -> None:
+        standing.require(Permission.EDIT_TASKS)
+        _require_version(task, version)
+        values = {name: v for name in patch.__struct_fields__ if (v := getattr(patch, name)) is not UNSET}
+        for name in ("due_at", "start_at"):
+            if name in values:
+                values[name] = _utc(values[name])
+        if "custom" in values:
+            values["custom"] = _fitting(values["custom"])
+        task.edit(actor.account_id, self._clock.now(), **values)
+        work.tasks.save(task)
+
+    def _delete(self, work: TaskWork, actor: Principal, task: Task, standing: Standing, version: int | None) -> None:
+        standing.require(Permission.EDIT_TASKS)
+        _require_version(task, version)
+        task.delete(actor.account_id, standing, self._clock.now())
+        work.tasks.save(task)
+
+    async def _mentioned(self, work: TaskWork, task: Task, text: str) -> list[AccountId]:
+        """The members whom a text mentions; a mention of anyone else is just text."""
+        named = dict.fromkeys(AccountId(UUID(match)) for match in _MENTION.findall(text))
+        members = await work.access.members(task.workspace_id, frozenset(named)) if named else frozenset()
+        return [account for account in named if account in members]
+
+
+def _workspace(actor: Principal, workspace: UUID | None) -> WorkspaceId:
+    """The workspace that is named, or the personal one, whose id is the account's own."""
+    return WorkspaceId(workspace or actor.account_id)
+
+
+def _view(task: Task) -> TaskView:
+    return msgspec.convert(task, TaskView, from_attributes=True)
+
+
+def _require_version(task: Task, version: int | None) -> None:
+    if version is not None and version != task.version:
+        raise VersionConflict(_view(task), task.version)
+
+
+async def _require_assignable(
+    work: TaskWork, workspace: WorkspaceId, accounts: Sequence[AccountId], pointer: str
+) -> None:
+    allowed = await work.access.assignable(workspace, frozenset(accounts))
+    for index, account in enumerate(accounts):
+        if account not in allowed:
+            raise NotAMember(
+                "Only an active member who is no viewer can be assigned.",
+                pointer=f"{pointer}/{index}" if pointer else None,
+            )
+
+
+def _fitting(custom: dict[str, object]) -> dict[str, object]:
+    encoded = _encode(custom)
+    if len(encoded) > CUSTOM_MAX_BYTES:
+        raise Invalid(f"At most {CUSTOM_MAX_BYTES} bytes of JSON fit here.", pointer="/custom")
+    if b"\\u0000" in encoded:
+        raise Invalid("This contains a character that cannot be stored.", pointer="/custom")
+    return custom
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    """The same instant in UTC and whole milliseconds, which is all that an instant is shown with."""
+    if at is None:
+        return None
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError:
+        raise Invalid("This is beyond the calendar.", pointer="/due_at") from None
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def _filter(actor: Principal, query: TaskQuery, now: datetime) -> TaskFilter:
+    assignee: UUID | None = None
+    if query.assignee == "me":
+        assignee = actor.account_id
+    elif query.assignee not in (None, "none"):
+        try:
+            assignee = UUID(query.assignee)
+        except ValueError:
+            raise Invalid("An account id, `me` or `none` fits here.", pointer="/assignee") from None
+    for pointer, instant in (("/due_before", query.due_before), ("/due_after", query.due_after)):
+        if instant is not None and instant.tzinfo is None:
+            raise Invalid("A time has to tell its offset from UTC, such as `Z`.", pointer=pointer)
+    before = query.due_before
+    if query.overdue:
+        before = min(before, now) if before else now
+    return TaskFilter(
+        status=query.status,
+        priority=query.priority,
+        assignee=assignee,
+        unassigned=query.assignee == "none",
+        label=query.label,
+        created_by=query.created_by,
+        due_before=before,
+        due_after=query.due_after,
+        open_only=query.overdue,
+        words=tuple(sorted(words(query.q))) if query.q else (),
+    )

@@ -1,0 +1,260 @@
+"""Everything people can do with workspaces, their members and the invitations into them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from application.paging import Page
+from application.ports.secrets import Secrets
+from application.ports.system import Clock, Ids
+from application.ports.unit_of_work import UnitOfWork, retried
+from application.ports.workspaces import InvitationView, MemberView, WorkspaceQueries, WorkspaceView, WorkspaceWork
+from application.principal import Principal
+from domain.access import Role
+from domain.errors import VersionConflict
+from domain.ids import AccountId, InvitationId, WorkspaceId
+from domain.workspaces import (
+    INVITATION_LIFETIME,
+    INVITATION_USES_MAX,
+    NAME_MAX,
+    WORKSPACES_PER_ACCOUNT_MAX,
+    TooManyWorkspaces,
+    Workspace,
+    WorkspaceKind,
+)
+
+W = TypeVar("W", bound=WorkspaceWork)
+
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, examples=["Operations"])]
+Slug = Annotated[
+    str,
+    Meta(
+        min_length=3,
+        max_length=40,
+        pattern="^[a-z0-9][a-z0-9-]*[a-z0-9]$",
+        description="Unique in the installation.",
+        examples=["operations"],
+    ),
+]
+
+
+class NewWorkspace(Struct, frozen=True, forbid_unknown_fields=True):
+    """A team workspace to create; without `slug` one is made up."""
+
+    name: Name
+    slug: Slug | UnsetType = UNSET
+
+
+class WorkspacePatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of a workspace; what is absent stays. `viewers_comment` lets viewers write comments."""
+
+    name: Name | UnsetType = UNSET
+    slug: Slug | UnsetType = UNSET
+    viewers_comment: bool | UnsetType = UNSET
+
+
+class RoleChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The role that a member shall have."""
+
+    role: Role
+
+
+class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
+    """The member who shall own the workspace instead of the caller."""
+
+    account_id: UUID
+
+
+class NewInvitation(Struct, frozen=True, forbid_unknown_fields=True):
+    """A link to make: for whom it is (`role`, `max_uses`) and until when, 7 days from now if nothing is said."""
+
+    role: Role = Role.MEMBER
+    max_uses: Annotated[int, Meta(ge=1, le=INVITATION_USES_MAX)] = 1
+    expires_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+
+
+class InvitationMade(Struct, frozen=True):
+    """A new invitation with its secret, which is shown only here: whoever has it can come in."""
+
+    invitation: InvitationView
+    token: str
+
+
+class Acceptance(Struct, frozen=True, forbid_unknown_fields=True):
+    """The secret of an invitation."""
+
+    token: Annotated[str, Meta(min_length=16, max_length=128)]
+
+
+class Workspaces(Generic[W]):
+    """What people can do with workspaces; strangers are told NotFound, whatever they ask.
+
+    `release` is what else ends when somebody works in a workspace no longer, in the same unit of work.
+    """
+
+    def __init__(
+        self,
+        work: UnitOfWork[W],
+        release: Callable[[W, WorkspaceId, AccountId, AccountId, datetime], Awaitable[None]],
+        queries: WorkspaceQueries,
+        secrets: Secrets,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._work = work
+        self._release = release
+        self._queries = queries
+        self._secrets = secrets
+        self._clock = clock
+        self._ids = ids
+
+    async def read(self, actor: Principal, id: WorkspaceId) -> WorkspaceView:
+        return await self._queries.view(id, actor.account_id)
+
+    async def page(self, actor: Principal, cursor: str | None, limit: int) -> Page[WorkspaceView]:
+        return await self._queries.page(actor.account_id, cursor, limit)
+
+    async def members(self, actor: Principal, id: WorkspaceId, cursor: str | None, limit: int) -> Page[MemberView]:
+        return await self._queries.members(id, actor.account_id, cursor, limit)
+
+    @retried
+    async def create(self, actor: Principal, new: NewWorkspace) -> WorkspaceView:
+        """A team workspace that the caller owns; at most 50 memberships an account."""
+        id = WorkspaceId(self._ids.new())
+        slug = f"w-{id.hex[-12:]}" if new.slug is UNSET else new.slug
+        async with self._work() as work:
+            await self._require_room(work, actor.account_id)
+            workspace = Workspace.create(id, new.name, slug, WorkspaceKind.TEAM, actor.account_id, self._clock.now())
+            work.workspaces.add(workspace)
+        return _view(workspace, actor)
+
+    @retried
+    async def change(
+        self, actor: Principal, id: WorkspaceId, patch: WorkspacePatch, version: int | None = None
+    ) -> WorkspaceView:
+        """Rename it or change its settings, if it is at `version` or that is None."""
+        async with self._work() as work:
+            workspace = await work.workspaces.get(id)
+            workspace.role_of(actor.account_id)
+            _require_version(workspace, version, actor)
+            workspace.change(
+                actor.account_id,
+                self._clock.now(),
+                None if patch.name is UNSET else patch.name,
+                None if patch.slug is UNSET else patch.slug,
+                None if patch.viewers_comment is UNSET else patch.viewers_comment,
+            )
+            work.workspaces.save(workspace)
+        return _view(workspace, actor)
+
+    @retried
+    async def delete(self, actor: Principal, id: WorkspaceId, version: int | None = None) -> None:
+        async with self._work() as work:
+            workspace = await work.workspaces.get(id)
+            workspace.role_of(actor.account_id)
+            _require_version(workspace, version, actor)
+            workspace.delete(actor.account_id, self._clock.now())
+            work.workspaces.save(workspace)
+
+    @retried
+    async def change_role(self, actor: Principal, id: WorkspaceId, account: AccountId, change: RoleChange) -> None:
+        async with self._work() as work:
+            workspace = await work.workspaces.get(id)
+            now = self._clock.now()
+            workspace.change_role(account, change.role, actor.account_id, now)
+            work.workspaces.save(workspace)
+            if change.role is Role.VIEWER:
+                await self._release(work, id, account, actor.account_id, now)
+
+    @retried
+    async def remove(self, actor: Principal, id: WorkspaceId, account: AccountId) -> None:
+        """End a membership: one's own (leaving) or somebody else's."""
+        async with self._work() as work:
+            workspace = await work.workspaces.get(id)
+            now = self._clock.now()
+            workspace.remove(account, actor.account_id, now)
+            work.workspaces.save(workspace)
+            await self._release(work, id, account, actor.account_id, now)
+
+    @retried
+    async def transfer(self, actor: Principal, id: WorkspaceId, transfer: Transfer) -> WorkspaceView:
+        async with self._work() as work:
+            workspace = await work.workspaces.get(id)
+            workspace.transfer(AccountId(transfer.account_id), actor.account_id, self._clock.now())
+            work.workspaces.save(workspace)
+        return _view(workspace, actor)
+
+    async def invitations(self, actor: Principal, id: WorkspaceId) -> Sequence[InvitationView]:
+        return await self._queries.invitations(id, actor.account_id, self._clock.now())
+
+    @retried
+    async def invite(self, actor: Principal, id: WorkspaceId, new: NewInvitation) -> InvitationMade:
+        """A link into the workspace; its secret is in the answer and nowhere else."""
+        token, now = self._secrets.new(), self._clock.now()
+        expires_at = now + INVITATION_LIFETIME if new.expires_at is UNSET else new.expires_at
+        async with self._work() as work:
+            workspace = await work.workspaces.get(id)
+            invitation = workspace.invite(
+                InvitationId(self._ids.new()),
+                new.role,
+                self._secrets.digest(token),
+                new.max_uses,
+                expires_at,
+                actor.account_id,
+                now,
+            )
+            work.workspaces.add_invitation(invitation)
+            work.workspaces.save(workspace)
+        return InvitationMade(msgspec.convert(invitation, InvitationView, from_attributes=True), token)
+
+    @retried
+    async def withdraw(self, actor: Principal, id: WorkspaceId, invitation_id: InvitationId) -> None:
+        async with self._work() as work:
+            workspace = await work.workspaces.get(id)
+            workspace.role_of(actor.account_id)
+            invitation = await work.workspaces.invitation(invitation_id, id)
+            workspace.withdraw(invitation, actor.account_id, self._clock.now())
+            work.workspaces.save_invitation(invitation)
+            work.workspaces.save(workspace)
+
+    @retried
+    async def accept(self, actor: Principal, acceptance: Acceptance) -> WorkspaceView:
+        """Come in by a link; coming twice does no harm."""
+        async with self._work() as work:
+            invitation = await work.workspaces.invitation_by_digest(self._secrets.digest(acceptance.token))
+            workspace = await work.workspaces.get(invitation.workspace_id)
+            await self._require_room(work, actor.account_id)
+            workspace.accept(invitation, actor.account_id, self._clock.now())
+            if workspace.has_news:
+                work.workspaces.save_invitation(invitation)
+                work.workspaces.save(workspace)
+        return _view(workspace, actor)
+
+    async def _require_room(self, work: W, account: AccountId) -> None:
+        if await work.workspaces.count_of(account) >= WORKSPACES_PER_ACCOUNT_MAX:
+            raise TooManyWorkspaces(f"One account has at most {WORKSPACES_PER_ACCOUNT_MAX} workspaces.")
+
+
+def _view(workspace: Workspace, actor: Principal) -> WorkspaceView:
+    return WorkspaceView(
+        id=workspace.id,
+        name=workspace.name,
+        slug=workspace.slug,
+        kind=workspace.kind,
+        viewers_comment=workspace.viewers_comment,
+        my_role=workspace.role_of(actor.account_id),
+        member_count=len(workspace.members),
+        created_by=workspace.created_by,
+        created_at=workspace.created_at,
+        updated_at=workspace.updated_at,
+        version=workspace.version,
+    )
+
+
+def _require_version(workspace: Workspace, version: int | None, actor: Principal) -> None:
+    if version is not None and version != workspace.version:
+        raise VersionConflict(_view(workspace, actor), workspace.version)

@@ -1,0 +1,302 @@
+"""Identity: accounts, their passwords' rules, and the sessions in which they are signed in."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from domain.channels import account_stream
+from domain.errors import Conflict, Invalid, Unauthenticated
+from domain.ids import AccountId, SessionId
+from domain.kernel import Aggregate
+from domain.text import clean
+
+EMAIL_MAX = 254
+DISPLAY_NAME_MAX = 80
+PASSWORD_MIN = 10
+PASSWORD_MAX = 1_024
+USER_AGENT_MAX = 256
+
+ACCESS_LIFETIME = timedelta(minutes=15)
+SESSION_IDLE = timedelta(days=7)
+SESSION_ABSOLUTE = timedelta(days=30)
+REFRESH_GRACE = timedelta(seconds=10)
+
+# Deliberately loose: only a message that arrives proves an address. No spaces, one @, a dot in the domain.
+_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f.]+(?:\.[^\s@\x00-\x1f\x7f.]+)+\Z")
+
+
+class AccountRole(StrEnum):
+    """What an account is to the whole installation; an admin is made on the command line, never over the API."""
+
+    USER = "user"
+    ADMIN = "admin"
+
+
+class EndReason(StrEnum):
+    """Why a session ended."""
+
+    LOGGED_OUT = "logged_out"
+    LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
+    ENDED_BY_OWNER = "ended_by_owner"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  # a reason
+    TOKEN_REUSED = "token_reused"  # noqa: S105  # a reason
+    DISABLED = "disabled"
+
+
+class EmailTaken(Conflict):
+    """An account with this address exists."""
+
+    code = "already_exists"
+
+
+class InvalidCredentials(Unauthenticated):
+    """No account has this address and password; which of the two is wrong is not said."""
+
+    code = "invalid_credentials"
+
+
+class WrongPassword(Invalid):
+    """The present password was not the one given."""
+
+    code = "wrong_password"
+
+
+class SessionOver(Unauthenticated):
+    """The session has ended or run out, or the token never belonged to one."""
+
+    code = "token_invalid"
+
+
+class TokenReused(Unauthenticated):
+    """A refresh token came back after its successor was used: somebody has a copy, so the session is over."""
+
+    code = "refresh_token_reused"
+
+
+@dataclass(slots=True)
+class Account(Aggregate):
+    """Somebody who can sign in."""
+
+    resource_type: ClassVar[str] = "account"
+
+    id: AccountId
+    email: str
+    display_name: str
+    password_hash: str
+    role: AccountRole
+    created_at: datetime
+    updated_at: datetime
+    disabled_at: datetime | None = None
+
+    @classmethod
+    def register(cls, id: AccountId, email: str, display_name: str, password_hash: str, at: datetime) -> "Account":
+        account = cls(id, normal_email(email), _display_name(display_name), password_hash, AccountRole.USER, at, at)
+        account._tell("account.registered", id, at)
+        return account
+
+    def rename(self, display_name: str, at: datetime) -> None:
+        new = _display_name(display_name)
+        if new != self.display_name:
+            changes = {"display_name": (self.display_name, new)}
+            self.display_name = new
+            self._tell("account.updated", self.id, at, changes)
+
+    def change_password(self, password_hash: str, at: datetime) -> None:
+        self.password_hash = password_hash
+        self._tell("account.password_changed", self.id, at)
+
+    def rehash(self, password_hash: str, at: datetime) -> None:
+        """Keep the same password under today's parameters."""
+        self.password_hash = password_hash
+        self._tell("account.password_rehashed", None, at)
+
+    def make_admin(self, at: datetime) -> None:
+        if self.role is not AccountRole.ADMIN:
+            changes = {"role": (self.role, AccountRole.ADMIN)}
+            self.role = AccountRole.ADMIN
+            self._tell("account.role_changed", None, at, changes)
+
+    def disable(self, at: datetime) -> None:
+        """Keep the account but let nobody in; its sessions have to be ended with it."""
+        if self.disabled_at is None:
+            self.disabled_at = at
+            self._tell("account.disabled", None, at)
+
+    def _tell(
+        self, type: str, by: AccountId | None, at: datetime, changes: Mapping[str, tuple[object, object]] | None = None
+    ) -> None:
+        self.updated_at = at
+        self._announce(type, account_stream(self.id), self.id, at, by, changes)
+
+
+@dataclass(slots=True)
+class Session(Aggregate):
+    """One sign-in: a chain of refresh tokens of which only the newest counts, kept as a digest.
+
+    `rotations` is the length of the chain, `rotated_at` when its newest token was made. It runs out after 7 days
+    without a refresh, and after 30 days in any case.
+    """
+
+    resource_type: ClassVar[str] = "session"
+
+    id: SessionId
+    account_id: AccountId
+    token_digest: bytes
+    rotations: int
+    address: str
+    user_agent: str
+    created_at: datetime
+    rotated_at: datetime
+    ended_at: datetime | None = None
+    ended_because: EndReason | None = None
+
+    @classmethod
+    def begin(
+        cls, id: SessionId, account: AccountId, token_digest: bytes, address: str, user_agent: str, at: datetime
+    ) -> "Session":
+        session = cls(id, account, token_digest, 0, address, user_agent[:USER_AGENT_MAX], at, at)
+        session._tell("session.created", account, at, {"address": address, "user_agent": session.user_agent})
+        return session
+
+    @property
+    def expires_at(self) -> datetime:
+        return min(self.rotated_at + SESSION_IDLE, self.created_at + SESSION_ABSOLUTE)
+
+    def is_over(self, at: datetime) -> bool:
+        return self.ended_at is not None or at >= self.expires_at
+
+    def rotate(self, successor_digest: bytes, at: datetime) -> None:
+        """Replace the newest token by its successor."""
+        self.token_digest, self.rotated_at = successor_digest, at
+        self.rotations += 1
+        self._tell("session.refreshed", self.account_id, at)
+
+    def honours_predecessor(self, at: datetime) -> bool:
+        """Whether the token before the newest is still answered: a reply may get lost, two tabs may ask at once."""
+        return at - self.rotated_at <= REFRESH_GRACE
+
+    def end(self, because: EndReason, by: AccountId | None, at: datetime) -> None:
+        if self.ended_at is None:
+            self.ended_at, self.ended_because = at, because
+            self._tell("session.ended", by, at, {"reason": because})
+
+    def _tell(self, type: str, by: AccountId | None, at: datetime, data: Mapping[str, object] | None = None) -> None:
+        self._announce(type, account_stream(self.account_id), self.id, at, by, None, data)
+
+
+def normal_email(email: str) -> str:
+    """The address as accounts are found by it: trimmed and in lower case. Invalid if it cannot be one."""
+    email = clean(email, pointer="/email", longest=EMAIL_MAX, shortest=3).casefold()
+    if not _EMAIL.match(email):
+        raise Invalid("This is not an e-mail address.", pointer="/email")
+    return email
+
+
+# The stems of the passwords that lead every published list, each far below ten characters without its padding.
+_COMMON_STEMS = frozenset(
+    [
+        "password",
+        "passwort",
+        "passw",
+        "passwd",
+        "qwerty",
+        "qwertz",
+        "azerty",
+        "qwertyuiop",
+        "asdfgh",
+        "asdfghjkl",
+        "zxcvbn",
+        "zxcvbnm",
+        "letmein",
+        "welcome",
+        "iloveyou",
+        "admin",
+        "administrator",
+        "root",
+        "login",
+        "master",
+        "dragon",
+        "monkey",
+        "football",
+        "baseball",
+        "superman",
+        "batman",
+        "trustno",
+        "sunshine",
+        "princess",
+        "shadow",
+        "michael",
+        "jordan",
+        "abc",
+        "abcd",
+        "abcdef",
+        "abcdefgh",
+        "test",
+        "testtest",
+        "testing",
+        "guest",
+        "default",
+        "changeme",
+        "change",
+        "secret",
+        "access",
+        "hello",
+        "whatever",
+        "starwars",
+        "pokemon",
+        "computer",
+        "internet",
+        "samsung",
+        "google",
+        "facebook",
+        "liverpool",
+        "chelsea",
+        "arsenal",
+        "barcelona",
+        "jesus",
+        "ashley",
+        "nicole",
+        "summer",
+        "winter",
+        "spring",
+        "autumn",
+        "signalbox",
+    ]
+)
+_PADDING = re.compile(r"^[\W\d_]+|[\W\d_]+$")
+_DISGUISES = str.maketrans("013457@$", "oieastas")
+_KEYBOARD_ROWS = ("01234567890", "09876543210", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+
+
+def check_password(password: str, email: str, pointer: str = "/password") -> None:
+    """Invalid unless it is long enough and not one that every list of breached passwords starts with.
+
+    10 to 1,024 characters with no rule of composition (NIST SP 800-63B); every character counts.
+    """
+    if len(password) < PASSWORD_MIN:
+        raise Invalid(f"A password has at least {PASSWORD_MIN} characters.", pointer=pointer)
+    if len(password) > PASSWORD_MAX:
+        raise Invalid(f"At most {PASSWORD_MAX} characters fit here.", pointer=pointer)
+    if "\x00" in password or any("\ud800" <= c <= "\udfff" for c in password):
+        raise Invalid("This contains something that nobody can type.", pointer=pointer)
+    folded = password.casefold()
+    stem = re.sub(r"[\W\d_]+", "", folded)
+    disguised = re.sub(r"[\W\d_]+", "", _PADDING.sub("", folded).translate(_DISGUISES))
+    half = len(stem) // 2
+    if (
+        len(set(folded)) < 4
+        or stem in _COMMON_STEMS
+        or disguised in _COMMON_STEMS
+        or (stem[:half] == stem[half:] and stem[:half] in _COMMON_STEMS)
+        or any(folded in row * 2 for row in _KEYBOARD_ROWS)
+        or (folded.isascii() and not stem and len(folded) < 14)
+        or folded in (email.casefold(), email.casefold().partition("@")[0])
+    ):
+        raise Invalid("This password is among the first that anyone would try.", pointer=pointer)
+
+
+def _display_name(name: str) -> str:
+    return clean(name, pointer="/display_name", longest=DISPLAY_NAME_MAX, shortest=1)

@@ -1,0 +1,12 @@
+"""The identifiers by which contexts name each other's things; all are time-ordered UUIDs (version 7)."""
+
+from typing import NewType
+from uuid import UUID
+
+AccountId = NewType("AccountId", UUID)
+SessionId = NewType("SessionId", UUID)
+WorkspaceId = NewType("WorkspaceId", UUID)
+InvitationId = NewType("InvitationId", UUID)
+TaskId = NewType("TaskId", UUID)
+CommentId = NewType("CommentId", UUID)
+EventId = NewType("EventId", UUID)

@@ -1,0 +1,70 @@
+"""What every context shares: the aggregate, which keeps its rules in its verbs, and the event it announces."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from domain.ids import AccountId
+
+Changes = Mapping[str, tuple[object, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one resource, in the past tense.
+
+    `stream` is the sequence it belongs to (`workspace:…`, `account:…`), `version` the version that the resource has
+    after it, `actor` the account that did it or None for the system itself. `changes` maps a field to its old and
+    new value; `data` is what a reader needs besides.
+    """
+
+    type: str
+    stream: str
+    resource_type: str
+    resource_id: UUID
+    version: int
+    at: datetime
+    actor: AccountId | None
+    changes: Changes = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Aggregate:
+    """A thing with an identity and invariants; its verbs change it and announce what they did.
+
+    `version` counts the saved states: 0 is a thing that was never saved. A verb that changes nothing announces
+    nothing, and saving an aggregate without news writes nothing.
+    """
+
+    resource_type: ClassVar[str]
+
+    version: int = 0
+    _news: list[Event] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def _announce(
+        self,
+        type: str,
+        stream: str,
+        id: UUID,
+        at: datetime,
+        by: AccountId | None,
+        changes: Changes | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        self._news.append(
+            Event(type, stream, self.resource_type, id, self.version + 1, at, by, changes or {}, data or {})
+        )
+
+    @property
+    def has_news(self) -> bool:
+        return bool(self._news)
+
+    def take_news(self) -> Sequence[Event]:
+        """Hand over what was announced since the last call, and count the state that is being saved."""
+        news, self._news = self._news, []
+        if news:
+            self.version += 1
+        return news

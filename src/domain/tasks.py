@@ -1,0 +1,318 @@
+"""Tasks: what can be done with one, who watches it, and the comments below it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, cast
+
+from domain.access import Permission, Standing
+from domain.channels import workspace_stream
+from domain.errors import Conflict, Forbidden, Invalid
+from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
+from domain.kernel import Aggregate
+from domain.text import clean
+
+TITLE_MAX = 300
+DESCRIPTION_MAX = 50_000
+COMMENT_MAX = 10_000
+LABEL_MAX = 50
+LABELS_MAX = 20
+ASSIGNEES_MAX = 20
+WATCHERS_MAX = 500
+MENTIONS_MAX = 20
+ESTIMATE_MAX_MINUTES = 525_600
+CUSTOM_MAX_BYTES = 8_192
+
+
+class Status(StrEnum):
+    """Where a task stands; done and cancelled are the closed ones."""
+
+    TODO = "todo"
+    IN_PROGRESS = "in_progress"
+    BLOCKED = "blocked"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class Priority(StrEnum):
+    """How much a task matters, from least to most."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class NotAMember(Invalid):
+    """Only somebody who works in the workspace can be given a task of it."""
+
+    code = "not_a_member"
+
+
+class AlreadyAssigned(Conflict):
+    """Somebody else was faster to claim the task."""
+
+    code = "already_assigned"
+
+
+class TooManyWatchers(Conflict):
+    """The task has all the watchers it can have."""
+
+    code = "too_many_watchers"
+
+
+@dataclass(slots=True)
+class Task(Aggregate):
+    """A piece of work in a workspace.
+
+    Assigned are active members other than viewers, at most 20. The creator, the assignees and whoever comments or is
+    mentioned watch it. `completed_at` is the time it became done, and None whenever it is not. Times are aware UTC.
+    """
+
+    resource_type: ClassVar[str] = "task"
+    # What a caller can set when opening or editing, with every rule about it in `_checked`.
+    editable: ClassVar[frozenset[str]] = frozenset(
+        {"title", "description", "status", "priority", "labels", "due_at", "start_at", "estimate_minutes", "custom"}
+    )
+
+    id: TaskId
+    workspace_id: WorkspaceId
+    title: str
+    description: str
+    status: Status
+    priority: Priority
+    labels: list[str]
+    assignees: list[AccountId]
+    watchers: list[AccountId]
+    due_at: datetime | None
+    start_at: datetime | None
+    estimate_minutes: int | None
+    custom: Mapping[str, object]
+    comment_count: int
+    created_by: AccountId
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+    @classmethod
+    def open(
+        cls,
+        id: TaskId,
+        workspace_id: WorkspaceId,
+        by: AccountId,
+        at: datetime,
+        assignees: Collection[AccountId] = (),
+        **values: object,
+    ) -> "Task":
+        """A new task; `values` are any of the editable fields. `assignees` must be people who can be assigned."""
+        task = cls(
+            id=id,
+            workspace_id=workspace_id,
+            title="",
+            description="",
+            status=Status.TODO,
+            priority=Priority.NONE,
+            labels=[],
+            assignees=_limited(list(dict.fromkeys(assignees)), ASSIGNEES_MAX, "/assignee_ids"),
+            watchers=list(dict.fromkeys((by, *assignees))),
+            due_at=None,
+            start_at=None,
+            estimate_minutes=None,
+            custom={},
+            comment_count=0,
+            created_by=by,
+            created_at=at,
+            updated_at=at,
+        )
+        for name, value in values.items():
+            setattr(task, name, _checked(name, value))
+        if not task.title:
+            raise Invalid("A task needs a title.", pointer="/title")
+        task._check_dates()
+        if task.status is Status.DONE:
+            task.completed_at = at
+        task._tell("task.created", by, at, data={name: getattr(task, name) for name in _SNAPSHOT})
+        return task
+
+    def edit(self, by: AccountId, at: datetime, **values: object) -> None:
+        """Set any of the editable fields. Setting what is so already changes and announces nothing."""
+        changes: dict[str, tuple[object, object]] = {}
+        for name, value in values.items():
+            old, new = getattr(self, name), _checked(name, value)
+            if new != old:
+                setattr(self, name, new)
+                changes[name] = (old, new)
+        if not changes:
+            return
+        if "due_at" in changes or "start_at" in changes:
+            self._check_dates()
+        if "status" in changes:
+            completed = at if self.status is Status.DONE else None
+            if completed != self.completed_at:
+                changes["completed_at"] = (self.completed_at, completed)
+                self.completed_at = completed
+        self._tell("task.updated", by, at, changes)
+
+    def assign(self, account: AccountId, by: AccountId, at: datetime) -> None:
+        """Give the task to one more person, who then watches it too."""
+        if account in self.assignees:
+            return
+        old = self.assignees
+        self.assignees = _limited([*old, account], ASSIGNEES_MAX, "/assignee_ids")
+        self._watch(account)
+        self._tell("task.assigned", by, at, {"assignees": (old, self.assignees)}, {"account_id": account})
+
+    def unassign(self, account: AccountId, by: AccountId | None, at: datetime) -> None:
+        if account not in self.assignees:
+            return
+        old = self.assignees
+        self.assignees = [a for a in old if a != account]
+        self._tell("task.unassigned", by, at, {"assignees": (old, self.assignees)}, {"account_id": account})
+
+    def claim(self, by: AccountId, at: datetime) -> None:
+        """Take a task that nobody has; taking one's own again changes nothing."""
+        if self.assignees == [by]:
+            return
+        if self.assignees:
+            raise AlreadyAssigned("Somebody has this task already.", extra={"assignees": self.assignees})
+        self.assignees = [by]
+        self._watch(by)
+        self._tell("task.claimed", by, at, {"assignees": ([], self.assignees)}, {"account_id": by})
+
+    def watch(self, by: AccountId, at: datetime) -> None:
+        if by not in self.watchers:
+            if len(self.watchers) >= WATCHERS_MAX:
+                raise TooManyWatchers(f"At most {WATCHERS_MAX} people can watch a task.")
+            self._watch(by)
+            self._tell("task.watched", by, at, data={"account_id": by})
+
+    def unwatch(self, by: AccountId, at: datetime) -> None:
+        if by in self.watchers:
+            self.watchers = [w for w in self.watchers if w != by]
+            self._tell("task.unwatched", by, at, data={"account_id": by})
+
+    def delete(self, by: AccountId, standing: Standing, at: datetime) -> None:
+        """Hide the task; its creator may, and whoever may delete any."""
+        if by != self.created_by:
+            standing.require(Permission.DELETE_ANY_TASK)
+        self.deleted_at = at
+        self._tell("task.deleted", by, at)
+
+    def restore(self, by: AccountId, standing: Standing, at: datetime) -> None:
+        """Show a deleted task again; who may delete it may restore it."""
+        if self.deleted_at is None:
+            return
+        if by != self.created_by:
+            standing.require(Permission.DELETE_ANY_TASK)
+        self.deleted_at = None
+        self._tell("task.restored", by, at)
+
+    def comment(
+        self, id: CommentId, text: str, mentions: Iterable[AccountId], by: AccountId, at: datetime
+    ) -> "Comment":
+        """Add a comment; its author and whoever it mentions watch the task from now on."""
+        mentioned = _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
+        comment = Comment(id, self.id, by, _comment_text(text), mentioned, at, at)
+        for account in (by, *mentioned):
+            self._watch(account)
+        self.comment_count += 1
+        self._tell("task.comment.created", by, at, data=comment.snapshot())
+        return comment
+
+    def edit_comment(
+        self, comment: "Comment", text: str, mentions: Iterable[AccountId], by: AccountId, at: datetime
+    ) -> None:
+        """Rewrite one's own comment; the history keeps the old text."""
+        if by != comment.author_id:
+            raise Forbidden("Only its author can rewrite a comment.")
+        new, mentioned = _comment_text(text), _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
+        if (new, mentioned) == (comment.text, comment.mentions):
+            return
+        changes = {"text": (comment.text, new)}
+        comment.text, comment.mentions, comment.updated_at = new, mentioned, at
+        for account in mentioned:
+            self._watch(account)
+        self._tell("task.comment.updated", by, at, changes, comment.snapshot())
+
+    def delete_comment(self, comment: "Comment", by: AccountId, standing: Standing, at: datetime) -> None:
+        """Remove a comment: one's own, or any with the right to delete any task."""
+        if by != comment.author_id:
+            standing.require(Permission.DELETE_ANY_TASK)
+        self.comment_count -= 1
+        self._tell("task.comment.deleted", by, at, data={"comment_id": comment.id})
+
+    def _watch(self, account: AccountId) -> None:
+        if account not in self.watchers and len(self.watchers) < WATCHERS_MAX:
+            self.watchers = [*self.watchers, account]
+
+    def _check_dates(self) -> None:
+        if self.start_at and self.due_at and self.due_at < self.start_at:
+            raise Invalid("A task cannot be due before it starts.", pointer="/due_at")
+
+    def _tell(
+        self,
+        type: str,
+        by: AccountId | None,
+        at: datetime,
+        changes: Mapping[str, tuple[object, object]] | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        self.updated_at = at
+        self._announce(type, workspace_stream(self.workspace_id), self.id, at, by, changes, data)
+
+
+@dataclass(slots=True)
+class Comment:
+    """What somebody said about a task; it changes only through the task's verbs, which announce it."""
+
+    id: CommentId
+    task_id: TaskId
+    author_id: AccountId
+    text: str
+    mentions: list[AccountId]
+    created_at: datetime
+    updated_at: datetime
+
+    def snapshot(self) -> Mapping[str, object]:
+        return {
+            "comment_id": self.id,
+            "author_id": self.author_id,
+            "text": self.text,
+            "mentions": self.mentions,
+        }
+
+
+_SNAPSHOT = tuple(
+    f.name for f in fields(Task) if f.init and f.name not in {"id", "version", "deleted_at", "comment_count"}
+)
+
+
+def _comment_text(text: str) -> str:
+    return clean(text, pointer="/text", longest=COMMENT_MAX, shortest=1)
+
+
+def _limited(accounts: list[AccountId], most: int, pointer: str) -> list[AccountId]:
+    if len(accounts) > most:
+        raise Invalid(f"At most {most} people fit here.", pointer=pointer)
+    return accounts
+
+
+def _checked(name: str, value: object) -> object:
+    """The value as the task keeps it, or Invalid with a pointer to the field."""
+    match name:
+        case "title":
+            return clean(cast(str, value), pointer="/title", longest=TITLE_MAX, shortest=1)
+        case "description":
+            return clean(cast(str, value), pointer="/description", longest=DESCRIPTION_MAX)
+        case "labels":
+            found = dict.fromkeys(
+                clean(label, pointer="/labels", longest=LABEL_MAX, shortest=1) for label in cast(list[str], value)
+            )
+            if len(found) > LABELS_MAX:
+                raise Invalid(f"At most {LABELS_MAX} labels fit on a task.", pointer="/labels")
+            return list(found)
+        case _:
+            return value

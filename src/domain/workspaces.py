@@ -1,0 +1,303 @@
+"""Workspaces: the tenant that everything but market data belongs to, its members and the invitations into it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from domain.access import Permission, Role, Standing
+from domain.channels import account_stream, workspace_stream
+from domain.errors import Conflict, Forbidden, Invalid, NotFound
+from domain.ids import AccountId, InvitationId, WorkspaceId
+from domain.kernel import Aggregate
+from domain.text import clean
+
+NAME_MAX = 100
+MEMBERS_MAX = 500
+WORKSPACES_PER_ACCOUNT_MAX = 50
+INVITATION_USES_MAX = 500
+INVITATION_LIFETIME = timedelta(days=7)
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]\Z")
+
+
+class WorkspaceKind(StrEnum):
+    """`personal` comes with the account and stays; `team` is made, shared and deleted at will."""
+
+    PERSONAL = "personal"
+    TEAM = "team"
+
+
+class SoleOwner(Conflict):
+    """A workspace has at least one owner, always."""
+
+    code = "sole_owner"
+
+
+class PersonalWorkspace(Conflict):
+    """A personal workspace cannot be shared, left or deleted."""
+
+    code = "personal_workspace"
+
+
+class WorkspaceFull(Conflict):
+    """No more members fit."""
+
+    code = "workspace_full"
+
+
+class TooManyWorkspaces(Conflict):
+    """One account has a bounded number of workspaces."""
+
+    code = "too_many_workspaces"
+
+
+class SlugTaken(Conflict):
+    """Another workspace has this slug."""
+
+    code = "already_exists"
+
+
+class InvitationSpent(Conflict):
+    """The invitation has run out, was used up or was taken back."""
+
+    code = "invitation_expired"
+
+
+@dataclass(slots=True)
+class Member:
+    """One account's place in a workspace."""
+
+    account_id: AccountId
+    role: Role
+    joined_at: datetime
+
+
+@dataclass(slots=True)
+class Workspace(Aggregate):
+    """A workspace with all its members, at most 500; at least one of them owns it."""
+
+    resource_type: ClassVar[str] = "workspace"
+
+    id: WorkspaceId
+    name: str
+    slug: str
+    kind: WorkspaceKind
+    viewers_comment: bool
+    created_by: AccountId
+    created_at: datetime
+    updated_at: datetime
+    members: dict[AccountId, Member]
+    deleted_at: datetime | None = None
+
+    @classmethod
+    def create(
+        cls, id: WorkspaceId, name: str, slug: str, kind: WorkspaceKind, by: AccountId, at: datetime
+    ) -> "Workspace":
+        """A new workspace that belongs to `by` alone."""
+        owner = Member(by, Role.OWNER, at)
+        workspace = cls(id, _name(name), _slug(slug), kind, False, by, at, at, {by: owner})
+        workspace._tell(
+            "workspace.created", by, at, data={"name": workspace.name, "slug": workspace.slug, "kind": kind}
+        )
+        return workspace
+
+    def role_of(self, account: AccountId) -> Role:
+        """The role of a member; NotFound for a stranger, who may not know that the workspace exists."""
+        member = self.members.get(account)
+        if member is None:
+            raise NotFound
+        return member.role
+
+    def _require(self, account: AccountId, permission: Permission) -> Role:
+        role = self.role_of(account)
+        Standing(role).require(permission)
+        return role
+
+    def change(
+        self,
+        by: AccountId,
+        at: datetime,
+        name: str | None = None,
+        slug: str | None = None,
+        viewers_comment: bool | None = None,
+    ) -> None:
+        """Rename it or change its settings; what is None stays."""
+        self._require(by, Permission.CHANGE_SETTINGS)
+        wanted: dict[str, object] = {}
+        if name is not None:
+            wanted["name"] = _name(name)
+        if slug is not None:
+            wanted["slug"] = _slug(slug)
+        if viewers_comment is not None:
+            wanted["viewers_comment"] = viewers_comment
+        changes = {k: (getattr(self, k), v) for k, v in wanted.items() if getattr(self, k) != v}
+        for key, (_, new) in changes.items():
+            setattr(self, key, new)
+        if changes:
+            self._tell("workspace.updated", by, at, changes)
+
+    def delete(self, by: AccountId, at: datetime) -> None:
+        """End the workspace: from now on nobody is a member, so nobody sees it or anything in it."""
+        self._require(by, Permission.OWN)
+        self._refuse_personal("A personal workspace cannot be deleted.")
+        self.deleted_at = at
+        self._tell("workspace.deleted", by, at)
+        for account in self.members:
+            self._tell_account(account, "workspace.left", by, at, {"reason": "deleted"})
+        self.members = {}
+
+    def admit(self, account: AccountId, role: Role, invited_by: AccountId | None, at: datetime) -> None:
+        """Let somebody in; a member who comes again keeps the role they have."""
+        if account in self.members:
+            return
+        self._refuse_personal("A personal workspace cannot be shared.")
+        if len(self.members) >= MEMBERS_MAX:
+            raise WorkspaceFull(f"At most {MEMBERS_MAX} members fit in a workspace.")
+        self.members = {**self.members, account: Member(account, role, at)}
+        data = {"account_id": account, "role": role, "invited_by": invited_by}
+        self._tell("member.added", account, at, data=data)
+        self._tell_account(account, "workspace.joined", account, at, {"role": role})
+
+    def change_role(self, account: AccountId, role: Role, by: AccountId, at: datetime) -> None:
+        """Give a member another role. Nobody but an owner lifts anyone to their own rank, or touches their equals."""
+        mine = self._require(by, Permission.MANAGE_MEMBERS)
+        member = self._member(account)
+        if mine is not Role.OWNER and not (mine.outranks(role) and mine.outranks(member.role)):
+            raise Forbidden("You can only manage members below your own role.")
+        if member.role is role:
+            return
+        if member.role is Role.OWNER:
+            self._refuse_sole_owner(account)
+        old = member.role
+        self.members = {**self.members, account: Member(account, role, member.joined_at)}
+        self._tell("member.role_changed", by, at, {"role": (old, role)}, {"account_id": account})
+        self._tell_account(account, "workspace.role_changed", by, at, {"role": role})
+
+    def remove(self, account: AccountId, by: AccountId, at: datetime) -> None:
+        """End a membership: one's own, or that of somebody below one's own role."""
+        mine = self.role_of(by)
+        member = self._member(account)
+        if account != by:
+            self._require(by, Permission.MANAGE_MEMBERS)
+            if mine is not Role.OWNER and not mine.outranks(member.role):
+                raise Forbidden("You can only remove members below your own role.")
+        self._refuse_personal("A personal workspace cannot be left.")
+        if member.role is Role.OWNER:
+            self._refuse_sole_owner(account)
+        self.members = {k: v for k, v in self.members.items() if k != account}
+        self._tell("member.removed", by, at, data={"account_id": account, "role": member.role})
+        reason = "left" if account == by else "removed"
+        self._tell_account(account, "workspace.left", by, at, {"reason": reason})
+
+    def transfer(self, account: AccountId, by: AccountId, at: datetime) -> None:
+        """Hand one's ownership to another member and become an admin."""
+        self._require(by, Permission.OWN)
+        member = self._member(account)
+        if account == by:
+            return
+        self.members = {
+            **self.members,
+            account: Member(account, Role.OWNER, member.joined_at),
+            by: Member(by, Role.ADMIN, self.members[by].joined_at),
+        }
+        self._tell("workspace.transferred", by, at, data={"from": by, "to": account})
+        for changed, role in ((account, Role.OWNER), (by, Role.ADMIN)):
+            self._tell_account(changed, "workspace.role_changed", by, at, {"role": role})
+
+    def invite(
+        self,
+        id: InvitationId,
+        role: Role,
+        digest: bytes,
+        max_uses: int,
+        expires_at: datetime,
+        by: AccountId,
+        at: datetime,
+    ) -> "Invitation":
+        """A link by which people come in with `role`; `digest` is what is kept of its secret."""
+        mine = self._require(by, Permission.MANAGE_MEMBERS)
+        if mine is not Role.OWNER and not mine.outranks(role):
+            raise Forbidden("You can only invite people below your own role.")
+        self._refuse_personal("A personal workspace cannot be shared.")
+        if not 1 <= max_uses <= INVITATION_USES_MAX:
+            raise Invalid(f"An invitation is for 1 to {INVITATION_USES_MAX} people.", pointer="/max_uses")
+        if not at < expires_at <= at + 4 * INVITATION_LIFETIME:
+            raise Invalid("An invitation ends within 28 days from now.", pointer="/expires_at")
+        self._tell("invitation.created", by, at, data={"invitation_id": id, "role": role, "expires_at": expires_at})
+        return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at)
+
+    def withdraw(self, invitation: "Invitation", by: AccountId, at: datetime) -> None:
+        """Take an invitation back."""
+        self._require(by, Permission.MANAGE_MEMBERS)
+        invitation.withdrawn_at = at
+        self._tell("invitation.withdrawn", by, at, data={"invitation_id": invitation.id})
+
+    def accept(self, invitation: "Invitation", account: AccountId, at: datetime) -> None:
+        """Come in by an invitation; for a member it does nothing and costs no use."""
+        if account in self.members:
+            return
+        if invitation.withdrawn_at or at >= invitation.expires_at or invitation.uses >= invitation.max_uses:
+            raise InvitationSpent("This invitation is no longer valid.")
+        invitation.uses += 1
+        self.admit(account, invitation.role, invitation.invited_by, at)
+
+    def _member(self, account: AccountId) -> Member:
+        member = self.members.get(account)
+        if member is None:
+            raise NotFound
+        return member
+
+    def _refuse_personal(self, detail: str) -> None:
+        if self.kind is WorkspaceKind.PERSONAL:
+            raise PersonalWorkspace(detail)
+
+    def _refuse_sole_owner(self, account: AccountId) -> None:
+        if not any(m.role is Role.OWNER for k, m in self.members.items() if k != account):
+            raise SoleOwner("A workspace needs an owner: make somebody else one first.")
+
+    def _tell(
+        self,
+        type: str,
+        by: AccountId,
+        at: datetime,
+        changes: Mapping[str, tuple[object, object]] | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        self.updated_at = at
+        self._announce(type, workspace_stream(self.id), self.id, at, by, changes, data)
+
+    def _tell_account(
+        self, account: AccountId, type: str, by: AccountId, at: datetime, data: Mapping[str, object]
+    ) -> None:
+        """The same news for the one whom it concerns, who may not see the workspace's stream before or after it."""
+        self._announce(type, account_stream(account), self.id, at, by, None, {"workspace_id": self.id, **data})
+
+
+@dataclass(slots=True)
+class Invitation:
+    """A link into a workspace; only a digest of its secret is kept, and it changes only through the workspace."""
+
+    id: InvitationId
+    workspace_id: WorkspaceId
+    role: Role
+    digest: bytes
+    max_uses: int
+    uses: int
+    invited_by: AccountId
+    created_at: datetime
+    expires_at: datetime
+    withdrawn_at: datetime | None = None
+
+
+def _name(name: str) -> str:
+    return clean(name, pointer="/name", longest=NAME_MAX, shortest=1)
+
+
+def _slug(slug: str) -> str:
+    if not _SLUG.match(slug):
+        raise Invalid(
+            "A slug has 3 to 40 lower-case letters, digits and hyphens, with no hyphen at either end.", pointer="/slug"
+        )
+    return slug

@@ -1,0 +1,151 @@
+"""The command line: serve, look after the database, make the first admin, and try it all out without a service."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from adapters.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from adapters.postgres import migrations
+from domain.errors import DomainError
+from entrypoints import VERSION
+from entrypoints.container import Container, in_memory
+from entrypoints.demo import DEMO_EMAIL, DEMO_PASSWORD, seed
+from entrypoints.http.openapi import document
+from entrypoints.server import serve
+from entrypoints.settings import InvalidSettings, Settings
+
+R = TypeVar("R")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it worked, 1 if it did not, 2 if it was asked wrongly."""
+    parser = argparse.ArgumentParser(
+        prog="signalbox", description="A backend for applications that people use together."
+    )
+    parser.add_argument("--version", action="version", version=VERSION)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve HTTP and WebSocket on HOST:PORT")
+    commands.add_parser("demo", help="the same with a PostgreSQL of its own, under DATA_DIR, and a demo account")
+    commands.add_parser("migrate", help="bring the database at DATABASE_URL to the newest schema")
+    admin = commands.add_parser("create-admin", help="make an account an admin of this installation")
+    admin.add_argument("email")
+    disable = commands.add_parser("disable", help="let nobody in under an e-mail address any more")
+    disable.add_argument("email")
+    commands.add_parser("openapi", help="print the OpenAPI document")
+    chosen = parser.parse_args(arguments)
+    try:
+        return _COMMANDS[chosen.command](chosen)
+    except InvalidSettings as error:
+        print("These settings do not describe a server:", *error.problems, sep="\n  ", file=sys.stderr)
+    except (DomainError, EmbeddedPostgresError) as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    settings = _settings(os.environ)
+    serve(Container(settings=settings))
+    return 0
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    data_dir = Path(os.environ.get("DATA_DIR", "").strip() or "var")
+    postgres = EmbeddedPostgres(data_dir)
+    url = postgres.start()
+    try:
+        settings = _settings({"JWT_SECRET": _kept_secret(data_dir), **os.environ, "DATABASE_URL": url})
+        migrations.upgrade(settings.database_url)
+        _once(Container(settings=settings), seed)
+        serve(Container(settings=settings), lambda: _welcome(settings))
+    finally:
+        postgres.stop()
+    return 0
+
+
+def _migrate(chosen: argparse.Namespace) -> int:
+    settings = _settings(os.environ)
+    migrations.upgrade(settings.database_url)
+    print(f"The schema is at revision {migrations.head()}.")
+    return 0
+
+
+def _create_admin(chosen: argparse.Namespace) -> int:
+    user = _once(Container(settings=_settings(os.environ)), lambda house: house.identity().make_admin(chosen.email))
+    print(f"{user.email} is an admin now and has to sign in again.")
+    return 0
+
+
+def _disable(chosen: argparse.Namespace) -> int:
+    _once(Container(settings=_settings(os.environ)), lambda house: house.identity().disable(chosen.email))
+    print(f"Nobody gets in as {chosen.email} any more.")
+    return 0
+
+
+def _openapi(chosen: argparse.Namespace) -> int:
+    print(json.dumps(document(in_memory().litestar(), VERSION), indent=2))
+    return 0
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "migrate": _migrate,
+    "create-admin": _create_admin,
+    "disable": _disable,
+    "openapi": _openapi,
+}
+
+
+def _settings(environ: Mapping[str, str]) -> Settings:
+    settings = Settings.read(environ)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    return settings
+
+
+def _once(container: Container, act: Callable[[Container], Awaitable[R]]) -> R:
+    """Do one thing with an open database, and close it again."""
+
+    async def run() -> R:
+        database = container.database()
+        await database.open()
+        try:
+            return await act(container)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def _kept_secret(data_dir: Path) -> str:
+    """The signing secret of this data directory, made at the first start so that tokens outlive the process."""
+    path = data_dir / "jwt-secret"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def _welcome(settings: Settings) -> None:
+    address = f"http://{settings.host}:{settings.port}"
+    print(
+        f"\nSignalbox {VERSION} serves on {address}",
+        f"  documentation  {address}/api/docs",
+        f"  demo account   {DEMO_EMAIL}   password {DEMO_PASSWORD}",
+        "  stop           Ctrl-C",
+        "",
+        sep="\n",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

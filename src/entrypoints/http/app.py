@@ -1,0 +1,64 @@
+"""The application: the routes of all contexts, and how their errors are answered."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.exceptions import HTTPException
+
+from application.authentication import Authentication
+from application.events import Events
+from application.identity import Identity
+from application.principal import Principal
+from application.realtime.hub import Hub
+from application.realtime.session import LiveSession, Send
+from application.tasks import Tasks
+from application.workspaces import Workspaces
+from domain.errors import DomainError
+from entrypoints.http.codec import JsonBody, JsonResponse
+from entrypoints.http.documentation import documentation_routes
+from entrypoints.http.events import event_routes
+from entrypoints.http.health import HealthChecks, health_routes
+from entrypoints.http.identity import identity_routes
+from entrypoints.http.problems import respond
+from entrypoints.http.request import ApiRequest, refuse_unknown_query
+from entrypoints.http.tasks import task_routes
+from entrypoints.http.workspaces import workspace_routes
+from entrypoints.websocket.gateway import gateway
+
+
+def create_app(
+    version: str,
+    origins: Sequence[str],
+    identity: Identity[Any],
+    workspaces: Workspaces[Any],
+    tasks: Tasks,
+    events: Events,
+    hub: Hub,
+    begin: Callable[[Send, Principal | None], LiveSession],
+    authentication: Authentication,
+    health: HealthChecks,
+) -> Litestar:
+    """All routes; `begin` opens the session of a live connection, `origins` are the sites whose pages may call."""
+    api = Router(
+        "/api/v1",
+        route_handlers=[
+            identity_routes(identity, origins),
+            workspace_routes(workspaces),
+            task_routes(tasks),
+            event_routes(events, hub, authentication),
+            gateway(begin, authentication, origins),
+        ],
+        before_request=refuse_unknown_query,
+    )
+    return Litestar(
+        route_handlers=[api, documentation_routes(version), health_routes(health)],
+        dto=JsonBody,
+        return_dto=None,
+        request_class=ApiRequest,
+        response_class=JsonResponse,
+        exception_handlers={DomainError: respond, HTTPException: respond, Exception: respond},
+        openapi_config=None,
+        request_max_body_size=None,
+        logging_config=None,
+    )

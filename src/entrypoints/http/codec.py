@@ -1,0 +1,109 @@
+"""JSON in and out by msgspec alone: bodies straight into messages, messages straight onto the wire."""
+
+import re
+from typing import Any, ClassVar
+
+import msgspec
+from litestar import Request, Response
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar.dto import AbstractDTO
+from litestar.openapi.spec import Reference, Schema
+from litestar.types import Receive, Scope, Send
+from litestar.typing import FieldDefinition
+
+from entrypoints.http.problems import InvalidParameter, Malformed, from_msgspec
+
+encode = msgspec.json.Encoder().encode
+_ENTITY_TAG = re.compile(rb'(W/)?"([^"]*)"')
+
+
+class JsonBody(AbstractDTO[Any]):
+    """Reads a body as the message that the handler declares, strictly: unknown fields and wrong types are refused.
+
+    Litestar would decode it to dictionaries first and then convert those leniently.
+    """
+
+    _decoders: ClassVar[dict[str, msgspec.json.Decoder[Any]]] = {}
+
+    @classmethod
+    def create_for_field_definition(
+        cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
+    ) -> None:
+        cls._decoders[handler_id] = msgspec.json.Decoder(field_definition.annotation)
+
+    @classmethod
+    def create_openapi_schema(
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: SchemaCreator
+    ) -> Reference | Schema:
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Any:
+        return ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        return False
+
+    def decode_bytes(self, value: bytes) -> Any:
+        decoder = self._decoders[self.asgi_connection.route_handler.handler_id]
+        try:
+            return decoder.decode(value)
+        except msgspec.ValidationError as error:
+            raise from_msgspec(error) from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Malformed("The body is not valid JSON in UTF-8.") from None
+        except RecursionError:
+            raise Malformed("The body is nested too deeply.") from None
+
+
+class _Sendable:
+    """An encoded answer as an ASGI application."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self._status = status
+        self._headers = headers
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+class JsonResponse(Response[Any]):
+    """Answers with a message as JSON. One that has a `version` carries it as a strong ETag, and may be a 304."""
+
+    def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **_: Any) -> Any:
+        content = self.content
+        if content is None:
+            return _Sendable(self.status_code or 204, [], b"")
+        headers = [(b"content-type", b"application/json")]
+        version = getattr(content, "version", None)
+        if version is not None:
+            tag = b'"%d"' % version
+            headers.append((b"etag", tag))
+            if request.method == "GET" and _none_matches(request, tag):
+                return _Sendable(304, headers[1:], b"")
+        body = encode(content)
+        headers.append((b"content-length", b"%d" % len(body)))
+        return _Sendable(self.status_code or 200, headers, body)
+
+
+def _none_matches(request: Request[Any, Any, Any], tag: bytes) -> bool:
+    for name, value in request.scope["headers"]:
+        if name == b"if-none-match":
+            return value.strip() == b"*" or any(b'"' + found + b'"' == tag for _, found in _ENTITY_TAG.findall(value))
+    return False
+
+
+def required_version(if_match: bytes | None) -> int | None:
+    """The version that an If-Match header asks for: None for any, -1 for one that never was."""
+    if if_match is None or if_match.strip() == b"*":
+        return None
+    tags = _ENTITY_TAG.findall(if_match)
+    if len(tags) != 1 or not _ENTITY_TAG.fullmatch(if_match.strip()):
+        raise InvalidParameter("If-Match takes one entity tag, as an ETag header gave it.", pointer="If-Match")
+    weak, value = tags[0]
+    return int(value) if not weak and value.isdigit() and len(value) < 10 else -1

@@ -1,0 +1,52 @@
+"""The OpenAPI document for reading, and the page that makes it interactive; it loads nothing from elsewhere."""
+
+from functools import cache
+from importlib.resources import files
+
+from litestar import Litestar, MediaType, Response, Router, get
+
+from entrypoints.http.codec import encode
+from entrypoints.http.openapi import document
+from entrypoints.http.request import ApiRequest
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Signalbox API</title><link rel="stylesheet" href="/api/docs/swagger_style.css"></head>
+<body><div id="docs"></div>
+<script src="/api/docs/swagger_bundle.js"></script><script src="/api/docs/start.js"></script></body>
+</html>"""
+_START = """SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#docs", deepLinking: true, persistAuthorization: true,
+  presets: [SwaggerUIBundle.presets.apis]});"""
+
+
+def documentation_routes(version: str) -> Router:
+    """The document, and its page."""
+    assets = files("offapi")
+
+    # Made when somebody first asks for it: it takes as long as the rest of the start.
+    @cache
+    def described(app: Litestar) -> bytes:
+        return encode(document(app, version))
+
+    @get("/api/openapi.json", include_in_schema=False, sync_to_thread=False)
+    def openapi(request: ApiRequest) -> Response[bytes]:
+        return Response(described(request.app), media_type=MediaType.JSON)
+
+    @get("/api/docs", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
+    def page() -> Response[str]:
+        return Response(_PAGE, media_type=MediaType.HTML)
+
+    @get("/api/docs/start.js", include_in_schema=False, sync_to_thread=False)
+    def start() -> Response[str]:
+        return Response(_START, media_type="text/javascript")
+
+    @get("/api/docs/swagger_bundle.js", include_in_schema=False, sync_to_thread=False)
+    def script() -> Response[bytes]:
+        return Response((assets / "swagger_bundle.js").read_bytes(), media_type="text/javascript")
+
+    @get("/api/docs/swagger_style.css", include_in_schema=False, sync_to_thread=False)
+    def style() -> Response[bytes]:
+        return Response((assets / "swagger_style.css").read_bytes(), media_type="text/css")
+
+    return Router("/", route_handlers=[openapi, page, start, script, style])

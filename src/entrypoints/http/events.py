@@ -1,0 +1,116 @@
+"""The routes that read the journal, and the event stream for those who cannot hold a WebSocket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from litestar import Router, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
+
+from application.authentication import Authentication
+from application.events import Events, Feed
+from application.paging import PAGE_DEFAULT, Page
+from application.ports.events import Entry, EventFilter, EventView
+from application.principal import Principal
+from application.realtime.hub import Hub, Reader
+from domain.channels import Channel, ChannelKind
+from domain.errors import Unavailable
+from domain.ids import TaskId
+from entrypoints.http.problems import InvalidParameter
+from entrypoints.http.request import ApiRequest, ChannelName, PageCursor, PageLimit
+
+KEEP_ALIVE_SECONDS = 15.0
+RECHECK_SECONDS = 0.5
+RETRY_MS = 2_000
+
+EventSort = Literal["offset", "-offset"]
+EventType = Annotated[str | None, QueryParameter(max_length=100, description="A type, or its beginning with a `*`.")]
+
+
+def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Router:
+    """Routes under `/events`, and the history of a task."""
+
+    @get("/events")
+    async def list_events(
+        request: ApiRequest,
+        channel: ChannelName = None,
+        type: EventType = None,
+        resource_id: FromQuery[UUID | None] = None,
+        actor: FromQuery[UUID | None] = None,
+        after: FromQuery[datetime | None] = None,
+        before: FromQuery[datetime | None] = None,
+        sort: FromQuery[EventSort] = "-offset",
+        cursor: PageCursor = None,
+        limit: PageLimit = PAGE_DEFAULT,
+    ) -> Page[EventView]:
+        """The events of a channel, newest first unless `sort=offset`."""
+        wanted = EventFilter(type, resource_id, actor, after, before)
+        return await events.page(request.actor, channel, wanted, sort == "-offset", cursor, limit)
+
+    @get("/tasks/{id:uuid}/history")
+    async def task_history(
+        request: ApiRequest, id: FromPath[TaskId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
+    ) -> Page[EventView]:
+        """Everything that happened to a task, newest first, even if it is deleted."""
+        channel = str(Channel(ChannelKind.TASK, id))
+        return await events.page(request.actor, channel, EventFilter(), True, cursor, limit)
+
+    @get(
+        "/events/stream",
+        media_type="text/event-stream",
+        responses={200: ResponseSpec(str, description="Server-sent events: `id` is the offset, `data` the event.")},
+    )
+    async def stream_events(request: ApiRequest, channel: ChannelName = None) -> Stream:
+        """Follow a channel as server-sent events, from `Last-Event-ID` on or from now; nothing is left out."""
+        feed = await events.feed(request.actor, channel)
+        since = _last_event_id(request.caller.headers.get(b"last-event-id"))
+        return Stream(_follow(hub, authentication, request.actor, feed, since), media_type="text/event-stream")
+
+    return Router("/", route_handlers=[list_events, task_history, stream_events], tags=["events"])
+
+
+def _last_event_id(header: bytes | None) -> int | None:
+    if header is None:
+        return None
+    if not header.isdigit() or len(header) > 15:
+        raise InvalidParameter("Last-Event-ID takes the id of an event of this channel.", pointer="Last-Event-ID")
+    return int(header)
+
+
+async def _follow(
+    hub: Hub, authentication: Authentication, actor: Principal, feed: Feed, since: int | None
+) -> AsyncIterator[bytes]:
+    """The frames of a stream, until the session ends, the token expires or the right to follow is lost."""
+    async with hub.reader(feed.stream, since) as reader:
+        yield b"retry: %d\n\n" % RETRY_MS
+        if since is not None and reader.position < since:
+            yield b"event: resync\nid: %d\ndata: {}\n\n" % reader.position
+        quiet = 0.0
+        while authentication.is_live(actor):
+            entries = await _next(reader)
+            quiet = 0.0 if entries else quiet + RECHECK_SECONDS
+            if quiet >= KEEP_ALIVE_SECONDS:
+                quiet = 0.0
+                yield b": still here\n\n"
+            for entry in entries:
+                if feed.shows(entry):
+                    yield b"id: %d\nevent: %b\ndata: %b\n\n" % (entry.offset, entry.type.encode(), entry.body)
+                if feed.is_lost_by(actor.account_id, entry):
+                    yield b"event: unsubscribed\ndata: {}\n\n"
+                    return
+
+
+async def _next(reader: Reader) -> list[Entry]:
+    """What comes within half a second; nothing if nothing does, or if the journal cannot be read just now."""
+    try:
+        async with asyncio.timeout(RECHECK_SECONDS):
+            return list(await reader.read())
+    except TimeoutError:
+        return []
+    except Unavailable:
+        await asyncio.sleep(RECHECK_SECONDS)
+        return []

@@ -1,0 +1,106 @@
+"""Whether the process lives, may get traffic, and what of it is well; for probes, outside the versioned API."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
+
+from litestar import Response, Router, get
+from msgspec import Struct
+
+CHECK_SECONDS = 1.0
+
+
+class Check(Struct, frozen=True):
+    """One dependency: whether it answers, and how long that took."""
+
+    status: Literal["up", "down"]
+    latency_ms: float
+    detail: str = ""
+
+
+class Health(Struct, frozen=True):
+    """The whole: `degraded` when only something dispensable is down, `unhealthy` when nothing useful can be done."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    version: str
+    uptime_seconds: float
+    checks: Mapping[str, Check]
+
+
+class Ready(Struct, frozen=True):
+    """Whether this process should get traffic."""
+
+    ready: bool
+    reason: str = ""
+
+
+class HealthChecks:
+    """Asks what the process depends on. `required` has to answer for traffic to come, `optional` need not.
+
+    A check returns nothing, or raises with a reason. Each is asked under its own deadline.
+    """
+
+    def __init__(
+        self,
+        required: Mapping[str, Callable[[], Awaitable[None]]],
+        optional: Mapping[str, Callable[[], Awaitable[None]]],
+        version: str,
+    ) -> None:
+        self._required = required
+        self._optional = optional
+        self._version = version
+        self._started = time.monotonic()
+        self.draining = False
+
+    async def ready(self) -> Ready:
+        if self.draining:
+            return Ready(False, "draining")
+        for name, check in self._required.items():
+            result = await _ask(check)
+            if result.status == "down":
+                return Ready(False, f"{name}: {result.detail}")
+        return Ready(True)
+
+    async def health(self) -> Health:
+        checks = {name: await _ask(check) for name, check in (*self._required.items(), *self._optional.items())}
+        status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
+        if any(checks[name].status == "down" for name in self._optional):
+            status = "degraded"
+        if any(checks[name].status == "down" for name in self._required):
+            status = "unhealthy"
+        return Health(status, self._version, round(time.monotonic() - self._started, 3), checks)
+
+
+async def _ask(check: Callable[[], Awaitable[None]]) -> Check:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except Exception as error:  # noqa: BLE001  # whatever a dependency raises, the answer is that it is down
+        return Check("down", _since(began), str(error) or type(error).__name__)
+    return Check("up", _since(began))
+
+
+def _since(began: float) -> float:
+    return round((time.monotonic() - began) * 1000, 2)
+
+
+def health_routes(checks: HealthChecks) -> Router:
+    """Routes for probes."""
+
+    @get("/live", include_in_schema=False)
+    async def live() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @get("/ready", include_in_schema=False)
+    async def ready() -> Response[Ready]:
+        result = await checks.ready()
+        return Response(result, status_code=200 if result.ready else 503)
+
+    @get("/health", include_in_schema=False)
+    async def health() -> Response[Health]:
+        result = await checks.health()
+        return Response(result, status_code=503 if result.status == "unhealthy" else 200)
+
+    return Router("/", route_handlers=[live, ready, health])

@@ -1,0 +1,108 @@
+"""Idempotency keys: a request that is sent twice has one effect, and its answer comes twice."""
+
+import re
+from hashlib import sha256
+from typing import Any
+
+from litestar.types import ASGIApp, Receive, Send
+
+from application.ports.idempotency import Answer, Idempotency
+from entrypoints.http.edge import Caller
+from entrypoints.http.problems import InvalidParameter
+
+_METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+# 1 to 255 visible ASCII characters, bare or as the quoted string of the IETF draft.
+_KEY = re.compile(rb'"?([\x21\x23-\x7e]{1,255})"?\Z')
+# What describes this one transmission and not the answer.
+_TRANSIENT = frozenset({b"date", b"content-length", b"x-request-id"})
+
+
+class IdempotentRequests:
+    """Wraps the application; requests of a principal that carry `Idempotency-Key` pass through the memory of answers.
+
+    Successful answers are remembered, in the transaction of their effect; a refusal has no effect and may be retried.
+    Answers that carry tokens are made for callers without a principal, so no token is ever kept.
+    """
+
+    def __init__(self, app: ASGIApp, idempotency: Idempotency) -> None:
+        self._app = app
+        self._idempotency = idempotency
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in _METHODS:
+            await self._app(scope, receive, send)
+            return
+        caller: Caller = scope["signalbox"]
+        header = caller.headers.get(b"idempotency-key")
+        if header is None or caller.principal is None:
+            await self._app(scope, receive, send)
+            return
+        match = _KEY.match(header)
+        if match is None:
+            raise InvalidParameter("Idempotency-Key takes 1 to 255 visible characters.", pointer="Idempotency-Key")
+        body = await _read(receive)
+        fingerprint = sha256(
+            b"\n".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], body))
+        ).digest()
+        answer = _Recorder()
+        async with self._idempotency.attempt(caller.principal.account_id, match[1].decode(), fingerprint) as attempt:
+            if attempt.replay is None:
+                await self._app(scope, _once(body), answer.send)
+                if 200 <= answer.status < 300:
+                    attempt.record(answer.recorded())
+            else:
+                answer.replay(attempt.replay)
+        await answer.deliver(send)
+
+
+class _Recorder:
+    """Holds an answer back until its effect is committed."""
+
+    def __init__(self) -> None:
+        self.status = 500
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body = b""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self._headers = message["status"], list(message["headers"])
+        else:
+            self._body += message.get("body", b"")
+
+    def recorded(self) -> Answer:
+        kept = tuple((name, value) for name, value in self._headers if name not in _TRANSIENT)
+        return Answer(self.status, kept, self._body)
+
+    def replay(self, answer: Answer) -> None:
+        self.status, self._body = answer.status, answer.body
+        self._headers = [*answer.headers, (b"idempotency-replayed", b"true")]
+        if self.status != 204:
+            self._headers.append((b"content-length", b"%d" % len(self._body)))
+
+    async def deliver(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+async def _read(receive: Receive) -> bytes:
+    body: bytes = b""
+    while True:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            return body
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+def _once(body: bytes) -> Receive:
+    given = False
+
+    async def receive() -> Any:
+        nonlocal given
+        if given:
+            return {"type": "http.disconnect"}
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

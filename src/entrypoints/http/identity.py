@@ -1,0 +1,142 @@
+"""The routes by which people sign up, in and out, and look after their account."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Response, Router, delete, get, patch, post
+from litestar.datastructures import Cookie
+from litestar.params import FromPath, JSONBody
+
+from application.identity import (
+    Client,
+    Credentials,
+    Identity,
+    PasswordChange,
+    ProfilePatch,
+    Registration,
+    SignedIn,
+)
+from application.ports.identity import SessionView, UserView
+from domain.errors import Forbidden
+from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE
+from domain.ids import SessionId
+from entrypoints.http.request import ApiRequest
+
+# The prefix makes browsers insist on Secure, Path=/ and no Domain, so no sibling site can plant one.
+COOKIE = "__Host-refresh"
+
+
+class CrossSite(Forbidden):
+    """A page of another site made the browser send this with our cookie."""
+
+    code = "cross_site"
+
+
+def identity_routes(identity: Identity[Any], allowed_origins: Sequence[str]) -> Router:
+    """Routes under `/auth` and `/me`. Pages of `allowed_origins`, and of this site, may use the refresh cookie."""
+
+    @post("/auth/register")
+    async def register(request: ApiRequest, data: JSONBody[Registration]) -> Response[SignedIn]:
+        """Create an account with a personal workspace, and sign in."""
+        return _signed_in(*await identity.register(data, _client(request)), status=201)
+
+    @post("/auth/login", status_code=200)
+    async def log_in(request: ApiRequest, data: JSONBody[Credentials]) -> Response[SignedIn]:
+        """Sign in: an access token in the answer, and a refresh token in an HttpOnly cookie."""
+        return _signed_in(*await identity.log_in(data, _client(request)))
+
+    @post("/auth/refresh", status_code=200)
+    async def refresh(request: ApiRequest) -> Response[SignedIn]:
+        """Trade the refresh cookie for a new access token and the next cookie."""
+        return _signed_in(*await identity.refresh(_cookie(request, allowed_origins)))
+
+    @post("/auth/logout", status_code=204)
+    async def log_out(request: ApiRequest) -> Response[None]:
+        """End the session of the refresh cookie."""
+        await identity.log_out(_cookie(request, allowed_origins))
+        return Response(None, status_code=204, cookies=[_kept("", 0)])
+
+    @post("/auth/logout-all", status_code=204)
+    async def log_out_everywhere(request: ApiRequest) -> Response[None]:
+        """End all one's sessions, this one too."""
+        await identity.log_out_everywhere(request.actor)
+        return Response(None, status_code=204, cookies=[_kept("", 0)])
+
+    @get("/auth/sessions")
+    async def list_sessions(request: ApiRequest) -> Sequence[SessionView]:
+        """One's own live sessions, oldest first."""
+        return await identity.sessions(request.actor)
+
+    @delete("/auth/sessions/{id:uuid}")
+    async def end_session(request: ApiRequest, id: FromPath[SessionId]) -> None:
+        """End one of one's own sessions; an admin can end anybody's."""
+        await identity.end_session(request.actor, id)
+
+    @get("/me")
+    async def read_me(request: ApiRequest) -> UserView:
+        """One's own account."""
+        return await identity.me(request.actor)
+
+    @patch("/me")
+    async def change_me(request: ApiRequest, data: JSONBody[ProfilePatch]) -> UserView:
+        """Change one's profile; with `If-Match`, only that version."""
+        return await identity.change_profile(request.actor, data, request.version)
+
+    @post("/me/password", status_code=204)
+    async def change_password(request: ApiRequest, data: JSONBody[PasswordChange]) -> None:
+        """Replace the password, given the present one. Every session ends, this one too."""
+        await identity.change_password(request.actor, data)
+
+    return Router(
+        "/",
+        route_handlers=[
+            register,
+            log_in,
+            refresh,
+            log_out,
+            log_out_everywhere,
+            list_sessions,
+            end_session,
+            read_me,
+            change_me,
+            change_password,
+        ],
+        tags=["identity"],
+    )
+
+
+def _client(request: ApiRequest) -> Client:
+    caller = request.caller
+    return Client(caller.address, caller.headers.get(b"user-agent", b"").decode("latin-1"))
+
+
+def _signed_in(signed_in: SignedIn, refresh: str, status: int = 200) -> Response[SignedIn]:
+    lifetime = int(min(SESSION_IDLE, SESSION_ABSOLUTE).total_seconds())
+    return Response(signed_in, status_code=status, cookies=[_kept(refresh, lifetime)])
+
+
+def _kept(value: str, max_age: int) -> Cookie:
+    return Cookie(key=COOKIE, value=value, max_age=max_age, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def _cookie(request: ApiRequest, allowed_origins: Sequence[str]) -> str | None:
+    """The refresh cookie, if the browser vouches that a page that may use it sent this; CrossSite otherwise.
+
+    SameSite alone would let sibling subdomains in. Without a browser's word, a header that no form can set is asked.
+    """
+    token = request.cookies.get(COOKIE)
+    if token is None:
+        return None
+    headers = request.caller.headers
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin", b"").decode("latin-1")
+    if origin in allowed_origins:
+        return token
+    if site is not None:
+        trusted = site in (b"same-origin", b"none")
+    elif origin:
+        trusted = origin.partition("://")[2] == headers.get(b"host", b"").decode("latin-1")
+    else:
+        trusted = b"x-requested-with" in headers
+    if not trusted:
+        raise CrossSite("The refresh cookie is for pages of this site; without a browser, send X-Requested-With.")
+    return token

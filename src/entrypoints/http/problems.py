@@ -1,0 +1,206 @@
+"""Every refusal as an RFC 9457 problem; the only place that knows which status a refusal has."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
+
+from application.paging import InvalidCursor
+from application.principal import correlation
+from domain.errors import (
+    Conflict,
+    DomainError,
+    Exhausted,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    VersionConflict,
+)
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_BASE = "/problems/"
+_POINTER = re.compile(r" - at `\$(.*)`$")
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+
+
+class ProblemError(msgspec.Struct, frozen=True):
+    """One flaw of the input: `pointer` is a JSON pointer into the body, or `?name` for a query parameter."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An RFC 9457 problem. `code` is stable and machine-readable; `request_id` finds the request's log line."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    trace_id: str
+    errors: list[ProblemError] = []
+
+
+class Malformed(DomainError):
+    """The request cannot be read at all."""
+
+    code = "malformed"
+
+
+class InvalidParameter(DomainError):
+    """A query or path parameter, or a header, is not what it has to be."""
+
+    code = "invalid_parameter"
+
+
+class UnsupportedMediaType(DomainError):
+    """The body is not JSON as it is."""
+
+    code = "unsupported_media_type"
+
+
+class BodyTooLarge(DomainError):
+    """The body has more bytes than this server takes."""
+
+    code = "body_too_large"
+
+
+class DeadlineExceeded(DomainError):
+    """The request took longer than a request may."""
+
+    code = "deadline_exceeded"
+
+
+_STATUS: Mapping[type[DomainError], int] = {
+    Malformed: 400,
+    InvalidParameter: 400,
+    InvalidCursor: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    DeadlineExceeded: 408,
+    Conflict: 409,
+    VersionConflict: 412,
+    BodyTooLarge: 413,
+    UnsupportedMediaType: 415,
+    Invalid: 422,
+    Exhausted: 429,
+    Unavailable: 503,
+}
+_HTTP_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+Refusal = tuple[int, Sequence[tuple[bytes, bytes]], bytes]
+
+
+def refusal(error: Exception) -> Refusal:
+    """What goes out for this error: status, headers and body. An unexpected one says nothing but where it is logged."""
+    match error:
+        case DomainError():
+            return _of_domain(error)
+        case ValidationException():
+            return _of_parameters(error)
+        case HTTPException():
+            status = error.status_code
+            code = _HTTP_CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_"))
+            headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+            detail = error.detail if status < 500 else "Something went wrong here; it is logged under the request id."
+            if isinstance(error, MethodNotAllowedException):
+                detail = "This method does not exist here."
+            return _render(status, code, detail, headers=headers)
+        case _:
+            log.error("unexpected error in request %s", correlation.get().request_id, exc_info=error)
+            return _render(500, "internal_error", "Something went wrong here; it is logged under the request id.")
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The same as Litestar's exception handlers have to return it."""
+    status, headers, body = refusal(error)
+    if status == 405:
+        allowed = ", ".join(sorted(_methods_of(request)))
+        headers = [*headers, (b"allow", allowed.encode())]
+    return Response(
+        body,
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers={name.decode(): value.decode() for name, value in headers if name != b"content-type"},
+    )
+
+
+def from_msgspec(error: msgspec.ValidationError) -> Invalid:
+    """A body that has the wrong shape, with a pointer to where."""
+    message = str(error)
+    pointer = ""
+    if found := _POINTER.search(message):
+        message = message[: found.start()]
+        steps = (name or index for name, index in _STEP.findall(found[1]))
+        pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    return Invalid(message.replace("Object ", "The object ", 1) + ".", pointer=pointer)
+
+
+def _of_domain(error: DomainError) -> Refusal:
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    headers: list[tuple[bytes, bytes]] = []
+    if isinstance(error, Unauthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, Exhausted | Unavailable):
+        headers.append((b"retry-after", str(max(1, ceil(error.retry_after_seconds))).encode()))
+    errors = [] if error.pointer is None else [ProblemError(error.pointer, error.code, error.detail)]
+    return _render(status, error.code, error.detail, errors, error.extra, headers)
+
+
+def _of_parameters(error: ValidationException) -> Refusal:
+    flaws = [f for f in error.extra if isinstance(f, dict)] if isinstance(error.extra, list) else []
+    if any(f.get("source") == "body" or f.get("key") == "data" for f in flaws):
+        return _of_domain(Invalid("This needs a JSON body.", pointer=""))
+    errors = [ProblemError(f"?{f.get('key', '')}", "invalid_parameter", str(f.get("message", ""))) for f in flaws]
+    return _render(400, "invalid_parameter", "A parameter is not what it has to be.", errors)
+
+
+def _render(
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[ProblemError] = (),
+    extra: Mapping[str, object] | None = None,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> Refusal:
+    cause = correlation.get()
+    problem = Problem(
+        type=TYPE_BASE + code,
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=cause.request_id,
+        trace_id=cause.traceparent[3:35],
+        errors=list(errors),
+    )
+    members = msgspec.structs.asdict(problem) | dict(extra or {})
+    return status, [(b"content-type", MEDIA_TYPE.encode()), *headers], msgspec.json.encode(members)
+
+
+def _methods_of(request: Request[Any, Any, Any]) -> set[str]:
+    for route in request.app.routes:
+        if route.path_format and _matches(route.path_components, request.scope["path"]):
+            return {str(method) for method in getattr(route, "methods", ())}
+    return set()
+
+
+def _matches(components: Sequence[Any], path: str) -> bool:
+    parts = [part for part in path.split("/") if part]
+    return len(parts) == len(components) and all(
+        not isinstance(component, str) or component == part for component, part in zip(components, parts, strict=True)
+    )

@@ -1,0 +1,151 @@
+"""The routes of tasks and their comments."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from litestar import Router, delete, get, patch, post, put
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from application.paging import PAGE_DEFAULT, Page
+from application.ports.tasks import CommentView, TaskView
+from application.tasks import Bulk, BulkReport, NewComment, NewTask, TaskPatch, TaskQuery, Tasks
+from domain.ids import AccountId, CommentId, TaskId
+from domain.tasks import Priority, Status
+from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
+
+TaskSort = Literal[
+    "created_at", "-created_at", "updated_at", "-updated_at", "due_at", "-due_at", "priority", "-priority"
+]
+Words = Annotated[str | None, QueryParameter(max_length=200, description="Words that title or description start with.")]
+Assignee = Annotated[str | None, QueryParameter(max_length=36, description="An account id, `me` or `none`.")]
+Label = Annotated[str | None, QueryParameter(max_length=50)]
+
+
+def task_routes(tasks: Tasks) -> Router:
+    """Routes under `/tasks`."""
+
+    @get("/")
+    async def list_tasks(
+        request: ApiRequest,
+        workspace_id: FromQuery[UUID | None] = None,
+        status: FromQuery[list[Status] | None] = None,
+        priority: FromQuery[list[Priority] | None] = None,
+        assignee: Assignee = None,
+        label: Label = None,
+        created_by: FromQuery[UUID | None] = None,
+        due_before: FromQuery[datetime | None] = None,
+        due_after: FromQuery[datetime | None] = None,
+        overdue: FromQuery[bool] = False,
+        q: Words = None,
+        sort: FromQuery[TaskSort] = "-created_at",
+        cursor: PageCursor = None,
+        limit: PageLimit = PAGE_DEFAULT,
+    ) -> Page[TaskView]:
+        """The tasks of a workspace, the personal one if none is named, that meet all the conditions."""
+        query = TaskQuery(
+            tuple(status or ()), tuple(priority or ()), assignee, label, created_by, due_before, due_after, overdue, q
+        )
+        return await tasks.page(request.actor, workspace_id, query, sort, cursor, limit)
+
+    @post("/")
+    async def open_task(request: ApiRequest, data: JSONBody[NewTask]) -> TaskView:
+        """Open a task."""
+        return await tasks.open(request.actor, data)
+
+    @post("/bulk", status_code=200)
+    async def bulk(request: ApiRequest, data: JSONBody[Bulk]) -> BulkReport:
+        """Open, patch and delete up to 100 tasks, all or none (`atomic`) or each for itself (`partial`)."""
+        return await tasks.bulk(request.actor, data)
+
+    @get("/{id:uuid}")
+    async def read_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
+        """One task."""
+        return await tasks.read(request.actor, id)
+
+    @patch("/{id:uuid}")
+    async def edit_task(request: ApiRequest, id: FromPath[TaskId], data: JSONBody[TaskPatch]) -> TaskView:
+        """Apply a JSON merge patch; with `If-Match`, only to that version. Changing nothing emits nothing."""
+        return await tasks.edit(request.actor, id, data, request.version)
+
+    @delete("/{id:uuid}")
+    async def delete_task(request: ApiRequest, id: FromPath[TaskId]) -> None:
+        """Delete a task: one's own, or any as an admin. It can be restored."""
+        await tasks.delete(request.actor, id, request.version)
+
+    @post("/{id:uuid}/restore", status_code=200)
+    async def restore_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
+        """Bring a deleted task back."""
+        return await tasks.restore(request.actor, id)
+
+    @post("/{id:uuid}/claim", status_code=200)
+    async def claim_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
+        """Take a task that nobody has; of many who try at once, one gets it."""
+        return await tasks.claim(request.actor, id)
+
+    @put("/{id:uuid}/assignees/{account_id:uuid}")
+    async def assign_task(request: ApiRequest, id: FromPath[TaskId], account_id: FromPath[AccountId]) -> TaskView:
+        """Give the task to one more active member."""
+        return await tasks.assign(request.actor, id, account_id)
+
+    @delete("/{id:uuid}/assignees/{account_id:uuid}", status_code=200)
+    async def unassign_task(request: ApiRequest, id: FromPath[TaskId], account_id: FromPath[AccountId]) -> TaskView:
+        """Take the task from somebody."""
+        return await tasks.unassign(request.actor, id, account_id)
+
+    @put("/{id:uuid}/watchers/me", status_code=204)
+    async def watch_task(request: ApiRequest, id: FromPath[TaskId]) -> None:
+        """Watch the task."""
+        await tasks.watch(request.actor, id)
+
+    @delete("/{id:uuid}/watchers/me")
+    async def unwatch_task(request: ApiRequest, id: FromPath[TaskId]) -> None:
+        """Watch it no longer."""
+        await tasks.unwatch(request.actor, id)
+
+    @get("/{id:uuid}/comments")
+    async def list_comments(
+        request: ApiRequest, id: FromPath[TaskId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
+    ) -> Page[CommentView]:
+        """The comments of a task, oldest first."""
+        return await tasks.comments(request.actor, id, cursor, limit)
+
+    @post("/{id:uuid}/comments")
+    async def comment(request: ApiRequest, id: FromPath[TaskId], data: JSONBody[NewComment]) -> CommentView:
+        """Comment on a task; `@{account id}` mentions a member, who then watches it."""
+        return await tasks.comment(request.actor, id, data)
+
+    @patch("/{id:uuid}/comments/{comment_id:uuid}")
+    async def edit_comment(
+        request: ApiRequest, id: FromPath[TaskId], comment_id: FromPath[CommentId], data: JSONBody[NewComment]
+    ) -> CommentView:
+        """Rewrite one's own comment; the history keeps the old text."""
+        return await tasks.edit_comment(request.actor, id, comment_id, data)
+
+    @delete("/{id:uuid}/comments/{comment_id:uuid}")
+    async def delete_comment(request: ApiRequest, id: FromPath[TaskId], comment_id: FromPath[CommentId]) -> None:
+        """Delete a comment: one's own, or any as an admin."""
+        await tasks.delete_comment(request.actor, id, comment_id)
+
+    return Router(
+        "/tasks",
+        route_handlers=[
+            list_tasks,
+            open_task,
+            bulk,
+            read_task,
+            edit_task,
+            delete_task,
+            restore_task,
+            claim_task,
+            assign_task,
+            unassign_task,
+            watch_task,
+            unwatch_task,
+            list_comments,
+            comment,
+            edit_comment,
+            delete_comment,
+        ],
+        tags=["tasks"],
+    )

@@ -1,0 +1,123 @@
+"""The routes of workspaces, their members and invitations."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Router, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+
+from application.paging import PAGE_DEFAULT, Page
+from application.ports.workspaces import InvitationView, MemberView, WorkspaceView
+from application.workspaces import (
+    Acceptance,
+    InvitationMade,
+    NewInvitation,
+    NewWorkspace,
+    RoleChange,
+    Transfer,
+    WorkspacePatch,
+    Workspaces,
+)
+from domain.ids import AccountId, InvitationId, WorkspaceId
+from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
+
+
+def workspace_routes(workspaces: Workspaces[Any]) -> Router:
+    """Routes under `/workspaces` and `/invitations`."""
+
+    @get("/workspaces")
+    async def list_workspaces(
+        request: ApiRequest, cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
+    ) -> Page[WorkspaceView]:
+        """One's own workspaces, the personal one first."""
+        return await workspaces.page(request.actor, cursor, limit)
+
+    @post("/workspaces")
+    async def create_workspace(request: ApiRequest, data: JSONBody[NewWorkspace]) -> WorkspaceView:
+        """Create a team workspace and own it."""
+        return await workspaces.create(request.actor, data)
+
+    @get("/workspaces/{id:uuid}")
+    async def read_workspace(request: ApiRequest, id: FromPath[WorkspaceId]) -> WorkspaceView:
+        """One workspace, with one's own role in it."""
+        return await workspaces.read(request.actor, id)
+
+    @patch("/workspaces/{id:uuid}")
+    async def change_workspace(
+        request: ApiRequest, id: FromPath[WorkspaceId], data: JSONBody[WorkspacePatch]
+    ) -> WorkspaceView:
+        """Rename a workspace or change its settings; with `If-Match`, only that version."""
+        return await workspaces.change(request.actor, id, data, request.version)
+
+    @delete("/workspaces/{id:uuid}")
+    async def delete_workspace(request: ApiRequest, id: FromPath[WorkspaceId]) -> None:
+        """Delete a team workspace; only an owner can."""
+        await workspaces.delete(request.actor, id, request.version)
+
+    @post("/workspaces/{id:uuid}/transfer", status_code=200)
+    async def transfer_workspace(
+        request: ApiRequest, id: FromPath[WorkspaceId], data: JSONBody[Transfer]
+    ) -> WorkspaceView:
+        """Hand one's ownership to another member and become an admin."""
+        return await workspaces.transfer(request.actor, id, data)
+
+    @get("/workspaces/{id:uuid}/members")
+    async def list_members(
+        request: ApiRequest, id: FromPath[WorkspaceId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
+    ) -> Page[MemberView]:
+        """The members in the order in which they joined."""
+        return await workspaces.members(request.actor, id, cursor, limit)
+
+    @patch("/workspaces/{id:uuid}/members/{account_id:uuid}", status_code=204)
+    async def change_member(
+        request: ApiRequest, id: FromPath[WorkspaceId], account_id: FromPath[AccountId], data: JSONBody[RoleChange]
+    ) -> None:
+        """Give a member another role; nobody but an owner touches their equals."""
+        await workspaces.change_role(request.actor, id, account_id, data)
+
+    @delete("/workspaces/{id:uuid}/members/{account_id:uuid}")
+    async def remove_member(request: ApiRequest, id: FromPath[WorkspaceId], account_id: FromPath[AccountId]) -> None:
+        """Remove a member, or leave. The last owner stays."""
+        await workspaces.remove(request.actor, id, account_id)
+
+    @get("/workspaces/{id:uuid}/invitations")
+    async def list_invitations(request: ApiRequest, id: FromPath[WorkspaceId]) -> Sequence[InvitationView]:
+        """The invitations that still admit somebody, newest first."""
+        return await workspaces.invitations(request.actor, id)
+
+    @post("/workspaces/{id:uuid}/invitations")
+    async def invite(request: ApiRequest, id: FromPath[WorkspaceId], data: JSONBody[NewInvitation]) -> InvitationMade:
+        """Make an invitation; its token is shown only here."""
+        return await workspaces.invite(request.actor, id, data)
+
+    @delete("/workspaces/{id:uuid}/invitations/{invitation_id:uuid}")
+    async def withdraw_invitation(
+        request: ApiRequest, id: FromPath[WorkspaceId], invitation_id: FromPath[InvitationId]
+    ) -> None:
+        """Take an invitation back."""
+        await workspaces.withdraw(request.actor, id, invitation_id)
+
+    @post("/invitations/accept", status_code=200)
+    async def accept_invitation(request: ApiRequest, data: JSONBody[Acceptance]) -> WorkspaceView:
+        """Come in by an invitation; coming twice does no harm."""
+        return await workspaces.accept(request.actor, data)
+
+    return Router(
+        "/",
+        route_handlers=[
+            list_workspaces,
+            create_workspace,
+            read_workspace,
+            change_workspace,
+            delete_workspace,
+            transfer_workspace,
+            list_members,
+            change_member,
+            remove_member,
+            list_invitations,
+            invite,
+            withdraw_invitation,
+            accept_invitation,
+        ],
+        tags=["workspaces"],
+    )

@@ -1,0 +1,82 @@
+"""What lives as long as the process: open connections, and the loops beside the requests."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from application.authentication import Authentication
+from application.ports.events import Broker
+from application.realtime.hub import Hub
+from domain.errors import DomainError
+
+FORGET_EVERY_SECONDS = 600.0
+RESTART_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Openable(Protocol):
+    """Something that connects in the running event loop."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def opened(thing: Openable) -> AsyncIterator[None]:
+    """Open it, and close it at the end."""
+    await thing.open()
+    yield
+    await thing.close()
+
+
+class Forgetful(Protocol):
+    """Something that keeps what nobody needs after a while."""
+
+    async def forget_old(self) -> None: ...
+
+
+class Running:
+    """The loops of one process. Each is started again if it fails, as nothing else would notice."""
+
+    def __init__(self, authentication: Authentication, hub: Hub, broker: Broker, memory: Forgetful) -> None:
+        self._authentication = authentication
+        self._memory = memory
+        self._loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "authentication": authentication.run,
+            "hub": hub.run,
+            "broker": broker.run,
+            "forgetting": self._forget,
+        }
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[None]:
+        try:
+            await self._authentication.refresh()
+        except DomainError as problem:
+            log.warning("the store is not there yet: %s", problem)
+        tasks = [asyncio.create_task(self._keep(name, loop), name=name) for name, loop in self._loops.items()]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                await loop()
+            except Exception:
+                log.exception("the %s loop failed and starts again", name)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _forget(self) -> None:
+        while True:
+            try:
+                await self._memory.forget_old()
+            except DomainError as problem:
+                log.warning("cannot drop old answers: %s", problem)
+            await asyncio.sleep(FORGET_EVERY_SECONDS)

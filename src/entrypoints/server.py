@@ -1,0 +1,80 @@
+"""The process that serves: uvicorn as it has to be set up, with the lifetimes around it."""
+
+import asyncio
+import inspect
+import signal
+from collections.abc import Callable
+
+import uvicorn
+import uvloop
+
+from entrypoints.container import Container
+
+# Longer than the usual proxy keeps its connections open, so that it never sends on one that we just closed.
+KEEP_ALIVE_SECONDS = 65
+GRACE_SECONDS = 15
+FRAME_MAX_BYTES = 65_536
+
+
+class Server(uvicorn.Server):
+    """uvicorn that leaves signals to us, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def serve(self, sockets: object = None) -> None:
+        await self._serve(None)
+
+    async def startup(self, sockets: object = None) -> None:
+        await super().startup(None)
+        self._listening()
+
+
+def serve(container: Container, listening: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM or SIGINT, then let running requests finish; `listening` is called once it accepts."""
+    uvloop.run(_serve(container, listening))
+
+
+async def _serve(container: Container, listening: Callable[[], None]) -> None:
+    settings = container.settings()
+    config = uvicorn.Config(
+        container.app(),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=FRAME_MAX_BYTES,
+        # One ping mechanism, that of our frames; and 64 KiB a connection for compression buy little here.
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        # Otherwise what one request sets is still set for the next one on its connection.
+        reset_contextvars=True,
+    )
+    server = Server(config, listening)
+    health = container.health()
+
+    def stop() -> None:
+        health.draining = True
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    started = container.init_resources()
+    if inspect.isawaitable(started):
+        await started
+    try:
+        async with container.running()():
+            await server.serve()
+    finally:
+        stopped = container.shutdown_resources()
+        if inspect.isawaitable(stopped):
+            await stopped

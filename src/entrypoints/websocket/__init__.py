@@ -1,0 +1,1 @@
+"""The WebSocket surface: a loop that reads frames, and nothing that decides."""

@@ -1,0 +1,86 @@
+"""Where people sign in: the identity context of one in-memory assembly, and short words for what they do there."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from adapters.memory.system import MovableClock
+from adapters.security.passwords import Argon2Hasher
+from application.authentication import Authentication
+from application.identity import Client, Credentials, Identity, Registration, SignedIn
+from application.ports.events import JournalQueries
+from application.principal import Principal
+from domain.identity import Account, Session
+from domain.ids import AccountId
+from entrypoints.container import Container, EveryWork, in_memory
+
+PASSWORD = "correct horse battery"
+HOME = Client("203.0.113.7", "a browser")
+AWAY = Client("198.51.100.9", "a telephone")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody who has just signed in, with what the client got."""
+
+    access_token: str
+    refresh_token: str
+    actor: Principal
+    expires_in: int
+
+    @property
+    def account(self) -> AccountId:
+        return self.actor.account_id
+
+
+class FrontDoor:
+    """`changes` are providers of the container that replace others."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.container: Container = in_memory(**changes)
+        self.identity: Identity[EveryWork] = self.container.identity()
+        self.authentication: Authentication = self.container.authentication()
+        self.journal: JournalQueries = self.container.journal()
+        clock = self.container.clock()
+        assert isinstance(clock, MovableClock)
+        self.clock = clock
+
+    def wait(self, **duration: float) -> None:
+        self.clock.advance(timedelta(**duration))
+
+    async def register(self, email: str = "ada@example.org", client: Client = HOME, **values: str) -> Visit:
+        registration = {"password": PASSWORD, "display_name": "Ada", **values}
+        return self._visit(*await self.identity.register(Registration(email=email, **registration), client))
+
+    async def log_in(self, email: str = "ada@example.org", password: str = PASSWORD, client: Client = HOME) -> Visit:
+        return self._visit(*await self.identity.log_in(Credentials(email, password), client))
+
+    async def refresh(self, token: str | None) -> Visit:
+        return self._visit(*await self.identity.refresh(token))
+
+    async def account(self, email: str = "ada@example.org") -> Account:
+        """The account as it is kept."""
+        async with self.container.work()() as work:
+            account = await work.accounts.find(email)
+        assert account
+        return account
+
+    async def session(self, visit: Visit) -> Session:
+        """The session as it is kept."""
+        async with self.container.work()() as work:
+            session = await work.sessions.get(visit.actor.session_id)
+        assert session
+        return session
+
+    async def live(self, visit: Visit) -> int:
+        """How many live sessions the account has."""
+        return len(await self.identity.sessions(visit.actor))
+
+    def close(self) -> None:
+        hasher = self.container.hasher()
+        if isinstance(hasher, Argon2Hasher):
+            hasher.close()
+
+    def _visit(self, signed_in: SignedIn, refresh: str) -> Visit:
+        actor = self.authentication.authenticate(signed_in.access_token)
+        return Visit(signed_in.access_token, refresh, actor, signed_in.expires_in)

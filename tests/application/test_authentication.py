@@ -1,0 +1,250 @@
+"""Who is behind a token, how soon an ended session is refused, and how much of all that is remembered."""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from adapters.memory.system import MovableClock
+from adapters.security.tokens import JwtAccessTokens, TokenExpired, TokenInvalid
+from application.authentication import OVERLAP, REMEMBERED_MAX, Authentication, SessionEnded
+from application.ports.identity import AccessTokens, SessionQueries
+from application.principal import Principal
+from domain.errors import DomainError, Unavailable
+from domain.identity import ACCESS_LIFETIME, AccountRole, EndReason
+from domain.ids import AccountId, SessionId
+from tests.application.front_door import FrontDoor, Visit
+
+MILLISECOND = timedelta(milliseconds=1)
+
+
+class CountedTokens(AccessTokens):
+    """Access tokens that count how often one was read; `cheap` ones are just a number and not signed."""
+
+    def __init__(self, cheap: bool = False) -> None:
+        self.reads = 0
+        self._signed = None if cheap else JwtAccessTokens("a secret of thirty-two bytes or more", (), "us", "us")
+
+    def issue(self, principal: Principal, now: datetime) -> str:
+        return self._signed.issue(principal, now) if self._signed else str(principal.session_id.int)
+
+    def read(self, token: str, now: datetime) -> Principal:
+        self.reads += 1
+        if self._signed:
+            return self._signed.read(token, now)
+        return Principal(
+            AccountId(UUID(int=1)), SessionId(UUID(int=int(token))), AccountRole.USER, now + ACCESS_LIFETIME
+        )
+
+
+class SessionList(SessionQueries):
+    """The ends of sessions as a store would know them."""
+
+    def __init__(self) -> None:
+        self.ended: dict[SessionId, datetime] = {}
+        self.away = False
+        self.asked_since: list[datetime] = []
+
+    async def ended_since(self, since: datetime) -> Collection[SessionId]:
+        self.asked_since.append(since)
+        if self.away:
+            raise Unavailable("The store is away.")
+        return [id for id, at in self.ended.items() if at >= since]
+
+
+class Gate:
+    """An authentication with everything around it."""
+
+    def __init__(self, cheap: bool = False) -> None:
+        self.tokens, self.store, self.clock = CountedTokens(cheap), SessionList(), MovableClock()
+        self.authentication = Authentication(self.tokens, self.store, self.clock)
+
+    def principal(self, session: int = 7) -> Principal:
+        expires_at = self.clock.now() + ACCESS_LIFETIME
+        return Principal(AccountId(UUID(int=1)), SessionId(UUID(int=session)), AccountRole.USER, expires_at)
+
+    def token(self, session: int = 7) -> str:
+        return self.tokens.issue(self.principal(session), self.clock.now())
+
+    def refused(self, token: str) -> type[DomainError]:
+        with pytest.raises(DomainError) as refused:
+            self.authentication.authenticate(token)
+        return type(refused.value)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+def test_a_token_stands_for_its_principal(gate: Gate) -> None:
+    assert gate.authentication.authenticate(gate.token()) == gate.principal()
+
+
+def test_a_token_is_read_once(gate: Gate) -> None:
+    token = gate.token()
+    for _ in range(5):
+        gate.authentication.authenticate(token)
+    assert gate.tokens.reads == 1
+
+
+def test_a_remembered_token_expires_like_any_other(gate: Gate) -> None:
+    token = gate.token()
+    principal = gate.authentication.authenticate(token)
+    gate.clock.advance(ACCESS_LIFETIME - MILLISECOND)
+    assert gate.authentication.authenticate(token) == principal
+    assert gate.authentication.is_live(principal)
+    gate.clock.advance(MILLISECOND)
+    assert gate.refused(token) is TokenExpired
+    assert not gate.authentication.is_live(principal)
+
+
+def test_what_is_no_token_is_refused_each_time(gate: Gate) -> None:
+    for _ in range(2):
+        assert gate.refused("no token") is TokenInvalid
+    assert gate.tokens.reads == 2
+
+
+def test_a_bounded_number_of_tokens_is_remembered_and_the_oldest_forgotten() -> None:
+    gate = Gate(cheap=True)
+    for session in range(REMEMBERED_MAX):
+        gate.authentication.authenticate(str(session))
+    gate.authentication.authenticate("0")
+    assert gate.tokens.reads == REMEMBERED_MAX
+    gate.authentication.authenticate(str(REMEMBERED_MAX))
+    gate.authentication.authenticate("1")
+    assert gate.tokens.reads == REMEMBERED_MAX + 1
+    gate.authentication.authenticate("0")
+    assert gate.tokens.reads == REMEMBERED_MAX + 2
+
+
+def test_who_ends_a_session_knows_at_once(gate: Gate) -> None:
+    known, unknown, other = gate.token(), gate.token(), gate.token(session=8)
+    principal = gate.authentication.authenticate(known)
+    gate.authentication.end([principal.session_id])
+    assert gate.refused(known) is gate.refused(unknown) is SessionEnded
+    assert not gate.authentication.is_live(principal)
+    assert gate.authentication.is_live(gate.authentication.authenticate(other))
+
+
+async def test_an_end_elsewhere_is_learnt_with_one_look(gate: Gate) -> None:
+    token = gate.token()
+    principal = gate.authentication.authenticate(token)
+    await gate.authentication.refresh()
+    gate.clock.advance(timedelta(minutes=1))
+    gate.store.ended[principal.session_id] = gate.clock.now()
+    assert gate.authentication.authenticate(token) == principal
+    await gate.authentication.refresh()
+    assert gate.refused(token) is SessionEnded
+
+
+async def test_an_end_that_committed_late_is_still_found(gate: Gate) -> None:
+    token = gate.token()
+    await gate.authentication.refresh()
+    gate.store.ended[gate.principal().session_id] = gate.clock.now() - OVERLAP
+    gate.clock.advance(timedelta(seconds=1))
+    gate.store.ended[gate.principal().session_id] += timedelta(seconds=1)
+    await gate.authentication.refresh()
+    assert gate.refused(token) is SessionEnded
+
+
+async def test_a_new_process_learns_every_end_that_a_token_could_have_outlived(gate: Gate) -> None:
+    token = gate.token()
+    gate.store.ended[gate.principal().session_id] = gate.clock.now()
+    gate.clock.advance(ACCESS_LIFETIME - MILLISECOND)
+    await gate.authentication.refresh()
+    assert gate.refused(token) is SessionEnded
+
+
+async def test_while_the_store_was_away_nothing_is_overlooked(gate: Gate) -> None:
+    token = gate.token()
+    await gate.authentication.refresh()
+    gate.store.ended[gate.principal().session_id] = gate.clock.now()
+    gate.store.away = True
+    for _ in range(5):
+        gate.clock.advance(timedelta(minutes=1))
+        with pytest.raises(Unavailable):
+            await gate.authentication.refresh()
+    gate.store.away = False
+    await gate.authentication.refresh()
+    assert gate.refused(token) is SessionEnded
+
+
+async def test_an_end_is_remembered_as_long_as_a_token_may_last_and_no_longer(gate: Gate) -> None:
+    gate.store.ended[gate.principal().session_id] = gate.clock.now()
+    token = gate.token()
+    until = gate.clock.now() + ACCESS_LIFETIME
+    while gate.clock.now() < until:
+        await gate.authentication.refresh()
+        assert gate.refused(token) is SessionEnded
+        gate.clock.advance(timedelta(seconds=30))
+    assert gate.refused(token) is TokenExpired
+    for _ in range(3):
+        gate.clock.advance(ACCESS_LIFETIME)
+        await gate.authentication.refresh()
+    assert not gate.authentication._ended
+
+
+async def test_a_look_asks_only_for_what_is_new(gate: Gate) -> None:
+    for _ in range(3):
+        await gate.authentication.refresh()
+        gate.clock.advance(timedelta(minutes=1))
+    first, second, third = gate.store.asked_since
+    assert (second - first, third - second) == (ACCESS_LIFETIME, timedelta(minutes=1))
+
+
+async def test_the_watch_goes_on_when_the_store_comes_back(gate: Gate) -> None:
+    gate.store.away = True
+    token = gate.token()
+    gate.authentication.authenticate(token)
+    watch = asyncio.create_task(gate.authentication.run())
+    async with asyncio.timeout(10):
+        while not gate.store.asked_since:
+            await asyncio.sleep(0)
+        gate.store.away = False
+        gate.store.ended[gate.principal().session_id] = gate.clock.now()
+        while gate.authentication.is_live(gate.principal()):
+            await asyncio.sleep(0.005)
+    assert gate.refused(token) is SessionEnded
+    watch.cancel()
+    with suppress(asyncio.CancelledError):
+        await watch
+
+
+async def test_every_way_to_end_a_session_reaches_another_process_with_one_look() -> None:
+    door = FrontDoor()
+    elsewhere = Authentication(door.container.tokens(), door.container.session_queries(), door.clock)
+    visits = {reason: await door.register(f"{reason}@example.org") for reason in EndReason}
+
+    async def end(visit: Visit, reason: EndReason) -> None:
+        if reason is EndReason.LOGGED_OUT:
+            await door.identity.log_out(visit.refresh_token)
+        elif reason is EndReason.LOGGED_OUT_EVERYWHERE:
+            await door.identity.log_out_everywhere(visit.actor)
+        elif reason is EndReason.ENDED_BY_OWNER:
+            await door.identity.end_session(visit.actor, visit.actor.session_id)
+        elif reason is EndReason.DISABLED:
+            await door.identity.disable(f"{reason}@example.org")
+        elif reason is EndReason.TOKEN_REUSED:
+            newest = await door.refresh((await door.refresh(visit.refresh_token)).refresh_token)
+            assert newest.actor.session_id == visit.actor.session_id
+            with pytest.raises(DomainError):
+                await door.refresh(visit.refresh_token)
+        else:
+            async with door.container.work()() as work:
+                session = await work.sessions.get(visit.actor.session_id)
+                assert session
+                session.end(reason, None, door.clock.now())
+                work.sessions.save(session)
+
+    for reason, visit in visits.items():
+        assert elsewhere.authenticate(visit.access_token) == visit.actor
+        await end(visit, reason)
+        assert (await door.session(visit)).ended_because is reason
+        await elsewhere.refresh()
+        with pytest.raises(SessionEnded):
+            elsewhere.authenticate(visit.access_token)
+    door.close()

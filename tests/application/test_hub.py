@@ -1,0 +1,418 @@
+"""Every reader sees 1, 2, 3, … of its stream, whatever becomes of the hints, wherever and whenever it starts."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from adapters.memory.database import MemoryDatabase
+from adapters.memory.events import MemoryBroker, MemoryJournalQueries
+from adapters.memory.system import MovableClock, SequentialIds
+from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.postgres.database import Database
+from adapters.postgres.events import PostgresJournalQueries
+from adapters.postgres.unit_of_work import PostgresUnitOfWork
+from application.ports.events import Entry, JournalQueries
+from application.ports.system import Clock, Ids
+from application.ports.unit_of_work import UnitOfWork
+from application.realtime.hub import HEAD_CHECK_SECONDS, HINTS_MAX, Hub, Reader
+from domain.channels import workspace_stream
+from domain.errors import Unavailable
+from tests.support.builders import Work, a_new_task, a_team, an_account
+from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
+
+DEADLINE_SECONDS = 10.0
+STREAM = "workspace:one"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where units of work are applied, with the journal of it and the broker that hints at its news."""
+
+    work: UnitOfWork[Work]
+    journal: JournalQueries
+    broker: FaultyBroker
+    clock: Clock
+    ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderPlan:
+    """How a reader behaves; it pauses for so many turns of the event loop, and gives a read up after `patience`."""
+
+    begins_after: int
+    since: int | None
+    pauses: list[int]
+    patience: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens in one example. A writer's unit of work writes so many events to each of the two streams."""
+
+    fates: list[Fate]
+    writers: list[list[tuple[int, int]]]
+    readers: list[ReaderPlan]
+    delays: list[int]
+    failures: list[bool]
+
+
+READERS = st.builds(
+    ReaderPlan,
+    st.integers(0, 40),
+    st.none() | st.integers(0, 12),
+    st.lists(st.integers(0, 8), min_size=1, max_size=4),
+    st.none() | st.integers(0, 6),
+)
+UNITS = st.tuples(st.integers(0, 3), st.integers(0, 3)).filter(any)
+PLANS = st.builds(
+    Plan,
+    st.lists(st.sampled_from(Fate), min_size=1, max_size=12),
+    st.lists(st.lists(UNITS, min_size=1, max_size=6), min_size=1, max_size=4),
+    st.lists(READERS, min_size=1, max_size=4),
+    st.lists(st.integers(0, 4), min_size=1, max_size=6),
+    st.lists(st.booleans(), max_size=12),
+)
+# The same examples in every run: what fails here fails everywhere. A reader that hangs would hang with every smaller
+# example, too, so nothing looks for one.
+_BOUNDED = settings(
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+def on_memory(fates: Sequence[Fate]) -> Store:
+    database, ids, broker = MemoryDatabase(), SequentialIds(), FaultyBroker(MemoryBroker(), dealing(fates))
+    work = MemoryUnitOfWork(database, broker, ids)
+    return Store(work, MemoryJournalQueries(database), broker, MovableClock(), ids)
+
+
+def on_postgres(database: Database, fates: Sequence[Fate], ids: Ids) -> Store:
+    broker = FaultyBroker(MemoryBroker(), dealing(fates))
+    work = PostgresUnitOfWork(database, broker, ids)
+    return Store(work, PostgresJournalQueries(database), broker, MovableClock(), ids)
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, 10)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def ids() -> SequentialIds:
+    """Identifiers for all examples of a test, which share a database."""
+    return SequentialIds()
+
+
+async def turns(count: int) -> None:
+    """Let everybody else go on for so many turns of the event loop."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def play(store: Store, plan: Plan) -> None:
+    """Let all writers and readers of a plan loose on two streams; AssertionError if a reader misses anything."""
+    ada = await an_account(store)
+    teams = [await a_team(store, ada.id) for _ in range(2)]
+    streams = [workspace_stream(team.id) for team in teams]
+    totals = [1 + sum(unit[i] for units in plan.writers for unit in units) for i in range(2)]
+    failures, delays = iter(plan.failures), itertools.cycle(plan.delays)
+
+    async def at(point: str) -> None:
+        await turns(next(delays))
+        if point.startswith("before") and next(failures, False):
+            raise Unavailable("The journal is away.")
+
+    hub = Hub(WatchedJournal(store.journal, at), store.broker)
+
+    async def write(units: list[tuple[int, int]]) -> None:
+        for unit in units:
+            async with store.work() as work:
+                for team, count in zip(teams, unit, strict=True):
+                    for _ in range(count):
+                        work.tasks.add(a_new_task(store, team.id, ada.id))
+            await turns(next(delays))
+
+    async def follow(stream: str, total: int, reader_plan: ReaderPlan) -> None:
+        await turns(reader_plan.begins_after)
+        head = (await store.journal.heads([stream]))[stream]
+        while True:
+            with suppress(Unavailable):
+                async with hub.reader(stream, reader_plan.since) as reader:
+                    begun = reader.position
+                    seen = [entry async for entry in entries_until(reader, total, reader_plan)]
+                break
+        if reader_plan.since is not None and reader_plan.since <= head:
+            assert begun == reader_plan.since
+        else:
+            assert begun >= head
+        assert [entry.offset for entry in seen] == list(range(begun + 1, total + 1))
+        assert seen == list(await store.journal.read(stream, begun, total))
+
+    async def check() -> None:
+        while True:
+            with suppress(Unavailable):
+                await hub.check_heads()
+            await turns(3)
+
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        checking = asyncio.create_task(check())
+        try:
+            await asyncio.gather(
+                *(write(units) for units in plan.writers),
+                *(follow(streams[i % 2], totals[i % 2], reader) for i, reader in enumerate(plan.readers)),
+            )
+        finally:
+            checking.cancel()
+    assert store.broker.followed == []
+
+
+async def entries_until(reader: Reader, total: int, plan: ReaderPlan) -> AsyncIterator[Entry]:
+    """What the reader hands out until the stream is at its end, though reads fail and are given up."""
+    pauses = itertools.cycle(plan.pauses)
+    patience = plan.patience
+    while reader.position < total:
+        await turns(next(pauses))
+        reading = asyncio.create_task(reader.read())
+        if patience is not None:
+            await turns(patience)
+            reading.cancel()
+            patience += 1  # or it would never see anything
+        await asyncio.wait([reading])
+        if not reading.cancelled() and not isinstance(reading.exception(), Unavailable):
+            for entry in reading.result():
+                yield entry
+
+
+@given(plan=PLANS)
+@settings(_BOUNDED, max_examples=250)
+async def test_every_reader_sees_its_whole_stream_in_order_whatever_the_broker_does(plan: Plan) -> None:
+    await play(on_memory(plan.fates), plan)
+
+
+@given(plan=PLANS)
+@settings(_BOUNDED, max_examples=25)
+async def test_every_reader_sees_its_whole_stream_in_order_on_postgresql_too(
+    database: Database, ids: SequentialIds, plan: Plan
+) -> None:
+    await play(on_postgres(database, plan.fates, ids), plan)
+
+
+@pytest.mark.parametrize("since", [None, 0, 2, 3, 9])
+@pytest.mark.parametrize("fate", Fate)
+async def test_no_event_is_missed_whenever_it_is_published_during_a_subscription(since: int | None, fate: Fate) -> None:
+    """All ways to publish none, one or two events at each point where others can come in."""
+    points = ("before heads", "after heads", "registered", "before read", "after read")
+    for counts in itertools.product(range(3), repeat=len(points)):
+        await subscribe_while_publishing(dict(zip(points, counts, strict=True)), since, fate)
+
+
+async def subscribe_while_publishing(counts: dict[str, int], since: int | None, fate: Fate) -> None:
+    database, broker = MemoryDatabase(), FaultyBroker(MemoryBroker(), dealing([fate]))
+    at_first = 3
+    for _ in range(at_first):
+        publish(database, broker)
+
+    async def at(point: str) -> None:
+        for _ in range(counts.pop(point, 0)):
+            publish(database, broker)
+
+    queries = MemoryJournalQueries(database)
+    hub = Hub(WatchedJournal(queries, at), broker)
+    async with hub.reader(STREAM, since) as reader:
+        # Whoever resumes begins there; whoever does not, or cannot, begins behind what was there before.
+        assert reader.position == since if since is not None and since <= at_first else reader.position >= at_first
+        begun = reader.position
+        await at("registered")
+        if fate in {Fate.IS_LOST, Fate.IS_LATE}:
+            await hub.check_heads()
+        broker.release()
+        seen: list[int] = []
+        while reader.position < len(database.committed.streams[STREAM]):
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(reader.read())
+                await turns(3)
+                if not reading.done():  # only a head check can find what was published after the last one
+                    assert fate not in {Fate.ARRIVES, Fate.IS_DOUBLED} or begun < (since or 0)
+                    await hub.check_heads()
+            seen += [entry.offset for entry in reading.result()]
+            broker.release()
+    assert seen == list(range(begun + 1, len(database.committed.streams[STREAM]) + 1))
+
+
+def publish(database: MemoryDatabase, broker: FaultyBroker, count: int = 1) -> None:
+    """Commit events to the one stream, with their hints."""
+    for _ in range(count):
+        entry = an_entry(database.committed.head(STREAM) + 1)
+        database.committed.append(entry)
+        broker.publish([entry])
+
+
+def an_entry(offset: int) -> Entry:
+    return Entry(STREAM, offset, "task.created", UUID(int=offset), Raw(b"{}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One stream in memory that is written to without use cases."""
+
+    database: MemoryDatabase
+    broker: FaultyBroker
+    hub: Hub
+    failing: list[bool]
+    """Whether the next calls of the journal fail; those after them do not."""
+    reads: list[str]
+    """An item for every time that the journal was read."""
+
+    def publish(self, count: int = 1) -> None:
+        publish(self.database, self.broker, count)
+
+
+def alone(fate: Fate = Fate.ARRIVES) -> Alone:
+    database, broker = MemoryDatabase(), FaultyBroker(MemoryBroker(), dealing([fate]))
+    failing: list[bool] = []
+    reads: list[str] = []
+
+    async def at(point: str) -> None:
+        await turns(1)
+        if point == "before read":
+            reads.append(point)
+        if point.startswith("before") and failing and failing.pop(0):
+            raise Unavailable("The journal is away.")
+
+    return Alone(database, broker, Hub(WatchedJournal(MemoryJournalQueries(database), at), broker), failing, reads)
+
+
+async def read_until(reader: Reader, head: int) -> list[int]:
+    offsets: list[int] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while reader.position < head:
+            entries = await reader.read()
+            assert 1 <= len(entries) <= HINTS_MAX
+            offsets += [entry.offset for entry in entries]
+    return offsets
+
+
+@pytest.mark.parametrize("behind", [HINTS_MAX - 1, HINTS_MAX, HINTS_MAX + 1, 3 * HINTS_MAX + 7])
+async def test_a_reader_that_falls_far_behind_misses_nothing_and_keeps_few_hints(behind: int) -> None:
+    store = alone()
+    store.publish(5)
+    async with store.hub.reader(STREAM, None) as reader:
+        for _ in range(behind):
+            store.publish()
+            assert len(reader._hints) <= HINTS_MAX
+        assert await read_until(reader, 5 + behind) == list(range(6, 6 + behind))
+        store.publish(2)
+        assert await read_until(reader, 7 + behind) == [6 + behind, 7 + behind]
+
+
+async def test_a_position_of_another_lineage_begins_at_the_head_and_shows_it() -> None:
+    store = alone()
+    store.publish(3)
+    async with store.hub.reader(STREAM, 40) as reader:
+        assert reader.position == 3
+        store.publish(2)
+        assert await read_until(reader, 5) == [4, 5]
+
+
+async def test_a_hint_beyond_the_journal_delays_but_hides_nothing() -> None:
+    store = alone()
+    store.publish(3)
+    async with store.hub.reader(STREAM, 1) as reader:
+        store.broker.publish([an_entry(50)])
+        assert await read_until(reader, 3) == [2, 3]
+        reading = asyncio.ensure_future(reader.read())
+        await turns(10)
+        reads = len(store.reads)
+        await turns(10)
+        assert len(store.reads) == reads  # it waits, and does not ask again and again
+        store.publish(1)
+        assert [entry.offset for entry in await reading] == [4]
+
+
+async def test_a_journal_that_is_away_is_told_to_the_reader_who_loses_nothing_by_it() -> None:
+    store = alone(Fate.IS_LOST)
+    store.publish(2)
+    store.failing[:] = [True]
+    with pytest.raises(Unavailable):
+        async with store.hub.reader(STREAM, 0):
+            pytest.fail("there is no reader without a journal")
+    assert store.broker.followed == []
+    async with store.hub.reader(STREAM, 0) as reader:
+        store.failing[:] = [True, True]
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await reader.read()
+            assert reader.position == 0
+        assert await read_until(reader, 2) == [1, 2]
+
+
+async def test_a_stream_is_followed_once_however_many_read_it() -> None:
+    store = alone()
+    async with store.hub.reader(STREAM, None) as first:
+        async with store.hub.reader(STREAM, None) as second:
+            assert store.broker.followed == [STREAM]
+            store.publish()
+            assert [await read_until(reader, 1) for reader in (first, second)] == [[1], [1]]
+        assert store.broker.followed == [STREAM]
+        store.publish()
+        assert await read_until(first, 2) == [2]
+        assert second.position == 1
+    assert store.broker.followed == []
+
+
+@pytest.mark.parametrize("fate", [Fate.ARRIVES, Fate.IS_DOUBLED])
+async def test_a_reader_that_keeps_up_lives_on_hints_alone(fate: Fate) -> None:
+    store = alone(fate)
+    store.publish(3)
+    async with store.hub.reader(STREAM, 1) as reader:
+        store.publish(1)
+        assert await read_until(reader, 4) == [2, 3, 4]
+        reads = len(store.reads)
+        for offset in range(5, 15, 2):
+            store.publish(2)
+            assert await read_until(reader, offset + 1) == [offset, offset + 1]
+        assert len(store.reads) == reads
+
+
+async def test_a_lost_last_hint_is_found_by_the_check_that_runs_beside_the_readers() -> None:
+    store = alone(Fate.IS_LOST)
+    async with running(store.hub), store.hub.reader(STREAM, None) as reader:
+        store.publish()
+        assert await read_until(reader, 1) == [1]
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+async def test_a_broken_connection_and_a_journal_that_is_back_are_reasons_to_check_at_once(failures: int) -> None:
+    store = alone(Fate.IS_LOST)
+    async with running(store.hub), store.hub.reader(STREAM, None) as reader:
+        await turns(5)
+        store.failing[:] = [True] * failures
+        store.publish()
+        store.broker.forget()
+        async with asyncio.timeout(HEAD_CHECK_SECONDS - 0.2):
+            assert await read_until(reader, 1) == [1]
+        assert store.failing == []
+
+
+@asynccontextmanager
+async def running(hub: Hub) -> AsyncIterator[None]:
+    task = asyncio.create_task(hub.run())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,201 @@
+"""The house is complete: each context has each floor, each port an adapter in both assemblies and a contract suite."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from dependency_injector.providers import Factory, Resource
+
+from entrypoints import container
+from entrypoints.container import Container, in_memory
+from entrypoints.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
+LINES_MAX = 450
+
+# What all contexts share; every other module of the domain is a context.
+SHARED = {"__init__", "access", "channels", "errors", "ids", "kernel", "text"}
+# Contexts without a module of that name in the domain, and the module that is theirs instead.
+DOMAIN_ELSEWHERE = {"events": "kernel"}  # an event is what every aggregate announces
+CONTEXTS = sorted({path.stem for path in (SRC / "domain").glob("*.py")} - SHARED | set(DOMAIN_ELSEWHERE))
+FLOORS = (
+    "src/domain/{}",
+    "src/application/{}",
+    "src/application/ports/{}",
+    "src/adapters/postgres/{}",
+    "src/adapters/memory/{}",
+    "src/entrypoints/http/{}",
+    "tests/contracts/test_{}",
+)
+FORBIDDEN_NAMES = re.compile(r"I(?=[A-Z][a-z])|Abstract|Base(?=[A-Z])|.*(Impl|Manager|Helpers?|Utils?)\Z")
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_every_context_has_every_floor(context: str, floor: str) -> None:
+    name = DOMAIN_ELSEWHERE.get(context, context) if floor.startswith("src/domain") else context
+    module = floor.format(name)
+    assert (ROOT / f"{module}.py").exists() or (ROOT / module).is_dir(), f"missing: {module}.py"
+
+
+def test_every_port_is_bound_in_the_assembly() -> None:
+    reached = _reachable(_bindings().values())
+    unbound = _names(set(_ports()) - reached)
+    assert not unbound, f"no provider in entrypoints/container.py leads to {unbound}"
+
+
+def test_the_real_assembly_keeps_nothing_in_memory() -> None:
+    settings = Settings(
+        database_url="postgresql://nowhere.invalid/signalbox",
+        redis_url="redis://nowhere.invalid",
+        jwt_secret="only-for-tests-0123456789-abcdefghij",
+    )
+    wrong = {name for name, module in _adapters(Container(settings=settings)) if module.startswith("adapters.memory")}
+    # Counts for the process alone while Redis is away.
+    assert wrong == {"process_limiter"}
+
+
+def test_the_in_memory_assembly_needs_no_service() -> None:
+    needs = ("adapters.postgres", "adapters.redis", "adapters.outbound")
+    assert [name for name, module in _adapters(in_memory()) if module.startswith(needs)] == []
+
+
+@pytest.mark.parametrize("assembly", ["real", "in memory"])
+def test_everything_in_an_assembly_can_be_made(assembly: str) -> None:
+    made = in_memory() if assembly == "in memory" else Container(settings=in_memory().settings())
+    made.check_dependencies()
+    for provider in made.providers.values():
+        # A resource connects, and a factory waits for what only its caller knows.
+        if not isinstance(provider, Resource | Factory):
+            provider()
+
+
+def test_every_port_with_promises_is_named_in_a_contract_suite() -> None:
+    suites = " ".join(path.read_text() for path in sorted((ROOT / "tests" / "contracts").rglob("*.py")))
+    words = set(re.findall(r"\w+", suites))
+    promising = {port for port in _ports() if any(callable(member) for member in _own_members(port))}
+    unnamed = _names(port for port in promising if port.__name__ not in words)
+    assert not unnamed, f"no suite in tests/contracts names {unnamed}"
+
+
+def test_the_domain_imports_the_standard_library_and_itself() -> None:
+    for path in sorted((SRC / "domain").rglob("*.py")):
+        for module in _imports(path):
+            top = module.partition(".")[0]
+            assert top in sys.stdlib_module_names or top == "domain", f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_nothing_imports_through_src() -> None:
+    for path in _sources("src", "tests", "migrations"):
+        assert not [module for module in _imports(path) if module.split(".")[0] == "src"], path.relative_to(ROOT)
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    long = {str(path.relative_to(ROOT)): lines for path in _sources("src") if (lines := _line_count(path)) > LINES_MAX}
+    assert not long, f"past {LINES_MAX} lines a module becomes a package of the same name: {long}"
+
+
+def test_no_name_says_nothing() -> None:
+    for path in _sources("src", "tests"):
+        names = [node.name for node in ast.walk(_tree(path)) if isinstance(node, ast.ClassDef)]
+        assert not [name for name in names if FORBIDDEN_NAMES.match(name)], path.relative_to(ROOT)
+        assert not re.fullmatch(r"_*(utils?|helpers?|managers?|common|misc)", path.stem), path.relative_to(ROOT)
+
+
+# --------------------------------------------------------------------------------------------------- looking at ports
+
+
+def _ports() -> list[type]:
+    """Every Protocol in application/ports."""
+    found = []
+    for path in sorted((SRC / "application" / "ports").rglob("*.py")):
+        name = ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
+        found += [thing for thing in vars(import_module(name)).values() if _is_port(thing) and thing.__module__ == name]
+    return found
+
+
+def _is_port(thing: object) -> bool:
+    return isinstance(thing, type) and bool(getattr(thing, "_is_protocol", False)) and thing.__module__ != "typing"
+
+
+def _bindings() -> dict[str, object]:
+    """What each annotated provider of the assembly provides; from the source, for the library forgets it."""
+    (assembly,) = (
+        n for n in _tree(Path(container.__file__)).body if isinstance(n, ast.ClassDef) and n.name == "Container"
+    )
+    found = {}
+    for node in assembly.body:
+        match node:
+            case ast.AnnAssign(
+                target=ast.Name(id=name), annotation=ast.Subscript(value=ast.Name(id="Provider"), slice=provided)
+            ):
+                found[name] = eval(ast.unparse(provided), vars(container))
+    return found
+
+
+def _reachable(annotations: Iterable[object]) -> set[type]:
+    """The protocols that these annotations name, and those that one gets by calling and reading them."""
+    reached: set[type] = set()
+    waiting = list(annotations)
+    while waiting:
+        annotation = waiting.pop()
+        if get_args(annotation):
+            waiting += [get_origin(annotation), *get_args(annotation)]
+        elif isinstance(annotation, type) and _is_port(annotation) and annotation not in reached:
+            reached.add(annotation)
+            waiting += annotation.__mro__
+            waiting += [get_type_hints(member).get("return") for member in _own_functions(annotation)]
+    return reached
+
+
+def _own_members(port: type) -> list[object]:
+    return [member for name, member in vars(port).items() if not name.startswith("_") or name == "__call__"]
+
+
+def _own_functions(port: type) -> Iterator[Any]:
+    for member in _own_members(port):
+        if isinstance(member, property):
+            yield member.fget
+        elif callable(member):
+            yield member
+
+
+def _adapters(assembly: Any) -> Iterator[tuple[str, str]]:
+    """The providers that stand for a port, by name, and the module of what each provides."""
+    for name, provided in _bindings().items():
+        if _is_port(get_origin(provided) or provided):
+            yield name, type(getattr(assembly, name)()).__module__
+
+
+def _names(ports: Iterable[type]) -> str:
+    return ", ".join(sorted(f"{port.__module__}.{port.__name__}" for port in ports))
+
+
+# ------------------------------------------------------------------------------------------------- looking at sources
+
+
+def _sources(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _line_count(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." if node.level else str(node.module)

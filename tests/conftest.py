@@ -1,0 +1,84 @@
+"""What tests on every floor ask for: a real PostgreSQL, a real Redis, and servers that run on them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.server import ServerProcess
+from tests.support.services import PostgresService, RedisService
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def postgres_service() -> Iterator[PostgresService]:
+    service = PostgresService()
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_service() -> Iterator[RedisService]:
+    service = RedisService()
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_service: PostgresService) -> str:
+    """A migrated database that is empty at the beginning of every test that asks for it."""
+    return postgres_service.clone()
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_service: RedisService) -> str:
+    """A Redis that is empty at the beginning of every test that asks for it."""
+    return redis_service.url
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres_service: PostgresService) -> Callable[[], str]:
+    """Makes one more migrated, empty database with every call, for a server that shall have its own."""
+    return postgres_service.clone
+
+
+@pytest.fixture(autouse=True)
+def _empty_services(request: pytest.FixtureRequest) -> None:
+    if "database_url" in request.fixturenames:
+        service: PostgresService = request.getfixturevalue("postgres_service")
+        service.empty(request.getfixturevalue("database_url"))
+    if "redis_url" in request.fixturenames:
+        redis: RedisService = request.getfixturevalue("redis_service")
+        redis.empty()
+
+
+@pytest.fixture
+def start_server(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers that end with the test.
+
+    Called with nothing, each has a database of its own and no Redis; `database_url`, `redis_url` and any setting
+    (`LOG_LEVEL="debug"`) can be given.
+    """
+    servers: list[ServerProcess] = []
+
+    def start(database_url: str | None = None, redis_url: str | None = None, **environment: str) -> ServerProcess:
+        server = ServerProcess(
+            database_url or new_database(), tmp_path / f"server-{uuid4().hex[:8]}.log", redis_url, environment
+        )
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def server(start_server: Callable[..., ServerProcess]) -> ServerProcess:
+    """One server with a database of its own and no Redis."""
+    return start_server()

@@ -1,0 +1,129 @@
+"""The sets of adapters that every contract is checked with."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+
+from adapters.memory.access import MemoryAccessQueries
+from adapters.memory.database import MemoryDatabase
+from adapters.memory.events import MemoryBroker, MemoryJournalQueries
+from adapters.memory.idempotency import MemoryIdempotency
+from adapters.memory.identity import MemorySessionQueries
+from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.system import MovableClock, SequentialIds
+from adapters.memory.tasks import MemoryTaskQueries
+from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.memory.workspaces import MemoryWorkspaceQueries
+from adapters.postgres.access import PostgresAccessQueries
+from adapters.postgres.database import Database
+from adapters.postgres.events import PostgresJournalQueries
+from adapters.postgres.idempotency import PostgresIdempotency
+from adapters.postgres.identity import PostgresSessionQueries
+from adapters.postgres.tasks import PostgresTaskQueries
+from adapters.postgres.unit_of_work import PostgresUnitOfWork
+from adapters.postgres.workspaces import PostgresWorkspaceQueries
+from adapters.redis.broker import RedisBroker
+from adapters.redis.limits import RedisRateLimiter
+from application.ports.events import Broker
+from tests.contracts.house import House
+from tests.support.services import PostgresService, RedisService
+
+
+@pytest.fixture(params=["memory", "postgres_and_redis"])
+def house(request: pytest.FixtureRequest) -> House:
+    """One assembly after the other; the services start only if a test needs them."""
+    found: House = request.getfixturevalue(f"{request.param}_house")
+    return found
+
+
+@pytest_asyncio.fixture
+async def memory_house() -> AsyncIterator[House]:
+    """All ports in memory."""
+    clock, ids, database, broker = MovableClock(), SequentialIds(), MemoryDatabase(), MemoryBroker()
+
+    async def pass_time(duration: timedelta) -> None:
+        clock.advance(duration)
+
+    async with _carrying(broker):
+        yield House(
+            work=MemoryUnitOfWork(database, broker, ids),
+            task_queries=MemoryTaskQueries(database),
+            workspace_queries=MemoryWorkspaceQueries(database),
+            access_queries=MemoryAccessQueries(database),
+            session_queries=MemorySessionQueries(database),
+            journal=MemoryJournalQueries(database),
+            broker=broker,
+            elsewhere=broker,
+            limiter=MemoryRateLimiter(clock),
+            idempotency=MemoryIdempotency(database, clock),
+            clock=clock,
+            ids=ids,
+            pass_time=pass_time,
+        )
+
+
+@pytest_asyncio.fixture
+async def postgres_and_redis_house(empty_database: Database, empty_redis: str) -> AsyncIterator[House]:
+    """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
+    clock, ids, database = MovableClock(), SequentialIds(), empty_database
+    broker, elsewhere = RedisBroker(empty_redis), RedisBroker(empty_redis)
+
+    async def pass_time(duration: timedelta) -> None:
+        clock.advance(duration)
+        if duration <= timedelta(seconds=2):
+            await asyncio.sleep(duration.total_seconds())
+
+    limiter = RedisRateLimiter(empty_redis, MemoryRateLimiter(clock))
+    async with _carrying(broker), _carrying(elsewhere):
+        yield House(
+            work=PostgresUnitOfWork(database, elsewhere, ids),
+            task_queries=PostgresTaskQueries(database),
+            workspace_queries=PostgresWorkspaceQueries(database),
+            access_queries=PostgresAccessQueries(database),
+            session_queries=PostgresSessionQueries(database),
+            journal=PostgresJournalQueries(database),
+            broker=broker,
+            elsewhere=elsewhere,
+            limiter=limiter,
+            idempotency=PostgresIdempotency(database, elsewhere, clock),
+            clock=clock,
+            ids=ids,
+            pass_time=pass_time,
+        )
+    limiter.close()
+
+
+@pytest.fixture
+def empty_database(postgres_service: PostgresService, database_url: str, database: Database) -> Database:
+    """The pool of the whole session, on a database without rows."""
+    postgres_service.empty(database_url)
+    return database
+
+
+@pytest.fixture
+def empty_redis(redis_service: RedisService, redis_url: str) -> str:
+    """The URL of a Redis without keys."""
+    redis_service.empty()
+    return redis_url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool for the session, since connecting costs more than most of these tests."""
+    database = Database(database_url, pool_size=10)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@asynccontextmanager
+async def _carrying(broker: Broker) -> AsyncIterator[None]:
+    running = asyncio.create_task(broker.run())
+    yield
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running

@@ -1,0 +1,87 @@
+"""One set of adapters for all ports, so that a contract is written once and kept by every set."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from msgspec import Raw
+
+from adapters.memory.system import MovableClock
+from application.ports.access import AccessQueries
+from application.ports.events import Broker, Entry, JournalQueries
+from application.ports.idempotency import Idempotency
+from application.ports.identity import SessionQueries
+from application.ports.limits import RateLimiter
+from application.ports.system import Ids
+from application.ports.tasks import TaskQueries
+from application.ports.unit_of_work import UnitOfWork
+from application.ports.workspaces import WorkspaceQueries
+from tests.support.builders import Work
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Every port of one assembly.
+
+    `elsewhere` is the broker of another process on the same store, where there can be one, and else the same one.
+    `pass_time` lets time pass for everything behind the ports; of a shared store's own clock, two seconds at most.
+    """
+
+    work: UnitOfWork[Work]
+    task_queries: TaskQueries
+    workspace_queries: WorkspaceQueries
+    access_queries: AccessQueries
+    session_queries: SessionQueries
+    journal: JournalQueries
+    broker: Broker
+    elsewhere: Broker
+    limiter: RateLimiter
+    idempotency: Idempotency
+    clock: MovableClock
+    ids: Ids
+    pass_time: Callable[[timedelta], Awaitable[None]]
+
+
+async def eventually(met: Callable[[], bool | Awaitable[bool]], seconds: float = 10) -> None:
+    """Wait until the condition is met; TimeoutError if it is not in time."""
+    async with asyncio.timeout(seconds):
+        while True:
+            outcome = met()
+            if outcome if isinstance(outcome, bool) else await outcome:
+                return
+            await asyncio.sleep(0.005)
+
+
+class Follower:
+    """Follows one stream and collects its hints; what is published to find out how far they are is left out."""
+
+    def __init__(self, house: House, stream: str) -> None:
+        self._house = house
+        self._stream = stream
+        self._mark = 0
+        self._arrived: list[Entry] = []
+
+    async def start(self) -> "Follower":
+        """Follow, until hints from another process really arrive."""
+        self._house.broker.listen(self._arrived.append, lambda: None)
+        self._house.broker.follow(self._stream)
+
+        def arrives() -> bool:
+            self._house.elsewhere.publish([self._marker(0)])
+            return bool(self._arrived)
+
+        await eventually(arrives)
+        return self
+
+    async def hints(self) -> Sequence[Entry]:
+        """Every hint that was published before this call and since the start."""
+        self._mark += 1
+        marker = self._marker(self._mark)
+        self._house.elsewhere.publish([marker])
+        await eventually(lambda: marker in self._arrived)
+        return [entry for entry in self._arrived if entry.type != "marker"]
+
+    def _marker(self, number: int) -> Entry:
+        return Entry(self._stream, number, "marker", UUID(int=number), Raw(b"{}"))

@@ -1,0 +1,165 @@
+"""What every store of accounts and sessions promises."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain.errors import NotFound
+from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EmailTaken, EndReason, Session
+from domain.ids import AccountId, SessionId
+from tests.contracts.house import House
+from tests.support.builders import a_session, an_account
+
+
+async def end(house: House, session: Session, because: EndReason = EndReason.LOGGED_OUT) -> None:
+    async with house.work() as work:
+        found = await work.sessions.get(session.id)
+        assert found
+        found.end(because, None, house.clock.now())
+        work.sessions.save(found)
+
+
+async def test_an_account_comes_back_whole_by_its_id_and_by_its_address(house: House) -> None:
+    ada = await an_account(house, "Ada Überall 🚀")
+    async with house.work() as work:
+        assert await work.accounts.get(ada.id) == ada
+        assert await work.accounts.find(ada.email) == ada
+    assert (ada.version, ada.role, ada.disabled_at) == (1, AccountRole.USER, None)
+
+
+async def test_every_change_of_an_account_is_kept(house: House) -> None:
+    ada = await an_account(house)
+    house.clock.advance(timedelta(seconds=1))
+    now = house.clock.now()
+    async with house.work() as work:
+        changed = await work.accounts.get(ada.id)
+        changed.rename("Countess", now)
+        changed.change_password("another hash", now)
+        changed.make_admin(now)
+        changed.disable(now)
+        work.accounts.save(changed)
+    async with house.work() as work:
+        found = await work.accounts.get(ada.id)
+        assert await work.accounts.find(ada.email) == found
+    assert found == changed
+    assert (found.version, found.role, found.disabled_at, found.updated_at) == (2, AccountRole.ADMIN, now, now)
+    assert type(found.role) is AccountRole
+
+
+async def test_a_loaded_account_is_the_callers_own_copy(house: House) -> None:
+    ada = await an_account(house)
+    async with house.work() as work:
+        (await work.accounts.get(ada.id)).display_name = "Mine"
+        assert await work.accounts.get(ada.id) == ada
+
+
+async def test_an_absent_account_is_not_found(house: House) -> None:
+    await an_account(house)
+    async with house.work() as work:
+        with pytest.raises(NotFound):
+            await work.accounts.get(AccountId(house.ids.new()))
+        assert await work.accounts.find("nobody@example.org") is None
+
+
+async def test_an_address_that_is_taken_stays_with_its_account(house: House) -> None:
+    ada = await an_account(house)
+    twin = Account.register(AccountId(house.ids.new()), ada.email.upper(), "Twin", "a hash", house.clock.now())
+    with pytest.raises(EmailTaken):
+        async with house.work() as work:
+            work.accounts.add(twin)
+    async with house.work() as work:
+        assert await work.accounts.find(ada.email) == ada
+        with pytest.raises(NotFound):
+            await work.accounts.get(twin.id)
+
+
+async def test_a_session_comes_back_whole(house: House) -> None:
+    ada = await an_account(house)
+    session = await a_session(house, ada.id)
+    async with house.work() as work:
+        assert await work.sessions.get(session.id) == session
+        assert await work.sessions.get(SessionId(house.ids.new())) is None
+
+
+async def test_every_change_of_a_session_is_kept(house: House) -> None:
+    ada = await an_account(house)
+    session = await a_session(house, ada.id)
+    house.clock.advance(timedelta(hours=1))
+    now = house.clock.now()
+    async with house.work() as work:
+        changed = await work.sessions.get(session.id)
+        assert changed
+        changed.rotate(b"\x00\xff" * 16, now)
+        changed.end(EndReason.TOKEN_REUSED, None, now)
+        work.sessions.save(changed)
+    async with house.work() as work:
+        found = await work.sessions.get(session.id)
+    assert found is not None
+    assert found == changed
+    assert (found.rotations, found.rotated_at, found.token_digest) == (1, now, b"\x00\xff" * 16)
+    assert (found.ended_at, found.ended_because, found.version) == (now, EndReason.TOKEN_REUSED, 2)
+
+
+async def test_a_loaded_session_is_the_callers_own_copy(house: House) -> None:
+    ada = await an_account(house)
+    session = await a_session(house, ada.id)
+    async with house.work() as work:
+        mine = await work.sessions.get(session.id)
+        assert mine
+        mine.token_digest = b"mine"
+        assert await work.sessions.get(session.id) == session
+        (listed,) = await work.sessions.live(ada.id, house.clock.now())
+        assert listed == session
+
+
+async def test_live_are_the_sessions_that_are_not_over_oldest_first(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    await a_session(house, bob.id)
+    first = await a_session(house, ada.id)
+    house.clock.advance(timedelta(seconds=1))
+    ended, last = await a_session(house, ada.id), await a_session(house, ada.id)
+    await end(house, ended)
+
+    async def live() -> list[SessionId]:
+        async with house.work() as work:
+            return [session.id for session in await work.sessions.live(ada.id, house.clock.now())]
+
+    assert await live() == [first.id, last.id]
+    house.clock.advance(SESSION_IDLE - timedelta(seconds=1, milliseconds=1))
+    assert await live() == [first.id, last.id]
+    house.clock.advance(timedelta(milliseconds=1))
+    assert await live() == [last.id]
+
+
+async def test_a_session_that_is_used_lives_on_but_not_beyond_its_absolute_end(house: House) -> None:
+    ada = await an_account(house)
+    session = await a_session(house, ada.id)
+    step = timedelta(days=6)
+    for number in range(5):
+        if number:
+            house.clock.advance(step)
+        async with house.work() as work:
+            (found,) = await work.sessions.live(ada.id, house.clock.now())
+            found.rotate(bytes([number]) * 32, house.clock.now())
+            work.sessions.save(found)
+    house.clock.advance(SESSION_ABSOLUTE - 4 * step - timedelta(milliseconds=1))
+    async with house.work() as work:
+        assert [found.id for found in await work.sessions.live(ada.id, house.clock.now())] == [session.id]
+    house.clock.advance(timedelta(milliseconds=1))
+    async with house.work() as work:
+        assert await work.sessions.live(ada.id, house.clock.now()) == []
+
+
+async def test_every_process_learns_which_sessions_ended(house: House) -> None:
+    ada = await an_account(house)
+    early, late, alive = [await a_session(house, ada.id) for _ in range(3)]
+    start = house.clock.now()
+    await end(house, early)
+    house.clock.advance(timedelta(seconds=5))
+    await end(house, late, EndReason.PASSWORD_CHANGED)
+    now = house.clock.now()
+    assert set(await house.session_queries.ended_since(start)) == {early.id, late.id}
+    assert set(await house.session_queries.ended_since(start + timedelta(milliseconds=1))) == {late.id}
+    assert set(await house.session_queries.ended_since(now)) == {late.id}
+    assert set(await house.session_queries.ended_since(now + timedelta(milliseconds=1))) == set()
+    assert alive.id not in await house.session_queries.ended_since(start - timedelta(days=1))

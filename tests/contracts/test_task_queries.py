@@ -1,0 +1,339 @@
+"""What every list of tasks promises: each filter, each order, and cursors that walk everything exactly once."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from application.paging import InvalidCursor
+from application.ports.tasks import SORTS, TaskFilter
+from application.tasks import TaskQuery, Tasks
+from domain.access import Role
+from domain.errors import NotFound
+from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.tasks import Priority, Status
+from domain.text import words
+from tests.contracts.house import House
+from tests.support.builders import a_task, a_team, an_account, principal
+
+EVERYTHING = TaskFilter()
+ORDERS = [order for sort in SORTS for order in (sort, f"-{sort}")]
+
+
+async def titles(house: House, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter) -> Sequence[str]:
+    page = await house.task_queries.page(workspace, by, wanted, "created_at", None, 200)
+    return [view.title for view in page.data]
+
+
+async def walk(house: House, workspace: WorkspaceId, by: AccountId, order: str, limit: int) -> Sequence[TaskId]:
+    seen: list[TaskId] = []
+    cursor = None
+    while True:
+        page = await house.task_queries.page(workspace, by, EVERYTHING, order, cursor, limit)
+        assert len(page.data) <= limit
+        seen += [TaskId(view.id) for view in page.data]
+        cursor = page.next_cursor
+        if cursor is None:
+            return seen
+
+
+async def test_a_list_is_of_one_workspace_and_for_its_members(house: House) -> None:
+    ada, eve = await an_account(house), await an_account(house, "Eve")
+    team = await a_team(house, ada.id)
+    await a_task(house, WorkspaceId(ada.id), ada.id, title="Private")
+    await a_task(house, team.id, ada.id, title="Shared")
+    assert await titles(house, team.id, ada.id, EVERYTHING) == ["Shared"]
+    for workspace in (team.id, WorkspaceId(house.ids.new())):
+        with pytest.raises(NotFound):
+            await titles(house, workspace, eve.id, EVERYTHING)
+    assert await titles(house, WorkspaceId(eve.id), eve.id, EVERYTHING) == []
+
+
+async def test_deleted_tasks_are_in_no_list(house: House) -> None:
+    ada = await an_account(house)
+    task = await a_task(house, WorkspaceId(ada.id), ada.id)
+    async with house.work() as work:
+        found, standing = await work.tasks.get(task.id, ada.id)
+        found.delete(ada.id, standing, house.clock.now())
+        work.tasks.save(found)
+    assert await titles(house, WorkspaceId(ada.id), ada.id, EVERYTHING) == []
+
+
+async def test_a_deleted_workspace_has_no_lists(house: House) -> None:
+    ada = await an_account(house)
+    team = await a_team(house, ada.id)
+    task = await a_task(house, team.id, ada.id)
+    async with house.work() as work:
+        workspace = await work.workspaces.get(team.id)
+        workspace.delete(ada.id, house.clock.now())
+        work.workspaces.save(workspace)
+    with pytest.raises(NotFound):
+        await titles(house, team.id, ada.id, EVERYTHING)
+    with pytest.raises(NotFound):
+        await house.task_queries.view(task.id, ada.id)
+
+
+async def test_each_condition_keeps_what_meets_it(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    team = (await a_team(house, ada.id, {bob.id: Role.MEMBER})).id
+    now = house.clock.now()
+    day = timedelta(days=1)
+    await a_task(house, team, ada.id, title="plain")
+    await a_task(house, team, bob.id, title="bob's", status=Status.BLOCKED, labels=["red", "blue"])
+    await a_task(house, team, ada.id, title="done", status=Status.DONE, due_at=now)
+    await a_task(house, team, ada.id, title="cancelled", status=Status.CANCELLED, due_at=now - day)
+    await a_task(house, team, ada.id, title="urgent", priority=Priority.URGENT, assignees=[bob.id], due_at=now + day)
+    await a_task(house, team, ada.id, title="shared", priority=Priority.LOW, assignees=[ada.id, bob.id])
+
+    async def found(**conditions: object) -> Sequence[str]:
+        return await titles(house, team, ada.id, TaskFilter(**conditions))  # type: ignore[arg-type]
+
+    assert await found(status=(Status.BLOCKED,)) == ["bob's"]
+    assert await found(status=(Status.DONE, Status.CANCELLED)) == ["done", "cancelled"]
+    assert await found(priority=(Priority.LOW, Priority.URGENT)) == ["urgent", "shared"]
+    assert await found(priority=(Priority.MEDIUM,)) == []
+    assert await found(assignee=ada.id) == ["shared"]
+    assert await found(assignee=bob.id) == ["urgent", "shared"]
+    assert await found(assignee=house.ids.new()) == []
+    assert await found(unassigned=True) == ["plain", "bob's", "done", "cancelled"]
+    assert await found(label="blue") == ["bob's"]
+    assert await found(label="blu") == []
+    assert await found(label="") == []
+    assert await found(created_by=bob.id) == ["bob's"]
+    assert await found(due_before=now) == ["cancelled"]
+    assert await found(due_before=now + timedelta(milliseconds=1)) == ["done", "cancelled"]
+    assert await found(due_after=now) == ["done", "urgent"]
+    assert await found(due_after=now, due_before=now + day) == ["done"]
+    assert await found(open_only=True) == ["plain", "bob's", "urgent", "shared"]
+
+
+async def test_conditions_add_up(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    team = (await a_team(house, ada.id, {bob.id: Role.MEMBER})).id
+    now = house.clock.now()
+    matching = {
+        "status": Status.BLOCKED,
+        "priority": Priority.HIGH,
+        "labels": ["red"],
+        "assignees": [bob.id],
+        "due_at": now,
+        "description": "The kettle",
+    }
+    others: dict[str, object] = {
+        "status": Status.TODO,
+        "priority": Priority.LOW,
+        "labels": [],
+        "assignees": [],
+        "due_at": None,
+        "description": "",
+    }
+    await a_task(house, team, ada.id, title="all", **matching)
+    await a_task(house, team, bob.id, title="by another", **matching)
+    for name, value in others.items():
+        await a_task(house, team, ada.id, title=f"without {name}", **{**matching, name: value})
+    wanted = TaskFilter(
+        status=(Status.BLOCKED,),
+        priority=(Priority.HIGH,),
+        assignee=bob.id,
+        label="red",
+        created_by=ada.id,
+        due_before=now + timedelta(hours=1),
+        due_after=now,
+        open_only=True,
+        words=("kett",),
+    )
+    assert await titles(house, team, ada.id, wanted) == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("résumé", True),
+        ("RESUME", True),
+        ("resu", True),
+        ("sume", False),
+        ("müller STRASSE", True),
+        ("muller straß", True),
+        ("strasse muller resume", True),
+        ("strasse nowhere", False),
+        ("v2", True),
+        ("2", False),
+        ("don", True),
+        ("t", True),
+        ("it's", False),
+        ("under_score", True),
+        ("score", False),
+        ("日本", True),
+        ("本語", False),
+        ("émigré", False),
+        ("a&b", False),
+        ("'; drop", False),
+        ("kettle:*", True),
+        ("!kettle", True),
+        ("(kettle | x", False),
+    ],
+)
+async def test_search_finds_the_beginnings_of_words_without_case_and_accents(
+    house: House, text: str, is_found: bool
+) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    await a_task(house, mine, ada.id, title="Other", description="nothing else")
+    await a_task(
+        house, mine, ada.id, title="Résumé for Müller's Straße", description="Don't use v2! 日本語 under_score, kettle"
+    )
+    found = await titles(house, mine, ada.id, TaskFilter(words=tuple(sorted(words(text)))))
+    assert found == (["Résumé for Müller's Straße"] if is_found else [])
+
+
+async def test_search_knows_words_of_any_length_up_to_their_64th_character(house: House) -> None:
+    ada = await an_account(house)
+    long = "x" * 5_000
+    await a_task(house, WorkspaceId(ada.id), ada.id, title="Long", description=f"{long} and more")
+    for text, expected in ((long, ["Long"]), ("x" * 64, ["Long"]), ("x" * 63 + "y", []), ("mor", ["Long"])):
+        wanted = TaskFilter(words=tuple(words(text)))
+        assert await titles(house, WorkspaceId(ada.id), ada.id, wanted) == expected
+
+
+async def test_an_edited_task_is_found_by_its_new_words_only(house: House) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    task = await a_task(house, mine, ada.id, title="Before")
+    async with house.work() as work:
+        found, _ = await work.tasks.get(task.id, ada.id)
+        found.edit(ada.id, house.clock.now(), title="After")
+        work.tasks.save(found)
+    assert await titles(house, mine, ada.id, TaskFilter(words=("after",))) == ["After"]
+    assert await titles(house, mine, ada.id, TaskFilter(words=("before",))) == []
+
+
+async def test_each_order_sorts_by_its_key_and_falls_when_asked_to(house: House) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    start = house.clock.now()
+    for title, priority, due in (
+        ("a", Priority.HIGH, None),
+        ("b", Priority.NONE, 3),
+        ("c", Priority.URGENT, 1),
+        ("d", Priority.LOW, 2),
+        ("e", Priority.MEDIUM, None),
+    ):
+        house.clock.advance(timedelta(seconds=1))
+        due_at = start + timedelta(days=due) if due else None
+        await a_task(house, mine, ada.id, title=title, priority=priority, due_at=due_at)
+    house.clock.advance(timedelta(seconds=1))
+    async with house.work() as work:
+        (view,) = (await house.task_queries.page(mine, ada.id, TaskFilter(words=("b",)), "created_at", None, 1)).data
+        found, _ = await work.tasks.get(TaskId(view.id), ada.id)
+        found.edit(ada.id, house.clock.now(), labels=["touched"])
+        work.tasks.save(found)
+    expected = {"created_at": "abcde", "updated_at": "acdeb", "due_at": "cdbae", "priority": "bdeac"}
+    for sort, order in expected.items():
+        for falling in (False, True):
+            page = await house.task_queries.page(mine, ada.id, EVERYTHING, "-" * falling + sort, None, 10)
+            assert "".join(view.title for view in page.data) == (order[::-1] if falling else order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_cursors_walk_everything_exactly_once_while_rows_are_inserted(house: House, order: str) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    start = house.clock.now()
+
+    async def insert(number: int) -> TaskId:
+        house.clock.advance(timedelta(milliseconds=number % 3 // 2))
+        due_at = start + timedelta(hours=number % 4) if number % 3 else None
+        priority = list(Priority)[number % 5]
+        return (await a_task(house, mine, ada.id, title=f"Task {number}", priority=priority, due_at=due_at)).id
+
+    present = [await insert(number) for number in range(23)]
+    expected = await walk(house, mine, ada.id, order, 200)
+    assert sorted(expected) == sorted(present)
+    seen: list[TaskId] = []
+    cursor, number = None, 23
+    while True:
+        page = await house.task_queries.page(mine, ada.id, EVERYTHING, order, cursor, 4)
+        seen += [TaskId(view.id) for view in page.data]
+        cursor = page.next_cursor
+        if cursor is None or number > 60:
+            break
+        for _ in range(2):
+            await insert(number)
+            number += 1
+    assert len(seen) == len(set(seen))
+    assert [id for id in seen if id in set(present)] == expected
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("limit", [1, 3, 7, 8])
+async def test_a_walk_in_small_steps_sees_what_one_look_sees(house: House, order: str, limit: int) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    for number in range(7):
+        due_at = house.clock.now() if number % 2 else None
+        await a_task(house, mine, ada.id, title=f"Task {number}", due_at=due_at)
+    assert await walk(house, mine, ada.id, order, limit) == await walk(house, mine, ada.id, order, 200)
+
+
+async def test_a_full_last_page_leads_nowhere(house: House) -> None:
+    ada = await an_account(house)
+    for _ in range(2):
+        await a_task(house, WorkspaceId(ada.id), ada.id)
+    page = await house.task_queries.page(WorkspaceId(ada.id), ada.id, EVERYTHING, "created_at", None, 2)
+    assert (len(page.data), page.next_cursor) == (2, None)
+
+
+async def test_a_cursor_belongs_to_its_list_and_its_query(house: House) -> None:
+    ada = await an_account(house)
+    mine, team = WorkspaceId(ada.id), (await a_team(house, ada.id)).id
+    for _ in range(3):
+        await a_task(house, mine, ada.id)
+    cursor = (await house.task_queries.page(mine, ada.id, EVERYTHING, "created_at", None, 1)).next_cursor
+    assert cursor
+    assert len(cursor) <= 1024
+    for workspace, wanted, sort, given in (
+        (team, EVERYTHING, "created_at", cursor),
+        (mine, TaskFilter(label="x"), "created_at", cursor),
+        (mine, EVERYTHING, "-created_at", cursor),
+        (mine, EVERYTHING, "updated_at", cursor),
+        (mine, EVERYTHING, "created_at", cursor[:-2]),
+        (mine, EVERYTHING, "created_at", "nonsense"),
+        (mine, EVERYTHING, "created_at", "ä\x00"),
+        (mine, EVERYTHING, "created_at", ""),
+    ):
+        with pytest.raises(InvalidCursor):
+            await house.task_queries.page(workspace, ada.id, wanted, sort, given, 1)
+
+
+async def test_a_cursor_stays_short_however_long_the_query_is(house: House) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    spoken = " ".join(f"{number:02}" + "ω" * 50 for number in range(40))
+    for _ in range(2):
+        await a_task(house, mine, ada.id, description=spoken, labels=["ω" * 50])
+    wanted = TaskFilter(label="ω" * 50, words=tuple(sorted(words(spoken))))
+    page = await house.task_queries.page(mine, ada.id, wanted, "due_at", None, 1)
+    assert page.next_cursor
+    assert len(page.next_cursor) <= 1024
+    assert len((await house.task_queries.page(mine, ada.id, wanted, "due_at", page.next_cursor, 1)).data) == 1
+
+
+async def test_overdue_tasks_can_be_walked_while_time_passes(house: House) -> None:
+    ada = await an_account(house)
+    start = house.clock.now()
+    for number in range(5):
+        await a_task(house, WorkspaceId(ada.id), ada.id, title=f"Task {number}", due_at=start + timedelta(hours=number))
+    house.clock.advance(timedelta(hours=3))
+    tasks = Tasks(house.work, house.task_queries, house.clock, house.ids)
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = await tasks.page(principal(ada), None, TaskQuery(overdue=True), "-due_at", cursor, 1)
+        seen += [view.title for view in page.data]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        house.clock.advance(timedelta(minutes=90))
+    assert seen == ["Task 2", "Task 1", "Task 0"]
+    with pytest.raises(InvalidCursor):
+        await tasks.page(principal(ada), None, TaskQuery(overdue=True), "-due_at", "nonsense", 1)

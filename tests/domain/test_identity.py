@@ -1,0 +1,244 @@
+"""Accounts, the rules for their passwords, and how long a sign-in lasts."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import Invalid
+from domain.identity import (
+    ACCESS_LIFETIME,
+    DISPLAY_NAME_MAX,
+    EMAIL_MAX,
+    PASSWORD_MAX,
+    REFRESH_GRACE,
+    SESSION_ABSOLUTE,
+    SESSION_IDLE,
+    USER_AGENT_MAX,
+    Account,
+    AccountRole,
+    EndReason,
+    Session,
+    check_password,
+    normal_email,
+)
+from domain.ids import AccountId, SessionId
+
+ADA = AccountId(UUID(int=1))
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+MOMENT = timedelta(milliseconds=1)
+
+
+def an_account() -> Account:
+    account = Account.register(ADA, "ada@example.org", "Ada", "a hash", NOW)
+    account.take_news()
+    return account
+
+
+def a_session() -> Session:
+    session = Session.begin(SessionId(UUID(int=2)), ADA, b"first", "203.0.113.7", "a browser", NOW)
+    session.take_news()
+    return session
+
+
+# ------------------------------------------------------------------------------------------------------------- accounts
+
+
+def test_everybody_registers_as_a_user_under_a_normal_address() -> None:
+    account = Account.register(ADA, " Ada@Example.ORG ", " Ada ", "a hash", NOW)
+    assert (account.email, account.display_name, account.role) == ("ada@example.org", "Ada", AccountRole.USER)
+    (event,) = account.take_news()
+    assert (event.type, event.stream, event.actor) == ("account.registered", f"account:{ADA}", ADA)
+
+
+def test_no_event_of_an_account_holds_its_password_hash_or_address() -> None:
+    account = Account.register(ADA, "ada@example.org", "Ada", "the hash", NOW)
+    account.change_password("another hash", NOW)
+    account.rehash("a third hash", NOW)
+    account.rename("Countess", NOW)
+    account.make_admin(NOW)
+    account.disable(NOW)
+    said = repr(account.take_news())
+    assert "hash'" not in said
+    assert "ada@example.org" not in said
+
+
+def test_a_verb_that_changes_nothing_announces_nothing() -> None:
+    account = an_account()
+    account.make_admin(NOW)
+    account.disable(NOW)
+    account.take_news()
+    account.rename("Ada ", LATER)
+    account.make_admin(LATER)
+    account.disable(LATER)
+    assert not account.has_news
+    assert account.disabled_at == NOW
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * (DISPLAY_NAME_MAX + 1), "a\x00b"])
+def test_a_name_is_something_that_can_be_shown(name: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        an_account().rename(name, LATER)
+    assert refusal.value.pointer == "/display_name"
+
+
+# ------------------------------------------------------------------------------------------------------------ addresses
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["a@b.co", "ada.lovelace+tag@mail.example.org", "o'hara@example.org", "用户@例子.公司", f"{'x' * 64}@example.org"],
+)
+def test_addresses_of_every_plausible_shape_are_taken(email: str) -> None:
+    assert normal_email(email) == email
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        "ada",
+        "@example.org",
+        "ada@",
+        "ada@example",
+        "ada@.org",
+        "ada@example.",
+        "ada@exam ple.org",
+        "ada@@example.org",
+        "a@b@example.org",
+        "ada@example..org",
+        "ada\n@example.org",
+        f"{'x' * 65}@example.org",
+        f"ada@{'x' * EMAIL_MAX}.org",
+        "ada@example.org\x00",
+    ],
+)
+def test_what_cannot_be_an_address_is_refused(email: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        normal_email(email)
+    assert refusal.value.pointer == "/email"
+
+
+@given(st.emails())
+def test_an_address_is_found_however_it_is_capitalised(email: str) -> None:
+    assert normal_email(email.upper()) == normal_email(email.lower()) == normal_email(f" {email} ")
+
+
+# ------------------------------------------------------------------------------------------------------------ passwords
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery staple",
+        "x7#mQ!w2Zp",
+        "пароль-не-простой",
+        "🐢🐇🦊🐻🐼🐨🐯🦁🐮🐷",
+        "p" + "assword" * 3,
+        "84915730264851",
+    ],
+)
+def test_a_password_that_takes_guessing_is_accepted(password: str) -> None:
+    check_password(password, "ada@example.org")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "short",
+        "123456789",
+        "aaaaaaaaaaaa",
+        "abababababab",
+        "password123",
+        "Password123!",
+        "qwertyuiop",
+        "1234567890",
+        "0987654321",
+        "abcdefghijkl",
+        "letmein2024",
+        "iloveyou!!",
+        "adminadmin",
+        "signalbox1",
+        "2024-01-31",
+        "ada@example.org",
+        "ADA@EXAMPLE.ORG",
+        "x" * (PASSWORD_MAX + 1),
+    ],
+)
+def test_a_password_that_everybody_tries_first_is_refused(password: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        check_password(password, "ada@example.org")
+    assert refusal.value.pointer == "/password"
+
+
+def test_the_name_before_the_at_is_no_password() -> None:
+    with pytest.raises(Invalid):
+        check_password("adalovelace", "ada.lovelace@example.org".replace(".", "", 1))
+    check_password("adalovelace", "bob@example.org")
+
+
+def test_the_refusal_points_to_the_field_that_it_is_told() -> None:
+    with pytest.raises(Invalid) as refusal:
+        check_password("short", "ada@example.org", "/new_password")
+    assert refusal.value.pointer == "/new_password"
+
+
+# ------------------------------------------------------------------------------------------------------------- sessions
+
+
+def test_a_session_remembers_where_it_began_within_bounds() -> None:
+    session = Session.begin(SessionId(UUID(int=2)), ADA, b"first", "203.0.113.7", "x" * 10_000, NOW)
+    assert len(session.user_agent) == USER_AGENT_MAX
+    (event,) = session.take_news()
+    assert (event.type, event.stream) == ("session.created", f"account:{ADA}")
+    assert "token_digest" not in event.data
+
+
+def test_an_idle_session_runs_out_after_seven_days_and_a_used_one_after_thirty() -> None:
+    session = a_session()
+    assert not session.is_over(NOW + SESSION_IDLE - MOMENT)
+    assert session.is_over(NOW + SESSION_IDLE)
+    at = NOW
+    while at < NOW + SESSION_ABSOLUTE - timedelta(days=6):
+        at += timedelta(days=6)
+        session.rotate(b"next", at)
+    assert session.expires_at == NOW + SESSION_ABSOLUTE
+    assert not session.is_over(NOW + SESSION_ABSOLUTE - MOMENT)
+    assert session.is_over(NOW + SESSION_ABSOLUTE)
+
+
+@given(st.lists(st.timedeltas(timedelta(0), timedelta(days=8)), max_size=10))
+def test_no_rotation_ever_shortens_a_session_or_lets_it_outlast_thirty_days(pauses: list[timedelta]) -> None:
+    session, at = a_session(), NOW
+    for number, pause in enumerate(pauses, start=1):
+        at += pause
+        before = session.expires_at
+        session.rotate(f"token {number}".encode(), at)
+        assert session.rotations == number
+        assert before <= session.expires_at <= NOW + SESSION_ABSOLUTE
+
+
+def test_the_token_before_the_newest_is_honoured_for_ten_seconds() -> None:
+    session = a_session()
+    session.rotate(b"second", LATER)
+    assert session.honours_predecessor(LATER)
+    assert session.honours_predecessor(LATER + REFRESH_GRACE)
+    assert not session.honours_predecessor(LATER + REFRESH_GRACE + MOMENT)
+
+
+def test_a_session_ends_once_and_the_first_reason_stays() -> None:
+    session = a_session()
+    session.end(EndReason.LOGGED_OUT, ADA, LATER)
+    assert session.is_over(LATER)
+    (event,) = session.take_news()
+    assert (event.type, event.actor, event.data) == ("session.ended", ADA, {"reason": EndReason.LOGGED_OUT})
+    session.end(EndReason.TOKEN_REUSED, None, LATER + MOMENT)
+    assert not session.has_news
+    assert (session.ended_at, session.ended_because) == (LATER, EndReason.LOGGED_OUT)
+
+
+def test_an_access_token_never_outlives_the_idle_time_of_its_session() -> None:
+    assert ACCESS_LIFETIME < SESSION_IDLE < SESSION_ABSOLUTE

@@ -1,0 +1,87 @@
+"""Assemblies for tests of the HTTP surface: in memory or on PostgreSQL, called in process or over real sockets."""
+
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import msgspec
+import uvicorn
+from dependency_injector import providers
+
+from adapters.security.passwords import Argon2Hasher
+from adapters.system import TimeOrderedIds
+from entrypoints.container import Container, in_memory, offline
+from entrypoints.server import FRAME_MAX_BYTES, Server
+from tests.support.clients import client
+
+# Hashing as cheap as argon2 allows: what is kept here ends with the test.
+CHEAP_HASHER = providers.Singleton(Argon2Hasher, memory_kib=8, passes=1)
+
+
+def set_to(**changes: Any) -> providers.Object:
+    """The settings of an assembly in memory with no rate limit, or with these changes to them."""
+    return providers.Object(msgspec.structs.replace(offline(), **({"rate_limit_enabled": False} | changes)))
+
+
+def house_in_memory(**changes: Any) -> Container:
+    """The assembly in memory with no rate limit, and with these providers in place of others."""
+    # Ids as in production: a slug that is made up is the random end of an id.
+    return in_memory(**({"settings": set_to(), "ids": providers.Singleton(TimeOrderedIds)} | changes))
+
+
+def house_on_postgres(database_url: str, **changes: Any) -> Container:
+    """The assembly on PostgreSQL with no rate limit and cheap hashing."""
+    return Container(**{"settings": set_to(database_url=database_url), "hasher": CHEAP_HASHER, **changes})
+
+
+@asynccontextmanager
+async def opened(house: Container) -> AsyncIterator[None]:
+    """The assembly with everything open that it holds, and its loops running."""
+    started = house.init_resources()
+    if inspect.isawaitable(started):
+        await started
+    try:
+        async with house.running()():
+            yield
+    finally:
+        stopped = house.shutdown_resources()
+        if inspect.isawaitable(stopped):
+            await stopped
+
+
+@asynccontextmanager
+async def visited(house: Container, address: str = "192.0.2.1") -> AsyncIterator[httpx.AsyncClient]:
+    """A client that calls the assembly in process, from this network address."""
+    transport = httpx.ASGITransport(house.app(), client=(address, 50_000))  # type: ignore[arg-type]
+    async with opened(house), client(transport=transport) as http:
+        yield http
+
+
+@asynccontextmanager
+async def served(house: Container) -> AsyncIterator[str]:
+    """The address of an assembly that this process serves over real sockets."""
+    config = uvicorn.Config(
+        house.app(),  # type: ignore[arg-type]
+        port=0,
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=FRAME_MAX_BYTES,
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        reset_contextvars=True,
+        timeout_graceful_shutdown=1,
+    )
+    server = Server(config, lambda: None)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    async with opened(house):
+        await server.startup()
+        (socket,) = server.servers[0].sockets
+        try:
+            yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+        finally:
+            await server.shutdown()

@@ -1,0 +1,153 @@
+"""Every operation of the router, found in the router, and a good request for each of them."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from entrypoints.container import in_memory
+from entrypoints.http.openapi import INTERNAL
+from tests.support.clients import API, PASSWORD, Json, Person, done, sign_up
+
+Ids = Mapping[str, str]
+
+_PARAMETER = re.compile(r"([^/]+)/\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one route; `path` has its parameters in braces."""
+
+    name: str
+    method: str
+    path: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def operations_of(app: Litestar) -> dict[str, Operation]:
+    """The public operations by name, in the order of the routes."""
+    found = {}
+    for route in app.routes:
+        if isinstance(route, HTTPRoute) and route.path_format not in INTERNAL:
+            for method, (handler, _) in sorted(route.route_handler_map.items()):
+                if method != "OPTIONS":
+                    name = handler.fn.__name__
+                    found[name] = Operation(name, method, route.path_format.removeprefix(API))
+    return found
+
+
+OPERATIONS: Mapping[str, Operation] = operations_of(in_memory().litestar())
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A team with one person of each role and one of everything in it; `ids` names the things by their route."""
+
+    people: Mapping[str, Person]
+    ids: Ids = field(default_factory=dict)
+
+    @property
+    def owner(self) -> Person:
+        return self.people["owner"]
+
+
+async def a_world(http: Any) -> World:
+    """A new world. Its owner made everything, `dan` is one more viewer for others to manage."""
+    people = {name: await sign_up(http, name.title()) for name in ("owner", "admin", "member", "viewer", "dan", "stranger")}
+    owner = people["owner"]
+    team = (await owner.create_team())["id"]
+    for name, role in (("admin", "admin"), ("member", "member"), ("viewer", "viewer"), ("dan", "viewer")):
+        await owner.admit(people[name], team, role)
+    task, doomed, deleted = [(await owner.open_task(workspace_id=team))["id"] for _ in range(3)]
+    done(await owner.delete(f"/tasks/{deleted}"))
+    comment = done(await owner.post(f"/tasks/{task}/comments", {"text": "Looks good to me."}))["id"]
+    invitation = done(await owner.post(f"/workspaces/{team}/invitations", {"max_uses": 9}))
+    session = done(await owner.get("/auth/sessions"))[0]["id"]
+    return World(
+        people,
+        {
+            "workspaces": team,
+            "members": people["dan"].id,
+            "assignees": people["member"].id,
+            "tasks": task,
+            "doomed": doomed,
+            "deleted": deleted,
+            "comments": comment,
+            "invitations": invitation["invitation"]["id"],
+            "token": invitation["token"],
+            "sessions": session,
+        },
+    )
+
+
+def absent(ids: Ids) -> Ids:
+    """The same things, none of which exists."""
+    return {name: str(uuid4()) for name in ids}
+
+
+TIME = "2026-02-03T04:05:06Z"
+TASK: Json = {
+    "title": "Write the rollout plan",
+    "description": "In two steps.",
+    "status": "todo",
+    "priority": "high",
+    "labels": ["release"],
+    "due_at": TIME,
+    "start_at": "2026-02-01T04:05:06Z",
+    "estimate_minutes": 90,
+    "custom": {"colour": "red"},
+}
+
+# An acceptable body for every operation that takes one, with every field that there is.
+BODIES: Mapping[str, Callable[[Ids], Json]] = {
+    "register": lambda ids: {"email": "eve@example.org", "password": PASSWORD, "display_name": "Eve"},
+    "log_in": lambda ids: {"email": "eve@example.org", "password": PASSWORD},
+    "change_me": lambda ids: {"display_name": "Augusta"},
+    "change_password": lambda ids: {"current_password": PASSWORD, "new_password": "a better horse battery"},
+    "create_workspace": lambda ids: {"name": "Research", "slug": f"research-{uuid4().hex[:8]}"},
+    "change_workspace": lambda ids: {"name": "Field work", "slug": f"field-{uuid4().hex[:8]}", "viewers_comment": False},
+    "transfer_workspace": lambda ids: {"account_id": ids["members"]},
+    "change_member": lambda ids: {"role": "member"},
+    "invite": lambda ids: {"role": "viewer", "max_uses": 2, "expires_at": "2026-01-10T00:00:00Z"},
+    "accept_invitation": lambda ids: {"token": ids["token"]},
+    "open_task": lambda ids: TASK | {"workspace_id": ids["workspaces"], "assignee_ids": [ids["assignees"]]},
+    "edit_task": lambda ids: TASK | {"title": "Write it again"},
+    "comment": lambda ids: {"text": "Looks good to me."},
+    "edit_comment": lambda ids: {"text": "Looks very good to me."},
+    "bulk": lambda ids: {
+        "mode": "atomic",
+        "operations": [
+            {"op": "update", "id": ids["tasks"], "patch": {"title": "Write it again"}, "version": None},
+            {"op": "delete", "id": ids["doomed"], "version": None},
+            {"op": "create", "task": {"title": "Write one more", "workspace_id": ids["workspaces"]}},
+        ],
+    },
+}
+
+# The query by which an operation names a thing that belongs to somebody.
+QUERIES: Mapping[str, Callable[[Ids], dict[str, str]]] = {
+    "list_tasks": lambda ids: {"workspace_id": ids["workspaces"]},
+    "list_events": lambda ids: {"channel": f"workspace:{ids['workspaces']}"},
+    "stream_events": lambda ids: {"channel": f"task:{ids['tasks']}"},
+}
+
+# What stands in the path where the segment before it does not say so.
+ELSEWHERE: Mapping[str, Mapping[str, str]] = {"restore_task": {"tasks": "deleted"}}
+
+
+def request_for(operation: Operation, ids: Ids) -> dict[str, Any]:
+    """A good request for this operation on these things, as `Person.send` takes it."""
+    elsewhere = ELSEWHERE.get(operation.name, {})
+    path = _PARAMETER.sub(lambda found: f"{found[1]}/{ids[elsewhere.get(found[1], found[1])]}", operation.path)
+    request: dict[str, Any] = {"method": operation.method, "path": path}
+    if operation.name in BODIES:
+        request["json"] = BODIES[operation.name](ids)
+    if operation.name in QUERIES:
+        request["params"] = QUERIES[operation.name](ids)
+    return request

@@ -1,0 +1,144 @@
+"""The migrations lead to exactly the schema that the statements are written against, and back."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from adapters.postgres import migrations
+from adapters.postgres.tables import metadata
+from tests.support.services import PostgresService, run_apart
+
+T = TypeVar("T")
+SRC = Path(__file__).parents[2] / "src"
+
+# Whatever makes two schemas differ, in words that do not depend on the order of columns.
+SCHEMA = """
+SELECT format(
+    'column %s.%s %s%s%s%s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+    CASE WHEN a.attnotnull THEN ' not null' END, ' default ' || pg_get_expr(d.adbin, d.adrelid),
+    ' generated ' || nullif(a.attgenerated::text, ''), ' collation ' || nullif(l.collname, 'default'))
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+LEFT JOIN pg_collation l ON l.oid = a.attcollation
+WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT format('constraint %s on %s: %s', conname, conrelid::regclass, pg_get_constraintdef(oid))
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+"""
+
+
+async def _schema(url: str) -> set[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        return {row[0] for row in await connection.fetch(SCHEMA) if "alembic_version" not in row[0]}
+    finally:
+        await connection.close()
+
+
+async def _through_sqlalchemy(url: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
+    try:
+        async with engine.begin() as connection:
+            return await work(connection)
+    finally:
+        await engine.dispose()
+
+
+def _differences(connection: Connection) -> list[object]:
+    return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+@pytest.fixture
+def url(postgres_service: PostgresService) -> str:
+    """A database that no migration ever touched."""
+    return postgres_service.create()
+
+
+def test_every_revision_goes_up_and_down_and_up_again(url: str) -> None:
+    below = ["base", *migrations.revisions()]
+    for revision, before in zip(migrations.revisions(), below, strict=False):
+        schema_before = run_apart(lambda: _schema(url))
+        migrations.upgrade(url, revision)
+        schema_after = run_apart(lambda: _schema(url))
+        migrations.downgrade(url, before)
+        assert run_apart(lambda: _schema(url)) == schema_before, f"{revision} leaves something behind"
+        migrations.upgrade(url, revision)
+        assert run_apart(lambda: _schema(url)) == schema_after, f"{revision} differs the second time"
+    assert migrations.current(url) == migrations.head()
+
+
+def test_undoing_everything_leaves_no_table_and_no_function(url: str) -> None:
+    async def remaining() -> list[str]:
+        connection = await asyncpg.connect(url)
+        try:
+            rows = await connection.fetch(
+                "SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+                " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+                " UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace"
+            )
+            return [row["name"] for row in rows if not row["name"].lstrip("_").startswith("alembic_version")]
+        finally:
+            await connection.close()
+
+    migrations.upgrade(url)
+    migrations.downgrade(url, "base")
+    assert run_apart(remaining) == []
+
+
+def test_revisions_are_counted_in_a_single_line() -> None:
+    assert migrations.revisions() == [f"{number:04d}" for number in range(1, len(migrations.revisions()) + 1)]
+    assert migrations.head() == migrations.revisions()[-1]
+
+
+async def test_alembic_finds_no_difference_between_the_database_and_the_tables(new_database: Callable[[], str]) -> None:
+    found = await _through_sqlalchemy(new_database(), lambda connection: connection.run_sync(_differences))
+    assert found == []
+
+
+async def test_tables_made_directly_have_the_same_columns_constraints_and_indexes(
+    url: str, new_database: Callable[[], str]
+) -> None:
+    await _through_sqlalchemy(url, lambda connection: connection.run_sync(metadata.create_all))
+    direct, migrated = await _schema(url), await _schema(new_database())
+    assert migrated - direct == set(), "only in the migrations"
+    assert direct - migrated == set(), "only in the tables"
+
+
+def test_processes_that_start_together_migrate_once_and_all_succeed(url: str) -> None:
+    script = "import sys; from adapters.postgres import migrations; migrations.upgrade(sys.argv[1])"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SRC)}
+    processes = [subprocess.Popen([sys.executable, "-c", script, url], env=environment) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    assert migrations.current(url) == migrations.head()
+
+
+async def test_a_database_without_migrations_has_no_revision(url: str) -> None:
+    assert await asyncio.to_thread(migrations.current, url) is None
+
+
+def test_the_sql_for_an_empty_database_can_be_written_without_one(url: str) -> None:
+    script = migrations.script()
+
+    async def run_script() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close()
+
+    run_apart(run_script)
+    assert migrations.current(url) == migrations.head()

