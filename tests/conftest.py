@@ -1,5 +1,6 @@
 """What tests on every floor ask for: a real PostgreSQL, a real Redis, and servers that run on them."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +14,9 @@ from tests.support.services import PostgresService, RedisService
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A run that is told to end takes its services with it, as one that is interrupted does.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

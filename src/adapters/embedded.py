@@ -145,6 +145,8 @@ class EmbeddedPostgres:
             for request in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate: both lose nothing
                 if self._ended(self._running.pid, request):
                     break
+            else:
+                log.warning("PostgreSQL (pid %d) does not end; the next start takes it over", self._running.pid)
             self._discard_socket_folder(self._running.socket_folder)
             self._running = self._process = None
         if self._lock is not None:
@@ -172,9 +174,9 @@ class EmbeddedPostgres:
 
     def _step_down(self) -> None:
         """Choose who runs the server, since PostgreSQL refuses root, and see to it that they get at everything."""
-        owner = self._data.stat().st_uid if self._data.exists() else 0
-        user = pwd.getpwuid(owner) if owner else _stand_in()
-        self._identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        found = self._data.stat() if self._data.exists() else None
+        user, group = (found.st_uid, found.st_gid) if found and found.st_uid else _stand_in()
+        self._identity = {"user": user, "group": group, "extra_groups": []}
         _make_passable((self._data, self._programs))
         if not (self._programs / "postgres").stat().st_mode & stat.S_IXOTH:  # installed under a strict umask
             for part in (self._programs.parent, self._programs.parents[2] / f"{_WHEEL}.libs"):
@@ -184,8 +186,9 @@ class EmbeddedPostgres:
         # Made beside its place and moved there when complete: whoever is killed meanwhile leaves nothing half-made.
         for unfinished in self._home.glob(f"{_UNFINISHED}*"):
             _remove(unfinished)
-        if self._data.exists():
-            found = (self._data / "PG_VERSION").read_text().strip()
+        version = self._data / "PG_VERSION"
+        if version.exists():
+            found = version.read_text().strip()
             if found != str(VERSION):
                 raise EmbeddedPostgresError(
                     f"{self._data} was made by PostgreSQL {found}, and this is {VERSION}: dump and restore it."
@@ -205,6 +208,8 @@ class EmbeddedPostgres:
             *(() if self._durable else ("--no-sync",)),
         )
         unfinished.rename(self._data)
+        if self._durable:
+            _sync(self._home)
 
     def _own(self, folder: Path) -> Path:
         if self._identity:
@@ -228,7 +233,7 @@ class EmbeddedPostgres:
             # have not noticed yet, or a record whose pid belongs to something else by now.
             if not ("lock file" in said or "still in use" in said) or time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"PostgreSQL did not start; {self._log_path} ends with:\n{said}")
-            if left is None or "lock file" not in said or _listens(left.socket_folder / _SOCKET):
+            if "lock file" not in said or (left is not None and _listens(left.socket_folder / _SOCKET)):
                 silent_since = None
             elif silent_since is None:
                 silent_since = time.monotonic()
@@ -315,11 +320,12 @@ class EmbeddedPostgres:
         except (FileNotFoundError, IndexError, ValueError):
             return None
 
-    def _forget(self, left: _Recorded) -> None:
-        log.warning("removing the record of a PostgreSQL that is gone (pid %d belongs to another process)", left.pid)
+    def _forget(self, left: _Recorded | None) -> None:
+        log.warning("removing what a PostgreSQL that is gone wrote about itself: %s", left or "nothing legible")
         (self._data / "postmaster.pid").unlink(missing_ok=True)
-        (left.socket_folder / f"{_SOCKET}.lock").unlink(missing_ok=True)
-        self._discard_socket_folder(left.socket_folder)
+        (self._data / f"{_SOCKET}.lock").unlink(missing_ok=True)
+        if left is not None:
+            self._discard_socket_folder(left.socket_folder)
 
     # --------------------------------------------------------------------------------------------------- its programs
 
@@ -374,12 +380,13 @@ def _locked(path: Path) -> BinaryIO:
     return file
 
 
-def _stand_in() -> pwd.struct_passwd:
+def _stand_in() -> tuple[int, int]:
     for name in _STAND_INS:
         try:
-            return pwd.getpwnam(name)
+            found = pwd.getpwnam(name)
         except KeyError:
             continue
+        return found.pw_uid, found.pw_gid
     raise EmbeddedPostgresError(
         f"PostgreSQL does not run as root, and none of the users {', '.join(_STAND_INS)} exists: run as another user."
     )
@@ -404,6 +411,14 @@ def _remove(folder: Path) -> None:
     while folder.exists() and time.monotonic() < deadline:
         # An initdb that outlived its parent may still be adding files, until it notices that others are gone.
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _listens(path: Path) -> bool:

@@ -108,6 +108,8 @@ def _settings(environ: Mapping[str, str]) -> Settings:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    for chatty in ("alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel("WARNING")
     return settings
 
 

@@ -139,6 +139,7 @@ class Container(containers.DeclarativeContainer):
     running = Singleton(Running, authentication, hub, broker, idempotency)
 
     # Entry points
+    connect_seconds: Provider[float] = providers.Object(10.0)
     health = Singleton(HealthChecks, providers.Dict(postgres=database.provided.check), providers.Dict(), VERSION)
     litestar = Singleton(
         create_app,
@@ -152,6 +153,7 @@ class Container(containers.DeclarativeContainer):
         live_session.provider,
         authentication,
         health,
+        connect_seconds,
     )
     app: Provider[ASGIApp] = Singleton(
         Edge,

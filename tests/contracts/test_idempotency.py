@@ -263,3 +263,25 @@ async def test_work_that_outlives_its_request_is_applied_for_itself(house: House
     may_go.set()
     await outliving
     assert await effects(house, ada) == 1 + is_answered
+
+
+async def test_a_request_that_is_cancelled_leaves_nothing_and_frees_its_key(house: House) -> None:
+    ada = await an_account(house)
+    inside = asyncio.Event()
+
+    async def request() -> None:
+        async with house.idempotency.attempt(ada.id, "key", MINE) as attempt:
+            await tasks_of(house).open(principal(ada), NewTask(title="Never"))
+            attempt.record(ANSWER)
+            inside.set()
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(request())
+    await inside.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await effects(house, ada) == 0
+    await a_task(house, WorkspaceId(ada.id), ada.id)
+    assert await opened(house, ada) == ANSWER
+    assert await effects(house, ada) == 2

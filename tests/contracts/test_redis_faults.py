@@ -92,6 +92,11 @@ async def count_together(one: RateLimiter, other: RateLimiter) -> bool:
     return not (await other.take(key, 1, HOUR_MS)).allowed
 
 
+def limiters_connected(admin: Redis) -> int:
+    clients: Any = admin.client_list()
+    return sum(client["name"] == "signalbox-limits" for client in clients)
+
+
 async def test_limiters_count_together_from_the_first_call_on(new_limiter: Callable[..., RedisRateLimiter]) -> None:
     limiters = [new_limiter(NoFallback()) for _ in range(5)]
     verdicts = await asyncio.gather(*(limiters[i % 5].take("shared", 10, HOUR_MS) for i in range(100)))
@@ -145,7 +150,7 @@ async def test_without_redis_the_limit_holds_in_the_process_and_nobody_waits(
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 async def test_when_redis_is_back_the_limit_is_shared_again(
-    redis: RedisService, new_limiter: Callable[..., RedisRateLimiter], fault: str
+    redis: RedisService, new_limiter: Callable[..., RedisRateLimiter], admin: Redis, fault: str
 ) -> None:
     one, other = new_limiter(), new_limiter()
     assert await count_together(one, other)
@@ -156,6 +161,7 @@ async def test_when_redis_is_back_the_limit_is_shared_again(
     else:
         redis.resume()
     await eventually(lambda: count_together(one, other))
+    assert limiters_connected(admin) == 2
 
 
 async def test_a_long_outage_makes_nobody_wait_although_redis_is_tried_again(
@@ -253,12 +259,16 @@ async def test_counts_do_not_outlive_their_use(new_limiter: Callable[..., RedisR
     assert 0 < lifetime <= 1_000
 
 
-async def test_a_closed_limiter_counts_in_the_process(new_limiter: Callable[..., RedisRateLimiter]) -> None:
-    limiter = new_limiter()
+async def test_a_closed_limiter_counts_in_the_process(
+    new_limiter: Callable[..., RedisRateLimiter], admin: Redis
+) -> None:
+    limiter, other = new_limiter(), new_limiter()
     await limiter.take("key", 1, HOUR_MS)
     limiter.close()
     assert (await limiter.take("key", 1, HOUR_MS)).allowed
     assert not (await limiter.take("key", 1, HOUR_MS)).allowed
+    await other.take("key", 1, HOUR_MS)
+    await eventually(lambda: limiters_connected(admin) == 1)
 
 
 # Hints
@@ -361,7 +371,7 @@ async def test_ones_own_hints_arrive_at_once_and_once(pair: tuple[Post, Post]) -
     assert sender.offsets == [1, 2, 3]
 
 
-async def test_only_followed_streams_are_heard(pair: tuple[Post, Post]) -> None:
+async def test_only_followed_streams_are_heard(pair: tuple[Post, Post], admin: Redis) -> None:
     sender, receiver = pair
     receiver.broker.follow("workspace:w")
     receiver.broker.unfollow("workspace:never followed")
@@ -373,6 +383,11 @@ async def test_only_followed_streams_are_heard(pair: tuple[Post, Post]) -> None:
     sender.broker.publish([entry(4), entry(5, "workspace:other")])
     await eventually(lambda: 5 in receiver.offsets)
     assert 4 not in receiver.offsets
+
+    def is_asked_for_no_more() -> bool:
+        return admin.pubsub_numsub("signalbox:hint:workspace:w") == [(b"signalbox:hint:workspace:w", 0)]
+
+    await eventually(is_asked_for_no_more)
 
 
 async def _hears(receiver: Post, sender: Post, stream: str) -> bool:

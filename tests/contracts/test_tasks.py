@@ -198,6 +198,26 @@ async def test_the_view_shows_every_field_to_every_member(house: House) -> None:
     assert msgspec.json.decode(msgspec.json.encode(view), type=TaskView) == view
 
 
+async def test_the_open_tasks_of_a_member_are_found_oldest_first(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    team = (await a_team(house, ada.id, {bob.id: Role.MEMBER})).id
+    other = (await a_team(house, ada.id, {bob.id: Role.MEMBER})).id
+    expected = [(await a_task(house, team, ada.id, assignees=[bob.id, ada.id])).id]
+    await a_task(house, team, ada.id, assignees=[ada.id])
+    await a_task(house, team, ada.id, assignees=[bob.id], status=Status.DONE)
+    await a_task(house, team, ada.id, assignees=[bob.id], status=Status.CANCELLED)
+    await a_task(house, other, ada.id, assignees=[bob.id])
+    gone = await a_task(house, team, ada.id, assignees=[bob.id])
+    house.clock.advance(timedelta(seconds=1))
+    expected.append((await a_task(house, team, ada.id, assignees=[bob.id], status=Status.BLOCKED)).id)
+    async with house.work() as work:
+        task, standing = await work.tasks.get(gone.id, ada.id)
+        task.delete(ada.id, standing, house.clock.now())
+        work.tasks.save(task)
+    async with house.work() as work:
+        assert [task.id for task in await work.tasks.assigned(team, bob.id)] == expected
+
+
 async def test_a_comment_comes_back_whole_and_counts(house: House) -> None:
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team = await a_team(house, ada.id, {bob.id: Role.MEMBER})

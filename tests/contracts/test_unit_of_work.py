@@ -1,25 +1,21 @@
 """What every unit of work promises: all or nothing, verified against what it was built on, with its news in order."""
 # ruff: noqa: PT012  # what raises is the leaving of a unit of work, with all that is noted in it
 
-import asyncio
-import itertools
-
 import pytest
 
 from application.paging import PAGE_MAX
 from application.ports.events import EventFilter
 from application.ports.unit_of_work import Stale
 from application.principal import Correlation, correlation
-from application.tasks import TaskPatch, Tasks
 from domain.access import Role
 from domain.channels import account_stream, workspace_stream
 from domain.errors import NotFound
 from domain.identity import Account, EmailTaken
 from domain.ids import AccountId, WorkspaceId
-from domain.tasks import AlreadyAssigned, Task
+from domain.tasks import Task
 from domain.workspaces import SlugTaken, Workspace, WorkspaceKind
 from tests.contracts.house import House
-from tests.support.builders import a_new_task, a_session, a_task, a_team, an_account, principal
+from tests.support.builders import a_new_task, a_session, a_task, a_team, an_account
 
 
 class Broken(Exception):
@@ -257,63 +253,6 @@ async def test_an_event_leads_back_to_the_request_that_caused_it(house: House) -
     (event,) = (await house.journal.page(workspace_stream(task.workspace_id), EventFilter(), True, None, 1)).data
     assert event.request_id == "request-7"
     assert event.traceparent == "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-async def test_twenty_parallel_writers_and_failures_leave_no_hole_in_a_stream(house: House) -> None:
-    ada = await an_account(house)
-    teams = [await a_team(house, ada.id) for _ in range(2)]
-    start = asyncio.Event()
-
-    async def write(number: int) -> None:
-        await start.wait()
-        for round in range(3):
-            try:
-                async with house.work() as work:
-                    for team in teams if number % 2 else reversed(teams):
-                        work.tasks.add(a_new_task(house, team.id, ada.id, title=f"Task {number}.{round}"))
-                    if number % 4 == 0:
-                        raise Broken
-            except Broken:
-                pass
-
-    writers = [asyncio.create_task(write(number)) for number in range(20)]
-    start.set()
-    await asyncio.gather(*writers)
-    for team in teams:
-        entries = await house.journal.read(workspace_stream(team.id), 0, PAGE_MAX)
-        assert [entry.offset for entry in entries] == list(range(1, 1 + 15 * 3 + 1))
-        assert (await house.journal.heads([workspace_stream(team.id)])) == {workspace_stream(team.id): 46}
-        assert len({entry.resource_id for entry in entries}) == 46
-
-
-async def test_of_twenty_who_claim_a_task_at_once_one_gets_it(house: House) -> None:
-    ada = await an_account(house)
-    racers = [await an_account(house, f"Racer {number}") for number in range(20)]
-    team = await a_team(house, ada.id, {racer.id: Role.MEMBER for racer in racers})
-    task = await a_task(house, team.id, ada.id)
-    tasks = Tasks(house.work, house.task_queries, house.clock, house.ids)
-    outcomes = await asyncio.gather(
-        *(tasks.claim(principal(racer), task.id) for racer in racers), return_exceptions=True
-    )
-    winners = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
-    losers = [outcome for outcome in outcomes if isinstance(outcome, AlreadyAssigned)]
-    assert (len(winners), len(losers)) == (1, 19)
-    view = await house.task_queries.view(task.id, ada.id)
-    assert view.assignees == winners[0].assignees
-    assert (await types_in(house, workspace_stream(team.id))).count("task.claimed") == 1
-
-
-async def test_writers_of_one_task_all_come_through_one_after_the_other(house: House) -> None:
-    ada = await an_account(house)
-    task = await a_task(house, WorkspaceId(ada.id), ada.id)
-    tasks = Tasks(house.work, house.task_queries, house.clock, house.ids)
-    titles = [f"Title {number}" for number in range(6)]
-    views = await asyncio.gather(*(tasks.edit(principal(ada), task.id, TaskPatch(title=title)) for title in titles))
-    assert sorted(view.version for view in views) == list(range(2, 8))
-    page = await house.journal.page(workspace_stream(task.workspace_id), EventFilter(), True, None, 6)
-    renames = [event.changes["title"] for event in reversed(page.data)]
-    assert all(before[1] == after[0] for before, after in itertools.pairwise(renames))
-    assert {new for _, new in renames} == set(titles)
 
 
 async def _rename(house: House, by: AccountId, task: Task, title: str) -> None:

@@ -1,6 +1,7 @@
 """What the README and the pages behind it say is so: their commands run, and their tables are complete."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ import pytest_asyncio
 
 from adapters.embedded import EmbeddedPostgres
 from domain.errors import DomainError
-from entrypoints.container import in_memory
+from entrypoints.cli import main
 from tests.support.services import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -77,13 +78,17 @@ class FirstTerminal:
             self._process = None
 
     async def stop(self) -> None:
-        """End the server and its database, also those of a start that did not succeed."""
-        with suppress(OSError, ValueError):
-            os.kill(int((self.data_dir / "postgres.lock").read_text()), signal.SIGTERM)
-        await self.ended()
-        left = EmbeddedPostgres(self.data_dir, durable=False)
-        await asyncio.to_thread(left.start)
-        await asyncio.to_thread(left.stop)
+        """End the server, and its database if that is left."""
+        if self._process is not None:
+            try:
+                os.killpg(self._process.pid, signal.SIGTERM)
+                await self.ended()
+            except TimeoutError:
+                os.killpg(self._process.pid, signal.SIGKILL)
+        if (self.data_dir / "postgres" / "postmaster.pid").exists():
+            left = EmbeddedPostgres(self.data_dir, durable=False)
+            await asyncio.to_thread(left.start)
+            await asyncio.to_thread(left.stop)
 
 
 class SecondTerminal:
@@ -190,7 +195,9 @@ async def second_terminal() -> AsyncIterator[SecondTerminal]:
 async def test_the_tour_does_what_the_readme_shows(
     first_terminal: FirstTerminal, second_terminal: SecondTerminal
 ) -> None:
-    assert f"serves on {first_terminal.url}" in first_terminal.said
+    (email, password) = re.findall(r'"email": "(.*?)", "password": "(.*?)"', section("A two-minute tour"))[0]
+    assert re.search(rf"demo account +{email} +password {password}\n", first_terminal.said)
+    assert f"serves on {first_terminal.url}\n" in first_terminal.said
     steps = list(tour(first_terminal))
     assert sum(bool(step.shown) for step in steps) >= 7
     for step in steps:
@@ -199,11 +206,6 @@ async def test_the_tour_does_what_the_readme_shows(
             await first_terminal.ended()
             first_terminal.said = ""
             await first_terminal.start()
-
-
-async def test_the_tour_signs_in_as_the_demo_account(first_terminal: FirstTerminal) -> None:
-    (email, password) = re.findall(r'"email": "(.*?)", "password": "(.*?)"', section("A two-minute tour"))[0]
-    assert re.search(rf"demo account +{email} +password {password}\n", first_terminal.said)
 
 
 def test_the_readme_shows_the_swapped_adapter_as_it_is_tested() -> None:
@@ -230,27 +232,26 @@ def test_every_path_that_is_named_exists() -> None:
             assert (ROOT / path).exists(), f"{page.relative_to(ROOT)} names {path}"
 
 
-def test_every_endpoint_is_in_its_table() -> None:
-    described = in_memory().litestar().state.openapi["paths"]
+def test_every_endpoint_is_in_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["openapi"]) == 0
+    described = json.loads(capsys.readouterr().out)["paths"]
     there = {f"{method.upper()} {path}" for path, operations in described.items() for method in operations}
     tables = re.findall(r"^\| `(GET|POST|PUT|PATCH|DELETE) (/[^`?]*)`", API, re.MULTILINE)
     assert {f"{method} /api/v1{path}" for method, path in tables} == there
 
 
 def test_every_code_of_a_refusal_is_in_its_table() -> None:
-    in_memory()  # imports every module that has one
     table = API.partition("\n## Errors\n")[2].partition("\n## ")[0]
     documented = set(re.findall(r"`([a-z_]+)`", "\n".join(re.findall(r"^\| \d+ \|(.*?)\|", table, re.MULTILINE))))
     elsewhere = {"method_not_allowed", "internal_error"}  # refused before, or against, any rule of ours
     only_live = {"too_many_channels"}
-    unused = {"error", "conflict", "unauthenticated"}  # the names of kinds, each of which is always raised as a kind of it
-    assert documented == {error.code for error in subclasses(DomainError)} - only_live - unused | elsewhere
+    kinds = {"error", "conflict", "unauthenticated"}  # what is raised is always something more special
+    assert documented == {error.code for error in subclasses(DomainError)} - only_live - kinds | elsewhere
 
 
 def test_every_event_is_in_its_table() -> None:
     source = "\n".join(path.read_text() for path in sorted((ROOT / "src" / "domain").rglob("*.py")))
-    announced = set(re.findall(r"\"([a-z]+(?:\.[a-z]+)*\.[a-z_]+)\",? (?:by|id|account|None|at)", source))
-    announced |= set(re.findall(r"_tell(?:_account)?\(\s*(?:\w+, )?\"([a-z._]+)\"", source))
+    announced = set(re.findall(r"\"([a-z]+(?:\.[a-z_]+)+)\"", source))
     table = API.partition("\n## Events\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `([a-z._]+)`", table, re.MULTILINE)) == announced
 
@@ -258,4 +259,5 @@ def test_every_event_is_in_its_table() -> None:
 def subclasses(kind: type[DomainError]) -> Iterator[type[DomainError]]:
     yield kind
     for sub in kind.__subclasses__():
-        yield from subclasses(sub)
+        if sub.__module__.split(".")[0] in {"domain", "application", "adapters", "entrypoints"}:  # none of a test
+            yield from subclasses(sub)

@@ -10,17 +10,19 @@ import msgspec
 import uvicorn
 from dependency_injector import providers
 
+from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
 from adapters.system import TimeOrderedIds
 from entrypoints.container import Container, in_memory, offline
 from entrypoints.server import FRAME_MAX_BYTES, Server
+from entrypoints.settings import Settings
 from tests.support.clients import client
 
 # Hashing as cheap as argon2 allows: what is kept here ends with the test.
 CHEAP_HASHER = providers.Singleton(Argon2Hasher, memory_kib=8, passes=1)
 
 
-def set_to(**changes: Any) -> providers.Object:
+def set_to(**changes: Any) -> providers.Object[Settings]:
     """The settings of an assembly in memory with no rate limit, or with these changes to them."""
     return providers.Object(msgspec.structs.replace(offline(), **({"rate_limit_enabled": False} | changes)))
 
@@ -32,8 +34,11 @@ def house_in_memory(**changes: Any) -> Container:
 
 
 def house_on_postgres(database_url: str, **changes: Any) -> Container:
-    """The assembly on PostgreSQL with no rate limit and cheap hashing."""
-    return Container(**{"settings": set_to(database_url=database_url), "hasher": CHEAP_HASHER, **changes})
+    """The assembly on PostgreSQL with no rate limit, cheap hashing and a clock to move."""
+    clock = providers.Singleton(MovableClock)
+    return Container(
+        **{"settings": set_to(database_url=database_url), "clock": clock, "hasher": CHEAP_HASHER, **changes}
+    )
 
 
 @asynccontextmanager
@@ -63,7 +68,7 @@ async def visited(house: Container, address: str = "192.0.2.1") -> AsyncIterator
 async def served(house: Container) -> AsyncIterator[str]:
     """The address of an assembly that this process serves over real sockets."""
     config = uvicorn.Config(
-        house.app(),  # type: ignore[arg-type]
+        house.app(),
         port=0,
         http="httptools",
         ws="websockets-sansio",

@@ -59,7 +59,9 @@ class World:
 
 async def a_world(http: Any) -> World:
     """A new world. Its owner made everything, `dan` is one more viewer for others to manage."""
-    people = {name: await sign_up(http, name.title()) for name in ("owner", "admin", "member", "viewer", "dan", "stranger")}
+    people = {
+        name: await sign_up(http, name.title()) for name in ("owner", "admin", "member", "viewer", "dan", "stranger")
+    }
     owner = people["owner"]
     team = (await owner.create_team())["id"]
     for name, role in (("admin", "admin"), ("member", "member"), ("viewer", "viewer"), ("dan", "viewer")):
@@ -111,7 +113,11 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "change_me": lambda ids: {"display_name": "Augusta"},
     "change_password": lambda ids: {"current_password": PASSWORD, "new_password": "a better horse battery"},
     "create_workspace": lambda ids: {"name": "Research", "slug": f"research-{uuid4().hex[:8]}"},
-    "change_workspace": lambda ids: {"name": "Field work", "slug": f"field-{uuid4().hex[:8]}", "viewers_comment": False},
+    "change_workspace": lambda ids: {
+        "name": "Field work",
+        "slug": f"field-{uuid4().hex[:8]}",
+        "viewers_comment": False,
+    },
     "transfer_workspace": lambda ids: {"account_id": ids["members"]},
     "change_member": lambda ids: {"role": "member"},
     "invite": lambda ids: {"role": "viewer", "max_uses": 2, "expires_at": "2026-01-10T00:00:00Z"},

@@ -1,4 +1,4 @@
-"""What every answer carries: a request id, security headers, and for pages of other sites exactly what they may have."""
+"""What every answer carries: a request id, security headers, and for pages of other sites what they may have."""
 
 import re
 
@@ -81,7 +81,11 @@ async def test_a_trace_is_carried_on_into_the_event(ada: Person) -> None:
 
     (newest, *_) = (await ada.get("/events")).json()["data"]
     assert newest["traceparent"] == traceparent
-    for bad in ("00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "x"):
+    for bad in (
+        "00-" + "0" * 32 + "-b7ad6b7169203331-01",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "x",
+    ):
         problem = (await ada.get("/nowhere", headers={"traceparent": bad})).json()
         assert re.fullmatch("[0-9a-f]{32}", problem["trace_id"])
         assert problem["trace_id"] not in bad
@@ -122,9 +126,22 @@ async def test_a_browser_may_ask_before_it_calls_with_a_token() -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["null", "", "*", "https://good.evil", "https://app.example.org.evil.com", "https://appXexample.org"]
-    + ["https://evil-app.example.org", "http://app.example.org", "https://app.example.org:8443", "https://example.org"]
-    + ["https://sub.app.example.org", "https://app.example.org/", "HTTPS://APP.EXAMPLE.ORG", "https://app.example.org@evil"],
+    [
+        "",
+        "null",
+        "*",
+        "https://good.evil",
+        "https://example.org",
+        "https://appXexample.org",
+        "https://evil-app.example.org",
+        "https://sub.app.example.org",
+        "https://app.example.org.evil.com",
+        "https://app.example.org@evil.com",
+        "https://app.example.org:8443",
+        "https://app.example.org/",
+        "http://app.example.org",
+        "HTTPS://APP.EXAMPLE.ORG",
+    ],
 )
 async def test_no_other_origin_is_let_in(origin: str) -> None:
     async with visited(house_in_memory(settings=set_to(cors_origin=(GOOD,)))) as http:

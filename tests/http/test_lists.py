@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from entrypoints.container import Container
 from tests.support.clients import Json, Person, done
 
 
@@ -71,7 +70,15 @@ async def test_a_cursor_fits_only_the_query_that_it_came_from(ada: Person, bob: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/tasks", "/workspaces", "/events", "/workspaces/{own}/members", "/tasks/{task}/comments", "/tasks/{task}/history"]
+    "path",
+    [
+        "/tasks",
+        "/workspaces",
+        "/events",
+        "/workspaces/{own}/members",
+        "/tasks/{task}/comments",
+        "/tasks/{task}/history",
+    ],
 )
 async def test_a_cursor_that_was_tampered_with_is_refused(ada: Person, path: str) -> None:
     task = await ada.open_task()
@@ -110,7 +117,7 @@ async def test_a_page_holds_fifty_items_if_nothing_is_said_and_two_hundred_at_mo
     assert len(done(await ada.get("/tasks?limit=200"))["data"]) == 200
 
 
-async def test_a_search_finds_words_by_their_beginning_whatever_the_case(house: Container, ada: Person) -> None:
+async def test_a_search_finds_words_by_their_beginning_whatever_the_case(ada: Person) -> None:
     await ada.open_task("Déjeuner sur l'herbe", description="with the quarterly report")
     await ada.open_task("Something else")
 

@@ -74,7 +74,9 @@ async def test_every_route_names_its_methods_in_a_405(house: Container, ada: Per
             assert set(response.headers["allow"].split(", ")) == set(route.methods), path
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json"]
+)
 async def test_a_body_that_no_preflight_would_guard_is_a_415_problem(ada: Person, kind: str) -> None:
     response = await ada.send("POST", "/tasks", content=b'{"title": "x"}', headers={"Content-Type": kind})
 
@@ -138,14 +140,33 @@ async def test_a_422_points_to_the_field_that_is_wrong(ada: Person, body: Json, 
 
 @pytest.mark.parametrize(
     "query",
-    ["state=todo", "Limit=5", "limit=5&access_token=x", "data=1", "request=1", "limit=0", "limit=201", "limit=x"]
-    + ["sort=title", "status=open", "workspace_id=5", "due_before=yesterday", "overdue=perhaps", "q=%ff", "cursor=x"],
+    [
+        "state=todo",
+        "Limit=5",
+        "limit=5&access_token=x",
+        "data=1",
+        "request=1",
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "sort=title",
+        "status=open",
+        "workspace_id=5",
+        "due_before=yesterday",
+        "overdue=perhaps",
+        "q=%ff",
+        "cursor=x",
+    ],
 )
 async def test_a_query_that_means_nothing_is_a_400_problem(ada: Person, query: str) -> None:
     response = await ada.get(f"/tasks?{query}")
 
     said = response.json()
-    assert (response.status_code, said["code"]) in {(400, "invalid_parameter"), (400, "malformed"), (400, "invalid_cursor")}
+    assert (response.status_code, said["code"]) in {
+        (400, "invalid_parameter"),
+        (400, "malformed"),
+        (400, "invalid_cursor"),
+    }
     assert response.headers["content-type"] == "application/problem+json"
 
 

@@ -1,4 +1,4 @@
-"""A resource has a version; its ETag keeps readers from fetching the same twice, and writers from overwriting each other."""
+"""A resource has a version: with it readers do not fetch the same twice, and writers do not overwrite each other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -71,7 +71,7 @@ async def test_a_writer_who_knows_another_version_gets_the_present_one(ada: Pers
     done(await ada.patch(path, change))
     present = done(await ada.get(path))
     for known in (tag, f'W/"{present["version"]}"', '"99"', '"999999999999999999999"', '"nonsense"', '""'):
-        response = await ada.patch(path, {name: "lost" for name in change}, headers={"If-Match": known})
+        response = await ada.patch(path, dict.fromkeys(change, "lost"), headers={"If-Match": known})
         said = problem(response, 412, "version_conflict")
         assert said["current"] == present, known
         assert said["current_version"] == present["version"]
@@ -115,7 +115,13 @@ async def test_a_patch_that_changes_nothing_leaves_version_and_journal_alone(ada
     task = await ada.open_task("Same")
     path = f"/tasks/{task['id']}"
     before = await ada.events(f"workspace:{ada.id}")
-    for patch in ({}, {"title": "Same"}, {"title": " Same "}, {"status": "todo", "labels": [], "due_at": None}):
+    nothing_new: list[Json] = [
+        {},
+        {"title": "Same"},
+        {"title": " Same "},
+        {"status": "todo", "labels": [], "due_at": None},
+    ]
+    for patch in nothing_new:
         response = await ada.patch(path, patch)
         assert done(response) == task
         assert response.headers["etag"] == '"1"'
@@ -129,7 +135,12 @@ async def test_a_patch_is_a_merge_patch(ada: Person) -> None:
     patch = {"due_at": None, "labels": ["b"]}
 
     changed = done(await ada.patch(f"/tasks/{task['id']}", patch, headers=headers))
-    assert (changed["due_at"], changed["labels"], changed["title"], changed["custom"]) == (None, ["b"], "Plan", {"x": 1})
+    assert (changed["due_at"], changed["labels"], changed["title"], changed["custom"]) == (
+        None,
+        ["b"],
+        "Plan",
+        {"x": 1},
+    )
 
 
 async def test_a_lost_version_in_a_bulk_undoes_all_of_it(ada: Person) -> None:

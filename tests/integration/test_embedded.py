@@ -222,6 +222,16 @@ async def test_a_record_whose_pid_now_belongs_to_another_process_is_no_obstacle(
         stranger.kill()
 
 
+async def test_a_record_that_a_power_cut_emptied_is_no_obstacle(home: Path) -> None:
+    first = EmbeddedPostgres(home)
+    await _keep(first.start())
+    first.stop()
+    (home / "postgres" / "postmaster.pid").write_text("")
+    second = EmbeddedPostgres(home)
+    assert await _kept(second.start()) == 7
+    second.stop()
+
+
 def test_an_initialisation_that_was_killed_leaves_nothing_half_made(home: Path) -> None:
     with Holder(home):
         while not any(home.glob("postgres.new-*/base")):

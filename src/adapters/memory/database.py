@@ -67,6 +67,7 @@ class Transaction:
         self.tables: Tables | None = None
         self.is_open = True
         self.is_kept = False
+        self.beginning = asyncio.Lock()
         self.announcements: list[Callable[[], None]] = []
 
     def keep(self) -> None:
@@ -103,10 +104,7 @@ class MemoryDatabase:
         """
         transaction = self._transaction()
         if transaction:
-            if transaction.tables is None:
-                await self._writing.acquire()
-                transaction.tables = self.committed.copy()
-            entries = change(transaction.tables)
+            entries = change(transaction.tables or await self._begun(transaction))
             transaction.announcements.append(lambda: announce(entries))
             return
         async with self._writing:
@@ -132,6 +130,14 @@ class MemoryDatabase:
         if transaction.is_kept:
             for announce in transaction.announcements:
                 announce()
+
+    async def _begun(self, transaction: Transaction) -> Tables:
+        """The transaction's own tables, from its first write on."""
+        async with transaction.beginning:
+            if transaction.tables is None:
+                await self._writing.acquire()
+                transaction.tables = self.committed.copy()
+        return transaction.tables
 
     def _transaction(self) -> Transaction | None:
         transaction = _enclosing.get()

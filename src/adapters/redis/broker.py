@@ -118,15 +118,10 @@ class RedisBroker(Broker):
                 await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, not a secret
                 pause = min(pause * 2, RETRY_LONGEST_SECONDS)
         finally:
-            self.close()
-
-    def close(self) -> None:
-        """Send what is queued, if Redis is there, and let go of it. `run` does so too when it is cancelled."""
-        self._flush()
-        if self._outbound is not None:
-            self._outbound.close()
-            self._outbound = None
-        self._let_go()
+            if self._outbound is not None:
+                self._outbound.close()  # what is on its way still goes out
+                self._outbound = None
+            self._let_go()
 
     async def check(self) -> None:
         """Return if a canary has come back over the present connections; Unavailable otherwise."""

@@ -95,8 +95,6 @@ class RedisRateLimiter(RateLimiter):
         loop = asyncio.get_running_loop()
         if self._link is None:
             self._connect(loop)
-            if not self._first:
-                return None
         answer: asyncio.Future[int | None] = loop.create_future()
         self._waiting.append((self._prefix + key, interval, burst, answer))
         if not self._flush_is_due:

@@ -12,8 +12,8 @@ class Access(Protocol):
     async def standing(self, workspace: WorkspaceId, account: AccountId) -> Standing:
         """What the account is there; NotFound for a stranger or an absent workspace.
 
-        The unit of work is then applied only if the account still has that standing: a membership that was revoked
-        meanwhile makes it `Stale`, so no write commits after the revocation.
+        The unit of work is then applied only if the account still has that role: a membership that was revoked or
+        changed meanwhile makes it `Stale`, so no write commits after the revocation.
         """
         ...
 

@@ -54,7 +54,7 @@ class TaskFilter(Struct, frozen=True, omit_defaults=True):
     """Which tasks of a workspace are wanted: those that meet every condition that is set.
 
     `assignee` is an account or `none` for tasks that nobody has; `words` have to begin some word of title or
-    description each. `due_before` and `due_after` leave out tasks without a due date.
+    description each. `due_before` (exclusive) and `due_after` (inclusive) leave out tasks without a due date.
     """
 
     status: tuple[Status, ...] = ()

@@ -31,7 +31,7 @@ from application.realtime.frames import (
     unsubscribed_frame,
 )
 from application.realtime.hub import PAGE, Hub, Reader
-from domain.errors import DomainError, Exhausted, Unauthenticated, Unavailable
+from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 
 PING_SECONDS = 25.0
 GONE_SECONDS = 60.0
@@ -49,14 +49,31 @@ class Closed(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A channel of the connection: its feed, and the offset behind which it begins."""
+
+    feed: Feed
+    behind: int
+
+    def shows(self, entry: Entry) -> bool:
+        return entry.offset > self.behind and self.feed.shows(entry)
+
+
 @dataclass(slots=True)
 class _Followed:
-    """A stream that the connection follows, the feeds of it that it sees, and the task that sends them."""
+    """A stream that the connection follows, the channels of it that it shows, and the task that sends them.
+
+    Everything up to the offset `sent` has been sent. Whoever sends, or adds a channel, holds `turn` meanwhile, so
+    that a channel begins exactly where it has caught up.
+    """
 
     reader: Reader
     closing: AsyncExitStack
-    feeds: dict[str, Feed] = field(default_factory=dict)
+    sent: int
+    channels: dict[str, _Shown] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class LiveSession:
@@ -102,11 +119,11 @@ class LiveSession:
                 raise Closed(CloseCode.PROTOCOL, "the first frame has to be connect") from None
             await self._send(error_frame(_id_of(text), "bad_frame", str(error), "no"))
             return
+        if not self.connected and not isinstance(command, Connect):
+            raise Closed(CloseCode.PROTOCOL, "the first frame has to be connect")
         if isinstance(command, Pong):
             return
-        if isinstance(command, Connect) == self.connected:
-            if not self.connected:
-                raise Closed(CloseCode.PROTOCOL, "the first frame has to be connect")
+        if isinstance(command, Connect) and self.connected:
             await self._send(error_frame(command.id, "already_connected", "This connection is connected.", "no"))
             return
         try:
@@ -114,7 +131,7 @@ class LiveSession:
                 case Connect():
                     await self._connect(command)
                 case Subscribe():
-                    where = await self._subscribe(command.channel, command.since)
+                    where = await self._subscribe(command)
                     await self._send(reply_frame(command.id, where))
                     self._start()
                 case Unsubscribe():
@@ -138,12 +155,18 @@ class LiveSession:
         self._principal = principal
         channels: dict[str, Any] = {}
         same_lineage = command.epoch in (None, epoch)
+        foreign: set[str] = set()
         for name in command.subscribe:
             try:
                 feed = await self._events.feed(principal, name)
                 since = command.resume.get(feed.stream)
-                channels[name] = await self._subscribe(name, since if same_lineage else None)
-                if since is not None and not same_lineage:
+                if since is None or same_lineage:
+                    channels[name] = await self._follow(name, feed, since)
+                    continue
+                where = await self._follow(name, feed, None)
+                channels[name] = msgspec.structs.replace(where, recovered=False)
+                if feed.stream not in foreign:
+                    foreign.add(feed.stream)
                     await self._send(resync_frame(feed.stream, "epoch"))
             except DomainError as error:
                 channels[name] = {"code": error.code, "message": error.detail, "retry": _retry(error)}
@@ -159,43 +182,62 @@ class LiveSession:
         await self._send(reply_frame(command.id, data))
         self._start()
 
-    async def _subscribe(self, name: str, since: int | None) -> Subscribed:
+    async def _subscribe(self, command: Subscribe) -> Subscribed:
         assert self._principal
-        feed = await self._events.feed(self._principal, name)
-        if sum(len(followed.feeds) for followed in self._streams.values()) >= CHANNELS_MAX:
+        feed = await self._events.feed(self._principal, command.channel)
+        return await self._follow(command.channel, feed, command.since)
+
+    async def _follow(self, name: str, feed: Feed, since: int | None) -> Subscribed:
+        """Show one more channel, from behind `since` or from now on."""
+        assert self._principal
+        if sum(len(followed.channels) for followed in self._streams.values()) >= CHANNELS_MAX:
             raise TooManyChannels(f"A connection follows at most {CHANNELS_MAX} channels.", retry_after_seconds=1)
-        followed = self._streams.get(feed.stream)
-        if followed is None:
-            closing = AsyncExitStack()
-            reader = await closing.enter_async_context(self._hub.reader(feed.stream, since))
-            followed = self._streams[feed.stream] = _Followed(reader, closing)
-            recovered = since is None or reader.position == since
-            followed.feeds[name] = feed
-        else:
-            recovered = since is None or await self._catch_up(followed, feed, since)
-            followed.feeds[name] = feed
+        stream = feed.stream
+        followed = self._streams.get(stream) or await self._open(stream, since)
+        try:
+            async with followed.turn:
+                # Asked again now that the stream is heard: a right that was lost before would be lost unnoticed.
+                feed = await self._events.feed(self._principal, name)
+                if self._streams.get(stream) is not followed:
+                    raise NotFound
+                recovered = since is None or await self._catch_up(followed, feed, since)
+                behind = followed.sent if since is None or not recovered else since
+                offset = max(behind, followed.sent)
+                before = followed.channels.get(name)
+                followed.channels[name] = _Shown(feed, min(behind, before.behind) if before else behind)
+        finally:
+            if not followed.channels and self._streams.get(stream) is followed:
+                await self._leave(stream)
         if not recovered:
-            await self._send(resync_frame(feed.stream, "offset"))
-        return Subscribed(feed.stream, followed.reader.position, recovered)
+            await self._send(resync_frame(stream, "offset"))
+        return Subscribed(stream, offset, recovered)
+
+    async def _open(self, stream: str, since: int | None) -> _Followed:
+        closing = AsyncExitStack()
+        reader = await closing.enter_async_context(self._hub.reader(stream, since))
+        followed = self._streams[stream] = _Followed(reader, closing, reader.position)
+        return followed
 
     async def _catch_up(self, followed: _Followed, feed: Feed, since: int) -> bool:
-        """Send what a further channel of a followed stream missed, without what other channels of it showed already."""
-        position = followed.reader.position
-        if since > position:
-            return False
-        while since < position:
-            entries = await self._journal.read(feed.stream, since, min(PAGE, position - since))
+        """Send what a channel missed, without what other channels of its stream showed already.
+
+        Whether that was possible: an offset beyond the head of the stream belongs to another lineage.
+        """
+        if since > followed.sent:
+            return since <= (await self._journal.heads([feed.stream]))[feed.stream]
+        while since < followed.sent:
+            entries = await self._journal.read(feed.stream, since, min(PAGE, followed.sent - since))
             if not entries:
                 return False
             for entry in entries:
-                if feed.shows(entry) and not any(other.shows(entry) for other in followed.feeds.values()):
+                if feed.shows(entry) and not any(other.shows(entry) for other in followed.channels.values()):
                     await self._send(event_frame(entry))
             since = entries[-1].offset
         return True
 
     async def _unsubscribe(self, name: str) -> None:
         for stream, followed in list(self._streams.items()):
-            if followed.feeds.pop(name, None) and not followed.feeds:
+            if followed.channels.pop(name, None) and not followed.channels:
                 await self._leave(stream)
 
     async def _leave(self, stream: str) -> None:
@@ -217,24 +259,31 @@ class LiveSession:
 
     async def _deliver(self, stream: str, followed: _Followed) -> None:
         assert self._principal
-        while followed.feeds:
+        while followed.channels:
             try:
                 entries = await followed.reader.read()
             except Unavailable:
                 await asyncio.sleep(RECHECK_SECONDS)
                 continue
-            for entry in entries:
-                await self._send_one(stream, followed, entry)
+            async with followed.turn:
+                for entry in entries:
+                    await self._send_one(stream, followed, entry)
+                    followed.sent = entry.offset
 
     async def _send_one(self, stream: str, followed: _Followed, entry: Entry) -> None:
         assert self._principal
-        if any(feed.shows(entry) for feed in followed.feeds.values()):
+        if any(shown.shows(entry) for shown in followed.channels.values()):
             await self._send(event_frame(entry))
-        lost = [n for n, feed in followed.feeds.items() if feed.is_lost_by(self._principal.account_id, entry)]
+        account = self._principal.account_id
+        lost = [name for name, shown in followed.channels.items() if shown.feed.is_lost_by(account, entry)]
         for name in lost:
-            del followed.feeds[name]
-            await self._send(unsubscribed_frame(name, "not_found"))
-        if lost and not followed.feeds:
+            try:
+                # A replay passes by losses of long ago; what counts are the rights of now.
+                await self._events.feed(self._principal, name)
+            except DomainError as error:
+                if followed.channels.pop(name, None):
+                    await self._send(unsubscribed_frame(name, error.code))
+        if lost and not followed.channels and self._streams.get(stream) is followed:
             await self._leave(stream)
 
     async def watch(self) -> None:

@@ -236,8 +236,8 @@ class Tasks:
             status=new.status,
             priority=new.priority,
             labels=new.labels,
-            due_at=_utc(new.due_at),
-            start_at=_utc(new.start_at),
+            due_at=_utc(new.due_at, "/due_at"),
+            start_at=_utc(new.start_at, "/start_at"),
             estimate_minutes=new.estimate_minutes,
             custom=_fitting(new.custom),
         )
@@ -252,7 +252,7 @@ class Tasks:
         values = {name: v for name in patch.__struct_fields__ if (v := getattr(patch, name)) is not UNSET}
         for name in ("due_at", "start_at"):
             if name in values:
-                values[name] = _utc(values[name])
+                values[name] = _utc(values[name], f"/{name}")
         if "custom" in values:
             values["custom"] = _fitting(values["custom"])
         task.edit(actor.account_id, self._clock.now(), **values)
@@ -306,14 +306,14 @@ def _fitting(custom: dict[str, object]) -> dict[str, object]:
     return custom
 
 
-def _utc(at: datetime | None) -> datetime | None:
+def _utc(at: datetime | None, pointer: str) -> datetime | None:
     """The same instant in UTC and whole milliseconds, which is all that an instant is shown with."""
     if at is None:
         return None
     try:
         at = at.astimezone(UTC)
     except OverflowError:
-        raise Invalid("This is beyond the calendar.", pointer="/due_at") from None
+        raise Invalid("This is beyond the calendar.", pointer=pointer) from None
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 

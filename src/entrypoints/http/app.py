@@ -38,8 +38,12 @@ def create_app(
     begin: Callable[[Send, Principal | None], LiveSession],
     authentication: Authentication,
     health: HealthChecks,
+    connect_seconds: float,
 ) -> Litestar:
-    """All routes; `begin` opens the session of a live connection, `origins` are the sites whose pages may call."""
+    """All routes; `origins` are the sites whose pages may call.
+
+    `begin` opens the session of a live connection, whose first frame has to come within `connect_seconds`.
+    """
     api = Router(
         "/api/v1",
         route_handlers=[
@@ -47,7 +51,7 @@ def create_app(
             workspace_routes(workspaces),
             task_routes(tasks),
             event_routes(events, hub, authentication),
-            gateway(begin, authentication, origins),
+            gateway(begin, authentication, origins, connect_seconds),
         ],
         before_request=refuse_unknown_query,
     )

@@ -20,6 +20,7 @@ from entrypoints.http.cors import Cors, Headers
 from entrypoints.http.problems import (
     BodyTooLarge,
     DeadlineExceeded,
+    HeadersTooLarge,
     Malformed,
     UnsupportedMediaType,
     refusal,
@@ -41,6 +42,7 @@ PUBLIC = frozenset(
     }
 )
 URL_MAX = 8_192
+HEADERS_MAX = 16_384
 COMPRESS_FROM_BYTES = 1_024
 
 SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
@@ -94,7 +96,9 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers: dict[bytes, bytes] = {}
+        size = 0
         for name, value in scope["headers"]:
+            size += len(name) + len(value)
             headers[name] = value if name not in headers else headers[name] + b", " + value
         cause = _correlation(headers)
         correlation.set(cause)
@@ -108,6 +112,8 @@ class Edge:
         try:
             async with asyncio.timeout(self._deadline) as deadline:
                 answer.deadline = deadline
+                if size > HEADERS_MAX:
+                    raise HeadersTooLarge(f"The headers have at most {HEADERS_MAX} bytes.")
                 allowed = self._cors.preflight(scope["method"], headers)
                 if allowed is not None:
                     await answer.permit(allowed)

@@ -18,7 +18,7 @@ from application.ports.events import Entry, EventFilter, EventView
 from application.principal import Principal
 from application.realtime.hub import Hub, Reader
 from domain.channels import Channel, ChannelKind
-from domain.errors import Unavailable
+from domain.errors import NotFound, Unavailable
 from domain.ids import TaskId
 from entrypoints.http.problems import InvalidParameter
 from entrypoints.http.request import ApiRequest, ChannelName, PageCursor, PageLimit
@@ -68,7 +68,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
         """Follow a channel as server-sent events, from `Last-Event-ID` on or from now; nothing is left out."""
         feed = await events.feed(request.actor, channel)
         since = _last_event_id(request.caller.headers.get(b"last-event-id"))
-        return Stream(_follow(hub, authentication, request.actor, feed, since), media_type="text/event-stream")
+        return Stream(_follow(hub, events, authentication, request.actor, feed, since), media_type="text/event-stream")
 
     return Router("/", route_handlers=[list_events, task_history, stream_events], tags=["events"])
 
@@ -82,15 +82,17 @@ def _last_event_id(header: bytes | None) -> int | None:
 
 
 async def _follow(
-    hub: Hub, authentication: Authentication, actor: Principal, feed: Feed, since: int | None
+    hub: Hub, events: Events, authentication: Authentication, actor: Principal, feed: Feed, since: int | None
 ) -> AsyncIterator[bytes]:
     """The frames of a stream, until the session ends, the token expires or the right to follow is lost."""
     async with hub.reader(feed.stream, since) as reader:
         yield b"retry: %d\n\n" % RETRY_MS
         if since is not None and reader.position < since:
             yield b"event: resync\nid: %d\ndata: {}\n\n" % reader.position
+        # Asked again now that the stream is heard: a right that was lost before would be lost unnoticed.
+        is_lost = not await _may_follow(events, actor, feed)
         quiet = 0.0
-        while authentication.is_live(actor):
+        while not is_lost and authentication.is_live(actor):
             entries = await _next(reader)
             quiet = 0.0 if entries else quiet + RECHECK_SECONDS
             if quiet >= KEEP_ALIVE_SECONDS:
@@ -99,9 +101,20 @@ async def _follow(
             for entry in entries:
                 if feed.shows(entry):
                     yield b"id: %d\nevent: %b\ndata: %b\n\n" % (entry.offset, entry.type.encode(), entry.body)
-                if feed.is_lost_by(actor.account_id, entry):
-                    yield b"event: unsubscribed\ndata: {}\n\n"
-                    return
+                # A replay passes by losses of long ago; what counts are the rights of now.
+                if feed.is_lost_by(actor.account_id, entry) and not await _may_follow(events, actor, feed):
+                    is_lost = True
+                    break
+        if is_lost:
+            yield b"event: unsubscribed\ndata: {}\n\n"
+
+
+async def _may_follow(events: Events, actor: Principal, feed: Feed) -> bool:
+    try:
+        await events.feed(actor, str(feed.channel))
+    except NotFound:
+        return False
+    return True
 
 
 async def _next(reader: Reader) -> list[Entry]:

@@ -278,6 +278,8 @@ def _complete(operation: dict[str, Any], facts: _Facts) -> None:
         success["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": _STREAMED}}
     elif facts.answer is not None:
         success["content"] = {"application/json": {"schema": facts.answer}}
+    else:
+        success.pop("content", None)
     if facts.is_versioned and facts.is_reading:
         responses["304"] = {
             "description": "Not modified since the version that If-None-Match names.",

@@ -78,6 +78,12 @@ class BodyTooLarge(DomainError):
     code = "body_too_large"
 
 
+class HeadersTooLarge(DomainError):
+    """The headers have more bytes than this server takes."""
+
+    code = "headers_too_large"
+
+
 class DeadlineExceeded(DomainError):
     """The request took longer than a request may."""
 
@@ -98,6 +104,7 @@ _STATUS: Mapping[type[DomainError], int] = {
     UnsupportedMediaType: 415,
     Invalid: 422,
     Exhausted: 429,
+    HeadersTooLarge: 431,
     Unavailable: 503,
 }
 _HTTP_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}

@@ -17,7 +17,6 @@ from domain.errors import DomainError
 from entrypoints.http.edge import Caller
 
 Socket = WebSocket[Any, Any, Any]
-CONNECT_SECONDS = 10.0
 SEND_SECONDS = 30.0
 
 
@@ -25,8 +24,12 @@ def gateway(
     begin: Callable[[Send, Principal | None], LiveSession],
     authentication: Authentication,
     allowed_origins: Sequence[str],
+    connect_seconds: float,
 ) -> WebsocketRouteHandler:
-    """The route of live connections; pages of this site and of `allowed_origins` may open one."""
+    """The route of live connections; pages of this site and of `allowed_origins` may open one.
+
+    The first frame has to come within `connect_seconds`.
+    """
 
     @websocket("/ws")
     async def live(socket: Socket) -> None:
@@ -45,7 +48,7 @@ def gateway(
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.watch())
-                group.create_task(_read(socket, session))
+                group.create_task(_read(socket, session, connect_seconds))
         except* Closed as closed:
             first = closed.exceptions[0]
             assert isinstance(first, Closed)
@@ -59,9 +62,9 @@ def gateway(
     return live
 
 
-async def _read(socket: Socket, session: LiveSession) -> None:
+async def _read(socket: Socket, session: LiveSession, connect_seconds: float) -> None:
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(connect_seconds):
             await session.receive(await socket.receive_text())
     except TimeoutError:
         raise Closed(CloseCode.NOT_CONNECTED_IN_TIME, "connect_first") from None

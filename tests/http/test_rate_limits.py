@@ -1,0 +1,195 @@
+"""Who asks too often is told so, and nobody else feels it; only a trusted proxy says who somebody is."""
+
+import asyncio
+from datetime import timedelta
+from ipaddress import ip_network
+
+import httpx
+import pytest
+
+from adapters.memory.system import MovableClock
+from entrypoints.container import Container
+from tests.http.house import house_in_memory, set_to, visited
+from tests.http.test_problems import problem
+from tests.support.clients import API, PASSWORD, Person, done, log_in, sign_up
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
+
+
+def limited(**changes: object) -> Container:
+    """An assembly with ten requests an hour."""
+    limits = {"rate_limit_enabled": True, "rate_limit_max_requests": 10, "rate_limit_window_ms": 3_600_000}
+    return house_in_memory(settings=set_to(**(limits | changes)))
+
+
+async def test_every_answer_tells_what_is_left_of_the_limit() -> None:
+    async with visited(limited()) as http:
+        ada = await sign_up(http)
+        answers = [await ada.get("/me"), await ada.get("/nowhere"), await ada.post("/tasks", {"title": 5})]
+
+        assert [answer.headers["ratelimit"].split(";")[1] for answer in answers] == ["r=9", "r=8", "r=7"]
+        assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"default";q=10;w=3600'}
+        assert answers[0].headers["ratelimit"] == '"default";r=9;t=360'
+
+
+async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
+    house = limited()
+    async with visited(house) as http:
+        ada, bob = await sign_up(http, "Ada"), await sign_up(http, "Bob")
+        for _ in range(10):
+            done(await ada.get("/me"))
+        refused = await ada.get("/me")
+
+        problem(refused, 429, "rate_limited")
+        assert refused.headers["retry-after"] == "360"
+        assert refused.headers["ratelimit"] == '"default";r=0;t=3600'
+        assert (await bob.get("/me")).status_code == 200
+        assert (await http.get("/live")).status_code == 200
+
+        clock: MovableClock = house.clock()  # type: ignore[assignment]
+        clock.advance(timedelta(seconds=359))
+        assert (await ada.get("/me")).status_code == 429
+        clock.advance(timedelta(seconds=1))
+        assert (await ada.get("/me")).status_code == 200
+        assert (await ada.get("/me")).status_code == 429
+
+
+@pytest.mark.parametrize("authorization", [{}, {"Authorization": "Bearer nonsense"}])
+async def test_strangers_are_counted_by_their_address(authorization: dict[str, str]) -> None:
+    async with visited(limited()) as http:
+        answers = [await http.get(f"{API}/me", headers=authorization) for _ in range(11)]
+
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+    assert answers[0].headers["ratelimit"] == '"default";r=9;t=360'
+
+
+async def test_of_a_hundred_requests_at_once_ten_pass() -> None:
+    async with visited(limited()) as http:
+        ada = await sign_up(http)
+        answers = await asyncio.gather(*(ada.post("/tasks", {"title": str(n)}) for n in range(100)))
+        passed = [answer for answer in answers if answer.status_code == 201]
+
+        assert len(passed) == 10
+        assert {answer.status_code for answer in answers} == {201, 429}
+        assert sorted(int(answer.headers["ratelimit"].split(";")[1][2:]) for answer in passed) == list(range(10))
+
+
+async def test_a_server_without_limits_says_nothing_of_them(ada: Person) -> None:
+    for _ in range(30):
+        answer = await ada.get("/me")
+        assert answer.status_code == 200
+        assert not [name for name in answer.headers if name.startswith("ratelimit")]
+
+
+async def address_seen(http: httpx.AsyncClient, **headers: str) -> str:
+    """From where the server thinks that a request with these headers comes."""
+    person = await sign_up(http, headers=headers)
+    (session,) = done(await person.get("/auth/sessions"))
+    return str(session["address"])
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP"])
+@pytest.mark.parametrize("trusted", [(), PROXIES])
+async def test_nobody_but_a_trusted_proxy_says_where_somebody_comes_from(
+    name: str, trusted: tuple[object, ...]
+) -> None:
+    async with visited(house_in_memory(settings=set_to(trusted_proxies=trusted)), "203.0.113.9") as http:
+        assert await address_seen(http, **{name: "198.51.100.1"}) == "203.0.113.9"
+
+
+async def test_changing_addresses_in_a_header_gets_nobody_more_requests() -> None:
+    async with visited(limited(trusted_proxies=PROXIES), "203.0.113.9") as http:
+        answers = [await http.get(f"{API}/me", headers={"X-Forwarded-For": f"198.51.100.{n}"}) for n in range(11)]
+
+    assert answers[-1].status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "seen"),
+    [
+        ("198.51.100.1", "198.51.100.1"),
+        ("198.51.100.66, 198.51.100.1", "198.51.100.1"),
+        ("198.51.100.66, 198.51.100.1, 10.9.9.9", "198.51.100.1"),
+        ("198.51.100.1,10.1.1.1 , 10.9.9.9", "198.51.100.1"),
+        ("nonsense, 198.51.100.1", "198.51.100.1"),
+        ("198.51.100.1, nonsense", "10.0.0.7"),
+        ("", "10.0.0.7"),
+        ("unknown", "10.0.0.7"),
+        ("10.1.1.1, 10.2.2.2", "10.1.1.1"),
+        ("198.51.100.1:4711", "10.0.0.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9, 2001:db8:ffff::1", "2001:db8:1:2::/64"),
+        ("::ffff:198.51.100.1", "198.51.100.1"),
+    ],
+)
+async def test_behind_trusted_proxies_the_right_most_foreign_hop_counts(forwarded: str, seen: str) -> None:
+    async with visited(house_in_memory(settings=set_to(trusted_proxies=PROXIES)), "10.0.0.7") as http:
+        assert await address_seen(http, **{"X-Forwarded-For": forwarded}) == seen
+
+
+async def test_several_forwarding_headers_are_one_list() -> None:
+    async with visited(house_in_memory(settings=set_to(trusted_proxies=PROXIES)), "10.0.0.7") as http:
+        body = {"email": "ada@example.org", "password": PASSWORD, "display_name": "Ada"}
+        headers = [("X-Forwarded-For", "198.51.100.66"), ("X-Forwarded-For", "198.51.100.1")]
+        said = done(await http.post(f"{API}/auth/register", json=body, headers=headers))
+        sessions = await http.get(f"{API}/auth/sessions", headers={"Authorization": f"Bearer {said['access_token']}"})
+
+    assert done(sessions)[0]["address"] == "198.51.100.1"
+
+
+async def test_the_addresses_of_one_ipv6_network_share_a_limit() -> None:
+    async with visited(limited(trusted_proxies=PROXIES), "10.0.0.7") as http:
+
+        async def ask(address: str) -> int:
+            return (await http.get(f"{API}/me", headers={"X-Forwarded-For": address})).status_code
+
+        assert [await ask(f"2001:db8:1:2::{n:x}") for n in range(1, 12)] == [401] * 10 + [429]
+        assert await ask("2001:db8:1:3::1") == 401
+
+
+async def test_who_guesses_a_password_is_stopped_and_the_owner_elsewhere_is_not() -> None:
+    house = limited(rate_limit_max_requests=1_000, trusted_proxies=PROXIES)
+    async with visited(house, "10.0.0.7") as http:
+        ada = await sign_up(http)
+
+        async def guess(email: str, address: str) -> httpx.Response:
+            body = {"email": email, "password": "a wrong guess"}
+            return await http.post(f"{API}/auth/login", json=body, headers={"X-Forwarded-For": address})
+
+        guesses = [await guess(ada.email, "198.51.100.1") for _ in range(11)]
+        assert [answer.status_code for answer in guesses] == [401] * 10 + [429]
+        assert int(guesses[-1].headers["retry-after"]) > 0
+        right = {"email": ada.email, "password": PASSWORD}
+        stopped = await http.post(f"{API}/auth/login", json=right, headers={"X-Forwarded-For": "198.51.100.1"})
+        assert stopped.status_code == 429
+        await log_in(http, ada.email, headers={"X-Forwarded-For": "198.51.100.2"})
+
+        sprayed = [await guess(f"nobody{n}@example.org", "198.51.100.3") for n in range(101)]
+        assert [answer.status_code for answer in sprayed] == [401] * 100 + [429]
+
+
+async def test_a_success_forgets_the_failures_before_it() -> None:
+    async with visited(limited(rate_limit_max_requests=1_000)) as http:
+        ada = await sign_up(http)
+        wrong = {"email": ada.email, "password": "a wrong guess"}
+        for _ in range(3):
+            for _ in range(9):
+                assert (await http.post(f"{API}/auth/login", json=wrong)).status_code == 401
+            await log_in(http, ada.email)
+
+
+async def test_nobody_signs_up_without_end_from_one_address() -> None:
+    async with visited(limited(rate_limit_max_requests=1_000)) as http:
+        for _ in range(30):
+            await sign_up(http)
+        body = {"email": "one-more@example.org", "password": PASSWORD, "display_name": "x"}
+        problem(await http.post(f"{API}/auth/register", json=body), 429, "rate_limited")
+
+
+async def test_a_stolen_token_cannot_be_used_to_guess_the_password() -> None:
+    async with visited(limited(rate_limit_max_requests=1_000)) as http:
+        ada = await sign_up(http)
+        change = {"current_password": "a wrong guess", "new_password": "a better horse battery"}
+        answers = [await ada.post("/me/password", change) for _ in range(11)]
+
+    assert [answer.status_code for answer in answers] == [422] * 10 + [429]

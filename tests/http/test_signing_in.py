@@ -1,0 +1,280 @@
+"""Signing in, staying in and getting out, with a cookie that only pages of this site can use."""
+
+import asyncio
+from datetime import timedelta
+from statistics import median
+from time import perf_counter
+
+import httpx
+import pytest
+from dependency_injector import providers
+
+from adapters.memory.system import MovableClock
+from adapters.security.passwords import Argon2Hasher
+from tests.http.house import house_in_memory, set_to, visited
+from tests.http.test_problems import problem
+from tests.support.clients import API, PASSWORD, Person, done, log_in, refresh_cookie, sign_up, signed_in, until
+
+TRUSTED = {"X-Requested-With": "test"}
+SITE = "https://signalbox.test"
+
+
+def with_cookie(cookie: str, **headers: str) -> dict[str, str]:
+    return {"Cookie": f"theme=dark; __Host-refresh={cookie}"} | headers
+
+
+async def refresh(http: httpx.AsyncClient, cookie: str) -> httpx.Response:
+    return await http.post(f"{API}/auth/refresh", headers=with_cookie(cookie) | TRUSTED)
+
+
+async def test_the_answer_has_an_access_token_and_only_the_cookie_has_the_refresh_token(
+    http: httpx.AsyncClient,
+) -> None:
+    body = {"email": "Grace@Example.org", "password": PASSWORD, "display_name": "Grace"}
+    response = await http.post(f"{API}/auth/register", json=body)
+    said = done(response)
+
+    assert set(said) == {"access_token", "token_type", "expires_in", "user"}
+    assert (said["token_type"], said["expires_in"]) == ("Bearer", 900)
+    assert said["user"]["email"] == "grace@example.org"
+    assert "password" not in response.text
+    assert refresh_cookie(response) not in response.text
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(ada: Person) -> None:
+    body = {"email": ada.email, "password": PASSWORD}
+    answers = [await ada.http.post(f"{API}/auth/login", json=body), await refresh(ada.http, ada.cookie)]
+    for answer in answers:
+        name, *attributes = answer.headers["set-cookie"].split("; ")
+        assert name.startswith("__Host-refresh=")
+        assert {attribute.lower() for attribute in attributes} == {
+            "httponly", "secure", "path=/", "samesite=strict", f"max-age={7 * 24 * 3600}"
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["refresh", "logout"])
+@pytest.mark.parametrize(
+    ("headers", "is_trusted"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "X-Requested-With": "x"}, False),
+        ({"Sec-Fetch-Site": "nonsense"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "https://evil.signalbox.test"}, False),
+        ({"Origin": SITE}, True),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "https://evil.example", "X-Requested-With": "x"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "https://signalbox.test.evil.example"}, False),
+        ({"Origin": "https://app.example.org"}, True),
+        ({"Origin": "https://app.example.org", "Sec-Fetch-Site": "cross-site"}, True),
+        ({"X-Requested-With": "x"}, True),
+        ({}, False),
+    ],
+)
+async def test_the_cookie_works_for_pages_of_this_site_and_the_allowed_ones_only(
+    path: str, headers: dict[str, str], is_trusted: bool
+) -> None:
+    async with visited(house_in_memory(settings=set_to(cors_origin=("https://app.example.org",)))) as http:
+        ada = await sign_up(http)
+        response = await http.post(f"{API}/auth/{path}", headers=with_cookie(ada.cookie, **headers))
+        if is_trusted:
+            assert response.is_success
+        else:
+            problem(response, 403, "cross_site")
+            assert (await ada.get("/me")).status_code == 200
+            done(await refresh(http, ada.cookie))
+
+
+async def test_the_cookie_opens_nothing_but_refresh_and_logout(ada: Person) -> None:
+    for method, path in (("GET", "/me"), ("GET", "/tasks"), ("POST", "/auth/logout-all"), ("GET", "/auth/sessions")):
+        response = await ada.http.request(method, API + path, headers=with_cookie(ada.cookie) | TRUSTED)
+        assert response.status_code == 401
+
+
+async def test_a_refresh_gives_a_new_token_of_each_kind(ada: Person) -> None:
+    response = await refresh(ada.http, ada.cookie)
+    said = done(response)
+
+    assert said["user"]["id"] == ada.id
+    assert refresh_cookie(response) not in (ada.cookie, "")
+    headers = {"Authorization": f"Bearer {said['access_token']}"}
+    assert (await ada.http.get(f"{API}/me", headers=headers)).status_code == 200
+
+
+async def test_a_lost_answer_can_be_asked_for_again_for_ten_seconds() -> None:
+    house = house_in_memory()
+    clock: MovableClock = house.clock()  # type: ignore[assignment]
+    async with visited(house) as http:
+        ada = await sign_up(http)
+        lost = refresh_cookie(await refresh(http, ada.cookie))
+        clock.advance(timedelta(seconds=10))
+        again = await refresh(http, ada.cookie)
+        assert refresh_cookie(again) == lost
+        clock.advance(timedelta(seconds=1))
+        problem(await refresh(http, ada.cookie), 401, "refresh_token_reused")
+
+
+async def test_a_stolen_token_ends_the_session_for_both_as_soon_as_it_shows(ada: Person) -> None:
+    stolen = ada.cookie
+    for _ in range(2):
+        ada = signed_in(ada.http, await refresh(ada.http, ada.cookie))
+
+    problem(await refresh(ada.http, stolen), 401, "refresh_token_reused")
+    problem(await refresh(ada.http, ada.cookie), 401, "token_invalid")
+    problem(await ada.get("/me"), 401, "session_ended")
+
+
+async def test_twenty_refreshes_at_once_leave_one_live_successor(ada: Person) -> None:
+    answers = await asyncio.gather(*(refresh(ada.http, ada.cookie) for _ in range(20)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    (successor,) = {refresh_cookie(answer) for answer in answers}
+    assert (await refresh(ada.http, successor)).status_code == 200
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "x.y", "é", ".", "0" * 32 + ".x", "a" * 10_000, "%00", '"x"'])
+async def test_a_cookie_that_is_none_is_a_401(http: httpx.AsyncClient, cookie: str) -> None:
+    headers: list[tuple[bytes, bytes]] = [(b"Cookie", f"__Host-refresh={cookie}".encode()), (b"X-Requested-With", b"x")]
+    response = await http.post(f"{API}/auth/refresh", headers=headers)
+
+    assert response.status_code == 401
+
+
+async def test_logging_out_ends_the_session_and_takes_the_cookie_back(ada: Person) -> None:
+    other = await log_in(ada.http, ada.email)
+    response = await ada.http.post(f"{API}/auth/logout", headers=with_cookie(ada.cookie) | TRUSTED)
+
+    assert response.status_code == 204
+    assert "max-age=0" in response.headers["set-cookie"].lower()
+    problem(await ada.get("/me"), 401, "session_ended")
+    problem(await refresh(ada.http, ada.cookie), 401, "token_invalid")
+    assert (await other.get("/me")).status_code == 200
+
+
+async def test_logging_out_everywhere_ends_every_session(ada: Person) -> None:
+    other = await log_in(ada.http, ada.email)
+    assert (await ada.post("/auth/logout-all")).status_code == 204
+
+    for person in (ada, other):
+        problem(await person.get("/me"), 401, "session_ended")
+        problem(await refresh(ada.http, person.cookie), 401, "token_invalid")
+
+
+async def test_a_new_password_needs_the_present_one_and_ends_every_session(ada: Person) -> None:
+    change = {"current_password": "a wrong guess", "new_password": "a better horse battery"}
+    problem(await ada.post("/me/password", change), 422, "wrong_password")
+    assert (await ada.post("/me/password", change | {"current_password": PASSWORD})).status_code == 204
+
+    problem(await ada.get("/me"), 401, "session_ended")
+    body = {"email": ada.email, "password": PASSWORD}
+    problem(await ada.http.post(f"{API}/auth/login", json=body), 401, "invalid_credentials")
+    await log_in(ada.http, ada.email, "a better horse battery")
+
+
+@pytest.mark.parametrize(
+    ("password", "is_accepted"),
+    [
+        ("password123", False),
+        ("qwertyuiop", False),
+        ("1234567890", False),
+        ("aaaaaaaaaaaa", False),
+        ("short", False),
+        ("x" * 1_025, False),
+        ("lower case only", True),
+        ("0 1 2 3 x 4 5 6 7", True),
+        ("пароль из слов", True),
+        ("🔑🔒🗝️🔓🔐 five keys", True),
+        ("long enough" * 90, True),
+    ],
+)
+async def test_a_password_is_refused_for_being_guessable_and_for_nothing_else(
+    http: httpx.AsyncClient, password: str, is_accepted: bool
+) -> None:
+    email = f"{abs(hash(password))}@example.org"
+    body = {"email": email, "password": password, "display_name": "x"}
+    response = await http.post(f"{API}/auth/register", json=body)
+
+    assert response.status_code == (201 if is_accepted else 422), response.text
+    if is_accepted:
+        assert (await log_in(http, email, password)).email == email
+        wrong = {"email": email, "password": password[:-1] + "?"}
+        assert (await http.post(f"{API}/auth/login", json=wrong)).status_code == 401
+    else:
+        assert response.json()["errors"][0]["pointer"] == "/password"
+        assert password not in response.text
+
+
+async def test_nobody_learns_from_a_login_which_addresses_have_an_account(ada: Person) -> None:
+    wrong = [{"email": email, "password": "a wrong guess"} for email in (ada.email, "nobody@example.org")]
+    known, unknown = [await ada.http.post(f"{API}/auth/login", json=body) for body in wrong]
+    hidden = ("request_id", "trace_id")
+
+    assert known.status_code == unknown.status_code == 401
+    assert {k: v for k, v in known.json().items() if k not in hidden} == {
+        k: v for k, v in unknown.json().items() if k not in hidden
+    }
+
+
+async def test_an_unknown_address_takes_as_long_as_a_wrong_password() -> None:
+    hasher = providers.Singleton(Argon2Hasher, memory_kib=19_456, passes=2)
+    async with visited(house_in_memory(hasher=hasher)) as http:
+        ada = await sign_up(http)
+        took: dict[str, list[float]] = {ada.email: [], "nobody@example.org": []}
+        for _ in range(15):
+            for email, times in took.items():
+                began = perf_counter()
+                await http.post(f"{API}/auth/login", json={"email": email, "password": "a wrong guess"})
+                times.append(perf_counter() - began)
+    known, unknown = (median(times) for times in took.values())
+
+    # Without the hash for nobody the second would be some twenty times as fast.
+    assert 0.5 < known / unknown < 2
+
+
+async def test_a_crowd_at_the_login_keeps_nobody_else_waiting_and_has_an_end() -> None:
+    hasher = providers.Singleton(Argon2Hasher, memory_kib=19_456, passes=2)
+    async with visited(house_in_memory(hasher=hasher)) as http:
+        ada = await sign_up(http)
+        body = {"email": ada.email, "password": PASSWORD}
+        crowd = [asyncio.create_task(http.post(f"{API}/auth/login", json=body)) for _ in range(200)]
+        await asyncio.wait(crowd, return_when=asyncio.FIRST_COMPLETED)
+        assert (await ada.get("/me")).status_code == 200
+        waiting = sum(not task.done() for task in crowd)
+        answers = await asyncio.gather(*crowd)
+
+    assert waiting > 10
+    assert {answer.status_code for answer in answers} == {200, 503}
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_one_sees_and_ends_ones_own_sessions_only(ada: Person, bob: Person) -> None:
+    other = await log_in(ada.http, ada.email, headers={"User-Agent": "Pocket/1.0"})
+    sessions = done(await ada.get("/auth/sessions"))
+    (elsewhere,) = [session for session in sessions if not session["current"]]
+
+    assert elsewhere["user_agent"] == "Pocket/1.0"
+    problem(await bob.delete(f"/auth/sessions/{elsewhere['id']}"), 404, "not_found")
+    assert (await ada.delete(f"/auth/sessions/{elsewhere['id']}")).status_code == 204
+    problem(await other.get("/me"), 401, "session_ended")
+    problem(await ada.delete(f"/auth/sessions/{elsewhere['id']}"), 404, "not_found")
+
+
+async def is_out(person: Person) -> bool:
+    return (await person.get("/me")).status_code == 401
+
+
+async def test_an_admin_ends_anybodys_session() -> None:
+    house = house_in_memory()
+    async with visited(house) as http:
+        ada, root = await sign_up(http, "Ada"), await sign_up(http, "Root")
+        (session,) = done(await ada.get("/auth/sessions"))
+        await house.identity().make_admin(root.email)
+        await until(lambda: is_out(root))
+        root = await log_in(http, root.email)
+
+        assert (await root.delete(f"/auth/sessions/{session['id']}")).status_code == 204
+        problem(await ada.get("/me"), 401, "session_ended")
