@@ -10,6 +10,7 @@ from application.ports.access import AccessQueries
 from application.ports.events import Entry, EventFilter, EventView, JournalQueries
 from application.principal import Principal
 from domain.channels import Channel, ChannelKind, account_stream, parse_channel, workspace_stream
+from domain.errors import Invalid
 from domain.ids import AccountId, TaskId, WorkspaceId
 
 
@@ -71,6 +72,9 @@ class Events:
         limit: int,
     ) -> Page[EventView]:
         """The events of a channel that meet `wanted`, newest first or in the order in which they happened."""
+        for name, bound in (("after", wanted.after), ("before", wanted.before)):
+            if bound is not None and bound.tzinfo is None:
+                raise Invalid("An instant needs its offset from UTC.", pointer=f"?{name}")
         feed = await self.feed(actor, channel)
         if feed.resource_id is not None:
             wanted = msgspec.structs.replace(wanted, resource_id=feed.resource_id)

@@ -140,7 +140,7 @@ class Container(containers.DeclarativeContainer):
 
     # Entry points
     connect_seconds: Provider[float] = providers.Object(10.0)
-    health = Singleton(HealthChecks, providers.Dict(postgres=database.provided.check), providers.Dict(), VERSION)
+    health = Singleton(HealthChecks, providers.Dict(postgres=database), providers.Dict(broker=broker), VERSION)
     litestar = Singleton(
         create_app,
         VERSION,
@@ -172,10 +172,11 @@ def in_memory(**changes: Any) -> Container:
 
     `changes` are providers that replace others by name; a name that does not exist is an AttributeError.
     """
-    clock = Singleton(MovableClock)
-    database = Singleton(MemoryDatabase)
-    broker = Singleton(MemoryBroker)
-    ids = Singleton(SequentialIds)
+    # What others are made from, so that a replacement reaches them too.
+    clock = changes.get("clock", Singleton(MovableClock))
+    database = changes.get("database", Singleton(MemoryDatabase))
+    broker = changes.get("broker", Singleton(MemoryBroker))
+    ids = changes.get("ids", Singleton(SequentialIds))
     return Container(
         **{
             "settings": providers.Object(offline()),
@@ -193,7 +194,7 @@ def in_memory(**changes: Any) -> Container:
             # The cheapest parameters that argon2 takes: what is kept here ends with the process.
             "hasher": Singleton(Argon2Hasher, memory_kib=8, passes=1),
             "open_database": providers.Object(None),
-            "health": Singleton(HealthChecks, providers.Dict(), providers.Dict(), VERSION),
+            "health": Singleton(HealthChecks, providers.Dict(), providers.Dict(broker=broker), VERSION),
             **changes,
         }
     )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from application.authentication import Authentication
 from application.ports.events import Broker
+from application.ports.idempotency import Idempotency
 from application.realtime.hub import Hub
 from domain.errors import DomainError
 
@@ -32,18 +33,12 @@ async def opened(thing: Openable) -> AsyncIterator[None]:
     await thing.close()
 
 
-class Forgetful(Protocol):
-    """Something that keeps what nobody needs after a while."""
-
-    async def forget_old(self) -> None: ...
-
-
 class Running:
     """The loops of one process. Each is started again if it fails, as nothing else would notice."""
 
-    def __init__(self, authentication: Authentication, hub: Hub, broker: Broker, memory: Forgetful) -> None:
+    def __init__(self, authentication: Authentication, hub: Hub, broker: Broker, idempotency: Idempotency) -> None:
         self._authentication = authentication
-        self._memory = memory
+        self._idempotency = idempotency
         self._loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "authentication": authentication.run,
             "hub": hub.run,
@@ -76,7 +71,7 @@ class Running:
     async def _forget(self) -> None:
         while True:
             try:
-                await self._memory.forget_old()
+                await self._idempotency.forget_old()
             except DomainError as problem:
                 log.warning("cannot drop old answers: %s", problem)
             await asyncio.sleep(FORGET_EVERY_SECONDS)

@@ -1,5 +1,5 @@
 """What every journal promises to its readers, and every broker about its hints."""
-# ruff: noqa: PT012  # what raises is the leaving of a unit of work, with all that is noted in it
+# what raises is the leaving of a unit of work, with all that is noted in it
 
 import asyncio
 import itertools
@@ -13,6 +13,7 @@ from application.paging import InvalidCursor
 from application.ports.events import Entry, EventBody, EventFilter, EventView
 from domain.access import Role
 from domain.channels import account_stream, workspace_stream
+from domain.errors import Unavailable
 from domain.ids import WorkspaceId
 from domain.tasks import Status
 from tests.contracts.house import Follower, House, eventually
@@ -234,6 +235,17 @@ async def test_a_stream_can_be_left_and_followed_again(house: House, elsewhere: 
         house.broker.unfollow("workspace:b")
         await eventually(is_quiet_about_b)
     house.broker.unfollow("workspace:never-followed")
+
+
+async def test_a_broker_that_carries_hints_is_well(house: House) -> None:
+    async def is_well() -> bool:
+        try:
+            await house.broker.check()
+        except Unavailable:
+            return False
+        return True
+
+    await eventually(is_well)
 
 
 async def test_publishing_never_fails_its_writer(house: House) -> None:

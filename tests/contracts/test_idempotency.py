@@ -1,5 +1,4 @@
-"""What every memory of idempotent requests promises: one effect and one answer for each key."""
-# ruff: noqa: PT012  # what raises is the leaving of a unit of work, with all that is noted in it
+"""What every Idempotency and its Attempt promise: one effect and one answer for each key."""
 
 import asyncio
 from datetime import timedelta
@@ -231,6 +230,20 @@ async def test_requests_with_other_keys_do_not_wait(house: House) -> None:
             await asyncio.create_task(opened(house, bob))
         attempt.record(ANSWER)
     assert (await effects(house, ada), await effects(house, bob)) == (1, 1)
+
+
+async def test_old_answers_can_be_dropped_without_the_young_ones(house: House) -> None:
+    ada = await an_account(house)
+    async with house.idempotency.attempt(ada.id, "old", b"f") as attempt:
+        attempt.record(ANSWER)
+    await house.pass_time(timedelta(hours=25))
+    async with house.idempotency.attempt(ada.id, "young", b"f") as attempt:
+        attempt.record(ANSWER)
+    await house.idempotency.forget_old()
+    async with house.idempotency.attempt(ada.id, "young", b"f") as attempt:
+        assert attempt.replay == ANSWER
+    async with house.idempotency.attempt(ada.id, "old", b"f") as attempt:
+        assert attempt.replay is None
 
 
 async def test_answers_are_kept_for_24_hours(house: House) -> None:

@@ -1,4 +1,4 @@
-"""What every store of accounts and sessions promises."""
+"""What every AccountRepository and SessionRepository promises."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What every store of tasks promises about one task and the comments below it."""
+"""What every TaskRepository and its queries promise about one task and the comments below it."""
 
 from datetime import timedelta
 from typing import cast

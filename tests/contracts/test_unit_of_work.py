@@ -1,5 +1,5 @@
 """What every unit of work promises: all or nothing, verified against what it was built on, with its news in order."""
-# ruff: noqa: PT012  # what raises is the leaving of a unit of work, with all that is noted in it
+# what raises is the leaving of a unit of work, with all that is noted in it
 
 import pytest
 

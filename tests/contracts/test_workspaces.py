@@ -1,5 +1,4 @@
-"""What every store of workspaces promises about them, their members and the invitations into them."""
-# ruff: noqa: PT012  # what raises is the leaving of a unit of work, with all that is noted in it
+"""What every WorkspaceRepository and its queries promise: workspaces, their members, the invitations into them."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

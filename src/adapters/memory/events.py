@@ -69,6 +69,9 @@ class MemoryBroker(Broker):
     def unfollow(self, stream: str) -> None:
         self._followed.discard(stream)
 
+    async def check(self) -> None:
+        return None
+
     async def run(self) -> None:
         await asyncio.Event().wait()
 

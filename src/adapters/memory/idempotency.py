@@ -52,6 +52,9 @@ class MemoryIdempotency(Idempotency):
         finally:
             self._running.pop(place).set()
 
+    async def forget_old(self) -> None:
+        await self._database.apply(self._drop_old, lambda _: None)
+
     async def _replay_or_turn(self, place: tuple[AccountId, str], fingerprint: bytes) -> Answer | None:
         """The answer that was given before, or None when it is this request's turn to run."""
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
@@ -72,11 +75,12 @@ class MemoryIdempotency(Idempotency):
                 raise StillRunning("The first request with this idempotency key is still running.") from None
 
     def _remember(self, tables: Tables, place: tuple[AccountId, str], answer: Remembered) -> Sequence[Entry]:
-        # Answers stand in the order in which they were given, so the outdated ones come first.
-        tables.answers.pop(place, None)
-        for old, known in list(tables.answers.items()):
-            if answer.at - known.at < KEPT:
-                break
-            del tables.answers[old]
+        self._drop_old(tables)
         tables.answers[place] = answer
+        return ()
+
+    def _drop_old(self, tables: Tables) -> Sequence[Entry]:
+        for place, known in list(tables.answers.items()):
+            if self._clock.now() - known.at >= KEPT:
+                del tables.answers[place]
         return ()

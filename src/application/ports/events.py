@@ -121,6 +121,10 @@ class Broker(Protocol):
 
     def unfollow(self, stream: str) -> None: ...
 
+    async def check(self) -> None:
+        """Return if hints travel to every process now; Unavailable otherwise."""
+        ...
+
     async def run(self) -> None:
         """Carry hints until cancelled; lost connections are made again by itself."""
         ...

@@ -47,6 +47,11 @@ class Idempotency(Protocol):
 
         `replay` is the answer that this account recorded under this key in the last 24 hours. The same key with
         another fingerprint is KeyReused. While another request with the key runs, this one waits a moment for its
-        answer; if there is none yet, StillRunning.
+        answer; if there is none yet, StillRunning. Queries inside the block see what is committed, and work that
+        outlives it is applied for itself.
         """
+        ...
+
+    async def forget_old(self) -> None:
+        """Drop the answers that are older than 24 hours."""
         ...

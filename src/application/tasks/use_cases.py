@@ -1,8 +1,9 @@
 """What a member does with tasks, their watchers and their comments."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -254,7 +255,7 @@ class Tasks:
             if name in values:
                 values[name] = _utc(values[name], f"/{name}")
         if "custom" in values:
-            values["custom"] = _fitting(values["custom"])
+            values["custom"] = _fitting(_merged(task.custom, patch.custom))
         task.edit(actor.account_id, self._clock.now(), **values)
         work.tasks.save(task)
 
@@ -304,6 +305,19 @@ def _fitting(custom: dict[str, object]) -> dict[str, object]:
     if b"\\u0000" in encoded:
         raise Invalid("This contains a character that cannot be stored.", pointer="/custom")
     return custom
+
+
+def _merged(present: object, patch: object) -> Any:
+    """The present value under a JSON merge patch (RFC 7396): objects merge, null removes, anything else replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(present) if isinstance(present, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value)
+    return merged
 
 
 def _utc(at: datetime | None, pointer: str) -> datetime | None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Protocol
 
 from litestar import Response, Router, get
 from msgspec import Struct
@@ -35,16 +35,22 @@ class Ready(Struct, frozen=True):
     reason: str = ""
 
 
-class HealthChecks:
-    """Asks what the process depends on. `required` has to answer for traffic to come, `optional` need not.
+class Checkable(Protocol):
+    """Something whose `check` returns if it is well and raises with the reason if it is not."""
 
-    A check returns nothing, or raises with a reason. Each is asked under its own deadline.
+    async def check(self) -> None: ...
+
+
+class HealthChecks:
+    """Asks what the process depends on, each under its own deadline.
+
+    `required` has to answer for traffic to come, `optional` need not.
     """
 
     def __init__(
         self,
-        required: Mapping[str, Callable[[], Awaitable[None]]],
-        optional: Mapping[str, Callable[[], Awaitable[None]]],
+        required: Mapping[str, Checkable],
+        optional: Mapping[str, Checkable],
         version: str,
     ) -> None:
         self._required = required
@@ -56,14 +62,14 @@ class HealthChecks:
     async def ready(self) -> Ready:
         if self.draining:
             return Ready(False, "draining")
-        for name, check in self._required.items():
-            result = await _ask(check)
+        for name, thing in self._required.items():
+            result = await _ask(thing)
             if result.status == "down":
                 return Ready(False, f"{name}: {result.detail}")
         return Ready(True)
 
     async def health(self) -> Health:
-        checks = {name: await _ask(check) for name, check in (*self._required.items(), *self._optional.items())}
+        checks = {name: await _ask(thing) for name, thing in (*self._required.items(), *self._optional.items())}
         status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
         if any(checks[name].status == "down" for name in self._optional):
             status = "degraded"
@@ -72,11 +78,11 @@ class HealthChecks:
         return Health(status, self._version, round(time.monotonic() - self._started, 3), checks)
 
 
-async def _ask(check: Callable[[], Awaitable[None]]) -> Check:
+async def _ask(thing: Checkable) -> Check:
     began = time.monotonic()
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await check()
+            await thing.check()
     except Exception as error:  # noqa: BLE001  # whatever a dependency raises, the answer is that it is down
         return Check("down", _since(began), str(error) or type(error).__name__)
     return Check("up", _since(began))
