@@ -142,7 +142,8 @@ class Task(Aggregate):
         changes: dict[str, tuple[object, object]] = {}
         for name, value in values.items():
             old, new = getattr(self, name), _checked(name, value)
-            if new != old:
+            # To Python 1 and True are equal; to whoever reads these fields they are not.
+            if new != old or (name == "custom" and repr(new) != repr(old)):
                 setattr(self, name, new)
                 changes[name] = (old, new)
         if not changes:
@@ -231,7 +232,7 @@ class Task(Aggregate):
         new, mentioned = _comment_text(text), _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
         if (new, mentioned) == (comment.text, comment.mentions):
             return
-        changes = {"text": (comment.text, new)}
+        changes = {"text": (comment.text, new)} if new != comment.text else {}
         comment.text, comment.mentions, comment.updated_at = new, mentioned, at
         for account in mentioned:
             self._watch(account)

@@ -11,7 +11,6 @@ from dependency_injector import providers
 
 from adapters.memory.events import MemoryBroker
 from adapters.memory.system import MovableClock
-from adapters.memory.unit_of_work import MemoryUnitOfWork
 from application.ports.access import AccessQueries
 from application.realtime.frames import CloseCode
 from application.realtime.session import Closed, LiveSession
@@ -64,12 +63,9 @@ class House:
     team: Workspace
 
     def __init__(self, at: At | None = None, fate: Fate = Fate.ARRIVES) -> None:
-        self.container: Container = in_memory()
-        self.ids = self.container.ids()
         self.broker = FaultyBroker(MemoryBroker(), dealing([fate]))
-        self.work = MemoryUnitOfWork(self.container.database(), self.broker, self.ids)
-        self.container.work.override(providers.Object(self.work))
-        self.container.broker.override(providers.Object(self.broker))
+        self.container: Container = in_memory(broker=providers.Object(self.broker))
+        self.work, self.ids = self.container.work(), self.container.ids()
         if at is not None:
             self.container.journal.override(providers.Object(WatchedJournal(self.container.journal(), at)))
             access = WatchedAccess(self.container.access_queries(), at)

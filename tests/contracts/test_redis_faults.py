@@ -306,35 +306,47 @@ async def running(broker: RedisBroker) -> AsyncIterator[Post]:
     """The broker at work, as it is in a process of its own."""
     post = Post(broker)
     carrying = asyncio.create_task(broker.run())
-    yield post
-    carrying.cancel()
-    with suppress(asyncio.CancelledError):
-        await carrying
+    try:
+        yield post
+    finally:
+        carrying.cancel()
+        with suppress(asyncio.CancelledError):
+            await carrying
 
 
-NewPost = Callable[[], Any]
+NewPost = Callable[..., Any]
+PATIENT, HASTY = 10.0, 0.5  # how many seconds a broker waits for its canary
 
 
 @pytest_asyncio.fixture
 async def new_post(redis: RedisService) -> AsyncIterator[NewPost]:
-    """Starts brokers that lose patience with their canary after half a second."""
+    """Starts brokers; patient ones, so that a busy machine is not taken for a Redis that hangs."""
     async with AsyncExitStack() as posts:
 
-        async def start() -> Post:
-            broker = RedisBroker(redis.url, canary_seconds=0.1, canary_lost_seconds=0.5)
+        async def start(patience: float = PATIENT) -> Post:
+            broker = RedisBroker(redis.url, canary_seconds=0.1, canary_lost_seconds=patience)
             return await posts.enter_async_context(running(broker))
 
         yield start
 
 
-@pytest_asyncio.fixture
-async def pair(new_post: NewPost) -> tuple[Post, Post]:
+async def in_touch(new_post: NewPost, patience: float) -> tuple[Post, Post]:
     """A sender, and a receiver that follows its stream; both connected."""
-    sender, receiver = await new_post(), await new_post()
+    sender, receiver = await new_post(patience), await new_post(patience)
     receiver.broker.follow("workspace:w")
     await eventually(lambda: receiver.are_in_touch_with(sender))
     await eventually(lambda: sender.broker.connected and receiver.broker.connected)
     return sender, receiver
+
+
+@pytest_asyncio.fixture
+async def pair(new_post: NewPost) -> tuple[Post, Post]:
+    return await in_touch(new_post, PATIENT)
+
+
+@pytest_asyncio.fixture
+async def hasty_pair(new_post: NewPost) -> tuple[Post, Post]:
+    return await in_touch(new_post, HASTY)
 
 
 async def test_hints_arrive_whole_and_in_order(pair: tuple[Post, Post]) -> None:
@@ -445,8 +457,10 @@ async def test_a_redis_that_dies_and_comes_back_empty_is_found_again(
     await receiver.broker.check()
 
 
-async def test_a_redis_that_hangs_is_given_up_and_found_again(redis: RedisService, pair: tuple[Post, Post]) -> None:
-    sender, receiver = pair
+async def test_a_redis_that_hangs_is_given_up_and_found_again(
+    redis: RedisService, hasty_pair: tuple[Post, Post]
+) -> None:
+    sender, receiver = hasty_pair
     redis.pause()
     await eventually(lambda: not receiver.broker.connected and not sender.broker.connected)
     told = receiver.reconnects
@@ -474,9 +488,9 @@ async def test_a_client_that_redis_throws_out_comes_back(pair: tuple[Post, Post]
 
 
 async def test_a_channel_that_was_taken_away_silently_is_noticed_by_the_canary(
-    pair: tuple[Post, Post], redis: RedisService
+    hasty_pair: tuple[Post, Post], redis: RedisService
 ) -> None:
-    sender, receiver = pair
+    sender, receiver = hasty_pair
     told = receiver.reconnects
     # As after a failover to a server that kept the connection and lost the subscriptions.
     assert receiver.broker._inbound
@@ -502,14 +516,14 @@ async def test_what_was_followed_and_published_before_redis_was_there_is_not_los
     sender, receiver = await new_post(), await new_post()
     receiver.broker.follow("workspace:w")
     redis.start()
-    await eventually(lambda: receiver.reconnects == 1)
+    await eventually(lambda: receiver.reconnects > 0)
     await eventually(lambda: receiver.are_in_touch_with(sender))
 
 
 async def test_a_full_queue_drops_the_oldest_and_counts_them(redis: RedisService, new_post: NewPost) -> None:
     receiver = await new_post()
     receiver.broker.follow("workspace:w")
-    await eventually(lambda: receiver.reconnects == 1)
+    await eventually(lambda: receiver.reconnects > 0)
     late = RedisBroker(redis.url)
     for offset in range(1, QUEUE_MAX + 6):
         late.publish([entry(offset)])
@@ -547,7 +561,7 @@ async def test_a_broker_that_ends_sends_its_last_hints_and_leaves_no_connection(
 ) -> None:
     receiver = await new_post()
     receiver.broker.follow("workspace:w")
-    await eventually(lambda: receiver.reconnects == 1)
+    await eventually(lambda: receiver.reconnects > 0)
     async with running(RedisBroker(redis.url)) as ending:
         await eventually(lambda: ending.broker.connected)
         ending.broker.publish([entry(1), entry(2)])
@@ -592,7 +606,7 @@ async def test_a_client_for_background_work_outlasts_a_restart(redis: RedisServi
 
 
 async def test_callers_wait_their_turn_when_all_connections_are_in_use(redis: RedisService) -> None:
-    client = request_client(redis.url, connections=2)
+    client = patient_client(redis.url, connections=2)
     for i in range(50):
         await client.set(f"key {i}", i)
     values = await asyncio.gather(*(client.get(f"key {i}") for i in range(50)))
@@ -601,7 +615,7 @@ async def test_callers_wait_their_turn_when_all_connections_are_in_use(redis: Re
 
 
 async def test_a_reply_never_reaches_another_caller_than_the_one_who_asked(redis: RedisService) -> None:
-    client = request_client(redis.url, connections=2)
+    client = patient_client(redis.url, connections=2)
     for i in range(20):
         await client.set(f"key {i}", i)
     chance = random.Random(7)

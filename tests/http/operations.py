@@ -147,10 +147,16 @@ QUERIES: Mapping[str, Callable[[Ids], dict[str, str]]] = {
 ELSEWHERE: Mapping[str, Mapping[str, str]] = {"restore_task": {"tasks": "deleted"}}
 
 
+def fill(path: str, ids: Ids) -> dict[str, str]:
+    """The parameters of a path in braces: each is one of the things that the segment before it names."""
+    return {parameter: ids[name] for name, parameter in _PARAMETER.findall(path)}
+
+
 def request_for(operation: Operation, ids: Ids) -> dict[str, Any]:
     """A good request for this operation on these things, as `Person.send` takes it."""
     elsewhere = ELSEWHERE.get(operation.name, {})
-    path = _PARAMETER.sub(lambda found: f"{found[1]}/{ids[elsewhere.get(found[1], found[1])]}", operation.path)
+    here = {name: ids[elsewhere.get(name, name)] for name, _ in _PARAMETER.findall(operation.path)}
+    path = operation.path.format(**fill(operation.path, here))
     request: dict[str, Any] = {"method": operation.method, "path": path}
     if operation.name in BODIES:
         request["json"] = BODIES[operation.name](ids)

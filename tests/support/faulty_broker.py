@@ -82,6 +82,9 @@ class FaultyBroker(Broker):
         self.followed.remove(stream)
         self._inner.unfollow(stream)
 
+    async def check(self) -> None:
+        await self._inner.check()
+
     async def run(self) -> None:
         await self._inner.run()
 
@@ -105,6 +108,8 @@ class FatalBroker(Broker):
     def follow(self, stream: str) -> None: ...
 
     def unfollow(self, stream: str) -> None: ...
+
+    async def check(self) -> None: ...
 
     async def run(self) -> None:
         await asyncio.Event().wait()

@@ -21,7 +21,7 @@ from entrypoints.http.events import event_routes
 from entrypoints.http.health import HealthChecks, health_routes
 from entrypoints.http.identity import identity_routes
 from entrypoints.http.problems import respond
-from entrypoints.http.request import ApiRequest, refuse_unknown_query
+from entrypoints.http.request import ApiRequest, before_route
 from entrypoints.http.tasks import task_routes
 from entrypoints.http.workspaces import workspace_routes
 from entrypoints.websocket.gateway import gateway
@@ -53,7 +53,7 @@ def create_app(
             event_routes(events, hub, authentication),
             gateway(begin, authentication, origins, connect_seconds),
         ],
-        before_request=refuse_unknown_query,
+        before_request=before_route,
     )
     return Litestar(
         route_handlers=[api, documentation_routes(version), health_routes(health)],

@@ -257,7 +257,7 @@ def _complete(operation: dict[str, Any], facts: _Facts) -> None:
     if not facts.is_public:
         operation["security"] = [{"bearer": []}]
     elif name in _BY_COOKIE:
-        operation["security"] = [{"refresh": []}]
+        operation["security"] = [{"refresh": []}, *([{}] if name == "log_out" else [])]
     operation["parameters"] = [_parameter(p) for p in operation.get("parameters", ())] + [
         {"name": header, "in": "header", "required": False, **_REQUEST_HEADERS[header]}
         for header in _request_headers(facts)

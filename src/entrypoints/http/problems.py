@@ -136,7 +136,7 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     """The same as Litestar's exception handlers have to return it."""
     status, headers, body = refusal(error)
     if status == 405:
-        allowed = ", ".join(sorted(_methods_of(request)))
+        allowed = ", ".join(sorted(methods_of(request)))
         headers = [*headers, (b"allow", allowed.encode())]
     return Response(
         body,
@@ -199,7 +199,8 @@ def _render(
     return status, [(b"content-type", MEDIA_TYPE.encode()), *headers], msgspec.json.encode(members)
 
 
-def _methods_of(request: Request[Any, Any, Any]) -> set[str]:
+def methods_of(request: Request[Any, Any, Any]) -> set[str]:
+    """The methods that the path of a request has."""
     for route in request.app.routes:
         if route.path_format and _matches(route.path_components, request.scope["path"]):
             return {str(method) for method in getattr(route, "methods", ())}

@@ -1,18 +1,25 @@
 """What a route can ask of its request, already checked by the edge."""
 
+import re
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any
 
-from litestar import Request
+from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
+from litestar.typing import FieldDefinition
 
 from application.paging import PAGE_MAX
 from application.principal import Principal
 from domain.errors import Unauthenticated
 from entrypoints.http.codec import required_version
 from entrypoints.http.edge import Caller
-from entrypoints.http.problems import InvalidParameter
+from entrypoints.http.problems import InvalidParameter, methods_of
+
+# Else a bare year would be taken for seconds since 1970.
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 class ApiRequest(Request[Any, Any, Any]):
@@ -38,25 +45,38 @@ class ApiRequest(Request[Any, Any, Any]):
         return required_version(self.caller.headers.get(b"if-match"))
 
 
-async def refuse_unknown_query(request: Request[Any, Any, Any]) -> None:
-    """Refuse query parameters that the route does not have, as a misspelt filter would silently show too much."""
-    if not request.scope["query_string"]:
-        return
+async def before_route(request: Request[Any, Any, Any]) -> Response[None] | None:
+    """Answer OPTIONS with all methods of the path, which Litestar does not, and check the names in the query."""
+    if request.method == "OPTIONS":
+        return Response(None, status_code=204, headers={"Allow": ", ".join(sorted(methods_of(request)))})
+    if request.scope["query_string"]:
+        _check_query(request)
+    return None
+
+
+def _check_query(request: Request[Any, Any, Any]) -> None:
+    """Refuse what the route does not know or would not use: a filter that is ignored silently shows too much."""
     known = _query_parameters(request.scope["route_handler"])
-    for name in request.query_params:
+    for name, values in request.query_params.dict().items():
         if name not in known:
             raise InvalidParameter("There is no such parameter here.", pointer=f"?{name}")
+        if len(values) > 1 and not known[name].is_non_string_sequence:
+            raise InvalidParameter("This can be given only once.", pointer=f"?{name}")
+        if "null" in map(str.lower, values) and not known[name].has_inner_subclass_of(str):
+            raise InvalidParameter("A URL cannot say null; leave this out.", pointer=f"?{name}")
+        if known[name].has_inner_subclass_of(datetime) and not all(map(_INSTANT.match, values)):
+            raise InvalidParameter("A time looks like 2026-01-31T12:00:00Z.", pointer=f"?{name}")
 
 
 @cache
-def _query_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
+def _query_parameters(handler: HTTPRouteHandler) -> Mapping[str, FieldDefinition]:
     """The parameters of a handler that are none of its path, for which it is asked once each."""
     (path,) = handler.paths
-    return frozenset(
-        name
-        for name in handler.parsed_fn_signature.parameters
+    return {
+        name: parameter
+        for name, parameter in handler.parsed_fn_signature.parameters.items()
         if name not in {"request", "data"} and f"{{{name}:" not in path
-    )
+    }
 
 
 PageLimit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX, description="How many items one page holds at most.")]
