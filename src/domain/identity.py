@@ -189,7 +189,7 @@ class Session(Aggregate):
 
 def normal_email(email: str) -> str:
     """The address as accounts are found by it: trimmed and in lower case. Invalid if it cannot be one."""
-    email = clean(email, pointer="/email", longest=EMAIL_MAX, shortest=3).casefold()
+    email = clean(email, pointer="/email", longest=EMAIL_MAX, shortest=3).lower()
     if not _EMAIL.match(email):
         raise Invalid("This is not an e-mail address.", pointer="/email")
     return email

@@ -54,7 +54,7 @@ from entrypoints.http.app import create_app
 from entrypoints.http.edge import Edge
 from entrypoints.http.health import HealthChecks
 from entrypoints.http.idempotency import IdempotentRequests
-from entrypoints.lifetimes import Running, opened
+from entrypoints.lifetimes import Running, closed, opened
 from entrypoints.settings import Settings
 
 ISSUER = "signalbox"
@@ -136,6 +136,7 @@ class Container(containers.DeclarativeContainer):
 
     # Lifetimes: nobody depends on one
     open_database = providers.Resource(opened, database)
+    close_at_end = providers.Resource(closed, hasher, limiter)
     running = Singleton(Running, authentication, hub, broker, idempotency)
 
     # Entry points

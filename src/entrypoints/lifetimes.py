@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from application.authentication import Authentication
 from application.ports.events import Broker
@@ -31,6 +31,21 @@ async def opened(thing: Openable) -> AsyncIterator[None]:
     await thing.open()
     yield
     await thing.close()
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """Something with threads or connections of its own."""
+
+    def close(self) -> None: ...
+
+
+def closed(*things: object) -> Iterator[None]:
+    """At the end, close those of the things that can be; which adapters need it is theirs to say."""
+    yield
+    for thing in things:
+        if isinstance(thing, Closable):
+            thing.close()
 
 
 class Running:

@@ -9,6 +9,7 @@ import uvicorn
 import uvloop
 
 from entrypoints.container import Container
+from entrypoints.http.protocol import bounded_http
 
 # Longer than the usual proxy keeps its connections open, so that it never sends on one that we just closed.
 KEEP_ALIVE_SECONDS = 65
@@ -42,7 +43,7 @@ async def _serve(container: Container, listening: Callable[[], None]) -> None:
         container.app(),
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=bounded_http(settings.request_deadline_seconds),
         ws="websockets-sansio",
         ws_max_size=FRAME_MAX_BYTES,
         # One ping mechanism, that of our frames; and 64 KiB a connection for compression buy little here.

@@ -332,7 +332,6 @@ async def test_a_partial_bulk_does_what_it_can_and_reports_the_rest(office: Offi
     assert (await office.show(others.id)) == others
 
 
-@pytest.mark.xfail(strict=True, reason="every pointer names the operation as if it were the first")
 async def test_a_failure_in_a_partial_bulk_points_to_its_operation(office: Office) -> None:
     bulk = Bulk([BulkCreate(NewTask("Fine")), BulkCreate(NewTask(" "))], "partial")
     (_, refused) = (await office.tasks.bulk(office.member, bulk)).results
@@ -340,7 +339,6 @@ async def test_a_failure_in_a_partial_bulk_points_to_its_operation(office: Offic
     assert refused.error.pointer == "/operations/1/title"
 
 
-@pytest.mark.xfail(strict=True, reason="whoever created a task may restore it, whatever they are by now")
 async def test_who_may_write_no_more_cannot_restore(office: Office) -> None:
     task = await office.task()
     await office.tasks.delete(office.member, TaskId(task.id))

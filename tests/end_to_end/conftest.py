@@ -11,9 +11,7 @@ from tests.support.server import ServerProcess
 
 
 @pytest.fixture(scope="session")
-def shared_server(
-    new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
+def shared_server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server on a PostgreSQL of its own, without Redis and without rate limits."""
     log = tmp_path_factory.mktemp("shared") / "server.log"
     server = ServerProcess(new_database(), log, None, {"RATE_LIMIT_ENABLED": "false"}).start()

@@ -1,14 +1,14 @@
 """What comes over the wire and is no proper HTTP is refused, and nothing hidden in it is ever taken for a request."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
-import httpx
 import pytest
 import pytest_asyncio
 
-from tests.support.clients import API, Person, Wire, client, sign_up, until
+from tests.support.clients import Wire
 from tests.support.server import ServerProcess
 
 GET = b"GET /live HTTP/1.1\r\nHost: localhost\r\n"
@@ -60,7 +60,8 @@ def responses(data: bytes) -> list[int]:
         "a header without a name": GET + b": nonsense\r\n\r\n" + HIDDEN,
         "a NUL in a header": GET + b"X-Nul: a\x00b\r\n\r\n" + HIDDEN,
         "a CR in a header": GET + b"X-Cr: a\rb\r\n\r\n" + HIDDEN,
-        "no version": b"GET /live\r\n\r\n" + HIDDEN,
+        "bare line feeds": b"GET /live HTTP/1.1\nHost: localhost\n\n" + HIDDEN,
+        "a bare line feed after a header": b"GET /live HTTP/1.1\r\nHost: localhost\n\r\n" + HIDDEN,
         "an unknown version": b"GET /live HTTP/9.9\r\nHost: localhost\r\n\r\n" + HIDDEN,
         "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN,
         "an unknown method": b"NONSENSE /live HTTP/1.1\r\nHost: localhost\r\n\r\n" + HIDDEN,
@@ -80,3 +81,119 @@ async def test_what_two_servers_could_read_differently_is_refused_and_ends_the_c
     assert all(400 <= status < 500 or status == 505 for status in found), answer
     assert len(found) <= 1, answer
     assert b"hidden" not in answer
+
+
+async def test_a_request_without_a_version_is_answered_once_at_most(wire: Wire) -> None:
+    await wire.send(b"GET /live\r\n\r\n" + HIDDEN)
+    answer = await wire.rest()
+
+    assert len(responses(answer)) <= 1
+    assert b"hidden" not in answer
+
+
+async def test_a_refusal_on_the_wire_is_a_problem_like_any_other(wire: Wire) -> None:
+    await wire.send(b"NONSENSE\r\n\r\n")
+    status, headers, body = await wire.answer()
+
+    assert status == 400
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+    assert json.loads(body)["code"] == "malformed"
+    assert json.loads(body)["request_id"] == headers["x-request-id"]
+    assert "server" not in headers
+
+
+@pytest.mark.parametrize("host", [b"", b"Host: localhost\r\nHost: elsewhere\r\n", b"Host: localhost, elsewhere\r\n"])
+async def test_a_request_has_one_host(wire: Wire, host: bytes) -> None:
+    await wire.send(b"GET /live HTTP/1.1\r\n" + host + b"\r\n")
+
+    assert (await wire.answer())[0] == 400
+
+
+async def test_trace_echoes_nothing(wire: Wire) -> None:
+    await wire.send(b"TRACE /live HTTP/1.1\r\nHost: localhost\r\nX-Secret: echo-me\r\n\r\n")
+    status, _, body = await wire.answer()
+
+    assert status == 405
+    assert b"echo-me" not in body
+
+
+@pytest.mark.parametrize("method", [b"CONNECT", b"PROPFIND", b"M-SEARCH", b"PURGE"])
+async def test_a_method_that_nothing_has_is_refused(wire: Wire, method: bytes) -> None:
+    target = b"localhost:80" if method == b"CONNECT" else b"/live"
+    await wire.send(method + b" " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    status, _, _ = await wire.answer()
+
+    assert status in {0, 400, 404, 405, 501}
+
+
+async def test_one_connection_carries_many_requests(wire: Wire) -> None:
+    for _ in range(50):
+        await wire.send(GET + b"\r\n")
+        assert (await wire.answer())[0] == 200
+    await wire.send((GET + b"\r\n") * 20)
+    for _ in range(20):
+        assert (await wire.answer())[0] == 200
+
+
+async def test_a_refused_request_leaves_its_connection_usable(wire: Wire) -> None:
+    body = b'{"title": 5}'
+    for _ in range(3):
+        await wire.send(POST.replace(b"/logout", b"/login") + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert (await wire.answer())[0] == 422
+        await wire.send(GET + b"\r\n")
+        assert (await wire.answer())[0] == 200
+
+
+async def test_the_rest_of_a_refused_body_is_not_read_as_a_request(wire: Wire) -> None:
+    padding = HIDDEN * 40_000
+    await wire.send(POST + b"Content-Length: %d\r\n\r\n" % len(padding))
+    status, _, _ = await wire.answer()
+    await wire.send(padding + GET + b"Connection: close\r\n\r\n")
+    rest = await wire.rest()
+
+    assert status == 413
+    assert b"hidden" not in rest
+    assert responses(rest) in ([], [200])
+
+
+async def test_endless_headers_are_cut_off(wire: Wire) -> None:
+    await wire.send(GET)
+    sent = 0
+    began = monotonic()
+    while not wire.is_closed() and monotonic() - began < 10:
+        await wire.send(b"X-%d: %b\r\n" % (sent, b"x" * 1_000))
+        sent += 1
+    assert sent < 10_000, "ten megabytes of headers were taken"
+    assert responses(await wire.rest()) in ([], [400], [431])
+
+
+async def test_who_drips_is_cut_off(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server(REQUEST_DEADLINE_SECONDS="1")
+    body = POST.replace(b"/logout", b"/login") + b"Content-Length: 1000\r\n\r\n"
+    drips = {b"": [], b"G": [400], b"GET /live HTTP/1.1\r\nHost: loc": [], GET: [], body: [408]}
+
+    async def drip(beginning: bytes) -> list[int]:
+        async with await Wire.open(server.port) as wire:
+            while not (wire.is_closed() or wire.has_heard()):
+                await wire.send(beginning)
+                beginning = b"x" if beginning else b""
+                await asyncio.sleep(0.1)
+            return responses(await wire.rest())
+
+    async with asyncio.timeout(8):
+        answers = await asyncio.gather(*(drip(beginning) for beginning in drips))
+    assert answers == list(drips.values())
+
+
+async def test_an_unfinished_body_does_not_hold_a_connection_that_has_its_answer(
+    start_server: Callable[..., ServerProcess],
+) -> None:
+    async with await Wire.open(start_server(MAX_BODY_BYTES="1024").port) as wire:
+        await wire.send(POST + b"Content-Length: 2000\r\n\r\n")
+        assert (await wire.answer())[0] == 413
+        async with asyncio.timeout(8):
+            while not wire.is_closed():
+                await wire.send(b"x")
+                await asyncio.sleep(0.1)

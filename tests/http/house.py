@@ -14,6 +14,7 @@ from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
 from adapters.system import TimeOrderedIds
 from entrypoints.container import Container, in_memory, offline
+from entrypoints.http.protocol import bounded_http
 from entrypoints.server import FRAME_MAX_BYTES, Server
 from entrypoints.settings import Settings
 from tests.support.clients import client
@@ -70,7 +71,7 @@ async def served(house: Container) -> AsyncIterator[str]:
     config = uvicorn.Config(
         house.app(),
         port=0,
-        http="httptools",
+        http=bounded_http(house.settings().request_deadline_seconds),
         ws="websockets-sansio",
         ws_max_size=FRAME_MAX_BYTES,
         ws_ping_interval=None,

@@ -251,6 +251,14 @@ class Wire:
         except ConnectionError:
             return
 
+    def is_closed(self) -> bool:
+        """Whether the peer has hung up, as far as is known."""
+        return self._reader.at_eof() or self._reader.exception() is not None or self._writer.is_closing()
+
+    def has_heard(self) -> bool:
+        """Whether anything came that was not read yet."""
+        return bool(self._reader._buffer)  # type: ignore[attr-defined]
+
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the next response; status 0 if the peer hangs up instead."""
         try:

@@ -13,6 +13,15 @@ from application.ports.events import Entry
 from application.ports.unit_of_work import Stale
 
 TOGETHER_MAX = 32
+# Perhaps it was committed, so nobody may try again; or it waited in vain for a lock, as each would again.
+_FOR_ALL = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+)
 
 
 @dataclass(slots=True)
@@ -82,8 +91,8 @@ class Commits:
             return
         try:
             entries = await apply(connection, [waiting.change for waiting in batch])
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            _fail(batch, translated(error))  # perhaps it was committed: nobody may try again
+        except _FOR_ALL as error:
+            _fail(batch, translated(error))
         except Exception as error:  # noqa: BLE001
             if len(batch) == 1:
                 _fail(batch, translated(error))

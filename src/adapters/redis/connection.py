@@ -1,4 +1,4 @@
-"""Every way into Redis, with the time that each may take: clients for commands, and bare links for what is hot."""
+"""The way into Redis: bare links for what is hot, to where redis-py reads the URL to lead."""
 
 import asyncio
 import logging
@@ -7,14 +7,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import FullJitterBackoff, NoBackoff
-
-REQUEST_SECONDS = 0.1
-REQUEST_CONNECT_SECONDS = 0.25
-PATIENT_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -31,47 +25,12 @@ KEEPALIVE: dict[int, int] = {
 }
 
 
-def request_client(url: str, name: str = "signalbox", connections: int = 8) -> Redis:
-    """A client for the path of a request: 100 ms to get a connection, 250 ms to make one, 100 ms to write and to read.
-
-    There is no second attempt: callers know whether their command may run twice. A caller who may not wait for the sum
-    of these puts `asyncio.timeout` around the call. It closes its pool with `aclose()`. Nothing is connected yet.
-    """
-    return Redis.from_pool(
-        _pool(url, name, connections, REQUEST_SECONDS, REQUEST_CONNECT_SECONDS, Retry(NoBackoff(), 0))
-    )
-
-
-def patient_client(url: str, name: str = "signalbox-worker", connections: int = 4) -> Redis:
-    """A client for background work: 5 s for each step and three more attempts; only for commands that may run twice."""
-    retry = Retry(FullJitterBackoff(cap=1.0, base=0.05), 3)
-    return Redis.from_pool(_pool(url, name, connections, PATIENT_SECONDS, PATIENT_SECONDS, retry))
-
-
-def _pool(
-    url: str, name: str, connections: int, seconds: float, connect_seconds: float, retry: Retry
-) -> BlockingConnectionPool:
-    tcp: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive_options": KEEPALIVE}
-    return BlockingConnectionPool.from_url(
-        url,
-        client_name=name,
-        max_connections=connections,
-        timeout=seconds,
-        socket_connect_timeout=connect_seconds,
-        socket_timeout=seconds,
-        retry=retry,
-        protocol=2,  # RESP3 brings maintenance notices, which cost three round trips at each connect
-        driver_info=None,
-        **tcp,
-    )
-
-
 class Address:
     """Where Redis is and how to sign in there, for links; ValueError if the URL cannot be read."""
 
     def __init__(self, url: str) -> None:
         # Never connected: it only reads the URL as the clients do, so that one URL means one thing.
-        pool: Any = _pool(url, "", 1, PATIENT_SECONDS, PATIENT_SECONDS, Retry(NoBackoff(), 0))
+        pool: Any = ConnectionPool.from_url(url)
         plan = pool.make_connection()
         self._path: str | None = getattr(plan, "path", None)
         self._host: str = getattr(plan, "host", "")
@@ -108,6 +67,8 @@ class Address:
         if refusals:
             link.abort()
             raise ConnectionRefusedError(f"Redis refused the greeting: {refusals[0]}")
+        if link.is_lost:
+            raise ConnectionResetError("Redis closed the connection after the greeting.")
         link.hand_over(received, lost)
         return link
 
@@ -126,6 +87,10 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received: Callable[[Any], None] = _ignore
         self._lost: Callable[[], None] = _nothing
+
+    @property
+    def is_lost(self) -> bool:
+        return self._transport is None
 
     def send(self, packed: bytes) -> None:
         """Send commands as `pack` made them; on a link that is lost they vanish."""
@@ -158,7 +123,7 @@ class Link(asyncio.Protocol):
                 greeted.set_exception(ConnectionResetError("Redis closed the connection during the greeting."))
 
         self.hand_over(collect, fail)
-        if self._transport is None:
+        if self.is_lost:
             fail()
         self.send(b"".join(map(pack, commands)))
 

@@ -12,7 +12,6 @@ from adapters.redis.connection import Address, Link, pack
 from application.ports.limits import RateLimiter, Verdict
 
 ANSWER_SECONDS = 0.1
-FIRST_CONNECT_SECONDS = 0.2
 CONNECT_SECONDS = 2.0
 PAUSE_SECONDS = 1.0
 
@@ -47,17 +46,25 @@ class RedisRateLimiter(RateLimiter):
     """Counts in Redis, by the clock of Redis, in one Lua script; counts with `fallback` while Redis is away.
 
     What is asked during one turn of the event loop, and while an answer is awaited, goes out as one call: with 32
-    requests in flight a limit costs each a few µs. The answer may take 100 ms. After a failure Redis is left alone
-    for a second, and from then on connecting goes on behind the callers' backs, so an outage makes no request wait;
-    only the very first callers of a process wait up to 200 ms for the connection. For use on one event loop.
+    requests in flight a limit costs each a few µs. An answer may take `answer_seconds`, and so may the connection, for
+    which only the very first callers wait: nobody waits for longer than twice that. After a failure Redis is left alone
+    for a second, and connecting goes on behind the callers' backs, so an outage makes no request wait. For use on one
+    event loop.
 
     The interval between two calls is a whole number of µs, rounded down.
     """
 
-    def __init__(self, url: str, fallback: RateLimiter, prefix: str = "signalbox:limit:") -> None:
+    def __init__(
+        self,
+        url: str,
+        fallback: RateLimiter,
+        prefix: str = "signalbox:limit:",
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._address = Address(url)
         self._fallback = fallback
         self._prefix = prefix
+        self._answer_seconds = answer_seconds
         self._link: Link | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._first = True
@@ -96,7 +103,8 @@ class RedisRateLimiter(RateLimiter):
         if self._link is None:
             self._connect(loop)
         answer: asyncio.Future[int | None] = loop.create_future()
-        self._waiting.append((self._prefix + key, interval, burst, answer))
+        # Total, since one key that cannot be encoded would spoil the call of everybody.
+        self._waiting.append(((self._prefix + key).encode("utf-8", "surrogatepass"), interval, burst, answer))
         if not self._flush_is_due:
             self._flush_is_due = True
             loop.call_soon(self._flush)
@@ -111,10 +119,10 @@ class RedisRateLimiter(RateLimiter):
             if not self._first:
                 self._give_up(None)
             elif self._deadline is None:
-                self._set_deadline(FIRST_CONNECT_SECONDS)
+                self._set_deadline(self._answer_seconds)
             return
         self._asked, self._waiting = self._waiting, []
-        self._set_deadline(ANSWER_SECONDS)
+        self._set_deadline(self._answer_seconds)
         self._call(link, "EVALSHA", _SHA)
 
     def _call(self, link: Link, command: str, script: str | bytes) -> None:
@@ -191,4 +199,4 @@ class RedisRateLimiter(RateLimiter):
         self._flush()
 
 
-_Question = tuple[str, int, int, "asyncio.Future[int | None]"]
+_Question = tuple[bytes, int, int, "asyncio.Future[int | None]"]

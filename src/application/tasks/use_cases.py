@@ -90,6 +90,7 @@ class Tasks:
     async def restore(self, actor: Principal, id: TaskId) -> TaskView:
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id, deleted=True)
+            standing.require(Permission.EDIT_TASKS)
             task.restore(actor.account_id, standing, self._clock.now())
             work.tasks.save(task)
         return _view(task)
@@ -184,19 +185,19 @@ class Tasks:
         results = []
         for index, operation in enumerate(bulk.operations):
             try:
-                (result,) = (await self._all(actor, [operation])).results
+                (result,) = (await self._all(actor, [operation], index)).results
                 results.append(BulkResult(index, result.task, None))
             except DomainError as refusal:
                 results.append(BulkResult(index, None, BulkFailure(refusal.code, refusal.detail, refusal.pointer)))
         return BulkReport(results, sum(result.error is not None for result in results))
 
     @retried
-    async def _all(self, actor: Principal, operations: Sequence[BulkOperation]) -> BulkReport:
+    async def _all(self, actor: Principal, operations: Sequence[BulkOperation], first: int = 0) -> BulkReport:
         async with self._work() as work:
             wanted = {TaskId(o.id) for o in operations if not isinstance(o, BulkCreate)}
             found = dict(await work.tasks.get_many(wanted, actor.account_id)) if wanted else {}
             touched: list[Task | None] = []
-            for index, operation in enumerate(operations):
+            for index, operation in enumerate(operations, first):
                 try:
                     touched.append(await self._one(work, actor, operation, found))
                 except DomainError as refusal:

@@ -100,7 +100,7 @@ class Edge:
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             headers[name] = value if name not in headers else headers[name] + b", " + value
-        cause = _correlation(headers)
+        cause = correlation_of(headers)
         correlation.set(cause)
         caller = Caller(_client_address(scope, headers, self._trusted), headers)
         scope["signalbox"] = caller
@@ -154,6 +154,9 @@ class Edge:
 
     def _inspect(self, scope: Any, headers: Mapping[bytes, bytes]) -> None:
         """Refuse what no route could accept, before anything of the body is read."""
+        host = headers.get(b"host")
+        if b"," in host if host else scope["http_version"] == "1.1":
+            raise Malformed("A request has one Host header.")
         if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > URL_MAX:
             raise Malformed(f"A URL has at most {URL_MAX} bytes.")
         if b"%" in scope["query_string"] or not scope["query_string"].isascii():
@@ -284,7 +287,8 @@ def _is_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
-def _correlation(headers: Mapping[bytes, bytes]) -> Correlation:
+def correlation_of(headers: Mapping[bytes, bytes]) -> Correlation:
+    """The request id and the trace that a request brings, as far as they are fit for use, or else new ones."""
     given = headers.get(b"traceparent", b"")
     traceparent = (
         given.decode() if _TRACEPARENT.match(given) else f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-00"

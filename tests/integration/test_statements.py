@@ -1,0 +1,298 @@
+"""Every statement is one that PostgreSQL takes and asyncpg can be handed values for, and awkward values come back."""
+
+import itertools
+import pkgutil
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from importlib import import_module
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+from dependency_injector import providers
+from msgspec.structs import replace
+from sqlalchemy import ARRAY, Boolean, DateTime, Integer, LargeBinary, String, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import NullType, TypeEngine
+
+import adapters.postgres
+from adapters.memory.system import MovableClock, SequentialIds
+from adapters.postgres import changes, events, idempotency, tasks
+from adapters.postgres.statement import _DIALECT, Statement
+from application.identity import Client
+from application.ports.events import EventFilter
+from application.ports.tasks import SORTS, TaskFilter, TaskView
+from application.principal import Principal
+from application.tasks import NewComment, NewTask, TaskPatch, TaskQuery
+from application.workspaces import NewWorkspace, WorkspacePatch
+from domain.errors import DomainError, Invalid
+from domain.identity import Session
+from domain.ids import SessionId, TaskId, WorkspaceId
+from entrypoints.container import Container, offline
+from tests.support.builders import an_account, principal
+
+# What asyncpg is handed as it is, by SQLAlchemy's types and as PostgreSQL understands the parameters.
+SCALARS = (Uuid, String, Integer, Boolean, DateTime, LargeBinary)
+PARAMETERS = {"uuid", "text", "varchar", "int2", "int4", "int8", "bool", "timestamptz", "bytea", "jsonb", "json"}
+ARRAYS = {"uuid[]", "text[]", "int8[]", "timestamptz[]", "json[]"}
+# SQLAlchemy would check that a boolean is one, walk through arrays, and encode JSON, for which there is a codec.
+PROCESSED = (Boolean, ARRAY, JSONB)
+
+
+def statements() -> Iterator[tuple[str, Statement]]:
+    """Every statement of every module, and of those that are composed of conditions each condition and all of them."""
+    for module in pkgutil.iter_modules(adapters.postgres.__path__, "adapters.postgres."):
+        for name, value in vars(import_module(module.name)).items():
+            if isinstance(value, Statement) and value is not Statement:
+                yield f"{module.name}.{name}", value
+    conditions = TaskFilter.__struct_fields__
+    for chosen in [(), conditions, *((name,) for name in conditions)]:
+        for sort, falling, continued in itertools.product(SORTS, ("", "-"), (False, True)):
+            yield f"tasks {chosen} {falling}{sort}", tasks._page(chosen, falling + sort, continued)
+    conditions = EventFilter.__struct_fields__
+    for chosen in [(), conditions, *((name,) for name in conditions)]:
+        for flags in itertools.product((False, True), repeat=3):
+            yield f"events {chosen} {flags}", events._page(chosen, *flags)
+
+
+ALL = dict(statements())
+
+
+def problem_with(type: TypeEngine[Any]) -> str | None:
+    if isinstance(type, ARRAY):
+        return problem_with(type.item_type)
+    if not isinstance(type, (*SCALARS, JSONB, NullType)):
+        return f"{type!r} may need a bind processor"
+    if isinstance(type, DateTime) and not type.timezone:
+        return "a time without a zone"
+    if type._cached_bind_processor(_DIALECT) is not None and not isinstance(type, PROCESSED):
+        return f"{type!r} has a bind processor"
+    return None
+
+
+def test_there_are_statements_to_look_at() -> None:
+    modules = {name.split(".")[2] for name in ALL if name.startswith("adapters.")}
+    assert {"access", "events", "idempotency", "identity", "tasks", "unit", "workspaces"} <= modules
+    assert len(ALL) > 200
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_parameter_needs_a_processor_that_asyncpg_is_not_told_of(name: str) -> None:
+    problems = {key: problem_with(bind.type) for key, bind in ALL[name].compiled.binds.items()}  # type: ignore[attr-defined]
+    assert not {key: problem for key, problem in problems.items() if problem}
+
+
+async def test_a_processor_would_be_noticed() -> None:
+    assert problem_with(DateTime())
+    assert problem_with(JSONB()) is None
+    assert problem_with(ARRAY(String)) is None
+    assert problem_with(ARRAY(DateTime()))
+
+
+@pytest_asyncio.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def test_postgresql_takes_every_statement_with_parameters_of_known_types(
+    connection: asyncpg.Connection,
+) -> None:
+    for name, statement in ALL.items():
+        prepared = await connection.prepare(statement.text)
+        types = [parameter.name for parameter in prepared.get_parameters()]
+        assert len(types) == len(statement.names), name
+        assert set(types) <= PARAMETERS | ARRAYS, name
+
+
+async def test_postgresql_takes_every_composition_of_writes_and_events(connection: asyncpg.Connection) -> None:
+    lock, writes = (
+        ALL["adapters.postgres.unit._STILL_MEMBER"].text,
+        [
+            statement.text
+            for name, statement in ALL.items()
+            if name.rpartition("._")[2].startswith(("INSERT", "UPDATE", "DELETE"))
+        ],
+    )
+    assert len(writes) > 10
+    for records in range(3):
+        for write in writes:
+            await connection.prepare(changes._compose((lock, write), records))
+        prepared = await connection.prepare(changes._compose((lock, *writes), records))
+        assert {parameter.name for parameter in prepared.get_parameters()} <= PARAMETERS | ARRAYS
+    await connection.prepare(idempotency._LOCK)
+
+
+class House:
+    """The assembly on PostgreSQL, and somebody in it."""
+
+    actor: Principal
+
+    def __init__(self, database_url: str) -> None:
+        self.container = Container(
+            settings=replace(offline(), database_url=database_url),
+            ids=providers.Singleton(SequentialIds),
+            clock=providers.Singleton(MovableClock),
+        )
+        self.work, self.clock, self.ids = self.container.work(), self.container.clock(), self.container.ids()
+        self.tasks, self.workspaces, self.events = (
+            self.container.tasks(),
+            self.container.workspaces(),
+            self.container.events(),
+        )
+
+    async def kept(self, **values: Any) -> TaskView:
+        """A new task with these values as it was kept; it was answered with the same."""
+        made = await self.tasks.open(self.actor, NewTask(**{"title": "A task", **values}))
+        read = await self.tasks.read(self.actor, TaskId(made.id))
+        assert msgspec.json.encode(read) == msgspec.json.encode(made)
+        return read
+
+    async def listed(self, query: TaskQuery, sort: str = "due_at", limit: int = 50) -> list[str]:
+        found: list[str] = []
+        cursor = None
+        while True:
+            page = await self.tasks.page(self.actor, None, query, sort, cursor, limit)
+            found += [task.title for task in page.data]
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+            assert len(found) < 50, "the pages never end"
+
+
+@pytest_asyncio.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    house = House(database_url)
+    await house.container.database().open()
+    house.actor = principal(await an_account(house))
+    yield house
+    await house.container.database().close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "🚀👩‍👩‍👧 ünïcödé \u202eright to left\u202c",  # on purpose
+        "'; DROP TABLE tasks; -- \\ \" $1 %s {} {{}} NULL",
+        "a\tb\r\nc\u2028d\u0001e\x7ff",
+        "\U0010ffff\ufffe\ufeffx",
+        "x" * 300,
+    ],
+)
+async def test_text_comes_back_as_it_was(house: House, text: str) -> None:
+    task = await house.kept(title=text, description=text, labels=[text[:50]], custom={text: [text]})
+    assert (task.title, task.description, task.labels, task.custom) == (text, text, [text[:50]], {text: [text]})
+    comment = await house.tasks.comment(house.actor, TaskId(task.id), NewComment(text))
+    (found,) = (await house.tasks.comments(house.actor, TaskId(task.id), None, 5)).data
+    assert (found.text, found) == (text, comment)
+    (event,) = (await house.events.page(house.actor, None, EventFilter(type="task.created"), True, None, 5)).data
+    assert (event.data["title"], event.data["custom"]) == (text, {text: [text]})
+    assert [task.title] == await house.listed(TaskQuery(label=text[:50]))
+
+
+async def test_the_longest_text_comes_back_and_is_found(house: House) -> None:
+    text = " ".join(f"wörd{number}" for number in range(6_000))[:49_990].strip() + " tHeEnd"
+    task = await house.kept(description=text)
+    assert task.description == text
+    assert await house.listed(TaskQuery(q="theend word1")) == ["A task"]
+    assert len((await house.kept(description="🚀" * 50_000)).description) == 50_000
+
+
+async def test_empty_is_not_nothing(house: House) -> None:
+    task = await house.kept(labels=[], assignee_ids=[], custom={}, description="")
+    assert (task.labels, task.assignees, task.custom, task.description) == ([], [], {}, "")
+    nested = {"": "", "list": [], "object": {"": {}}, "null": [None], "false": False, "zero": 0}
+    assert (await house.kept(custom=nested)).custom == nested
+    labels = ["NULL", '"', "{}", ",", "\\", "a,b", "''", "null"]
+    assert (await house.kept(labels=labels)).labels == labels
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1, 0.1, 1e300, 5e-324, -1.5e-9])
+async def test_numbers_of_ones_own_come_back_exactly(house: House, number: float) -> None:
+    custom = {"n": number}
+    assert (await house.kept(custom=custom)).custom == custom
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        datetime(1, 1, 1, 0, 0, 0, 1_000, UTC),
+        datetime(1, 1, 2, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999_000, UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=14))),
+        pytest.param(
+            datetime(1, 1, 1, tzinfo=UTC),
+            marks=pytest.mark.xfail(strict=True, reason="the first moment of the calendar becomes minus infinity"),
+        ),
+    ],
+)
+async def test_the_ends_of_the_calendar_come_back(house: House, instant: datetime) -> None:
+    task = await house.kept(due_at=instant)
+    expected = instant.astimezone(UTC)
+    assert task.due_at == expected.replace(microsecond=expected.microsecond // 1000 * 1000)
+    changed = await house.tasks.edit(house.actor, TaskId(task.id), TaskPatch(start_at=task.due_at))
+    assert changed.start_at == changed.due_at
+
+
+async def test_tasks_at_the_end_of_time_and_without_an_end_are_each_listed_once(house: House) -> None:
+    end = datetime.max.replace(tzinfo=UTC)
+    for title, due_at in (
+        ("Never", None),
+        ("Last", end),
+        ("Never again", None),
+        ("First", datetime(1, 1, 2, tzinfo=UTC)),
+    ):
+        await house.kept(title=title, due_at=due_at)
+    order = ["First", "Last", "Never", "Never again"]
+    for limit in (1, 2, 3, 50):
+        assert await house.listed(TaskQuery(), "due_at", limit) == order
+        assert await house.listed(TaskQuery(), "-due_at", limit) == order[::-1]
+    assert await house.listed(TaskQuery(due_before=end)) == ["First", "Last"]
+    assert await house.listed(TaskQuery(due_after=datetime.min.replace(tzinfo=UTC))) == ["First", "Last"]
+
+
+@pytest.mark.parametrize("awkward", ["nul\x00", "half a \ud83d smile", "\udfff"])
+async def test_text_that_cannot_be_kept_is_refused_wherever_it_comes_in(house: House, awkward: str) -> None:
+    task = await house.kept()
+    id, mine = TaskId(task.id), WorkspaceId(house.actor.account_id)
+    acts = {
+        "title": house.tasks.open(house.actor, NewTask(awkward)),
+        "description": house.tasks.edit(house.actor, id, TaskPatch(description=awkward)),
+        "label": house.tasks.edit(house.actor, id, TaskPatch(labels=[awkward])),
+        "custom": house.tasks.edit(house.actor, id, TaskPatch(custom={"x": [awkward]})),
+        "custom name": house.tasks.edit(house.actor, id, TaskPatch(custom={awkward: 1})),
+        "comment": house.tasks.comment(house.actor, id, NewComment(awkward)),
+        "workspace": house.workspaces.create(house.actor, NewWorkspace(awkward)),
+        "workspace name": house.workspaces.change(house.actor, mine, WorkspacePatch(name=awkward)),
+        "filter": house.tasks.page(house.actor, None, TaskQuery(label=awkward), "due_at", None, 5),
+        "event type": house.events.page(house.actor, None, EventFilter(type=awkward), True, None, 5),
+        "event types": house.events.page(house.actor, None, EventFilter(type=awkward + "*"), True, None, 5),
+    }
+    outcomes = {}
+    for name, act in acts.items():
+        try:
+            await act
+        except Exception as error:  # noqa: BLE001  # which it is, is what is tested
+            outcomes[name] = type(error)
+        else:
+            outcomes[name] = None
+    assert all(outcome is not None and issubclass(outcome, DomainError) for outcome in outcomes.values()), outcomes
+    assert (await house.tasks.page(house.actor, None, TaskQuery(q=awkward), "due_at", None, 5)).data in ([], [task])
+
+
+async def test_what_the_domain_lets_through_is_refused_by_the_store_as_a_fault_of_the_input(house: House) -> None:
+    client = Client("203.0.113.7\x00", "a browser")
+    id = SessionId(uuid4())
+    with pytest.raises(Invalid):
+        async with house.work() as work:
+            now = house.clock.now()
+            work.sessions.add(
+                Session.begin(id, house.actor.account_id, b"d" * 32, client.address, client.user_agent, now)
+            )
+    async with house.work() as work:
+        assert await work.sessions.get(id) is None
