@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -167,6 +169,27 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         encoder=lambda value: msgspec.json.encode(value).decode(),
         decoder=msgspec.json.decode,
     )
+    await connection.set_type_codec(
+        "timestamptz", schema="pg_catalog", format="tuple", encoder=_microseconds, decoder=_instant
+    )
+
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # from which PostgreSQL counts
+_INFINITY = 2**63 - 1
+_LAST = datetime.max.replace(tzinfo=UTC)  # stands for infinity, as it does for asyncpg
+
+
+# A page of 50 tasks holds 250 instants; to make one anew costs more than all else of its row, and most come again.
+@lru_cache(maxsize=16_384)
+def _instant(value: tuple[int]) -> datetime:
+    return _LAST if value[0] == _INFINITY else _EPOCH + timedelta(microseconds=value[0])
+
+
+def _microseconds(instant: datetime) -> tuple[int]:
+    if instant == _LAST:
+        return (_INFINITY,)
+    since = instant - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,)
 
 
 async def _nothing(connection: asyncpg.Connection) -> None:
