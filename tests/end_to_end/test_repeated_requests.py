@@ -5,8 +5,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import httpx
-import pytest
 
+from tests.end_to_end.conftest import Pair
 from tests.support.clients import Person, client, done, sign_up
 from tests.support.server import ServerProcess
 
@@ -30,12 +30,9 @@ async def test_of_fifty_equal_requests_at_once_one_has_an_effect(http: httpx.Asy
     assert [event["type"] for event in await ada.events(f"workspace:{ada.id}")] == ["workspace.created", "task.created"]
 
 
-async def test_of_fifty_equal_requests_to_two_servers_one_has_an_effect(
-    start_server: Callable[..., ServerProcess], new_database: Callable[[], str]
-) -> None:
-    database = new_database()
-    servers = [start_server(database, RATE_LIMIT_ENABLED="false") for _ in range(2)]
-    async with client(servers[0].base_url) as here, client(servers[1].base_url) as there:
+async def test_of_fifty_equal_requests_to_two_servers_one_has_an_effect(plain_pair: Pair) -> None:
+    one, other = plain_pair
+    async with client(one.base_url) as here, client(other.base_url) as there:
         ada, headers = await sign_up(here), key()
         twin = Person(there, ada.id, ada.email, ada.token, ada.cookie)
         answers = await asyncio.gather(
@@ -85,22 +82,23 @@ async def test_an_atomic_bulk_that_fails_half_way_leaves_nothing_and_may_be_trie
     assert len(done(await ada.get("/tasks"))["data"]) == 50
 
 
-@pytest.mark.parametrize("path", ["/tasks", "/tasks/bulk"])
-async def test_an_answer_outlives_the_process_that_gave_it(
-    start_server: Callable[..., ServerProcess], path: str
-) -> None:
-    server, headers = start_server(), key()
-    body = {"title": "once"} if path == "/tasks" else {"operations": [{"op": "create", "task": {"title": "once"}}]}
+async def test_an_answer_outlives_the_process_that_gave_it(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server()
+    bulk = {"operations": [{"op": "create", "task": {"title": "once"}}]}
+    requests: list[tuple[str, object, dict[str, str]]] = [
+        ("/tasks", {"title": "once"}, key()),
+        ("/tasks/bulk", bulk, key()),
+    ]
     async with client(server.base_url) as http:
         ada = await sign_up(http)
-        first = await ada.post(path, body, headers=headers)
+        first = [await ada.post(path, body, headers=headers) for path, body, headers in requests]
         server.kill()
-        server.restart()
-        again = await ada.post(path, body, headers=headers)
+        await asyncio.to_thread(server.restart)
+        again = [await ada.post(path, body, headers=headers) for path, body, headers in requests]
 
-        assert effect(again) == effect(first)
-        assert again.headers["idempotency-replayed"] == "true"
-        assert len(done(await ada.get("/tasks"))["data"]) == 1
+        assert [effect(answer) for answer in again] == [effect(answer) for answer in first]
+        assert [answer.headers["idempotency-replayed"] for answer in again] == ["true"] * 2
+        assert len(done(await ada.get("/tasks"))["data"]) == 2
 
 
 async def test_whoever_repeats_until_an_answer_comes_gets_one_effect_through_kills(

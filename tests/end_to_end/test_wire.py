@@ -170,9 +170,10 @@ async def test_endless_headers_are_cut_off(wire: Wire) -> None:
 
 
 async def test_who_drips_is_cut_off(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server(REQUEST_DEADLINE_SECONDS="1")
-    body = POST.replace(b"/logout", b"/login") + b"Content-Length: 1000\r\n\r\n"
-    drips = {b"": [], b"G": [400], b"GET /live HTTP/1.1\r\nHost: loc": [], GET: [], body: [408]}
+    server = start_server(REQUEST_DEADLINE_SECONDS="0.7", MAX_BODY_BYTES="1024")
+    slow = POST.replace(b"/logout", b"/login") + b"Content-Length: 1000\r\n\r\n"
+    large = POST + b"Content-Length: 2000\r\n\r\n"
+    drips = {b"": [], b"G": [400], b"GET /live HTTP/1.1\r\nHost: loc": [], GET: [], slow: [408], large: [413]}
 
     async def drip(beginning: bytes) -> list[int]:
         async with await Wire.open(server.port) as wire:
@@ -180,20 +181,12 @@ async def test_who_drips_is_cut_off(start_server: Callable[..., ServerProcess]) 
                 await wire.send(beginning)
                 beginning = b"x" if beginning else b""
                 await asyncio.sleep(0.1)
-            return responses(await wire.rest())
+            heard = await wire.heard()
+            while not wire.is_closed():  # the answer is there, and nobody waits for the rest of the request for ever
+                await wire.send(b"x" if beginning else b"")
+                await asyncio.sleep(0.1)
+            return responses(heard)
 
     async with asyncio.timeout(8):
         answers = await asyncio.gather(*(drip(beginning) for beginning in drips))
     assert answers == list(drips.values())
-
-
-async def test_an_unfinished_body_does_not_hold_a_connection_that_has_its_answer(
-    start_server: Callable[..., ServerProcess],
-) -> None:
-    async with await Wire.open(start_server(MAX_BODY_BYTES="1024").port) as wire:
-        await wire.send(POST + b"Content-Length: 2000\r\n\r\n")
-        assert (await wire.answer())[0] == 413
-        async with asyncio.timeout(8):
-            while not wire.is_closed():
-                await wire.send(b"x")
-                await asyncio.sleep(0.1)

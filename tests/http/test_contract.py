@@ -65,7 +65,7 @@ _turns = count()
 # Valid data may be refused all the same, for what no schema can say: a weak password, a foreign cursor, a used key.
 # The stream has no end; its own tests read it.
 @SCHEMA.exclude(operation_id="stream_events").parametrize()
-@settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 def test_an_operation_answers_as_documented(
     case: schemathesis.Case[Any], server: ServerProcess, owners: Callable[[str], tuple[Person, dict[str, str]]]
 ) -> None:

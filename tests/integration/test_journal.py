@@ -253,7 +253,7 @@ async def test_a_stream_that_is_held_up_holds_up_no_other(process: Process, data
 async def test_everybody_who_waits_for_a_stream_is_told_soon(process: Process, database_url: str) -> None:
     ada = await an_account(process)
     await asyncio.gather(*(a_task(process, WorkspaceId(ada.id), ada.id) for _ in range(12)))  # opens the connections
-    async with held_up(database_url, workspace_stream(WorkspaceId(ada.id))), asyncio.timeout(5):
+    async with held_up(database_url, workspace_stream(WorkspaceId(ada.id))), asyncio.timeout(7):
         writing = [a_task(process, WorkspaceId(ada.id), ada.id) for _ in range(3)]
         outcomes = await asyncio.gather(*writing, return_exceptions=True)
     assert all(isinstance(outcome, Unavailable) for outcome in outcomes), outcomes
@@ -305,18 +305,13 @@ async def race_with_the_end(
     processes: list[Process], team: Workspace, ada: Account, bob: Account, end: str, begin_after: int
 ) -> tuple[list[object], list[BaseException]]:
     """Fifty writers, and the end of their right: the ids of what was acknowledged, and the refusals."""
-    finished = 0
 
     async def write(number: int) -> object:
-        nonlocal finished
-        process = processes[number % 2]
-        try:
-            return (await process.tasks.open(principal(bob), NewTask("Quick", workspace_id=team.id))).id
-        finally:
-            finished += 1
+        tasks = processes[number % 2].tasks
+        return (await tasks.open(principal(bob), NewTask("Quick", workspace_id=team.id))).id
 
     writing = [asyncio.create_task(write(number)) for number in range(50)]
-    while finished < begin_after:
+    while sum(task.done() for task in writing) < begin_after:
         await asyncio.sleep(0)
     workspaces = processes[0].workspaces
     if end == "removal":
@@ -361,41 +356,28 @@ async def test_bulks_over_the_same_tasks_in_opposite_orders_all_come_through(pro
     assert {task.version for task in shown} == {5}
 
 
-class UnderAKey:
-    """A request with an idempotency key, in the middle of which the world outside is looked at."""
-
-    def __init__(self, inside: Process, outside: Process, ada: Account) -> None:
-        self.inside, self.outside, self.ada = inside, outside, ada
-        self.stream = workspace_stream(WorkspaceId(ada.id))
-        inside.broker.follow(self.stream)
-
-    async def run(self, tasks: Sequence[int], answer: bool = True, fails: bool = False) -> None:
-        """Units of work with so many new tasks each; nothing of it shows before its end."""
-        before = await self.outside.offsets(self.stream)
-        with suppress(Broken):
-            async with self.inside.idempotency.attempt(self.ada.id, uuid4().hex, b"f" * 32) as attempt:
-                for count in tasks:
-                    async with self.inside.work() as work:
-                        for _ in range(count):
-                            work.tasks.add(a_new_task(self.inside, WorkspaceId(self.ada.id), self.ada.id))
-                if answer:
-                    attempt.record(Answer(201, (), b"{}"))
-                assert await self.outside.offsets(self.stream) == before
-                assert self.inside.hints == []
-                if fails:
-                    raise Broken
-
-
 @pytest.mark.parametrize("tasks", [[1], [2, 1], [MANY], [1, MANY, 1]])
 async def test_under_a_key_hints_come_once_everything_is_committed(processes: list[Process], tasks: list[int]) -> None:
-    ada = await an_account(processes[0])
-    request = UnderAKey(processes[0], processes[1], ada)
-    for answer, fails in ((True, True), (False, False)):
-        await request.run(tasks, answer, fails)
-        assert (await processes[1].offsets(request.stream), processes[0].hints) == ([1], [])
-    await request.run(tasks)
-    assert await processes[1].offsets(request.stream) == list(range(1, 2 + sum(tasks)))
-    assert processes[0].hints == list(await processes[1].entries(request.stream))[1:]
+    """Units of work with so many new tasks each in one request: one that fails, one without an answer, a good one."""
+    inside, outside = processes
+    ada = await an_account(inside)
+    stream = workspace_stream(WorkspaceId(ada.id))
+    inside.broker.follow(stream)
+    for fails, answers in ((True, True), (False, False), (False, True)):
+        assert (await outside.offsets(stream), inside.hints) == ([1], [])
+        with suppress(Broken):
+            async with inside.idempotency.attempt(ada.id, uuid4().hex, b"f" * 32) as attempt:
+                for count in tasks:
+                    async with inside.work() as work:
+                        for _ in range(count):
+                            work.tasks.add(a_new_task(inside, WorkspaceId(ada.id), ada.id))
+                if answers:
+                    attempt.record(Answer(201, (), b"{}"))
+                assert (await outside.offsets(stream), inside.hints) == ([1], [])
+                if fails:
+                    raise Broken
+    assert await outside.offsets(stream) == list(range(1, 2 + sum(tasks)))
+    assert inside.hints == list(await outside.entries(stream))[1:]
 
 
 async def test_under_a_key_what_is_tried_again_happens_once(processes: list[Process]) -> None:

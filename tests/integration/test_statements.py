@@ -2,7 +2,7 @@
 
 import itertools
 import pkgutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from importlib import import_module
 from typing import Any
@@ -27,10 +27,10 @@ from application.ports.events import EventFilter
 from application.ports.tasks import SORTS, TaskFilter, TaskView
 from application.principal import Principal
 from application.tasks import NewComment, NewTask, TaskPatch, TaskQuery
-from application.workspaces import NewWorkspace, WorkspacePatch
-from domain.errors import DomainError, Invalid
+from application.workspaces import NewWorkspace
+from domain.errors import Invalid
 from domain.identity import Session
-from domain.ids import SessionId, TaskId, WorkspaceId
+from domain.ids import SessionId, TaskId
 from entrypoints.container import Container, offline
 from tests.support.builders import an_account, principal
 
@@ -46,7 +46,7 @@ def statements() -> Iterator[tuple[str, Statement]]:
     """Every statement of every module, and of those that are composed of conditions each condition and all of them."""
     for module in pkgutil.iter_modules(adapters.postgres.__path__, "adapters.postgres."):
         for name, value in vars(import_module(module.name)).items():
-            if isinstance(value, Statement) and value is not Statement:
+            if isinstance(value, Statement):
                 yield f"{module.name}.{name}", value
     conditions = TaskFilter.__struct_fields__
     for chosen in [(), conditions, *((name,) for name in conditions)]:
@@ -149,7 +149,7 @@ class House:
         """A new task with these values as it was kept; it was answered with the same."""
         made = await self.tasks.open(self.actor, NewTask(**{"title": "A task", **values}))
         read = await self.tasks.read(self.actor, TaskId(made.id))
-        assert msgspec.json.encode(read) == msgspec.json.encode(made)
+        assert msgspec.to_builtins(read) == msgspec.to_builtins(made)
         return read
 
     async def listed(self, query: TaskQuery, sort: str = "due_at", limit: int = 50) -> list[str]:
@@ -211,7 +211,7 @@ async def test_empty_is_not_nothing(house: House) -> None:
     assert (await house.kept(labels=labels)).labels == labels
 
 
-@pytest.mark.parametrize("number", [0, -1, 2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1, 0.1, 1e300, 5e-324, -1.5e-9])
+@pytest.mark.parametrize("number", [0, -1, 2**53 + 1, -(2**63), 2**64, 10**40, 0.1, 5e-324, -1.5e-9, 1.7976931348e18])
 async def test_numbers_of_ones_own_come_back_exactly(house: House, number: float) -> None:
     custom = {"n": number}
     assert (await house.kept(custom=custom)).custom == custom
@@ -225,10 +225,7 @@ async def test_numbers_of_ones_own_come_back_exactly(house: House, number: float
         datetime(1969, 12, 31, 23, 59, 59, 999_000, UTC),
         datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC),
         datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=14))),
-        pytest.param(
-            datetime(1, 1, 1, tzinfo=UTC),
-            marks=pytest.mark.xfail(strict=True, reason="the first moment of the calendar becomes minus infinity"),
-        ),
+        datetime(1, 1, 1, tzinfo=UTC),
     ],
 )
 async def test_the_ends_of_the_calendar_come_back(house: House, instant: datetime) -> None:
@@ -256,33 +253,34 @@ async def test_tasks_at_the_end_of_time_and_without_an_end_are_each_listed_once(
     assert await house.listed(TaskQuery(due_after=datetime.min.replace(tzinfo=UTC))) == ["First", "Last"]
 
 
-@pytest.mark.parametrize("awkward", ["nul\x00", "half a \ud83d smile", "\udfff"])
-async def test_text_that_cannot_be_kept_is_refused_wherever_it_comes_in(house: House, awkward: str) -> None:
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda house, task, text: house.tasks.open(house.actor, NewTask(text)),
+        lambda house, task, text: house.tasks.edit(house.actor, task, TaskPatch(description=text)),
+        lambda house, task, text: house.tasks.edit(house.actor, task, TaskPatch(labels=[text])),
+        lambda house, task, text: house.tasks.edit(house.actor, task, TaskPatch(custom={"x": [text]})),
+        lambda house, task, text: house.tasks.edit(house.actor, task, TaskPatch(custom={text: 1})),
+        lambda house, task, text: house.tasks.comment(house.actor, task, NewComment(text)),
+        lambda house, task, text: house.workspaces.create(house.actor, NewWorkspace(text)),
+        lambda house, task, text: house.tasks.page(house.actor, None, TaskQuery(label=text), "due_at", None, 5),
+        lambda house, task, text: house.events.page(house.actor, None, EventFilter(type=text), True, None, 5),
+        lambda house, task, text: house.events.page(house.actor, None, EventFilter(type=text + "*"), True, None, 5),
+    ],
+)
+async def test_text_that_cannot_be_kept_is_refused_wherever_it_comes_in(
+    house: House, act: Callable[[House, TaskId, str], Awaitable[object]]
+) -> None:
     task = await house.kept()
-    id, mine = TaskId(task.id), WorkspaceId(house.actor.account_id)
-    acts = {
-        "title": house.tasks.open(house.actor, NewTask(awkward)),
-        "description": house.tasks.edit(house.actor, id, TaskPatch(description=awkward)),
-        "label": house.tasks.edit(house.actor, id, TaskPatch(labels=[awkward])),
-        "custom": house.tasks.edit(house.actor, id, TaskPatch(custom={"x": [awkward]})),
-        "custom name": house.tasks.edit(house.actor, id, TaskPatch(custom={awkward: 1})),
-        "comment": house.tasks.comment(house.actor, id, NewComment(awkward)),
-        "workspace": house.workspaces.create(house.actor, NewWorkspace(awkward)),
-        "workspace name": house.workspaces.change(house.actor, mine, WorkspacePatch(name=awkward)),
-        "filter": house.tasks.page(house.actor, None, TaskQuery(label=awkward), "due_at", None, 5),
-        "event type": house.events.page(house.actor, None, EventFilter(type=awkward), True, None, 5),
-        "event types": house.events.page(house.actor, None, EventFilter(type=awkward + "*"), True, None, 5),
-    }
-    outcomes = {}
-    for name, act in acts.items():
-        try:
-            await act
-        except Exception as error:  # noqa: BLE001  # which it is, is what is tested
-            outcomes[name] = type(error)
-        else:
-            outcomes[name] = None
-    assert all(outcome is not None and issubclass(outcome, DomainError) for outcome in outcomes.values()), outcomes
-    assert (await house.tasks.page(house.actor, None, TaskQuery(q=awkward), "due_at", None, 5)).data in ([], [task])
+    with pytest.raises(Invalid):
+        await act(house, TaskId(task.id), "nul\x00")
+    assert await house.tasks.read(house.actor, TaskId(task.id)) == task
+
+
+async def test_a_search_for_what_is_in_no_text_finds_nothing(house: House) -> None:
+    await house.kept(title="nul")
+    assert await house.listed(TaskQuery(q="nu\x00l")) == []
+    assert await house.listed(TaskQuery(q="nul\x00")) == ["nul"]
 
 
 async def test_what_the_domain_lets_through_is_refused_by_the_store_as_a_fault_of_the_input(house: House) -> None:

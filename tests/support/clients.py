@@ -259,6 +259,10 @@ class Wire:
         """Whether anything came that was not read yet."""
         return bool(self._reader._buffer)  # type: ignore[attr-defined]
 
+    async def heard(self) -> bytes:
+        """What came so far; nothing if nothing did."""
+        return await self._reader.read(65_536) if self.has_heard() else b""
+
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the next response; status 0 if the peer hangs up instead."""
         try:

@@ -1,0 +1,145 @@
+"""What a server does while PostgreSQL or Redis is away, and how it comes back by itself."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+
+import httpx
+import pytest
+
+from adapters.embedded import EmbeddedPostgres
+from adapters.postgres import migrations
+from tests.support.clients import Person, client, done, following, listening, sign_up, until
+from tests.support.server import ServerProcess
+from tests.support.services import RedisService
+
+NO_LIMITS = {"RATE_LIMIT_ENABLED": "false"}
+
+
+@pytest.fixture
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that may be stopped."""
+    with tempfile.TemporaryDirectory(prefix="signalbox-tests-") as folder:
+        Path(folder).chmod(0o711)
+        postgres = EmbeddedPostgres(Path(folder), durable=False)
+        migrations.upgrade(postgres.start())
+        yield postgres
+        postgres.stop()
+
+
+async def test_without_postgresql_every_request_is_refused_soon_and_the_server_recovers_by_itself(
+    start_server: Callable[..., ServerProcess], postgres: EmbeddedPostgres
+) -> None:
+    server = start_server(postgres.url, **NO_LIMITS)
+    async with client(server.base_url) as http:
+        ada = await sign_up(http)
+        task = await ada.open_task("before")
+        channel = f"workspace:{ada.id}"
+        async with listening(server.base_url, ada.token, channel) as live, following(ada) as stream:
+            await asyncio.to_thread(postgres.stop)
+            requests: list[tuple[str, str, object]] = [
+                ("GET", f"/tasks/{task['id']}", None),
+                ("GET", "/tasks", None),
+                ("GET", "/me", None),
+                ("GET", "/events/stream", None),
+                ("POST", "/tasks", {"title": "during"}),
+                ("PATCH", f"/tasks/{task['id']}", {"title": "during"}),
+                ("POST", "/auth/login", {"email": ada.email, "password": "correct horse battery"}),
+            ]
+            for headers in ({}, {"Idempotency-Key": "during"}):
+                for method, path, body in requests:
+                    began = monotonic()
+                    answer = await ada.send(method, path, json=body, headers=headers)
+                    assert monotonic() - began < 3, path
+                    assert answer.status_code == 503, path
+                    assert answer.json()["code"] == "dependency_unavailable"
+                    assert int(answer.headers["retry-after"]) >= 1
+            assert (await http.get("/live")).status_code == 200
+            assert (await http.get("/ready")).status_code == 503
+            health = await http.get("/health")
+            assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
+            for secret in ("postgresql://", "/tmp", "Traceback", "asyncpg"):
+                assert secret not in health.text
+
+            await asyncio.to_thread(postgres.start)
+            await until(lambda: is_open(ada))
+            assert (await http.get("/ready")).status_code == 200
+            assert done(await ada.get("/tasks"))["data"] == [task]
+            after = await ada.open_task("after")
+            assert (await live.event("task.created"))["event"]["resource"]["id"] == after["id"]
+            event = await stream.next()
+            assert event is not None
+            assert event["data"]["resource"]["id"] == after["id"]
+
+
+async def is_open(person: Person) -> bool:
+    return (await person.get("/me")).status_code == 200
+
+
+async def test_a_server_that_starts_before_postgresql_begins_to_work_when_that_is_there(
+    start_server: Callable[..., ServerProcess], postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    url = postgres.url
+    postgres.stop()
+    server = ServerProcess(url, tmp_path / "early.log", None, NO_LIMITS).launch()
+    try:
+        async with client(server.base_url) as http:
+            await until(lambda: is_alive(http))
+            assert (await http.get("/ready")).status_code == 503
+            assert await asyncio.to_thread(postgres.start) == url
+            await until(server.is_ready)
+            await sign_up(http)
+    finally:
+        server.stop()
+
+
+async def is_alive(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/live")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def test_without_redis_everything_works_and_live_delivery_goes_on(
+    start_server: Callable[..., ServerProcess], new_database: Callable[[], str]
+) -> None:
+    redis = RedisService()
+    try:
+        database = new_database()
+        one, other = (start_server(database, redis.url, **NO_LIMITS) for _ in range(2))
+        async with client(one.base_url) as http:
+            ada = await sign_up(http)
+            channel = f"workspace:{ada.id}"
+            async with listening(other.base_url, ada.token, channel) as live:
+                await ada.open_task("before")
+                assert (await live.event())["offset"] == 2
+                redis.kill()
+                began = monotonic()
+                for n in range(10):
+                    await ada.open_task(f"during {n}")
+                assert monotonic() - began < 3
+                assert [(await live.event())["offset"] for _ in range(10)] == list(range(3, 13))
+                assert (await http.get("/ready")).status_code == 200
+                redis.start()
+                await ada.open_task("after")
+                assert (await live.event())["offset"] == 13
+    finally:
+        redis.stop()
+
+
+async def test_without_redis_the_limits_hold_in_each_process(start_server: Callable[..., ServerProcess]) -> None:
+    redis = RedisService()
+    try:
+        server = start_server(None, redis.url, RATE_LIMIT_MAX_REQUESTS="10", RATE_LIMIT_WINDOW_MS="3600000")
+        async with client(server.base_url) as http:
+            ada, bob = await sign_up(http, "Ada"), await sign_up(http, "Bob")
+            for person, leave in ((ada, redis.pause), (bob, redis.kill)):
+                leave()
+                began = monotonic()
+                answers = await asyncio.gather(*(person.get("/me") for _ in range(50)))
+                assert monotonic() - began < 3
+                assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 40
+    finally:
+        redis.stop()
