@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -108,7 +109,8 @@ async def test_without_redis_everything_works_and_live_delivery_goes_on(
     redis = RedisService()
     try:
         database = new_database()
-        one, other = (start_server(database, redis.url, **NO_LIMITS) for _ in range(2))
+        start = partial(start_server, database, redis.url, **NO_LIMITS)
+        one, other = await asyncio.gather(asyncio.to_thread(start), asyncio.to_thread(start))
         async with client(one.base_url) as http:
             ada = await sign_up(http)
             channel = f"workspace:{ada.id}"

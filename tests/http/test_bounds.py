@@ -11,7 +11,7 @@ from application.ports.tasks import TaskView
 from domain.ids import AccountId, TaskId
 from tests.http.house import house_in_memory, set_to, visited
 from tests.http.test_problems import TASK, problem
-from tests.support.clients import API, PASSWORD, Person, done, sign_up
+from tests.support.clients import API, PASSWORD, PATIENCE_SECONDS, Person, done, sign_up
 
 MAX = 1_048_576
 JSON = {"Content-Type": "application/json"}
@@ -95,7 +95,8 @@ async def test_a_request_past_its_deadline_is_ended_and_says_so() -> None:
     house = house_in_memory(settings=set_to(request_deadline_seconds=0.1), task_queries=providers.Object(queries))
     async with visited(house) as http:
         ada = await sign_up(http)
-        problem(await ada.get(TASK), 408, "deadline_exceeded")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            problem(await ada.get(TASK), 408, "deadline_exceeded")
 
         assert queries.was_cancelled
         assert (await ada.get("/me")).status_code == 200
@@ -123,7 +124,8 @@ async def test_a_body_that_never_ends_is_cut_off_by_the_deadline() -> None:
 
     async with visited(house_in_memory(settings=set_to(request_deadline_seconds=0.1))) as http:
         ada = await sign_up(http)
-        problem(await ada.send("POST", "/tasks", content=drip(), headers=JSON), 408, "deadline_exceeded")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            problem(await ada.send("POST", "/tasks", content=drip(), headers=JSON), 408, "deadline_exceeded")
 
 
 @pytest.mark.parametrize(
