@@ -54,7 +54,7 @@ async def a_session(store: Store, account: AccountId) -> Session:
 async def a_team(store: Store, owner: AccountId, members: Mapping[AccountId, Role] | None = None) -> Workspace:
     """A new team workspace with these members besides its owner."""
     id, now = WorkspaceId(store.ids.new()), store.clock.now()
-    team = Workspace.create(id, "Operations", f"team-{id.hex[:12]}", WorkspaceKind.TEAM, owner, now)
+    team = Workspace.create(id, "Operations", f"team-{id.hex}", WorkspaceKind.TEAM, owner, now)
     for account, role in (members or {}).items():
         team.admit(account, role, owner, now)
     async with store.work() as work:

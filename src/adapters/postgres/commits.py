@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -11,6 +11,7 @@ from adapters.postgres.changes import Change, apply
 from adapters.postgres.database import Connection, Database, translated
 from application.ports.events import Entry
 from application.ports.unit_of_work import Stale
+from domain.errors import Unavailable
 
 TOGETHER_MAX = 32
 # Perhaps it was committed, so nobody may try again; or it waited in vain for a lock, as each would again.
@@ -74,14 +75,16 @@ class Commits:
         queue = self._waiting[stream]
         try:
             while queue:
-                batch = [queue.popleft() for _ in range(min(len(queue), TOGETHER_MAX))]
+                taken = [queue.popleft() for _ in range(min(len(queue), TOGETHER_MAX))]
                 # Rows are locked in one order by everybody, so that no two batches wait for each other.
                 batch = sorted(
-                    (w for w in batch if not w.applied.done()), key=lambda w: w.change.records[0].resource_id
+                    (w for w in taken if not w.applied.done()), key=lambda w: w.change.records[0].resource_id
                 )
-                await self._apply(batch)
+                if batch:
+                    await self._apply(batch)
         finally:
             del self._waiting[stream]
+            _fail(queue, Unavailable("The store does not answer."))  # nobody, unless this was ended in the middle
 
     async def _apply(self, batch: Sequence[_Waiting]) -> None:
         try:
@@ -107,6 +110,8 @@ class Commits:
 
     async def _one_by_one(self, connection: Connection, batch: Sequence[_Waiting]) -> None:
         for waiting in batch:
+            if waiting.applied.done():
+                continue
             try:
                 entries = await _applied(connection, waiting.change)
             except Exception as error:  # noqa: BLE001
@@ -124,7 +129,7 @@ async def _applied(connection: Connection, change: Change) -> Sequence[Entry]:
     return entries
 
 
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
     for waiting in batch:
         if not waiting.applied.done():
             # Each its own, as a raised exception carries the traceback of whoever awaits it.

@@ -12,7 +12,8 @@ from entrypoints.http.request import ApiRequest
 _PAGE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Signalbox API</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/api/docs/swagger_style.css"></head>
+<title>Signalbox API</title><link rel="icon" href="data:,">
+<link rel="stylesheet" href="/api/docs/swagger_style.css"></head>
 <body><div id="docs"></div>
 <script src="/api/docs/swagger_bundle.js"></script><script src="/api/docs/start.js"></script></body>
 </html>"""
