@@ -12,6 +12,7 @@ import pytest
 from tests.end_to_end.conftest import Pair
 from tests.support.clients import API, Json, Person, Wire, client, done, following, listening, log_in, sign_up, until
 from tests.support.server import ServerProcess
+from tests.support.services import listens
 
 NO_LIMITS = {"RATE_LIMIT_ENABLED": "false"}
 
@@ -162,7 +163,8 @@ async def test_a_server_that_is_asked_to_stop_finishes_what_it_does(start_server
         async with listening(server.base_url, ada.token, "me"):
             began = monotonic()
             os.kill(server.pid, signal.SIGTERM)
-            await until(lambda: not server.is_ready())
+            await until(lambda: not listens(server.port))
+            await asyncio.sleep(0.3)  # in which a server in a hurry would cut the request off
             await wire.send(body[10:])
             status, _, answer = await wire.answer()
             assert await asyncio.to_thread(server.terminate) == 0
