@@ -63,6 +63,31 @@ async def test_strangers_are_counted_by_their_address(authorization: dict[str, s
     assert answers[0].headers["ratelimit"] == '"default";r=9;t=360'
 
 
+@pytest.mark.parametrize("spelling", ["{}/", "/{}", "//{}", "{}//", "/{}/"])
+async def test_another_spelling_of_a_path_is_no_way_around_the_edge(spelling: str) -> None:
+    def url(path: str) -> str:
+        return "https://signalbox.test" + spelling.format(f"{API}/{path}")
+
+    house = limited()
+    async with visited(house) as http:
+        http.headers["User-Agent"] = "a browser " * 100
+        ada = await sign_up(http)
+        anonymous = await http.get(url("me"))
+        problem(anonymous, 401, "token_missing")
+        assert "ratelimit" in anonymous.headers
+        assert (await http.get(url("me"), headers=ada.authorization)).status_code == 200
+        body = {"email": ada.email, "password": PASSWORD}
+        headers = ada.authorization | {"Idempotency-Key": "k", "Accept-Encoding": "gzip"}
+        for extra in ({}, headers):
+            answer = await http.post(url("auth/login"), json=body, headers=extra)
+            assert answer.status_code == 200
+            assert "ratelimit" in answer.headers
+        sessions = await http.get(url("auth/sessions"), headers=headers)
+        assert len(sessions.content) > 1_024
+        assert "content-encoding" not in sessions.headers
+        assert house.database().committed.answers == {}
+
+
 async def test_of_a_hundred_requests_at_once_ten_pass() -> None:
     async with visited(limited()) as http:
         ada = await sign_up(http)

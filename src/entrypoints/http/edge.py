@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from litestar.types import ASGIApp, Message, Receive, Send
+from litestar.utils import normalize_path
 
 from application.authentication import Authentication
 from application.limits import Limits
@@ -95,6 +96,10 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        path = scope["path"]
+        if "//" in path or path.endswith("/"):
+            # As the router will read it: what is decided here has to be about the same path.
+            path = scope["path"] = normalize_path(path)
         headers: dict[bytes, bytes] = {}
         size = 0
         for name, value in scope["headers"]:
@@ -107,8 +112,7 @@ class Edge:
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, scope["path"], headers, cause, self._cors.headers(headers.get(b"origin")))
-        path = scope["path"]
+        answer = _Answer(send, path, headers, cause, self._cors.headers(headers.get(b"origin")))
         try:
             async with asyncio.timeout(self._deadline) as deadline:
                 answer.deadline = deadline
