@@ -11,10 +11,10 @@ SELECT format('01900000-0000-7000-8000-%s', lpad(n::text, 12, '0'))::uuid,
 FROM generate_series(1, 10) AS n;
 
 -- A personal workspace has the id of its account.
-INSERT INTO workspaces (id, name, slug, kind, viewers_comment, created_by, created_at, updated_at, version)
-SELECT id, display_name, 'personal-' || right(id::text, 12), 'personal', false, id, now(), now(), 1 FROM accounts
+INSERT INTO workspaces (id, name, slug, task_prefix, kind, viewers_comment, created_by, created_at, updated_at, version)
+SELECT id, display_name, 'personal-' || right(id::text, 12), 'TASK', 'personal', false, id, now(), now(), 1 FROM accounts
 UNION ALL
-SELECT '01900000-0000-7000-9000-000000000001', 'Team', 'team', 'team', false,
+SELECT '01900000-0000-7000-9000-000000000001', 'Team', 'team', 'TEA', 'team', false,
        '01900000-0000-7000-8000-000000000001', now(), now(), 1;
 
 INSERT INTO members (workspace_id, account_id, role, joined_at)
@@ -37,15 +37,17 @@ people AS (
   FROM task, unnest(ARRAY[creator, 1 + creator % 10, 1 + (creator + 3) % 10]) WITH ORDINALITY AS listed (person, place)
   GROUP BY n, creator, stamp, title, description, status, priority
 )
-INSERT INTO tasks (id, workspace_id, title, description, status, priority, labels, assignees, watchers, due_at, custom,
-                   comment_count, created_by, created_at, updated_at, completed_at, version, words)
+INSERT INTO tasks (id, workspace_id, key, title, description, status, priority, labels, assignees, watchers, due_at,
+                   custom, comment_count, created_by, created_at, updated_at, completed_at, version, words)
 -- A UUID of version 7: milliseconds since 1970, then digits that only need to differ.
 SELECT (lpad(to_hex((extract(epoch FROM stamp) * 1000)::bigint), 12, '0') || '7' || left(md5(n::text), 3)
         || '8' || right(md5(n::text), 15))::uuid,
-       '01900000-0000-7000-9000-000000000001', title, description, status, priority, '{}', ids[2:3], ids,
+       '01900000-0000-7000-9000-000000000001', 'TEA-' || n, title, description, status, priority, '{}', ids[2:3], ids,
        CASE WHEN n % 4 > 0 THEN now() + make_interval(hours => n) END, '{}', 0, ids[1], stamp, stamp,
        CASE status WHEN 'done' THEN stamp END, 1,
        array_to_tsvector(ARRAY(
          SELECT DISTINCT word FROM regexp_split_to_table(lower(title || ' ' || description), '\W+') AS word
          WHERE word <> ''))
 FROM people;
+
+INSERT INTO task_numbers (workspace_id, last) VALUES ('01900000-0000-7000-9000-000000000001', 2000);

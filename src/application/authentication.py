@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from application.ports.identity import AccessTokens, SessionQueries
@@ -42,6 +42,11 @@ class Authentication:
         self._known: dict[str, Principal] = {}
         self._ended: dict[SessionId, datetime] = {}
         self._read_until: datetime | None = None
+        self._told: Callable[[Collection[SessionId]], None] = _nobody
+
+    def listen(self, ended: Callable[[Collection[SessionId]], None]) -> None:
+        """Name who is told, once each, of the sessions that end."""
+        self._told = ended
 
     def authenticate(self, token: str) -> Principal:
         """The principal of a valid token of a live session; Unauthenticated otherwise."""
@@ -66,8 +71,11 @@ class Authentication:
     def end(self, sessions: Collection[SessionId]) -> None:
         """Refuse these sessions from now on."""
         now = self._clock.now()
+        news = [session for session in sessions if session not in self._ended]
         for session in sessions:
             self._ended[session] = now
+        if news:
+            self._told(news)
 
     async def refresh(self) -> None:
         """Learn which sessions have ended since the last time, or in the lifetime of a token at the first time."""
@@ -87,3 +95,6 @@ class Authentication:
             except DomainError as problem:
                 log.warning("cannot learn which sessions ended: %s", problem)
             await asyncio.sleep(RECHECK_SECONDS)
+
+
+def _nobody(_: Collection[SessionId]) -> None: ...

@@ -1,6 +1,8 @@
 """Reading the journal: page by page for audits and histories, and as feeds that live connections follow."""
 
+from collections.abc import Container
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -9,39 +11,65 @@ from application.paging import Page
 from application.ports.access import AccessQueries
 from application.ports.events import Entry, EventFilter, EventView, JournalQueries
 from application.principal import Principal
-from domain.channels import Channel, ChannelKind, account_stream, parse_channel, workspace_stream
-from domain.errors import Invalid
+from domain.channels import Channel, ChannelClass, ChannelKind, account_stream, parse_channel, workspace_stream
+from domain.errors import Invalid, NotFound
 from domain.ids import AccountId, TaskId, WorkspaceId
+
+REMEMBERED_MAX = 50_000
+
+Everybody = Literal["everybody"]
+EVERYBODY: Everybody = "everybody"
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A channel that its caller may follow: a stream of the journal and, for a task, which of its events matter."""
+    """A channel that its caller may follow, and what of the journal belongs to it.
+
+    `stream` is None for a channel that anybody may follow. A durable channel shows all of its stream, or the entries of
+    one resource. The others show none of them: of the stream that they depend on, only who loses the right to follow
+    it matters to them.
+    """
 
     channel: Channel
-    stream: str
+    stream: str | None
     resource_id: UUID | None = None
 
+    @property
+    def shows_any(self) -> bool:
+        return self.channel.promises is ChannelClass.DURABLE
+
+    @property
+    def shows_all(self) -> bool:
+        return self.resource_id is None and self.shows_any
+
     def shows(self, entry: Entry) -> bool:
-        return self.resource_id is None or entry.resource_id == self.resource_id
+        return self.resource_id == entry.resource_id or self.shows_all
 
     def is_lost_by(self, account: AccountId, entry: Entry) -> bool:
         """Whether this entry of the stream takes the right to follow it away from `account`."""
-        if self.channel.kind is ChannelKind.ME:
-            return False
-        if entry.type == "workspace.deleted":
-            return True
-        return (
-            entry.type == "member.removed" and msgspec.json.decode(entry.body, type=_Removal).data.account_id == account
-        )
-
-
-class _Removed(msgspec.Struct):
-    account_id: UUID
+        return self.channel.kind is not ChannelKind.ME and loser_of(entry) in (EVERYBODY, account)
 
 
 class _Removal(msgspec.Struct):
-    data: _Removed
+    account_id: UUID
+
+
+class _Removed(msgspec.Struct):
+    data: _Removal
+
+
+_decode_removed = msgspec.json.Decoder(_Removed).decode
+
+
+def loser_of(entry: Entry) -> AccountId | Everybody | None:
+    """Who loses the right to follow its stream by this entry."""
+    match entry.type:
+        case "member.removed":
+            return AccountId(_decode_removed(entry.body).data.account_id)
+        case "workspace.deleted":
+            return EVERYBODY
+        case _:
+            return None
 
 
 class Events:
@@ -50,17 +78,38 @@ class Events:
     def __init__(self, journal: JournalQueries, access: AccessQueries) -> None:
         self._journal = journal
         self._access = access
+        # Of which workspace a task is, which never changes.
+        self._workspaces: dict[TaskId, WorkspaceId] = {}
 
-    async def feed(self, actor: Principal, channel: str | None) -> Feed:
-        """The feed behind a channel name, the personal workspace without one; NotFound unless the caller may see it."""
+    async def feed(self, actor: Principal, channel: str | None, entitled: Container[str] = ()) -> Feed:
+        """The feed behind a channel name, the personal workspace without one; NotFound unless the caller may see it.
+
+        Of the streams in `entitled` the caller knows already that the actor may follow them.
+        """
         wanted = Channel(ChannelKind.WORKSPACE, actor.account_id) if channel is None else parse_channel(channel)
-        if wanted.id is None:
-            return Feed(wanted, account_stream(actor.account_id))
-        if wanted.kind is ChannelKind.TASK:
-            workspace = await self._access.workspace_of_task(TaskId(wanted.id), actor.account_id)
-            return Feed(wanted, workspace_stream(workspace), wanted.id)
-        workspace = await self._access.workspace_of(WorkspaceId(wanted.id), actor.account_id)
-        return Feed(wanted, workspace_stream(workspace))
+        match wanted.kind:
+            case ChannelKind.ME:
+                return Feed(wanted, account_stream(actor.account_id))
+            case ChannelKind.MARKET:
+                return Feed(wanted, None)
+        place = wanted.place or wanted
+        assert place.id is not None
+        is_task = place.kind is ChannelKind.TASK
+        workspace = self._workspaces.get(TaskId(place.id)) if is_task else WorkspaceId(place.id)
+        if workspace is None or workspace_stream(workspace) not in entitled:
+            if is_task:
+                workspace = await self._access.workspace_of_task(TaskId(place.id), actor.account_id)
+                self._remember(TaskId(place.id), workspace)
+            else:
+                workspace = await self._access.workspace_of(WorkspaceId(place.id), actor.account_id)
+        return Feed(wanted, workspace_stream(workspace), wanted.id if wanted.kind is ChannelKind.TASK else None)
+
+    async def journaled(self, actor: Principal, channel: str | None) -> tuple[Feed, str]:
+        """The feed of a durable channel and its stream; NotFound for any other."""
+        feed = await self.feed(actor, channel)
+        if feed.stream is None or not feed.shows_any:
+            raise NotFound
+        return feed, feed.stream
 
     async def page(
         self,
@@ -75,7 +124,12 @@ class Events:
         for name, bound in (("after", wanted.after), ("before", wanted.before)):
             if bound is not None and bound.tzinfo is None:
                 raise Invalid("An instant needs its offset from UTC.", pointer=f"?{name}")
-        feed = await self.feed(actor, channel)
+        feed, stream = await self.journaled(actor, channel)
         if feed.resource_id is not None:
             wanted = msgspec.structs.replace(wanted, resource_id=feed.resource_id)
-        return await self._journal.page(feed.stream, wanted, newest_first, cursor, limit)
+        return await self._journal.page(stream, wanted, newest_first, cursor, limit)
+
+    def _remember(self, task: TaskId, workspace: WorkspaceId) -> None:
+        if len(self._workspaces) >= REMEMBERED_MAX:
+            self._workspaces.pop(next(iter(self._workspaces)))
+        self._workspaces[task] = workspace

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from application.authentication import Authentication
 from application.limits import Limits
+from application.paging import Page
 from application.ports.identity import AccessTokens, IdentityWork, PasswordHasher, SessionView, UserView
 from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
@@ -272,11 +273,11 @@ class Identity(Generic[W]):
         async with self._work() as work:
             return await self._end_sessions(work, account, because)
 
-    async def sessions(self, actor: Principal) -> Sequence[SessionView]:
-        """One's own live sessions, oldest first."""
+    async def sessions(self, actor: Principal) -> Page[SessionView]:
+        """One's own live sessions, oldest first, on one page."""
         async with self._work() as work:
             sessions = await work.sessions.live(actor.account_id, self._clock.now())
-        return [
+        views = [
             SessionView(
                 id=s.id,
                 address=s.address,
@@ -288,6 +289,7 @@ class Identity(Generic[W]):
             )
             for s in sessions
         ]
+        return Page(views, None)
 
     async def end_session(self, actor: Principal, id: SessionId) -> None:
         """End one of one's own sessions; an admin can end anybody's."""

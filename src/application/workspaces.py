@@ -1,6 +1,6 @@
 """Everything people can do with workspaces, their members and the invitations into them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
@@ -125,7 +125,8 @@ class Workspaces(Generic[W]):
     async def create(self, actor: Principal, new: NewWorkspace) -> WorkspaceView:
         """A team workspace that the caller owns; at most 50 memberships an account."""
         id = WorkspaceId(self._ids.new())
-        slug = f"w-{id.hex[-12:]}" if new.slug is UNSET else new.slug
+        # Of the whole id, as no part of it has to be unique.
+        slug = f"w-{id.hex}" if new.slug is UNSET else new.slug
         async with self._work() as work:
             await self._require_room(work, actor.account_id)
             workspace = Workspace.create(id, new.name, slug, WorkspaceKind.TEAM, actor.account_id, self._clock.now())
@@ -188,8 +189,9 @@ class Workspaces(Generic[W]):
             work.workspaces.save(workspace)
         return _view(workspace, actor)
 
-    async def invitations(self, actor: Principal, id: WorkspaceId) -> Sequence[InvitationView]:
-        return await self._queries.invitations(id, actor.account_id, self._clock.now())
+    async def invitations(self, actor: Principal, id: WorkspaceId) -> Page[InvitationView]:
+        """The invitations that still admit somebody, on one page: there are at most 200."""
+        return Page(await self._queries.invitations(id, actor.account_id, self._clock.now()), None)
 
     @retried
     async def invite(self, actor: Principal, id: WorkspaceId, new: NewInvitation) -> InvitationMade:
@@ -244,6 +246,7 @@ def _view(workspace: Workspace, actor: Principal) -> WorkspaceView:
         id=workspace.id,
         name=workspace.name,
         slug=workspace.slug,
+        task_prefix=workspace.task_prefix,
         kind=workspace.kind,
         viewers_comment=workspace.viewers_comment,
         my_role=workspace.role_of(actor.account_id),

@@ -42,6 +42,10 @@ class Standing:
             return True
         return permission in _TABLE[self.role]
 
+    def gives(self, role: Role) -> bool:
+        """Whether the account can make somebody this: an owner anything, an admin what is below their own rank."""
+        return self.role is Role.OWNER or (self.allows(Permission.MANAGE_MEMBERS) and self.role.outranks(role))
+
     def require(self, permission: Permission) -> None:
         """Forbidden, naming the permission, unless this standing has it."""
         if not self.allows(permission):

@@ -1,44 +1,99 @@
-"""The grammar of live channels, and the streams of the journal that they are filters on."""
+"""The grammar of live channels, what each class of them promises, and the streams that the durable ones filter."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from uuid import UUID
 
 from domain.errors import NotFound
 from domain.ids import AccountId, WorkspaceId
 
 
+class ChannelClass(Enum):
+    """What a channel promises, and what becomes of it when a connection cannot keep up.
+
+    Durable: in order, nothing missing; the connection falls back to reading the journal. Keyed: converges to the newest
+    value of each key; older ones are left out. Ephemeral: at most once; dropped first.
+    """
+
+    DURABLE = "durable"
+    KEYED = "keyed"
+    EPHEMERAL = "ephemeral"
+
+
 class ChannelKind(StrEnum):
-    """What a channel follows: everything in a workspace, one task of it, or the caller's own account."""
+    """What a channel is about; `presence` and `typing` are about another channel."""
 
     WORKSPACE = "workspace"
     TASK = "task"
     ME = "me"
+    MARKET = "market"
+    PRESENCE = "presence"
+    TYPING = "typing"
+
+
+CLASSES: Mapping[ChannelKind, ChannelClass] = {
+    ChannelKind.WORKSPACE: ChannelClass.DURABLE,
+    ChannelKind.TASK: ChannelClass.DURABLE,
+    ChannelKind.ME: ChannelClass.DURABLE,
+    ChannelKind.MARKET: ChannelClass.KEYED,
+    ChannelKind.PRESENCE: ChannelClass.KEYED,
+    ChannelKind.TYPING: ChannelClass.EPHEMERAL,
+}
+_PLACES = frozenset({ChannelKind.WORKSPACE, ChannelKind.TASK})
+_SYMBOL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
+SYMBOL_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A parsed channel name: `workspace:{id}`, `task:{id}` or `me`; only `me` has no id."""
+    """A parsed channel name.
+
+    `workspace:{id}`, `task:{id}` and `me` (the caller's own account); `market:{SYMBOL}`; and `presence:` or `typing:`
+    before a workspace or task, which is then the `place`.
+    """
 
     kind: ChannelKind
     id: UUID | None = None
+    symbol: str | None = None
+    place: "Channel | None" = None
+
+    @property
+    def promises(self) -> ChannelClass:
+        return CLASSES[self.kind]
 
     def __str__(self) -> str:
-        return self.kind.value if self.id is None else f"{self.kind.value}:{self.id}"
+        subject = self.place or self.id or self.symbol
+        return self.kind.value if subject is None else f"{self.kind.value}:{subject}"
 
 
 def parse_channel(name: str) -> Channel:
     """Read a channel name; NotFound for anything else, as for a channel that the caller may not see."""
-    if name == ChannelKind.ME:
-        return Channel(ChannelKind.ME)
-    kind, _, id = name.partition(":")
+    kind, _, subject = name.partition(":")
     try:
-        channel = Channel(ChannelKind(kind), UUID(id))
+        channel = _parsed(ChannelKind(kind), subject)
     except ValueError:
         raise NotFound from None
-    if str(channel) != name or channel.kind is ChannelKind.ME:
+    if str(channel) != name:
         raise NotFound
     return channel
+
+
+def _parsed(kind: ChannelKind, subject: str) -> Channel:
+    match kind:
+        case ChannelKind.ME:
+            return Channel(kind)
+        case ChannelKind.MARKET:
+            if not 0 < len(subject) <= SYMBOL_MAX or not _SYMBOL.issuperset(subject):
+                raise ValueError(subject)
+            return Channel(kind, symbol=subject)
+        case ChannelKind.PRESENCE | ChannelKind.TYPING:
+            place = parse_channel(subject)
+            if place.kind not in _PLACES:
+                raise ValueError(subject)
+            return Channel(kind, place=place)
+        case _:
+            return Channel(kind, UUID(subject))
 
 
 def workspace_stream(id: WorkspaceId) -> str:

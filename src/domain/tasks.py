@@ -67,6 +67,8 @@ class TooManyWatchers(Conflict):
 class Task(Aggregate):
     """A piece of work in a workspace.
 
+    `key` is the name that people call it by, such as `OPS-12`: unique in the workspace, and it stays. An archived task
+    is as good as any other, but put away.
     Assigned are active members other than viewers, at most 20. The creator, the assignees and whoever comments or is
     mentioned watch it. `completed_at` is the time it became done, and None whenever it is not. Times are aware UTC.
     """
@@ -79,6 +81,7 @@ class Task(Aggregate):
 
     id: TaskId
     workspace_id: WorkspaceId
+    key: str
     title: str
     description: str
     status: Status
@@ -95,6 +98,7 @@ class Task(Aggregate):
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None = None
+    archived_at: datetime | None = None
     deleted_at: datetime | None = None
 
     @classmethod
@@ -102,6 +106,7 @@ class Task(Aggregate):
         cls,
         id: TaskId,
         workspace_id: WorkspaceId,
+        key: str,
         by: AccountId,
         at: datetime,
         assignees: Collection[AccountId] = (),
@@ -111,6 +116,7 @@ class Task(Aggregate):
         task = cls(
             id=id,
             workspace_id=workspace_id,
+            key=key,
             title="",
             description="",
             status=Status.TODO,
@@ -194,6 +200,17 @@ class Task(Aggregate):
         if by in self.watchers:
             self.watchers = [w for w in self.watchers if w != by]
             self._tell("task.unwatched", by, at, data={"account_id": by})
+
+    def archive(self, by: AccountId, at: datetime) -> None:
+        """Put the task away; whoever looks for it finds it as before."""
+        if self.archived_at is None:
+            self.archived_at = at
+            self._tell("task.archived", by, at, {"archived_at": (None, at)})
+
+    def unarchive(self, by: AccountId, at: datetime) -> None:
+        if self.archived_at is not None:
+            old, self.archived_at = self.archived_at, None
+            self._tell("task.unarchived", by, at, {"archived_at": (old, None)})
 
     def delete(self, by: AccountId, standing: Standing, at: datetime) -> None:
         """Hide the task; its creator may, and whoever may delete any."""

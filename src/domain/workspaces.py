@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from string import digits
 from typing import ClassVar
 
 from domain.access import Permission, Role, Standing
@@ -12,13 +13,17 @@ from domain.channels import account_stream, workspace_stream
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.kernel import Aggregate
-from domain.text import clean
+from domain.text import clean, folded
 
 NAME_MAX = 100
 MEMBERS_MAX = 500
 WORKSPACES_PER_ACCOUNT_MAX = 50
 INVITATION_USES_MAX = 500
 INVITATION_LIFETIME = timedelta(days=7)
+TASK_PREFIX_MAX = 5
+TASK_PREFIX_FALLBACK = "TASK"
+_APOSTROPHE = re.compile(r"['\u2019]")
+_WORD = re.compile(r"[^\W_]+")
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]\Z")
 
 
@@ -60,7 +65,7 @@ class SlugTaken(Conflict):
 
 
 class InvitationSpent(Conflict):
-    """The invitation has run out, was used up or was taken back."""
+    """The invitation has run out, was used up or taken back, or its maker may not give that role any more."""
 
     code = "invitation_expired"
 
@@ -76,13 +81,17 @@ class Member:
 
 @dataclass(slots=True)
 class Workspace(Aggregate):
-    """A workspace with all its members, at most 500; at least one of them owns it."""
+    """A workspace with all its members, at most 500; at least one of them owns it.
+
+    `task_prefix` begins the keys of its tasks (`OPS-12`). It comes from the first name and stays when that changes.
+    """
 
     resource_type: ClassVar[str] = "workspace"
 
     id: WorkspaceId
     name: str
     slug: str
+    task_prefix: str
     kind: WorkspaceKind
     viewers_comment: bool
     created_by: AccountId
@@ -97,10 +106,10 @@ class Workspace(Aggregate):
     ) -> "Workspace":
         """A new workspace that belongs to `by` alone."""
         owner = Member(by, Role.OWNER, at)
-        workspace = cls(id, _name(name), _slug(slug), kind, False, by, at, at, {by: owner})
-        workspace._tell(
-            "workspace.created", by, at, data={"name": workspace.name, "slug": workspace.slug, "kind": kind}
-        )
+        name = _name(name)
+        workspace = cls(id, name, _slug(slug), task_prefix(name), kind, False, by, at, at, {by: owner})
+        told = {"name": name, "slug": slug, "task_prefix": workspace.task_prefix, "kind": kind}
+        workspace._tell("workspace.created", by, at, data=told)
         return workspace
 
     def role_of(self, account: AccountId) -> Role:
@@ -164,7 +173,8 @@ class Workspace(Aggregate):
         """Give a member another role. Nobody but an owner lifts anyone to their own rank, or touches their equals."""
         mine = self._require(by, Permission.MANAGE_MEMBERS)
         member = self._member(account)
-        if mine is not Role.OWNER and not (mine.outranks(role) and mine.outranks(member.role)):
+        standing = Standing(mine)
+        if not (standing.gives(role) and standing.gives(member.role)):
             raise Forbidden("You can only manage members below your own role.")
         if member.role is role:
             return
@@ -181,7 +191,7 @@ class Workspace(Aggregate):
         member = self._member(account)
         if account != by:
             self._require(by, Permission.MANAGE_MEMBERS)
-            if mine is not Role.OWNER and not mine.outranks(member.role):
+            if not Standing(mine).gives(member.role):
                 raise Forbidden("You can only remove members below your own role.")
         self._refuse_personal("A personal workspace cannot be left.")
         if member.role is Role.OWNER:
@@ -218,7 +228,7 @@ class Workspace(Aggregate):
     ) -> "Invitation":
         """A link by which people come in with `role`; `digest` is what is kept of its secret."""
         mine = self._require(by, Permission.MANAGE_MEMBERS)
-        if mine is not Role.OWNER and not mine.outranks(role):
+        if not Standing(mine).gives(role):
             raise Forbidden("You can only invite people below your own role.")
         self._refuse_personal("A personal workspace cannot be shared.")
         if not 1 <= max_uses <= INVITATION_USES_MAX:
@@ -238,7 +248,9 @@ class Workspace(Aggregate):
         """Come in by an invitation; for a member it does nothing and costs no use."""
         if account in self.members:
             return
-        if invitation.withdrawn_at or at >= invitation.expires_at or invitation.uses >= invitation.max_uses:
+        is_spent = invitation.withdrawn_at or at >= invitation.expires_at or invitation.uses >= invitation.max_uses
+        maker = self.members.get(invitation.invited_by)
+        if is_spent or maker is None or not Standing(maker.role).gives(invitation.role):
             raise InvitationSpent("This invitation is no longer valid.")
         invitation.uses += 1
         self.admit(account, invitation.role, invitation.invited_by, at)
@@ -289,6 +301,18 @@ class Invitation:
     created_at: datetime
     expires_at: datetime
     withdrawn_at: datetime | None = None
+
+
+def task_prefix(name: str) -> str:
+    """What the keys of a workspace's tasks begin with: two to five of A to Z and 0 to 9, a letter first.
+
+    The initials of several words or the beginning of one; `TASK` for a name that has not enough of either.
+    """
+    plain = (word.encode("ascii", "ignore").decode() for word in _WORD.findall(_APOSTROPHE.sub("", folded(name))))
+    words = [word.upper() for word in plain if word]
+    initials = "".join(word[0] for word in words).lstrip(digits)[:TASK_PREFIX_MAX]
+    beginning = "".join(words).lstrip(digits)[:3]
+    return next((prefix for prefix in (initials, beginning) if len(prefix) > 1), TASK_PREFIX_FALLBACK)
 
 
 def _name(name: str) -> str:

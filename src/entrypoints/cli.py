@@ -2,12 +2,16 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import secrets
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,9 +19,11 @@ from adapters.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.postgres import migrations
 from domain.errors import DomainError
 from entrypoints import VERSION
+from entrypoints.client import Client, Refused, Stopped
 from entrypoints.container import Container, in_memory
 from entrypoints.demo import DEMO_EMAIL, DEMO_PASSWORD, seed
 from entrypoints.http.openapi import document
+from entrypoints.lifetimes import opened
 from entrypoints.server import serve
 from entrypoints.settings import InvalidSettings, Settings
 
@@ -39,12 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     disable = commands.add_parser("disable", help="let nobody in under an e-mail address any more")
     disable.add_argument("email")
     commands.add_parser("openapi", help="print the OpenAPI document")
+    tail = commands.add_parser("tail", help="print the events of a channel as they happen, one line of JSON each")
+    tail.add_argument("channel", help="such as workspace:ID, task:ID or me")
+    tail.add_argument("--url", default="http://127.0.0.1:8000", help="the server; %(default)s without it")
+    tail.add_argument("--since", type=int, help="start behind this offset, and not with what happens from now on")
+    tail.add_argument("--token", default=os.environ.get("SIGNALBOX_TOKEN"), help="or in SIGNALBOX_TOKEN")
+    tail.add_argument("--email", help="sign in under this address instead, with the password in SIGNALBOX_PASSWORD")
     chosen = parser.parse_args(arguments)
     try:
         return _COMMANDS[chosen.command](chosen)
     except InvalidSettings as error:
         print("These settings do not describe a server:", *error.problems, sep="\n  ", file=sys.stderr)
-    except (DomainError, EmbeddedPostgresError) as error:
+    except (DomainError, EmbeddedPostgresError, Refused, Stopped) as error:
         print(error, file=sys.stderr)
     return 1
 
@@ -93,6 +105,27 @@ def _openapi(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _tail(chosen: argparse.Namespace) -> int:
+    async def token() -> str:
+        if chosen.email:
+            return await asyncio.to_thread(_sign_in, chosen.url, chosen.email, os.environ.get("SIGNALBOX_PASSWORD", ""))
+        if not chosen.token:
+            raise Stopped(0, "a token is needed, or an e-mail address")
+        return str(chosen.token)
+
+    async def run() -> None:
+        async with Client(chosen.url, token) as client:
+            async for frame in client.subscribe(chosen.channel, chosen.since):
+                if frame["type"] == "event":
+                    print(json.dumps(frame, ensure_ascii=False), flush=True)
+                elif frame["type"] != "subscribed":
+                    print(json.dumps(frame), file=sys.stderr, flush=True)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run())
+    return 0
+
+
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "demo": _demo,
@@ -100,6 +133,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "create-admin": _create_admin,
     "disable": _disable,
     "openapi": _openapi,
+    "tail": _tail,
 }
 
 
@@ -117,12 +151,8 @@ def _once(container: Container, act: Callable[[Container], Awaitable[R]]) -> R:
     """Do one thing with an open database, and close it again."""
 
     async def run() -> R:
-        database = container.database()
-        await database.open()
-        try:
+        async with asynccontextmanager(opened)(container.database(), container.numbers_database()):
             return await act(container)
-        finally:
-            await database.close()
 
     return asyncio.run(run())
 
@@ -134,6 +164,20 @@ def _kept_secret(data_dir: Path) -> str:
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(48))
     return path.read_text()
+
+
+def _sign_in(url: str, email: str, password: str) -> str:
+    """A new access token; Stopped if the address and password are not accepted."""
+    asked = urllib.request.Request(  # noqa: S310  # the person at the command line chose the address
+        f"{url.rstrip('/')}/api/v1/auth/login",
+        json.dumps({"email": email, "password": password}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as response:  # noqa: S310
+            return str(json.load(response)["access_token"])
+    except urllib.error.HTTPError as error:
+        raise Stopped(error.code, "signing in was refused") from None
 
 
 def _welcome(settings: Settings) -> None:

@@ -12,8 +12,10 @@ from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.presence import MemoryPresence
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.memory.tasks import MemoryTaskQueries
+from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries
+from adapters.memory.tickets import MemoryTicketStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.workspaces import MemoryWorkspaceQueries
 from adapters.postgres.access import PostgresAccessQueries
@@ -21,11 +23,14 @@ from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
+from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.tasks import PostgresTaskQueries
+from adapters.postgres.tickets import PostgresTicketStore
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from adapters.postgres.workspaces import PostgresWorkspaceQueries
 from adapters.redis.broker import RedisBroker
 from adapters.redis.limits import RedisRateLimiter
+from adapters.redis.presence import RedisPresence
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.secrets import HmacSecrets
 from adapters.security.tokens import JwtAccessTokens
@@ -39,14 +44,19 @@ from application.ports.events import Broker, JournalQueries
 from application.ports.idempotency import Idempotency
 from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
 from application.ports.limits import RateLimiter
+from application.ports.presence import Presence
 from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
-from application.ports.tasks import TaskQueries
+from application.ports.tasks import TaskNumbers, TaskQueries
+from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.workspaces import WorkspaceQueries
 from application.reactions import DepartureWork, RegistrationWork, give_personal_workspace, release_tasks
 from application.realtime.hub import Hub
-from application.realtime.session import LiveSession
+from application.realtime.live import Live
+from application.realtime.lobby import Lobby
+from application.realtime.surroundings import Surroundings
+from application.realtime.tickets import Tickets
 from application.tasks import Tasks
 from application.workspaces import Workspaces
 from entrypoints import VERSION
@@ -56,6 +66,7 @@ from entrypoints.http.health import HealthChecks
 from entrypoints.http.idempotency import IdempotentRequests
 from entrypoints.lifetimes import Running, closed, opened
 from entrypoints.settings import Settings
+from entrypoints.websocket.calls import Calls
 
 ISSUER = "signalbox"
 
@@ -81,6 +92,8 @@ class Container(containers.DeclarativeContainer):
 
     # Technology
     database: Provider[Any] = Singleton(Database, settings.provided.database_url, settings.provided.database_pool_size)
+    # Whoever takes a number holds a connection of the other pool already, and everybody may do so at once.
+    numbers_database: Provider[Any] = Singleton(Database, settings.provided.database_url, 2)
 
     # Ports
     process_limiter: Provider[RateLimiter] = Singleton(MemoryRateLimiter, clock)
@@ -94,11 +107,16 @@ class Container(containers.DeclarativeContainer):
     )
     work: Provider[UnitOfWork[EveryWork]] = Singleton(PostgresUnitOfWork, database, broker, ids)
     task_queries: Provider[TaskQueries] = Singleton(PostgresTaskQueries, database)
+    task_numbers: Provider[TaskNumbers] = Singleton(PostgresTaskNumbers, numbers_database)
     workspace_queries: Provider[WorkspaceQueries] = Singleton(PostgresWorkspaceQueries, database)
     access_queries: Provider[AccessQueries] = Singleton(PostgresAccessQueries, database)
     session_queries: Provider[SessionQueries] = Singleton(PostgresSessionQueries, database)
     journal: Provider[JournalQueries] = Singleton(PostgresJournalQueries, database)
     idempotency: Provider[Idempotency] = Singleton(PostgresIdempotency, database, broker, clock)
+    ticket_store: Provider[TicketStore] = Singleton(PostgresTicketStore, database)
+    presence: Provider[Presence] = providers.Selector(
+        sharing, redis=Singleton(RedisPresence, settings.provided.redis_url), process=Singleton(MemoryPresence)
+    )
     hasher: Provider[PasswordHasher] = Singleton(Argon2Hasher)
     secrets: Provider[Secrets] = Singleton(HmacSecrets, settings.provided.jwt_secret)
     tokens: Provider[AccessTokens] = Singleton(
@@ -129,18 +147,27 @@ class Container(containers.DeclarativeContainer):
     workspaces: Provider[Workspaces[EveryWork]] = Singleton(
         Workspaces[EveryWork], work, providers.Object(release_tasks), workspace_queries, secrets, clock, ids
     )
-    tasks = Singleton(Tasks, work, task_queries, clock, ids)
+    tasks = Singleton(Tasks, work, task_queries, task_numbers, clock, ids)
     events = Singleton(Events, journal, access_queries)
     hub = Singleton(Hub, journal, broker)
-    live_session = providers.Factory(LiveSession, authentication, events, hub, journal, clock)
+    lobby = Singleton(Lobby, presence, broker, hub, settings.provided.rate_limit_enabled)
+    tickets = Singleton(Tickets, ticket_store, secrets, authentication, clock)
+    calls = Singleton(Calls, tasks, idempotency)
+    connect_seconds: Provider[float] = providers.Object(10.0)
+    live = Singleton(
+        Live,
+        Singleton(Surroundings, authentication, events, hub, journal, lobby, broker, calls),
+        authentication,
+        clock,
+        connect_seconds,
+    )
 
     # Lifetimes: nobody depends on one
-    open_database = providers.Resource(opened, database)
-    close_at_end = providers.Resource(closed, hasher, limiter)
-    running = Singleton(Running, authentication, hub, broker, idempotency)
+    open_database = providers.Resource(opened, database, numbers_database)
+    close_at_end = providers.Resource(closed, hasher, limiter, presence)
+    running = Singleton(Running, authentication, hub, broker, lobby, live, idempotency, tickets)
 
     # Entry points
-    connect_seconds: Provider[float] = providers.Object(10.0)
     health = Singleton(HealthChecks, providers.Dict(postgres=database), providers.Dict(broker=broker), VERSION)
     litestar = Singleton(
         create_app,
@@ -151,10 +178,10 @@ class Container(containers.DeclarativeContainer):
         tasks,
         events,
         hub,
-        live_session.provider,
+        live,
+        tickets,
         authentication,
         health,
-        connect_seconds,
     )
     app: Provider[ASGIApp] = Singleton(
         Edge,
@@ -187,11 +214,13 @@ def in_memory(**changes: Any) -> Container:
             "broker": broker,
             "work": Singleton(MemoryUnitOfWork, database, broker, ids),
             "task_queries": Singleton(MemoryTaskQueries, database),
+            "task_numbers": Singleton(MemoryTaskNumbers, database),
             "workspace_queries": Singleton(MemoryWorkspaceQueries, database),
             "access_queries": Singleton(MemoryAccessQueries, database),
             "session_queries": Singleton(MemorySessionQueries, database),
             "journal": Singleton(MemoryJournalQueries, database),
             "idempotency": Singleton(MemoryIdempotency, database, clock),
+            "ticket_store": Singleton(MemoryTicketStore),
             # The cheapest parameters that argon2 takes: what is kept here ends with the process.
             "hasher": Singleton(Argon2Hasher, memory_kib=8, passes=1),
             "open_database": providers.Object(None),

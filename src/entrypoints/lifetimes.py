@@ -10,6 +10,9 @@ from application.authentication import Authentication
 from application.ports.events import Broker
 from application.ports.idempotency import Idempotency
 from application.realtime.hub import Hub
+from application.realtime.live import Live
+from application.realtime.lobby import Lobby
+from application.realtime.tickets import Tickets
 from domain.errors import DomainError
 
 FORGET_EVERY_SECONDS = 600.0
@@ -26,11 +29,15 @@ class Openable(Protocol):
     async def close(self) -> None: ...
 
 
-async def opened(thing: Openable) -> AsyncIterator[None]:
-    """Open it, and close it at the end."""
-    await thing.open()
-    yield
-    await thing.close()
+async def opened(*things: Openable) -> AsyncIterator[None]:
+    """Open the things, and close them at the end."""
+    for thing in things:
+        await thing.open()
+    try:
+        yield
+    finally:
+        for thing in reversed(things):
+            await thing.close()
 
 
 @runtime_checkable
@@ -51,13 +58,25 @@ def closed(*things: object) -> Iterator[None]:
 class Running:
     """The loops of one process. Each is started again if it fails, as nothing else would notice."""
 
-    def __init__(self, authentication: Authentication, hub: Hub, broker: Broker, idempotency: Idempotency) -> None:
+    def __init__(
+        self,
+        authentication: Authentication,
+        hub: Hub,
+        broker: Broker,
+        lobby: Lobby,
+        live: Live,
+        idempotency: Idempotency,
+        tickets: Tickets,
+    ) -> None:
         self._authentication = authentication
         self._idempotency = idempotency
+        self._tickets = tickets
         self._loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "authentication": authentication.run,
             "hub": hub.run,
             "broker": broker.run,
+            "presence": lobby.run,
+            "connections": live.run,
             "forgetting": self._forget,
         }
 
@@ -87,6 +106,7 @@ class Running:
         while True:
             try:
                 await self._idempotency.forget_old()
+                await self._tickets.forget_old()
             except DomainError as problem:
-                log.warning("cannot drop old answers: %s", problem)
+                log.warning("cannot drop old answers and tickets: %s", problem)
             await asyncio.sleep(FORGET_EVERY_SECONDS)

@@ -5,12 +5,16 @@ import gc
 import inspect
 import signal
 from collections.abc import Callable
+from typing import Any, cast
 
 import uvicorn
 import uvloop
+from litestar.types import ASGIApp
 
 from entrypoints.container import Container
 from entrypoints.http.protocol import bounded_http
+from entrypoints.settings import Settings
+from entrypoints.websocket.protocol import LiveProtocol
 
 # Longer than the usual proxy keeps its connections open, so that it never sends on one that we just closed.
 KEEP_ALIVE_SECONDS = 65
@@ -40,12 +44,45 @@ def serve(container: Container, listening: Callable[[], None] = lambda: None) ->
 
 async def _serve(container: Container, listening: Callable[[], None]) -> None:
     settings = container.settings()
-    config = uvicorn.Config(
-        container.app(),
+    server = Server(configuration(container.app(), settings), listening)
+    loop = asyncio.get_running_loop()
+    leaving: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        container.health().draining = True
+        if leaving:  # a second signal: at once
+            server.should_exit = True
+        else:
+            leaving.append(asyncio.create_task(leave()))
+
+    async def leave() -> None:
+        # uvicorn would close every socket before anything else of ours is asked, so they are sent away before.
+        await container.live().drain(settings.drain_seconds)
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    started = container.init_resources()
+    if inspect.isawaitable(started):
+        await started
+    _settle_garbage_collector()
+    try:
+        async with container.running()():
+            await server.serve()
+    finally:
+        stopped = container.shutdown_resources()
+        if inspect.isawaitable(stopped):
+            await stopped
+
+
+def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """The configuration of uvicorn that this application needs."""
+    return uvicorn.Config(
+        cast(Any, app),
         host=settings.host,
         port=settings.port,
         http=bounded_http(settings.request_deadline_seconds),
-        ws="websockets-sansio",
+        ws=LiveProtocol,
         ws_max_size=FRAME_MAX_BYTES,
         # One ping mechanism, that of our frames; and 64 KiB a connection for compression buy little here.
         ws_ping_interval=None,
@@ -60,27 +97,6 @@ async def _serve(container: Container, listening: Callable[[], None]) -> None:
         # Otherwise what one request sets is still set for the next one on its connection.
         reset_contextvars=True,
     )
-    server = Server(config, listening)
-    health = container.health()
-
-    def stop() -> None:
-        health.draining = True
-        server.should_exit = True
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    started = container.init_resources()
-    if inspect.isawaitable(started):
-        await started
-    _settle_garbage_collector()
-    try:
-        async with container.running()():
-            await server.serve()
-    finally:
-        stopped = container.shutdown_resources()
-        if inspect.isawaitable(stopped):
-            await stopped
 
 
 def _settle_garbage_collector() -> None:

@@ -32,7 +32,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: Annotated[str, Meta(description="Address to listen on; 0.0.0.0 in production.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on.")] = 8000
     database_url: Annotated[str, Meta(description="PostgreSQL 15 or newer; `postgres://` is understood too.")] = ""
-    database_pool_size: Annotated[int, Meta(description="Connections of one process at most.")] = 20
+    database_pool_size: Annotated[
+        int, Meta(description="Connections of one process at most, and two more for numbers.")
+    ] = 20
     redis_url: Annotated[
         str, Meta(description="Redis 6.2 or newer; empty: one process uses its own broker and limits.")
     ] = ""
@@ -53,6 +55,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     rate_limit_max_requests: Annotated[int, Meta(description="Requests of a user, or an address, in one window.")] = 600
     max_body_bytes: Annotated[int, Meta(description="The largest request body, at most 10,000,000.")] = 1_048_576
     request_deadline_seconds: Annotated[float, Meta(description="The longest that a request may take.")] = 30.0
+    drain_seconds: Annotated[
+        float, Meta(description="How long live connections are sent away before a stop, in waves.")
+    ] = 5.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least that is logged.")
     ] = "info"
@@ -177,6 +182,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "rate_limit_max_requests": _number(1, 1_000_000_000, int),
     "max_body_bytes": _number(1_024, 10_000_000, int),
     "request_deadline_seconds": _number(0.1, 600, float),
+    "drain_seconds": _number(0, 25, float),
     "log_level": _choice("debug", "info", "warning", "error"),
     "data_dir": Path,
 }

@@ -1,15 +1,19 @@
 """Where people sign in: the identity context of one in-memory assembly, and short words for what they do there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
-from application.authentication import Authentication
+from application.authentication import Authentication, SessionEnded
 from application.identity import Client, Credentials, Identity, Registration, SignedIn
 from application.ports.events import JournalQueries
 from application.principal import Principal
+from domain.channels import account_stream
 from domain.identity import Account, Session
 from domain.ids import AccountId
 from entrypoints.container import Container, EveryWork, in_memory
@@ -74,7 +78,7 @@ class FrontDoor:
 
     async def live(self, visit: Visit) -> int:
         """How many live sessions the account has."""
-        return len(await self.identity.sessions(visit.actor))
+        return len((await self.identity.sessions(visit.actor)).data)
 
     def close(self) -> None:
         hasher = self.container.hasher()
@@ -84,3 +88,17 @@ class FrontDoor:
     def _visit(self, signed_in: SignedIn, refresh: str) -> Visit:
         actor = self.authentication.authenticate(signed_in.access_token)
         return Visit(signed_in.access_token, refresh, actor, signed_in.expires_in)
+
+
+async def events_of(door: FrontDoor, account: AccountId) -> Sequence[str]:
+    """The types of what happened to the account, in order."""
+    return [entry.type for entry in await door.journal.read(account_stream(account), 0, 1_000)]
+
+
+def assert_signed_out(door: FrontDoor, visit: Visit) -> None:
+    with pytest.raises(SessionEnded):
+        door.authentication.authenticate(visit.access_token)
+
+
+def assert_signed_in(door: FrontDoor, visit: Visit) -> None:
+    assert door.authentication.authenticate(visit.access_token) == visit.actor

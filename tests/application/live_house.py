@@ -2,18 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 from dependency_injector import providers
 
 from adapters.memory.events import MemoryBroker
 from adapters.memory.system import MovableClock
 from application.ports.access import AccessQueries
+from application.realtime.connection import Connection
 from application.realtime.frames import CloseCode
-from application.realtime.session import Closed, LiveSession
 from application.tasks import TaskPatch
 from application.workspaces import Acceptance, NewInvitation
 from domain.access import Role
@@ -105,41 +104,72 @@ class House:
 
     @asynccontextmanager
     async def visit(self, account: Account | None = None, connected: bool = True) -> "AsyncIterator[Visitor]":
-        """A live connection; the account, if there is one, comes by the header of the upgrade."""
+        """A live connection; the account, if there is one, comes by the ticket of the upgrade."""
         visitor = Visitor()
-        visitor.session = self.container.live_session(visitor.take, account and principal(account))
+        visitor.connection = self.container.live().begin(visitor, principal(account) if account else None)
         try:
             if connected:
                 await visitor.say(type="connect", id=1)
             yield visitor
         finally:
-            await visitor.session.close()
-            await asyncio.sleep(0)
+            visitor.connection.lost(clean=True)
+            await turns(5)
 
 
 class Visitor:
-    """Somebody on a live connection, and every frame that was sent to them."""
+    """Somebody on a live connection, with every frame that was sent to them; the wire itself.
 
-    session: LiveSession
+    One that is `narrow` is congested by everything that is written, and relieved a turn of the event loop later.
+    """
+
+    connection: Connection
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
-        self.sending: Callable[[], Awaitable[None]] | None = None
+        self.closed: tuple[CloseCode, str] | None = None
+        self.listening: list[bool] = []
+        self.waiting = 0
+        self.is_narrow = False
 
-    async def take(self, frame: bytes) -> None:
-        if self.sending:
-            await self.sending()
-        self.frames.append(json.loads(frame))
+    def write(self, data: bytes) -> None:
+        if self.closed is None:
+            self.frames += [json.loads(text) for text in texts(data)]
+            if self.is_narrow:
+                self.connection.congested()
+                asyncio.get_running_loop().call_soon(self.connection.relieved)
+
+    def backlog(self) -> int:
+        return self.waiting
+
+    def listen(self, is_wanted: bool) -> None:
+        self.listening.append(is_wanted)
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        self.closed = code, reason
+
+    def send(self, **frame: object) -> None:
+        """Send a frame, and wait for nothing."""
+        self.connection.received(json.dumps(frame).encode())
 
     async def say(self, **frame: object) -> Frame:
         """Send a frame, and return the one that answers it."""
-        await self.session.receive(json.dumps(frame))
-        return next(answer for answer in reversed(self.frames) if answer.get("id") == frame.get("id"))
+        begun = len(self.frames)
+
+        def answers(visitor: Visitor) -> list[Frame]:
+            of_an_answer = ("reply", "error")
+            found = [f for f in visitor.frames[begun:] if f["type"] in of_an_answer and f["id"] == frame.get("id")]
+            assert found or visitor.closed is None, visitor.closed
+            return found
+
+        self.send(**frame)
+        await self.until(lambda visitor: bool(answers(visitor)))
+        return answers(self)[-1]
 
     async def closed_by(self, **frame: object) -> tuple[CloseCode, str]:
-        with pytest.raises(Closed) as closed:
-            await self.say(**frame)
-        return closed.value.code, closed.value.reason
+        self.send(**frame)
+        await self.until(lambda visitor: visitor.closed is not None)
+        assert self.closed is not None
+        return self.closed
 
     def events(self, stream: str = "") -> list[tuple[int, str]]:
         """Offset and type of every event, or of those of one stream."""
@@ -149,7 +179,28 @@ class Visitor:
     def of(self, type: str) -> list[Frame]:
         return [frame for frame in self.frames if frame["type"] == type]
 
-    async def until(self, met: Callable[["Visitor"], bool]) -> None:
+    async def until(self, met: "Callable[[Visitor], bool]") -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):
             while not met(self):
                 await asyncio.sleep(0)
+
+
+async def turns(count: int) -> None:
+    """Let everybody else go on for so many turns of the event loop."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def texts(data: bytes) -> Iterator[bytes]:
+    """The texts of unmasked frames of RFC 6455 that were written in one piece."""
+    at = 0
+    while at < len(data):
+        assert data[at] == 0x81
+        size, head = data[at + 1], 2
+        if size == 126:
+            size, head = int.from_bytes(data[at + 2 : at + 4], "big"), 4
+        elif size == 127:
+            size, head = int.from_bytes(data[at + 2 : at + 10], "big"), 10
+        assert at + head + size <= len(data)
+        yield data[at + head : at + head + size]
+        at += head + size

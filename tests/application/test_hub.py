@@ -23,7 +23,8 @@ from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from application.ports.events import Entry, JournalQueries
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork
-from application.realtime.hub import HEAD_CHECK_SECONDS, HINTS_MAX, Hub, Reader
+from application.realtime.hub import HEAD_CHECK_SECONDS, RETRY_SECONDS, Hub
+from application.realtime.reader import HINTS_MAX, Reader
 from domain.channels import workspace_stream
 from domain.errors import Unavailable
 from tests.support.builders import Work, a_new_task, a_team, an_account
@@ -385,7 +386,7 @@ async def test_a_broken_connection_and_a_journal_that_is_back_are_reasons_to_che
         store.failing[:] = [True] * failures
         store.publish()
         store.broker.forget()
-        async with asyncio.timeout(HEAD_CHECK_SECONDS - 0.2):
+        async with asyncio.timeout(HEAD_CHECK_SECONDS - 0.2 + failures * RETRY_SECONDS):
             assert await read_until(reader, 1) == [1]
         assert store.failing == []
 

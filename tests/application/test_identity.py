@@ -1,72 +1,45 @@
-"""Accounts and sign-ins as people live through them, from registration to the last session that ends."""
+"""How people get an account and into it, and what they can change about it."""
 
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
-from uuid import UUID
 
 import argon2
 import msgspec
 import pytest
-import pytest_asyncio
 from dependency_injector import providers
 
 from adapters.security.passwords import Argon2Hasher
-from adapters.security.tokens import TokenInvalid
 from application.authentication import SessionEnded
-from application.identity import ANCESTRY_MAX, Client, PasswordChange, ProfilePatch
+from application.identity import PasswordChange, ProfilePatch
 from application.ports.identity import PasswordHasher
-from domain.channels import account_stream
-from domain.errors import Invalid, NotFound, Unauthenticated, VersionConflict
+from domain.errors import Invalid, NotFound, VersionConflict
 from domain.identity import (
     ACCESS_LIFETIME,
     DISPLAY_NAME_MAX,
     EMAIL_MAX,
     PASSWORD_MAX,
-    REFRESH_GRACE,
     AccountRole,
     EmailTaken,
     EndReason,
     InvalidCredentials,
     SessionOver,
-    TokenReused,
     WrongPassword,
 )
-from domain.ids import AccountId, SessionId, WorkspaceId
+from domain.ids import WorkspaceId
 from entrypoints.container import offline
-from tests.application.front_door import AWAY, HOME, PASSWORD, FrontDoor, Visit
+from tests.application.front_door import (
+    AWAY,
+    HOME,
+    PASSWORD,
+    FrontDoor,
+    Visit,
+    assert_signed_in,
+    assert_signed_out,
+    events_of,
+)
 
 NEW_PASSWORD = "an entirely new one"
-GRACE_SECONDS = REFRESH_GRACE.total_seconds()
-
-
-@pytest_asyncio.fixture
-async def door() -> AsyncIterator[FrontDoor]:
-    door = FrontDoor()
-    yield door
-    door.close()
-
-
-@pytest_asyncio.fixture
-async def open_door() -> AsyncIterator[FrontDoor]:
-    """A front door without limits, for tests that knock often."""
-    door = FrontDoor(settings=providers.Object(msgspec.structs.replace(offline(), rate_limit_enabled=False)))
-    yield door
-    door.close()
-
-
-async def events_of(door: FrontDoor, account: AccountId) -> Sequence[str]:
-    return [entry.type for entry in await door.journal.read(account_stream(account), 0, 1_000)]
-
-
-def assert_signed_out(door: FrontDoor, visit: Visit) -> None:
-    with pytest.raises(SessionEnded):
-        door.authentication.authenticate(visit.access_token)
-
-
-def assert_signed_in(door: FrontDoor, visit: Visit) -> None:
-    assert door.authentication.authenticate(visit.access_token) == visit.actor
 
 
 # Registration
@@ -317,303 +290,6 @@ async def test_of_several_logins_that_renew_a_hash_at_once_all_succeed() -> None
     visits = await asyncio.gather(*(door.log_in() for _ in range(5)))
     assert await door.live(visits[0]) == 6
     hasher.close()
-
-
-# Refreshing
-
-
-async def test_a_refresh_gives_a_new_token_of_each_kind(door: FrontDoor) -> None:
-    first = await door.register()
-    second = await door.refresh(first.refresh_token)
-    third = await door.refresh(second.refresh_token)
-    assert len({visit.refresh_token for visit in (first, second, third)}) == 3
-    assert len({visit.access_token for visit in (first, second, third)}) == 3
-    assert first.actor.session_id == third.actor.session_id
-    assert await door.live(first) == 1
-
-
-async def test_only_a_digest_of_a_refresh_token_is_kept(door: FrontDoor) -> None:
-    first = await door.register()
-    second = await door.refresh(first.refresh_token)
-    kept = repr(door.container.database().committed)
-    for token in (first.refresh_token, second.refresh_token):
-        assert token not in kept
-        assert token.partition(".")[2] not in kept
-        assert len(token.partition(".")[2]) >= 43
-
-
-@pytest.mark.parametrize("seconds", [0, 1, GRACE_SECONDS])
-async def test_the_predecessor_gets_the_same_successor_for_ten_seconds(door: FrontDoor, seconds: float) -> None:
-    first = await door.register()
-    second = await door.refresh(first.refresh_token)
-    door.wait(seconds=seconds)
-    again = await door.refresh(first.refresh_token)
-    assert again.refresh_token == second.refresh_token
-    assert (await door.session(first)).rotations == 1
-    assert (await door.refresh(second.refresh_token)).actor.session_id == first.actor.session_id
-
-
-async def test_the_predecessor_is_reuse_after_ten_seconds(door: FrontDoor) -> None:
-    first = await door.register()
-    second = await door.refresh(first.refresh_token)
-    door.wait(seconds=GRACE_SECONDS, milliseconds=1)
-    with pytest.raises(TokenReused):
-        await door.refresh(first.refresh_token)
-    session = await door.session(first)
-    assert (session.ended_at, session.ended_because) == (door.clock.now(), EndReason.TOKEN_REUSED)
-    with pytest.raises(SessionOver):
-        await door.refresh(second.refresh_token)
-    for visit in (first, second):
-        assert_signed_out(door, visit)
-
-
-async def test_asking_again_and_again_does_not_prolong_the_grace(door: FrontDoor) -> None:
-    first = await door.register()
-    await door.refresh(first.refresh_token)
-    for _ in range(2):
-        door.wait(seconds=GRACE_SECONDS / 2)
-        await door.refresh(first.refresh_token)
-    door.wait(milliseconds=1)
-    with pytest.raises(TokenReused):
-        await door.refresh(first.refresh_token)
-
-
-@pytest.mark.parametrize("generations", [2, 3, 10])
-async def test_an_older_ancestor_is_reuse_however_young(door: FrontDoor, generations: int) -> None:
-    first = newest = await door.register()
-    for _ in range(generations):
-        newest = await door.refresh(newest.refresh_token)
-    with pytest.raises(TokenReused):
-        await door.refresh(first.refresh_token)
-    with pytest.raises(SessionOver):
-        await door.refresh(newest.refresh_token)
-    assert_signed_out(door, newest)
-    assert (await events_of(door, first.account))[-1] == "session.ended"
-
-
-async def test_reuse_ends_one_session_and_leaves_the_others(door: FrontDoor) -> None:
-    first, other = await door.register(), await door.log_in()
-    second = await door.refresh(first.refresh_token)
-    await door.refresh(second.refresh_token)
-    with pytest.raises(TokenReused):
-        await door.refresh(first.refresh_token)
-    assert_signed_in(door, other)
-    await door.refresh(other.refresh_token)
-    assert await door.live(other) == 1
-
-
-def guesses(visit: Visit, other: Visit) -> Sequence[str | None]:
-    """Tokens that never were this session's, though some name it."""
-    id, _, secret = visit.refresh_token.partition(".")
-    return [
-        None,
-        "",
-        ".",
-        id,
-        f"{id}.",
-        f".{secret}",
-        f"{id}.{'A' * 43}",
-        f"{id}.{secret[:-1]}",
-        f"{id}.{secret}A",
-        f"{id}.{secret}.{secret}",
-        f"{id}.{secret} ",
-        f"{id.upper()}.{secret}",
-        f"{UUID(hex=id)}.{secret}",
-        f"{id}.{other.refresh_token.partition('.')[2]}",
-        f"{other.refresh_token.partition('.')[0]}.{secret}",
-        f"{UUID(int=0).hex}.{secret}",
-        f"{id}.{'A' * 10_000}",
-        f"{id}.ä",
-        f"{id}.\ud800",
-        f"{id}.\x00",
-        "x" * 64 + ".y",
-        visit.access_token,
-    ]
-
-
-async def test_a_guess_never_ends_a_session(door: FrontDoor) -> None:
-    first, other = await door.register(), await door.log_in()
-    newest = await door.refresh(first.refresh_token)
-    for guess in guesses(newest, other):
-        with pytest.raises(SessionOver):
-            await door.refresh(guess)
-        await door.identity.log_out(guess)
-    assert_signed_in(door, newest)
-    assert_signed_in(door, other)
-    await door.refresh(newest.refresh_token)
-    await door.refresh(other.refresh_token)
-
-
-async def test_a_guess_is_cheap_however_long_the_chain(door: FrontDoor) -> None:
-    visit = await door.register()
-    secrets, token = door.container.secrets(), visit.refresh_token
-    async with door.container.work()() as work:
-        session = await work.sessions.get(visit.actor.session_id)
-        assert session
-        for _ in range(ANCESTRY_MAX + 1):
-            token = f"{session.id.hex}.{secrets.successor(token)}"
-            session.rotate(secrets.digest(token), door.clock.now())
-        work.sessions.save(session)
-    with pytest.raises(SessionOver):
-        await door.refresh(visit.refresh_token)
-    assert_signed_in(door, visit)
-    await door.refresh(token)
-
-
-async def test_refresh_tokens_do_not_open_other_doors(door: FrontDoor) -> None:
-    visit = await door.register()
-    with pytest.raises(TokenInvalid):
-        door.authentication.authenticate(visit.refresh_token)
-
-
-async def test_twenty_parallel_refreshes_have_one_live_successor(door: FrontDoor) -> None:
-    first = await door.register()
-    visits = await asyncio.gather(*(door.refresh(first.refresh_token) for _ in range(20)))
-    assert len({visit.refresh_token for visit in visits}) == 1
-    assert (await door.session(first)).rotations == 1
-    assert await door.live(first) == 1
-    for visit in visits:
-        assert_signed_in(door, visit)
-    await door.refresh(visits[0].refresh_token)
-
-
-async def test_a_session_runs_out_when_it_is_not_used_for_seven_days(door: FrontDoor) -> None:
-    one, other = await door.register(), await door.log_in()
-    door.wait(days=7, milliseconds=-1)
-    one = await door.refresh(one.refresh_token)
-    door.wait(milliseconds=1)
-    with pytest.raises(SessionOver):
-        await door.refresh(other.refresh_token)
-    assert await door.live(one) == 1
-    door.wait(days=7, milliseconds=-1)
-    with pytest.raises(SessionOver):
-        await door.refresh(one.refresh_token)
-
-
-async def test_a_session_runs_out_after_thirty_days_even_if_it_was_used_a_minute_ago(door: FrontDoor) -> None:
-    visit = await door.register()
-    for _ in range(5):
-        door.wait(days=5, hours=23)
-        visit = await door.refresh(visit.refresh_token)
-    door.wait(hours=5, minutes=-5)
-    visit = await door.refresh(visit.refresh_token)
-    # Nor does the last access token outlive it.
-    assert visit.expires_in == 300
-    door.wait(minutes=5, milliseconds=-1)
-    assert_signed_in(door, visit)
-    await door.refresh(visit.refresh_token)
-    door.wait(milliseconds=1)
-    with pytest.raises(SessionOver):
-        await door.refresh(visit.refresh_token)
-    with pytest.raises(Unauthenticated):
-        door.authentication.authenticate(visit.access_token)
-
-
-# Logging out
-
-
-async def test_logging_out_ends_this_session_and_no_other(door: FrontDoor) -> None:
-    one, other = await door.register(), await door.log_in()
-    await door.identity.log_out(one.refresh_token)
-    assert_signed_out(door, one)
-    with pytest.raises(SessionOver):
-        await door.refresh(one.refresh_token)
-    assert_signed_in(door, other)
-    assert (await door.session(one)).ended_because is EndReason.LOGGED_OUT
-
-
-async def test_logging_out_twice_is_as_good_as_once(door: FrontDoor) -> None:
-    visit = await door.register()
-    await door.identity.log_out(visit.refresh_token)
-    version = (await door.session(visit)).version
-    await door.identity.log_out(visit.refresh_token)
-    assert (await door.session(visit)).version == version
-
-
-async def test_a_tab_that_missed_the_refresh_can_log_out(door: FrontDoor) -> None:
-    first = await door.register()
-    newest = await door.refresh(first.refresh_token)
-    await door.identity.log_out(first.refresh_token)
-    assert_signed_out(door, newest)
-
-
-async def test_logging_out_everywhere_ends_all_of_ones_sessions(door: FrontDoor) -> None:
-    mine = [await door.register(), await door.log_in(), await door.log_in(client=AWAY)]
-    others = await door.register("bob@example.org")
-    await door.identity.log_out_everywhere(mine[1].actor)
-    for visit in mine:
-        assert_signed_out(door, visit)
-        with pytest.raises(SessionOver):
-            await door.refresh(visit.refresh_token)
-    assert_signed_in(door, others)
-    assert await door.live(others) == 1
-
-
-async def test_a_login_while_all_sessions_end_is_either_ended_or_good(door: FrontDoor) -> None:
-    visit = await door.register()
-    _, late = await asyncio.gather(door.identity.log_out_everywhere(visit.actor), door.log_in())
-    over = (await door.session(late)).is_over(door.clock.now())
-    if over:
-        assert_signed_out(door, late)
-    else:
-        assert_signed_in(door, late)
-
-
-# Sessions
-
-
-async def test_one_sees_ones_own_live_sessions_oldest_first(door: FrontDoor) -> None:
-    first = await door.register(client=Client("203.0.113.7", "x" * 1_000))
-    door.wait(seconds=1)
-    ended = await door.log_in()
-    door.wait(seconds=1)
-    last = await door.log_in(client=AWAY)
-    await door.register("bob@example.org")
-    await door.identity.log_out(ended.refresh_token)
-    door.wait(minutes=1)
-    first = await door.refresh(first.refresh_token)
-    one, two = await door.identity.sessions(last.actor)
-    assert (one.id, two.id) == (first.actor.session_id, last.actor.session_id)
-    assert (one.current, two.current) == (False, True)
-    assert (two.address, two.user_agent) == (AWAY.address, AWAY.user_agent)
-    assert len(one.user_agent) == 256
-    assert one.created_at < two.created_at < one.last_used_at == door.clock.now()
-    assert two.expires_at == (await door.session(last)).expires_at
-
-
-async def test_one_ends_a_session_of_ones_own(door: FrontDoor) -> None:
-    here, there = await door.register(), await door.log_in(client=AWAY)
-    await door.identity.end_session(here.actor, there.actor.session_id)
-    assert_signed_out(door, there)
-    assert_signed_in(door, here)
-    assert (await door.session(there)).ended_because is EndReason.ENDED_BY_OWNER
-    await door.identity.end_session(here.actor, here.actor.session_id)
-    assert_signed_out(door, here)
-
-
-async def test_a_session_of_another_an_ended_one_and_none_read_the_same(door: FrontDoor) -> None:
-    ada, bob = await door.register(), await door.register("bob@example.org")
-    ended = await door.log_in()
-    await door.identity.log_out(ended.refresh_token)
-    answers = set()
-    for id in (bob.actor.session_id, ended.actor.session_id, SessionId(UUID(int=7))):
-        with pytest.raises(NotFound) as refused:
-            await door.identity.end_session(ada.actor, id)
-        answers.add(str(refused.value))
-    assert len(answers) == 1
-    assert_signed_in(door, bob)
-
-
-async def test_an_admin_ends_anybodys_session_and_sees_only_the_own(door: FrontDoor) -> None:
-    bob = await door.register("bob@example.org")
-    await door.register()
-    await door.identity.make_admin("ada@example.org")
-    admin = await door.log_in()
-    assert await door.live(admin) == 1
-    await door.identity.end_session(admin.actor, bob.actor.session_id)
-    assert_signed_out(door, bob)
-    with pytest.raises(SessionOver):
-        await door.refresh(bob.refresh_token)
 
 
 # Profile, password, role

@@ -5,11 +5,14 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from msgspec import Raw
 
-from application.realtime.frames import CHANNELS_MAX, CloseCode
+from application.ports.events import Signal
+from application.realtime.connection import INBOX_MAX
+from application.realtime.frames import CHANNELS_MAX, DATA_MAX_BYTES, CloseCode
 from application.realtime.session import PING_SECONDS
 from domain.channels import account_stream
-from tests.application.live_house import Frame, House
+from tests.application.live_house import Frame, House, turns
 from tests.support.builders import an_account, principal
 
 
@@ -24,7 +27,7 @@ async def test_the_reply_to_connect_tells_everything_that_the_connection_is_boun
         assert data["epoch"] == await house.container.journal().epoch()
         assert data["expires_in"] == timedelta(days=1).total_seconds()
         assert data["ping_interval"] == PING_SECONDS
-        assert data["limits"] == {"channels": CHANNELS_MAX}
+        assert data["limits"] == {"channels": CHANNELS_MAX, "data_bytes": DATA_MAX_BYTES}
         assert data["channels"][house.channel] == {"stream": house.stream, "offset": 2, "recovered": True}
         assert data["channels"]["me"] == {"stream": account_stream(house.ada.id), "offset": 1, "recovered": True}
         refused = data["channels"]["task:nonsense"]
@@ -54,7 +57,9 @@ async def test_a_connection_begins_with_a_valid_connect_or_ends(first: Frame) ->
     house = await House().settle()
     async with house.visit(house.ada, connected=False) as visitor:
         assert await visitor.closed_by(**first) == (CloseCode.PROTOCOL, "the first frame has to be connect")
-        assert not visitor.session.connected
+        assert not visitor.connection.session.is_open
+        assert visitor.frames == []
+        assert len(house.container.live()) == 0
 
 
 async def test_a_connection_ends_without_a_good_token_and_says_what_to_do_about_it() -> None:
@@ -64,6 +69,7 @@ async def test_a_connection_ends_without_a_good_token_and_says_what_to_do_about_
     async def refused(**fields: object) -> tuple[CloseCode, str]:
         async with house.visit(connected=False) as visitor:
             code, reason = await visitor.closed_by(type="connect", id=3, **fields)
+            assert visitor.connection.is_closed
             for error in visitor.frames:
                 assert (error["type"], error["id"], error["retry"]) == ("error", 3, "reauthenticate")
                 assert error["code"] == reason
@@ -73,7 +79,7 @@ async def test_a_connection_ends_without_a_good_token_and_says_what_to_do_about_
     assert await refused() == (CloseCode.TOKEN_INVALID, "token_missing")
     assert await refused(token="nonsense") == (CloseCode.TOKEN_INVALID, "token_invalid")
     house.container.authentication().end([principal(house.ada).session_id])
-    assert await refused(token=token) == (CloseCode.TOKEN_INVALID, "session_ended")
+    assert await refused(token=token) == (CloseCode.REVOKED, "session_ended")
     house.clock.advance(timedelta(days=1))
     assert await refused(token=house.token(house.bob)) == (CloseCode.TOKEN_EXPIRED, "token_expired")
 
@@ -90,7 +96,7 @@ async def test_a_frame_that_means_nothing_is_refused_by_its_id_and_ends_nothing(
             ("[" * 100_000, None),
             ("no JSON", None),
         ):
-            await visitor.session.receive(text)
+            visitor.connection.received(text.encode())
             error = visitor.frames[-1]
             assert (error["type"], error["id"], error["code"], error["retry"]) == ("error", id, "bad_frame", "no")
         assert (await visitor.say(type="connect", id=9))["code"] == "already_connected"
@@ -146,11 +152,13 @@ async def test_a_channel_that_goes_further_back_brings_only_what_no_other_has_sh
         await visitor.say(type="subscribe", id=2, channel=house.channel, since=5)
         await visitor.until(lambda v: len(v.events()) == 1)
         reply = await visitor.say(type="subscribe", id=3, channel=f"task:{task.id}", since=3)
-        assert reply["data"] == {"stream": house.stream, "offset": 6, "recovered": True}
+        assert reply["data"] == {"stream": house.stream, "offset": 3, "recovered": True}
+        await visitor.until(lambda v: len(v.events()) == 3)
         assert [offset for offset, _ in visitor.events()] == [6, 4, 5]
         await visitor.say(type="subscribe", id=4, channel=house.channel, since=1)
         await visitor.say(type="subscribe", id=5, channel=house.channel)
         await visitor.say(type="subscribe", id=6, channel=f"task:{task.id}", since=2)
+        await visitor.until(lambda v: len(v.events()) == 5)
         assert [offset for offset, _ in visitor.events()] == [6, 4, 5, 2, 3]
         await house.rename(task, "Live")
         await visitor.until(lambda v: len(v.events()) == 6)
@@ -219,3 +227,135 @@ async def test_a_position_of_another_lineage_leads_to_a_resync_and_never_to_a_cl
             assert (reply["data"]["offset"], reply["data"]["recovered"]) == (4, False)
         resync = {"type": "resync", "stream": house.stream, "reason": "offset"}
         assert visitor.of("resync") == [resync, resync]
+
+
+async def test_a_channel_that_is_asked_to_begin_further_back_repeats_nothing() -> None:
+    house = await House().settle()
+    task = await house.task()
+    for title in ("One", "Two", "Three"):
+        await house.rename(task, title)
+    async with house.visit(house.bob) as visitor:
+        for id, since in enumerate((5, 3, 4, 1), 2):
+            await visitor.say(type="subscribe", id=id, channel=house.channel, since=since)
+        await visitor.until(lambda v: len(v.events()) == 5)
+        await visitor.say(type="subscribe", id=9, channel=house.channel, since=0)
+        await visitor.until(lambda v: len(v.events()) == 6)
+        await house.rename(task, "Live")
+        await visitor.until(lambda v: len(v.events()) == 7)
+        assert sorted(offset for offset, _ in visitor.events()) == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_words_go_to_whoever_follows_the_place_and_to_nobody_who_may_not_see_it() -> None:
+    house = await House().settle()
+    task = await house.task()
+    typing = f"typing:task:{task.id}"
+    async with house.visit(house.ada) as ada, house.visit(house.bob) as bob:
+        eve = await an_account(house, "Eve")
+        async with house.visit(eve) as stranger:
+            assert (await stranger.say(type="subscribe", id=2, channel=typing))["code"] == "not_found"
+            assert (await stranger.say(type="publish", id=3, channel=typing, data={}))["code"] == "not_found"
+            for visitor in (ada, bob):
+                assert (await visitor.say(type="subscribe", id=2, channel=typing))["data"] == {}
+            await ada.say(type="publish", id=3, channel=typing, data={"typing": True})
+            value = {"type": "value", "channel": typing, "key": str(house.ada.id), "data": {"typing": True}}
+            assert (ada.of("value"), bob.of("value"), stranger.of("value")) == ([value], [value], [])
+        await house.dismiss(house.bob)
+        await bob.until(lambda v: bool(v.of("unsubscribed")))
+        await ada.say(type="publish", id=4, channel=typing, data={})
+        assert bob.of("value") == [value]
+        assert (await bob.say(type="publish", id=5, channel=typing, data={}))["code"] == "not_found"
+
+
+async def test_who_is_present_is_seen_to_come_and_to_go_once() -> None:
+    house = await House().settle()
+    place = f"presence:{house.channel}"
+    ada_id, bob_id = str(house.ada.id), str(house.bob.id)
+    async with house.visit(house.ada) as ada:
+        assert (await ada.say(type="subscribe", id=2, channel=place))["data"] == {"present": []}
+        async with house.visit(house.bob) as bob, house.visit(house.bob) as again:
+            assert (await bob.say(type="presence", id=2, channel=place))["data"] == {"present": [bob_id]}
+            await again.say(type="presence", id=2, channel=place)
+            assert set((await ada.say(type="presence", id=3, channel=place))["data"]["present"]) == {ada_id, bob_id}
+        await ada.until(lambda v: len(v.of("presence")) == 3)
+        assert [(f["joined"], [gone["why"] for gone in f["left"]]) for f in ada.of("presence")] == [
+            ([bob_id], []),
+            ([ada_id], []),
+            ([], ["bye"]),
+        ]
+
+
+async def test_whoever_cannot_keep_up_is_sent_the_newest_value_of_each_key_once_it_can() -> None:
+    house = await House().settle()
+    task = await house.task()
+    market, typing = "market:ACME", f"typing:task:{task.id}"
+    async with house.visit(house.bob) as bob:
+        for id, channel in enumerate((market, typing), 2):
+            await bob.say(type="subscribe", id=id, channel=channel)
+        bob.connection.congested()
+        for version in range(1, 4):
+            for key in ("bid", "ask"):
+                house.broker.publish([Signal(market, key, version, Raw(b"%d" % version))])
+            house.broker.publish([Signal(typing, str(house.ada.id), 0, Raw(b"{}"))])
+        assert bob.of("value") == []
+        assert bob.connection.dropped == 3
+        bob.connection.relieved()
+        assert [(f["key"], f["data"]) for f in bob.of("value")] == [("bid", 3), ("ask", 3)]
+        bob.connection.relieved()
+        house.broker.publish([Signal(market, "bid", 4, Raw(b"4")), Signal(market, "bid", 3, Raw(b"3"))])
+        assert [(f["key"], f["data"]) for f in bob.of("value")[2:]] == [("bid", 4)]
+
+
+async def test_whoever_comes_later_is_told_the_newest_values_at_once() -> None:
+    house = await House().settle()
+    async with house.visit(house.bob) as bob, house.visit(house.ada) as ada:
+        await bob.say(type="subscribe", id=2, channel="market:ACME")
+        house.broker.publish([Signal("market:ACME", "bid", version, Raw(b"%d" % version)) for version in (2, 1, 3)])
+        await ada.say(type="subscribe", id=2, channel="market:ACME")
+        assert [f["data"] for f in bob.of("value")] == [2, 3]
+        assert [f["data"] for f in ada.of("value")] == [3]
+
+
+async def test_whoever_cannot_keep_up_is_sent_no_event_until_it_can_and_then_every_one() -> None:
+    house = await House().settle()
+    task = await house.task()
+    async with house.visit(house.bob) as bob:
+        await bob.say(type="subscribe", id=2, channel=house.channel)
+        bob.connection.congested()
+        for title in ("One", "Two", "Three"):
+            await house.rename(task, title)
+            await turns(10)
+        assert bob.events() == []
+        await bob.say(type="subscribe", id=3, channel="me")
+        await house.dismiss(house.bob)
+        await turns(10)
+        assert bob.events() == []
+        bob.connection.relieved()
+        await bob.until(lambda v: len(v.events()) == 5)
+        assert [offset for offset, _ in bob.events(house.stream)] == [4, 5, 6, 7]
+        assert bob.events("account:") == [(3, "workspace.left")]
+
+
+async def test_a_peer_that_talks_faster_than_it_is_answered_is_listened_to_again_later() -> None:
+    house = await House().settle()
+    async with house.visit(house.bob) as bob:
+        begun = len(bob.frames)
+        for id in range(2, 2 + INBOX_MAX + 1):
+            bob.send(type="subscribe", id=id, channel="me")
+        assert bob.listening[-1] is False
+        await bob.until(lambda v: len(v.frames) == begun + INBOX_MAX + 1)
+        assert [frame["id"] for frame in bob.frames[begun:]] == list(range(2, 2 + INBOX_MAX + 1))
+        await bob.until(lambda v: v.listening[-1])
+
+
+async def test_a_command_is_carried_out_and_answered_and_a_refused_one_is_told_why() -> None:
+    house = await House().settle()
+    async with house.visit(house.bob) as bob:
+        await bob.say(type="subscribe", id=2, channel=house.channel)
+        new = {"title": "By a call", "workspace_id": str(house.team.id)}
+        reply = await bob.say(type="call", id=3, method="task.create", params=new, key="once")
+        assert reply["data"]["title"] == "By a call"
+        assert (await bob.say(type="call", id=4, method="task.create", params=new, key="once"))["data"] == reply["data"]
+        assert (await bob.say(type="call", id=5, method="task.dance"))["code"] == "not_found"
+        assert (await bob.say(type="call", id=6, method="task.create", params={}))["code"] == "validation_failed"
+        await bob.until(lambda v: bool(v.events()))
+        assert bob.events() == [(3, "task.created")]

@@ -30,6 +30,8 @@ PERMISSIONS: dict[str, tuple[Act, str]] = {
     "unwatch": (lambda o, by, t, c: o.tasks.unwatch(by, TaskId(t.id)), "owner admin member viewer"),
     "open": (lambda o, by, t, c: o.task(by), "owner admin member"),
     "edit": (lambda o, by, t, c: o.tasks.edit(by, TaskId(t.id), TaskPatch(title="New")), "owner admin member"),
+    "archive": (lambda o, by, t, c: o.tasks.archive(by, TaskId(t.id)), "owner admin member"),
+    "unarchive": (lambda o, by, t, c: o.tasks.unarchive(by, TaskId(t.id)), "owner admin member"),
     "assign": (lambda o, by, t, c: o.tasks.assign(by, TaskId(t.id), o.admin.account_id), "owner admin member"),
     "unassign": (lambda o, by, t, c: o.tasks.unassign(by, TaskId(t.id), o.member.account_id), "owner admin member"),
     "claim": (lambda o, by, t, c: o.tasks.claim(by, TaskId(t.id)), "owner admin member"),
@@ -110,6 +112,46 @@ async def test_members_delete_and_restore_their_own_tasks_and_admins_any(office:
     assert await office.types(mine.id) == ["task.created", "task.deleted", "task.restored"]
 
 
+async def test_an_archived_task_leaves_the_lists_and_nothing_else(office: Office) -> None:
+    task, kept = await office.task(title="Archived"), await office.task(title="Kept")
+    id, now = TaskId(task.id), office.clock.now()
+    assert (await office.tasks.archive(office.admin, id, version=1)).archived_at == now
+    office.wait(minutes=1)
+    assert (await office.tasks.archive(office.owner, id)).version == 2
+    assert await listed(office, TaskQuery()) == [kept.title]
+    assert await listed(office, TaskQuery(archived="true")) == [task.title]
+    assert await listed(office, TaskQuery(archived="any")) == [task.title, kept.title]
+    assert (await office.show(id)).archived_at == now
+    edited = await office.tasks.edit(office.member, id, TaskPatch(title="Edited"))
+    assert (edited.title, edited.archived_at) == ("Edited", now)
+    assert (await office.tasks.unarchive(office.member, id)).archived_at is None
+    assert (await office.tasks.unarchive(office.member, id)).version == 4
+    assert await listed(office, TaskQuery()) == ["Edited", kept.title]
+    assert await office.types(id) == ["task.created", "task.archived", "task.updated", "task.unarchived"]
+
+
+async def test_tasks_are_called_by_the_prefix_of_their_workspace_and_a_number(office: Office) -> None:
+    first, mine, second = await office.task(), await office.tasks.open(office.member, NewTask("x")), await office.task()
+    assert (first.key, second.key, mine.key) == ("OPE-1", "OPE-2", "MW-1")
+    event = (await office.news())[-1]
+    assert (event.type, event.data["key"]) == ("task.created", "OPE-2")
+    for key, expected in (("OPE-2", [second.title]), ("ope-2", [second.title]), ("OPE-3", []), ("MW-1", [])):
+        assert await listed(office, TaskQuery(key=key)) == expected
+    report = await office.tasks.bulk(
+        office.member, Bulk([BulkCreate(NewTask(title, workspace_id=office.team)) for title in "ab"])
+    )
+    assert [result.task and result.task.key for result in report.results] == ["OPE-3", "OPE-4"]
+
+
+async def test_who_may_not_open_a_task_takes_no_number(office: Office) -> None:
+    for nobody in (office.viewer, office.stranger):
+        with pytest.raises((Forbidden, NotFound)):
+            await office.task(nobody)
+    with pytest.raises(NotAMember):
+        await office.task(assignee_ids=[office.stranger.account_id])
+    assert (await office.task()).key == "OPE-1"
+
+
 async def test_without_a_workspace_a_task_is_ones_own(office: Office) -> None:
     task = await office.tasks.open(office.stranger, NewTask("Buy milk"))
     assert task.workspace_id == office.stranger.account_id
@@ -186,6 +228,8 @@ async def test_a_write_for_another_version_is_refused_with_the_present_task(offi
         office.tasks.edit(office.member, id, TaskPatch(title="Lost"), version=1),
         office.tasks.edit(office.member, id, TaskPatch(), version=1),
         office.tasks.delete(office.member, id, version=3),
+        office.tasks.archive(office.member, id, version=1),
+        office.tasks.unarchive(office.member, id, version=1),
     ):
         with pytest.raises(VersionConflict) as refused:
             await attempt

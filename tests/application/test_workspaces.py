@@ -131,7 +131,7 @@ async def test_one_account_has_at_most_fifty_workspaces(office: Office) -> None:
         await office.workspaces.create(office.stranger, NewWorkspace("One more", "one-more"))
     with pytest.raises(TooManyWorkspaces):
         await office.workspaces.accept(office.stranger, Acceptance(made.token))
-    (unused,) = await office.workspaces.invitations(office.owner, office.team)
+    (unused,) = (await office.workspaces.invitations(office.owner, office.team)).data
     assert unused.uses == 0
 
 
@@ -207,7 +207,7 @@ async def test_a_link_is_good_until_it_expires(office: Office) -> None:
     office.clock.advance(timedelta(milliseconds=1))
     with pytest.raises(InvitationSpent):
         await office.workspaces.accept(await office.hire("late"), Acceptance(made.token))
-    assert await office.workspaces.invitations(office.owner, office.team) == []
+    assert (await office.workspaces.invitations(office.owner, office.team)).data == []
 
 
 async def test_a_link_is_good_for_so_many_and_members_use_none_of_it_up(office: Office) -> None:
@@ -220,7 +220,7 @@ async def test_a_link_is_good_for_so_many_and_members_use_none_of_it_up(office: 
         assert await office.news() == before
     with pytest.raises(InvitationSpent):
         await office.workspaces.accept(office.stranger, Acceptance(made.token))
-    assert await office.workspaces.invitations(office.owner, office.team) == []
+    assert (await office.workspaces.invitations(office.owner, office.team)).data == []
 
 
 async def test_a_link_that_was_taken_back_lets_nobody_in(office: Office) -> None:
@@ -236,7 +236,7 @@ async def test_a_link_that_was_taken_back_lets_nobody_in(office: Office) -> None
     await office.workspaces.withdraw(office.admin, office.team, id)
     with pytest.raises(InvitationSpent):
         await office.workspaces.accept(office.stranger, Acceptance(made.token))
-    assert await office.workspaces.invitations(office.owner, office.team) == []
+    assert (await office.workspaces.invitations(office.owner, office.team)).data == []
 
 
 async def test_a_link_that_nobody_made_reads_like_one_into_a_deleted_workspace(office: Office) -> None:
@@ -259,12 +259,37 @@ async def test_a_link_has_bounds(office: Office, values: dict[str, object]) -> N
         await invited(office, **values)
 
 
-async def test_nobody_is_lifted_by_a_link_that_outlived_its_makers_power(office: Office) -> None:
-    made = await office.workspaces.invite(office.admin, office.team, NewInvitation(Role.MEMBER))
-    await lift(office, office.owner, "admin", Role.VIEWER)
-    assert (await office.workspaces.accept(office.stranger, Acceptance(made.token))).my_role is Role.MEMBER
-    with pytest.raises(Forbidden):
-        await office.workspaces.invitations(office.admin, office.team)
+@pytest.mark.parametrize("fall", [Role.MEMBER, Role.VIEWER, None])
+async def test_a_link_ends_with_the_power_of_its_maker_like_one_that_ran_out(office: Office, fall: Role | None) -> None:
+    made = await office.workspaces.invite(office.admin, office.team, NewInvitation(Role.MEMBER, 2))
+    expired = await invited(office)
+    if fall is None:
+        await office.workspaces.remove(office.owner, office.team, office.admin.account_id)
+    else:
+        await lift(office, office.owner, "admin", fall)
+    with pytest.raises(InvitationSpent) as powerless:
+        await office.workspaces.accept(office.stranger, Acceptance(made.token))
+    assert [i.id for i in (await office.workspaces.invitations(office.owner, office.team)).data] == [
+        expired.invitation.id
+    ]
+    office.clock.advance(INVITATION_LIFETIME)
+    with pytest.raises(InvitationSpent) as late:
+        await office.workspaces.accept(office.stranger, Acceptance(expired.token))
+    assert (powerless.value.detail, powerless.value.code) == (late.value.detail, late.value.code)
+
+
+async def test_a_former_owner_lets_in_whom_an_admin_may_and_no_more_owners(office: Office) -> None:
+    made = {role: await invited(office, role=role) for role in (Role.OWNER, Role.ADMIN, Role.VIEWER)}
+    await office.workspaces.transfer(office.owner, office.team, Transfer(office.member.account_id))
+    for role in (Role.OWNER, Role.ADMIN):
+        with pytest.raises(InvitationSpent):
+            await office.workspaces.accept(office.stranger, Acceptance(made[role].token))
+    assert (await office.workspaces.accept(office.stranger, Acceptance(made[Role.VIEWER].token))).my_role is Role.VIEWER
+
+
+async def test_teams_without_a_slug_get_different_ones_although_ids_are_foreseeable(office: Office) -> None:
+    slugs = {(await office.workspaces.create(office.owner, NewWorkspace("Team"))).slug for _ in range(3)}
+    assert len(slugs) == 3
 
 
 async def test_a_workspace_always_keeps_an_owner(office: Office) -> None:

@@ -1,12 +1,13 @@
 """The sets of adapters that every contract is checked with."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from redis import Redis
 
 from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.database import MemoryDatabase
@@ -14,8 +15,10 @@ from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.presence import MemoryPresence
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.memory.tasks import MemoryTaskQueries
+from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries
+from adapters.memory.tickets import MemoryTicketStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.workspaces import MemoryWorkspaceQueries
 from adapters.postgres.access import PostgresAccessQueries
@@ -23,11 +26,14 @@ from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
+from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.tasks import PostgresTaskQueries
+from adapters.postgres.tickets import PostgresTicketStore
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from adapters.postgres.workspaces import PostgresWorkspaceQueries
 from adapters.redis.broker import RedisBroker
 from adapters.redis.limits import RedisRateLimiter
+from adapters.redis.presence import RedisPresence
 from application.ports.events import Broker
 from tests.contracts.house import House
 from tests.support.services import PostgresService, RedisService
@@ -44,6 +50,7 @@ def house(request: pytest.FixtureRequest) -> House:
 async def memory_house() -> AsyncIterator[House]:
     """All ports in memory."""
     clock, ids, database, broker = MovableClock(), SequentialIds(), MemoryDatabase(), MemoryBroker()
+    presence = MemoryPresence()
 
     async def pass_time(duration: timedelta) -> None:
         clock.advance(duration)
@@ -52,14 +59,19 @@ async def memory_house() -> AsyncIterator[House]:
         yield House(
             work=MemoryUnitOfWork(database, broker, ids),
             task_queries=MemoryTaskQueries(database),
+            task_numbers=MemoryTaskNumbers(database),
+            task_numbers_elsewhere=MemoryTaskNumbers(database),
             workspace_queries=MemoryWorkspaceQueries(database),
             access_queries=MemoryAccessQueries(database),
             session_queries=MemorySessionQueries(database),
             journal=MemoryJournalQueries(database),
             broker=broker,
             elsewhere=broker,
+            presence=presence,
+            presence_elsewhere=presence,
             limiter=MemoryRateLimiter(clock),
             idempotency=MemoryIdempotency(database, clock),
+            ticket_store=MemoryTicketStore(),
             clock=clock,
             ids=ids,
             pass_time=pass_time,
@@ -67,7 +79,9 @@ async def memory_house() -> AsyncIterator[House]:
 
 
 @pytest_asyncio.fixture
-async def postgres_and_redis_house(empty_database: Database, empty_redis: str) -> AsyncIterator[House]:
+async def postgres_and_redis_house(
+    empty_database: Database, numbers_database: Database, empty_redis: str
+) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
     clock, ids, database = MovableClock(), SequentialIds(), empty_database
     broker, elsewhere = RedisBroker(empty_redis), RedisBroker(empty_redis)
@@ -78,23 +92,30 @@ async def postgres_and_redis_house(empty_database: Database, empty_redis: str) -
             await asyncio.sleep(duration.total_seconds())
 
     limiter = RedisRateLimiter(empty_redis, MemoryRateLimiter(clock))
+    presence, presence_elsewhere = RedisPresence(empty_redis), RedisPresence(empty_redis)
     async with _carrying(broker), _carrying(elsewhere):
         yield House(
             work=PostgresUnitOfWork(database, elsewhere, ids),
             task_queries=PostgresTaskQueries(database),
+            task_numbers=PostgresTaskNumbers(numbers_database),
+            task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),
             workspace_queries=PostgresWorkspaceQueries(database),
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
             journal=PostgresJournalQueries(database),
             broker=broker,
             elsewhere=elsewhere,
+            presence=presence,
+            presence_elsewhere=presence_elsewhere,
             limiter=limiter,
             idempotency=PostgresIdempotency(database, elsewhere, clock),
+            ticket_store=PostgresTicketStore(database),
             clock=clock,
             ids=ids,
             pass_time=pass_time,
         )
-    limiter.close()
+    for thing in (limiter, presence, presence_elsewhere):
+        thing.close()
 
 
 @pytest.fixture
@@ -118,6 +139,38 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.open()
     yield database
     await database.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def numbers_database(database_url: str) -> AsyncIterator[Database]:
+    """The pool from which numbers of tasks are reserved; see `PostgresTaskNumbers`."""
+    database = Database(database_url, pool_size=2)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="module")
+def _own_redis() -> Iterator[RedisService]:
+    service = RedisService()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def redis(_own_redis: RedisService) -> Iterator[RedisService]:
+    """A Redis to do anything to; it runs and is empty at the beginning."""
+    _own_redis.empty()
+    yield _own_redis
+    _own_redis.kill()
+    _own_redis.start()
+
+
+@pytest.fixture
+def admin(redis: RedisService) -> Iterator[Redis]:
+    """A client that looks at Redis from outside."""
+    with Redis.from_url(redis.url, protocol=2) as client:
+        yield client
 
 
 @asynccontextmanager

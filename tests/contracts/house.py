@@ -10,12 +10,14 @@ from msgspec import Raw
 
 from adapters.memory.system import MovableClock
 from application.ports.access import AccessQueries
-from application.ports.events import Broker, Entry, JournalQueries
+from application.ports.events import Broker, Entry, JournalQueries, Signal
 from application.ports.idempotency import Idempotency
 from application.ports.identity import SessionQueries
 from application.ports.limits import RateLimiter
+from application.ports.presence import Presence
 from application.ports.system import Ids
-from application.ports.tasks import TaskQueries
+from application.ports.tasks import TaskNumbers, TaskQueries
+from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.workspaces import WorkspaceQueries
 from tests.support.builders import Work
@@ -25,20 +27,26 @@ from tests.support.builders import Work
 class House:
     """Every port of one assembly.
 
-    `elsewhere` is the broker of another process on the same store, where there can be one, and else the same one.
+    `elsewhere` is the broker of another process on the same store, where there can be one, and else the same one;
+    `task_numbers_elsewhere` is what such a process hands out, and `presence_elsewhere` what it knows.
     `pass_time` lets time pass for everything behind the ports; of a shared store's own clock, two seconds at most.
     """
 
     work: UnitOfWork[Work]
     task_queries: TaskQueries
+    task_numbers: TaskNumbers
+    task_numbers_elsewhere: TaskNumbers
     workspace_queries: WorkspaceQueries
     access_queries: AccessQueries
     session_queries: SessionQueries
     journal: JournalQueries
     broker: Broker
     elsewhere: Broker
+    presence: Presence
+    presence_elsewhere: Presence
     limiter: RateLimiter
     idempotency: Idempotency
+    ticket_store: TicketStore
     clock: MovableClock
     ids: Ids
     pass_time: Callable[[timedelta], Awaitable[None]]
@@ -55,18 +63,18 @@ async def eventually(met: Callable[[], bool | Awaitable[bool]], seconds: float =
 
 
 class Follower:
-    """Follows one stream and collects its hints; what is published to find out how far they are is left out."""
+    """Follows one topic and collects what comes; what is published to find out how far that is is left out."""
 
-    def __init__(self, house: House, stream: str) -> None:
+    def __init__(self, house: House, topic: str) -> None:
         self._house = house
-        self._stream = stream
+        self._topic = topic
         self._mark = 0
-        self._arrived: list[Entry] = []
+        self._arrived: list[Entry | Signal] = []
 
     async def start(self) -> "Follower":
-        """Follow, until hints from another process really arrive."""
+        """Follow, until what another process publishes really arrives."""
         self._house.broker.listen(self._arrived.append, lambda: None)
-        self._house.broker.follow(self._stream)
+        self._house.broker.follow(self._topic)
 
         def arrives() -> bool:
             self._house.elsewhere.publish([self._marker(0)])
@@ -77,11 +85,15 @@ class Follower:
 
     async def hints(self) -> Sequence[Entry]:
         """Every hint that was published before this call and since the start."""
+        return [item for item in await self.news() if isinstance(item, Entry)]
+
+    async def news(self) -> Sequence[Entry | Signal]:
+        """Every hint and signal that was published before this call and since the start."""
         self._mark += 1
         marker = self._marker(self._mark)
         self._house.elsewhere.publish([marker])
         await eventually(lambda: marker in self._arrived)
-        return [entry for entry in self._arrived if entry.type != "marker"]
+        return [item for item in self._arrived if not (isinstance(item, Entry) and item.type == "marker")]
 
     def _marker(self, number: int) -> Entry:
-        return Entry(self._stream, number, "marker", UUID(int=number), Raw(b"{}"))
+        return Entry(self._topic, number, "marker", UUID(int=number), Raw(b"{}"))

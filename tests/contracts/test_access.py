@@ -1,4 +1,4 @@
-"""What every answer to "what is this account in that workspace?" promises."""
+"""What `Access` and `AccessQueries` promise: every answer to "what is this account in that workspace?"."""
 
 import pytest
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from application.paging import InvalidCursor
-from application.ports.events import Entry, EventBody, EventFilter, EventView
+from application.ports.events import Entry, EventBody, EventFilter, EventView, Signal
 from domain.access import Role
 from domain.channels import account_stream, workspace_stream
 from domain.errors import Unavailable
@@ -24,6 +24,10 @@ EVERYTHING = EventFilter()
 
 def hint(stream: str, offset: int) -> Entry:
     return Entry(stream, offset, "task.created", UUID(int=offset), msgspec.Raw(b'{"id":"x"}'))
+
+
+def signal(channel: str, version: int) -> Signal:
+    return Signal(channel, "key:ä", version, msgspec.Raw(b'{"price":"1.50","note":"\xc3\xa4"}'))
 
 
 async def test_entries_are_read_in_order_from_behind_an_offset(house: House) -> None:
@@ -216,6 +220,34 @@ async def test_only_followed_streams_are_hinted_at(house: House, elsewhere: bool
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
+async def test_signals_arrive_whole_and_in_order_among_the_hints_from_every_process(
+    house: House, elsewhere: bool
+) -> None:
+    follower = await Follower(house, "market:AAPL").start()
+    publisher = house.elsewhere if elsewhere else house.broker
+    sent = [(signal, hint)[number % 3 == 0]("market:AAPL", number) for number in range(1, 51)]
+    publisher.publish(sent[:1])
+    publisher.publish(sent[1:])
+    assert await follower.news() == sent
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_only_signals_of_followed_channels_arrive(house: House, elsewhere: bool) -> None:
+    follower = await Follower(house, "market:AAPL").start()
+    publisher = house.elsewhere if elsewhere else house.broker
+    publisher.publish([signal("market:AAPL.B", 1), signal("market:AAPL", 2), signal("typing:task:a", 0)])
+    assert await follower.news() == [signal("market:AAPL", 2)]
+
+
+async def test_ones_own_hints_and_signals_arrive_before_publishing_returns(house: House) -> None:
+    arrived: list[Entry | Signal] = []
+    house.broker.listen(arrived.append, lambda: None)
+    house.broker.follow("market:AAPL")
+    house.broker.publish([signal("market:AAPL", 1), hint("market:AAPL", 2)])
+    assert arrived == [signal("market:AAPL", 1), hint("market:AAPL", 2)]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
 async def test_a_stream_can_be_left_and_followed_again(house: House, elsewhere: bool) -> None:
     follower = await Follower(house, "workspace:a").start()
     publisher = house.elsewhere if elsewhere else house.broker
@@ -249,11 +281,11 @@ async def test_a_broker_that_carries_hints_is_well(house: House) -> None:
 
 
 async def test_publishing_never_fails_its_writer(house: House) -> None:
-    def broken(entry: Entry) -> None:
+    def broken(item: Entry | Signal) -> None:
         raise ZeroDivisionError
 
     house.broker.publish([])
-    house.broker.publish([hint("workspace:a", 1)])
+    house.broker.publish([hint("workspace:a", 1), signal("workspace:a", 1)])
     house.broker.listen(broken, lambda: None)
     house.broker.follow("workspace:a")
-    house.broker.publish([hint("workspace:a", 1)])
+    house.broker.publish([hint("workspace:a", 1), signal("workspace:a", 1)])

@@ -21,7 +21,7 @@ OTHER = b"another one "
 
 
 def tasks_of(house: House) -> Tasks:
-    return Tasks(house.work, house.task_queries, house.clock, house.ids)
+    return Tasks(house.work, house.task_queries, house.task_numbers, house.clock, house.ids)
 
 
 async def opened(house: House, account: Account, answer: Answer | None = ANSWER, key: str = "key") -> Answer:

@@ -107,6 +107,63 @@ async def test_each_condition_keeps_what_meets_it(house: House) -> None:
     assert await found(open_only=True) == ["plain", "bob's", "urgent", "shared"]
 
 
+async def archive(house: House, id: TaskId, by: AccountId) -> None:
+    async with house.work() as work:
+        task, _ = await work.tasks.get(id, by)
+        task.archive(by, house.clock.now())
+        work.tasks.save(task)
+
+
+async def test_archived_tasks_are_listed_only_where_they_are_wanted(house: House) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    for title in ("kept", "archived", "archived and deleted"):
+        task = await a_task(house, mine, ada.id, title=title, status=Status.BLOCKED)
+        if title != "kept":
+            await archive(house, task.id, ada.id)
+    async with house.work() as work:
+        found, standing = await work.tasks.get(task.id, ada.id)
+        found.delete(ada.id, standing, house.clock.now())
+        work.tasks.save(found)
+    for wanted, expected in ((False, ["kept"]), (True, ["archived"]), (None, ["kept", "archived"])):
+        assert await titles(house, mine, ada.id, TaskFilter(archived=wanted)) == expected
+        assert await titles(house, mine, ada.id, TaskFilter(archived=wanted, status=(Status.BLOCKED,))) == expected
+        assert await titles(house, mine, ada.id, TaskFilter(archived=wanted, status=(Status.DONE,))) == []
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_walk_over_archived_tasks_shows_each_once_and_its_cursors_fit_no_other(
+    house: House, order: str
+) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    made = [(await a_task(house, mine, ada.id)).id for _ in range(6)]
+    for id in made[::2]:
+        await archive(house, id, ada.id)
+    for archived, expected in ((True, made[::2]), (False, made[1::2]), (None, made)):
+        seen: list[TaskId] = []
+        cursor = None
+        while True:
+            page = await house.task_queries.page(mine, ada.id, TaskFilter(archived=archived), order, cursor, 1)
+            seen += [TaskId(view.id) for view in page.data]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+            with pytest.raises(InvalidCursor):
+                other = TaskFilter(archived=not archived)
+                await house.task_queries.page(mine, ada.id, other, order, cursor, 1)
+        assert sorted(seen) == sorted(expected)
+
+
+async def test_a_key_finds_the_task_of_its_workspace_and_no_other(house: House) -> None:
+    ada = await an_account(house)
+    mine, team = WorkspaceId(ada.id), (await a_team(house, ada.id)).id
+    wanted, _ = [await a_task(house, mine, ada.id, title=title) for title in ("wanted", "other")]
+    assert await titles(house, mine, ada.id, TaskFilter(key=wanted.key)) == ["wanted"]
+    for workspace, key in ((team, wanted.key), (mine, wanted.key[:-1]), (mine, f"{wanted.key}0"), (mine, "")):
+        assert await titles(house, workspace, ada.id, TaskFilter(key=key)) == []
+
+
 async def test_conditions_add_up(house: House) -> None:
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team = (await a_team(house, ada.id, {bob.id: Role.MEMBER})).id
@@ -184,6 +241,16 @@ async def test_search_finds_the_beginnings_of_words_without_case_and_accents(
     )
     found = await titles(house, mine, ada.id, TaskFilter(words=tuple(sorted(words(text)))))
     assert found == (["Résumé for Müller's Straße"] if is_found else [])
+
+
+async def test_a_search_without_any_word_finds_nothing_and_no_search_finds_everything(house: House) -> None:
+    ada, eve = [await an_account(house, name) for name in ("Ada", "Eve")]
+    mine = WorkspaceId(ada.id)
+    await a_task(house, mine, ada.id, title="!!!")
+    assert await titles(house, mine, ada.id, TaskFilter(words=())) == []
+    assert await titles(house, mine, ada.id, TaskFilter(words=None)) == ["!!!"]
+    with pytest.raises(NotFound):
+        await titles(house, mine, eve.id, TaskFilter(words=()))
 
 
 async def test_search_knows_words_of_any_length_up_to_their_64th_character(house: House) -> None:
@@ -324,7 +391,7 @@ async def test_overdue_tasks_can_be_walked_while_time_passes(house: House) -> No
     for number in range(5):
         await a_task(house, WorkspaceId(ada.id), ada.id, title=f"Task {number}", due_at=start + timedelta(hours=number))
     house.clock.advance(timedelta(hours=3))
-    tasks = Tasks(house.work, house.task_queries, house.clock, house.ids)
+    tasks = Tasks(house.work, house.task_queries, house.task_numbers, house.clock, house.ids)
     seen: list[str] = []
     cursor = None
     while True:

@@ -79,6 +79,25 @@ async def test_every_field_that_can_change_is_kept(house: House) -> None:
     assert comment.created_at < now
 
 
+async def test_an_archived_task_is_read_edited_and_taken_out_again_like_any_other(house: House) -> None:
+    ada = await an_account(house)
+    task = await a_task(house, WorkspaceId(ada.id), ada.id)
+    now = house.clock.now()
+    async with house.work() as work:
+        found, _ = await work.tasks.get(task.id, ada.id)
+        found.archive(ada.id, now)
+        work.tasks.save(found)
+    assert (await house.task_queries.view(task.id, ada.id)).archived_at == now
+    async with house.work() as work:
+        found, _ = await work.tasks.get(task.id, ada.id)
+        assert found.archived_at == now
+        found.edit(ada.id, now, title="Other")
+        found.unarchive(ada.id, now)
+        work.tasks.save(found)
+    view = await house.task_queries.view(task.id, ada.id)
+    assert (view.archived_at, view.title) == (None, "Other")
+
+
 async def test_a_loaded_task_is_the_callers_own_copy(house: House) -> None:
     ada = await an_account(house)
     task = await a_task(house, WorkspaceId(ada.id), ada.id, labels=["kept"], custom={"list": [1]})

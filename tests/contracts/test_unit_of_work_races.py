@@ -56,7 +56,7 @@ async def test_of_twenty_who_claim_a_task_at_once_one_gets_it(house: House) -> N
     racers = [await an_account(house, f"Racer {number}") for number in range(20)]
     team = await a_team(house, ada.id, {racer.id: Role.MEMBER for racer in racers})
     task = await a_task(house, team.id, ada.id)
-    tasks = Tasks(house.work, house.task_queries, house.clock, house.ids)
+    tasks = Tasks(house.work, house.task_queries, house.task_numbers, house.clock, house.ids)
     outcomes = await asyncio.gather(
         *(tasks.claim(principal(racer), task.id) for racer in racers), return_exceptions=True
     )
@@ -72,7 +72,7 @@ async def test_of_twenty_who_claim_a_task_at_once_one_gets_it(house: House) -> N
 async def test_writers_of_one_task_all_come_through_one_after_the_other(house: House) -> None:
     ada = await an_account(house)
     task = await a_task(house, WorkspaceId(ada.id), ada.id)
-    tasks = Tasks(house.work, house.task_queries, house.clock, house.ids)
+    tasks = Tasks(house.work, house.task_queries, house.task_numbers, house.clock, house.ids)
     titles = [f"Title {number}" for number in range(6)]
     views = await asyncio.gather(*(tasks.edit(principal(ada), task.id, TaskPatch(title=title)) for title in titles))
     assert sorted(view.version for view in views) == list(range(2, 8))
@@ -138,7 +138,7 @@ async def test_a_unit_that_fails_takes_none_of_its_contemporaries_down(house: Ho
     tasks = [a_new_task(house, mine, ada.id) for _ in range(20)]
     async with house.work() as work:
         old, _ = await work.tasks.get(outdated.id, ada.id)
-    await Tasks(house.work, house.task_queries, house.clock, house.ids).edit(
+    await Tasks(house.work, house.task_queries, house.task_numbers, house.clock, house.ids).edit(
         principal(ada), outdated.id, TaskPatch(title="Newer")
     )
 

@@ -17,13 +17,17 @@ from tests.support.builders import a_team, an_account
 
 
 async def an_invitation(
-    house: House, team: WorkspaceId, by: AccountId, expires_at: datetime | None = None
+    house: House,
+    team: WorkspaceId,
+    by: AccountId,
+    expires_at: datetime | None = None,
+    role: Role = Role.MEMBER,
 ) -> Invitation:
     id, now = InvitationId(house.ids.new()), house.clock.now()
     async with house.work() as work:
         workspace = await work.workspaces.get(team)
         expires_at = expires_at or now + timedelta(days=1)
-        invitation = workspace.invite(id, Role.MEMBER, id.bytes * 2, 2, expires_at, by, now)
+        invitation = workspace.invite(id, role, id.bytes * 2, 2, expires_at, by, now)
         work.workspaces.add_invitation(invitation)
         work.workspaces.save(workspace)
     return invitation
@@ -273,6 +277,32 @@ async def test_the_invitations_that_still_admit_somebody_are_shown_newest_first(
     (view, _) = await house.workspace_queries.invitations(team.id, ada.id, expires_at)
     assert (view.workspace_id, view.role, view.max_uses, view.uses) == (team.id, Role.MEMBER, 2, 0)
     assert (view.invited_by, view.created_at, view.expires_at) == (ada.id, last.created_at, last.expires_at)
+
+
+async def test_an_invitation_is_shown_while_its_maker_may_give_what_it_gives(house: House) -> None:
+    ada, bob = [await an_account(house, name) for name in ("Ada", "Bob")]
+    team = await a_team(house, ada.id, {bob.id: Role.OWNER})
+    for role in Role:
+        await an_invitation(house, team.id, bob.id, role=role)
+
+    async def shown() -> set[Role]:
+        views = await house.workspace_queries.invitations(team.id, ada.id, house.clock.now())
+        return {view.role for view in views}
+
+    assert await shown() == set(Role)
+    for role, given in (
+        (Role.ADMIN, {Role.MEMBER, Role.VIEWER}), (Role.MEMBER, set()), (Role.VIEWER, set()), (Role.OWNER, set(Role))
+    ):  # fmt: skip
+        async with house.work() as work:
+            workspace = await work.workspaces.get(team.id)
+            workspace.change_role(bob.id, role, ada.id, house.clock.now())
+            work.workspaces.save(workspace)
+        assert await shown() == given
+    async with house.work() as work:
+        workspace = await work.workspaces.get(team.id)
+        workspace.remove(bob.id, ada.id, house.clock.now())
+        work.workspaces.save(workspace)
+    assert await shown() == set()
 
 
 async def test_invitations_are_for_those_who_manage_members(house: House) -> None:

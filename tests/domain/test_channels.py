@@ -7,15 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.channels import Channel, ChannelKind, account_stream, parse_channel, workspace_stream
+from domain.channels import (
+    SYMBOL_MAX,
+    Channel,
+    ChannelClass,
+    ChannelKind,
+    account_stream,
+    parse_channel,
+    workspace_stream,
+)
 from domain.errors import NotFound
 from domain.ids import AccountId, WorkspaceId
 
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 
+places = st.builds(Channel, st.sampled_from([ChannelKind.WORKSPACE, ChannelKind.TASK]), st.uuids())
+symbols = st.text("ABCXYZ0189.-", min_size=1, max_size=SYMBOL_MAX)
 channels = st.one_of(
     st.just(Channel(ChannelKind.ME)),
-    st.builds(Channel, st.sampled_from([kind for kind in ChannelKind if kind is not ChannelKind.ME]), st.uuids()),
+    places,
+    st.builds(lambda symbol: Channel(ChannelKind.MARKET, symbol=symbol), symbols),
+    st.builds(
+        lambda kind, place: Channel(kind, place=place),
+        st.sampled_from([ChannelKind.PRESENCE, ChannelKind.TYPING]),
+        places,
+    ),
 )
 
 
@@ -48,6 +64,18 @@ def test_no_text_does_more_than_name_a_channel_or_be_not_found(name: str) -> Non
         f"workspace:{{{ID}}}",
         f"workspace:urn:uuid:{ID}",
         f"task:{ID}:comments",
+        "market",
+        "market:",
+        "market:acme",
+        "market:A B",
+        f"market:{'A' * (SYMBOL_MAX + 1)}",
+        "presence:me",
+        "presence:market:ACME",
+        f"presence:{ID}",
+        f"presence:typing:task:{ID}",
+        f"presence:presence:task:{ID}",
+        f"typing:task:{str(ID).upper()}",
+        "typing:",
     ],
 )
 def test_other_spellings_name_no_channel(name: str) -> None:
@@ -58,3 +86,18 @@ def test_other_spellings_name_no_channel(name: str) -> None:
 def test_streams_of_different_things_never_meet() -> None:
     assert workspace_stream(WorkspaceId(ID)) == f"workspace:{ID}"
     assert account_stream(AccountId(ID)) == f"account:{ID}"
+
+
+@pytest.mark.parametrize(
+    ("name", "promise"),
+    [
+        ("me", ChannelClass.DURABLE),
+        (f"workspace:{ID}", ChannelClass.DURABLE),
+        (f"task:{ID}", ChannelClass.DURABLE),
+        ("market:BRK.B", ChannelClass.KEYED),
+        (f"presence:workspace:{ID}", ChannelClass.KEYED),
+        (f"typing:task:{ID}", ChannelClass.EPHEMERAL),
+    ],
+)
+def test_the_name_of_a_channel_tells_what_it_promises(name: str, promise: ChannelClass) -> None:
+    assert parse_channel(name).promises is promise

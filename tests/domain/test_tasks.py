@@ -55,7 +55,8 @@ def people(count: int) -> list[AccountId]:
 
 def a_task(**values: object) -> Task:
     """A task of Ada's as the store hands it out: saved, without news."""
-    task = Task.open(TaskId(UUID(int=9)), WorkspaceId(UUID(int=7)), ADA, NOW, **{"title": "Write the plan", **values})  # type: ignore[arg-type]
+    given = {"title": "Write the plan", **values}
+    task = Task.open(TaskId(UUID(int=9)), WorkspaceId(UUID(int=7)), "OPS-12", ADA, NOW, **given)  # type: ignore[arg-type]
     task.take_news()
     return task
 
@@ -69,21 +70,23 @@ def news(task: Task) -> Event:
 
 
 def test_a_new_task_is_to_do_and_watched_by_who_opened_it_and_who_has_it() -> None:
-    task = Task.open(TaskId(UUID(int=9)), WorkspaceId(UUID(int=7)), ADA, NOW, [BOB, ADA, BOB], title="  Plan ")
+    task = Task.open(
+        TaskId(UUID(int=9)), WorkspaceId(UUID(int=7)), "OPS-12", ADA, NOW, [BOB, ADA, BOB], title="  Plan "
+    )
     assert (task.title, task.status, task.priority) == ("Plan", Status.TODO, Priority.NONE)
     assert task.assignees == [BOB, ADA]
     assert task.watchers == [ADA, BOB]
     event = news(task)
     assert event.type == "task.created"
     assert event.stream == f"workspace:{task.workspace_id}"
-    assert event.data["title"] == "Plan"
+    assert (event.data["key"], event.data["title"]) == ("OPS-12", "Plan")
     assert event.data["assignees"] == [BOB, ADA]
 
 
 def test_a_task_needs_a_title() -> None:
     for values in ({}, {"title": "  "}):
         with pytest.raises(Invalid) as refusal:
-            Task.open(TaskId(UUID(int=9)), WorkspaceId(UUID(int=7)), ADA, NOW, **values)  # type: ignore[arg-type]
+            Task.open(TaskId(UUID(int=9)), WorkspaceId(UUID(int=7)), "OPS-12", ADA, NOW, **values)  # type: ignore[arg-type]
         assert refusal.value.pointer == "/title"
 
 
@@ -239,6 +242,32 @@ def test_a_full_task_refuses_watchers_but_not_the_comment_that_would_make_one() 
     assert task.comment_count == 1
 
 
+# ------------------------------------------------------------------------------------------------------------ archiving
+
+
+def test_archiving_puts_a_task_away_until_it_is_taken_out_again() -> None:
+    task = a_task()
+    task.archive(BOB, LATER)
+    assert task.archived_at == LATER
+    event = news(task)
+    assert (event.type, event.actor, event.changes) == ("task.archived", BOB, {"archived_at": (None, LATER)})
+    task.unarchive(EVE, LATER + timedelta(hours=1))
+    assert task.archived_at is None
+    event = news(task)
+    assert (event.type, event.actor, event.changes) == ("task.unarchived", EVE, {"archived_at": (LATER, None)})
+
+
+def test_archiving_what_is_archived_and_the_reverse_announce_nothing() -> None:
+    task = a_task()
+    task.unarchive(BOB, LATER)
+    assert not task.has_news
+    task.archive(BOB, LATER)
+    task.take_news()
+    task.archive(EVE, LATER + timedelta(hours=1))
+    assert not task.has_news
+    assert (task.archived_at, task.updated_at) == (LATER, LATER)
+
+
 # --------------------------------------------------------------------------------------------- deleting and restoring
 
 
@@ -325,6 +354,8 @@ def test_every_verb_moves_the_time_of_the_last_change() -> None:
         lambda at: task.assign(BOB, ADA, at),
         lambda at: task.unassign(BOB, ADA, at),
         lambda at: task.watch(EVE, at),
+        lambda at: task.archive(BOB, at),
+        lambda at: task.unarchive(BOB, at),
         lambda at: task.delete(ADA, MEMBER, at),
         lambda at: task.restore(ADA, MEMBER, at),
     ]

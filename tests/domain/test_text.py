@@ -32,6 +32,22 @@ def test_white_space_alone_is_empty(text: str) -> None:
     assert refusal.value.pointer == "/title"
 
 
+INVISIBLE = ["\u200b\u200d", "\ufeff", "\u00ad", "\u202e\u2066", "\x07\x7f", "\u2060 \u00a0\u3000", "\u3164", "\u2800"]
+
+
+@pytest.mark.parametrize("text", [*INVISIBLE, "\U000e0041", "\u034f\ufe0f", "\u115f\u1160"])
+def test_what_nobody_can_see_is_empty_where_something_has_to_be(text: str) -> None:
+    assert clean(text, pointer="/text", longest=10) == text.strip()
+    with pytest.raises(Invalid, match="empty"):
+        clean(text, pointer="/title", longest=10, shortest=1)
+
+
+@pytest.mark.parametrize("text", INVISIBLE)
+def test_among_what_can_be_seen_the_invisible_is_kept(text: str) -> None:
+    for typed in (f"a{text}b", "👩\u200d👧", "क\u094d\u200dष", "❤\ufe0f", "\u0301"):
+        assert clean(typed, pointer="/title", longest=20, shortest=1) == typed
+
+
 @pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "\udfff"])
 def test_what_cannot_be_stored_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="cannot be stored"):

@@ -1,5 +1,6 @@
 """Who may do what in a workspace, and that somebody always owns it."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
@@ -18,6 +19,7 @@ from domain.workspaces import (
     INVITATION_LIFETIME,
     INVITATION_USES_MAX,
     MEMBERS_MAX,
+    NAME_MAX,
     Invitation,
     InvitationSpent,
     PersonalWorkspace,
@@ -25,6 +27,7 @@ from domain.workspaces import (
     Workspace,
     WorkspaceFull,
     WorkspaceKind,
+    task_prefix,
 )
 
 ADA, BOB, EVE, SAM = PEOPLE = [AccountId(UUID(int=n)) for n in (1, 2, 3, 4)]
@@ -158,8 +161,45 @@ def test_a_new_workspace_belongs_to_who_made_it() -> None:
     (event,) = workspace.take_news()
     assert (event.type, event.data) == (
         "workspace.created",
-        {"name": "Ops", "slug": "ops-1", "kind": WorkspaceKind.TEAM},
+        {"name": "Ops", "slug": "ops-1", "task_prefix": "OPS", "kind": WorkspaceKind.TEAM},
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("Operations", "OPE"),
+        ("HR", "HR"),
+        ("Field Operations", "FO"),
+        ("The quick brown fox jumps over it", "TQBFJ"),
+        ("Ada's workspace", "AW"),
+        ("Ada\u2019s workspace", "AW"),
+        ("Élan & Søren", "ES"),
+        ("Søren", "SRE"),
+        ("straße", "STR"),
+        ("web_team", "WT"),
+        ("Phase 2 plan", "P2P"),
+        ("3D printing", "DPR"),
+        ("42 Zebras", "ZEB"),
+        ("X", "TASK"),
+        ("2026", "TASK"),
+        ("日本語", "TASK"),
+        ("🚀", "TASK"),
+    ],
+)
+def test_the_keys_of_tasks_begin_with_what_the_name_is_about(name: str, prefix: str) -> None:
+    assert task_prefix(name) == prefix
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), max_size=NAME_MAX))
+def test_any_name_gives_a_prefix_that_can_begin_a_key(name: str) -> None:
+    assert re.fullmatch(r"[A-Z][A-Z0-9]{1,4}", task_prefix(name))
+
+
+def test_the_prefix_stays_when_the_name_changes() -> None:
+    workspace = a_workspace()
+    workspace.change(ADA, LATER, name="Sales")
+    assert workspace.task_prefix == "OPE"
 
 
 @pytest.mark.parametrize("slug", ["abc", "a1-b2", "0-0", "a" * 40])
@@ -330,6 +370,34 @@ def test_an_invitation_runs_out_at_its_moment_and_when_it_is_taken_back() -> Non
     workspace.withdraw(invitation, ADA, LATER)
     with pytest.raises(InvitationSpent):
         workspace.accept(invitation, SAM, LATER)
+
+
+@pytest.mark.parametrize(
+    ("given", "fall", "is_good"),
+    [
+        (Role.MEMBER, Role.OWNER, True),
+        (Role.OWNER, Role.OWNER, True),
+        (Role.OWNER, Role.ADMIN, False),
+        (Role.ADMIN, Role.ADMIN, False),
+        (Role.MEMBER, Role.ADMIN, True),
+        (Role.VIEWER, Role.MEMBER, False),
+        (Role.VIEWER, None, False),
+    ],
+)
+def test_an_invitation_is_as_good_as_what_its_maker_may_give_now(given: Role, fall: Role | None, is_good: bool) -> None:
+    workspace = a_workspace(bob=Role.OWNER)
+    invitation = an_invitation(workspace, BOB, given)
+    if fall is None:
+        workspace.remove(BOB, ADA, LATER)
+    else:
+        workspace.change_role(BOB, fall, ADA, LATER)
+    if is_good:
+        workspace.accept(invitation, EVE, LATER)
+        assert workspace.role_of(EVE) is given
+    else:
+        with pytest.raises(InvitationSpent):
+            workspace.accept(invitation, EVE, LATER)
+        assert (invitation.uses, EVE in workspace.members) == (0, False)
 
 
 def test_nobody_invites_to_their_own_rank_or_above_but_an_owner() -> None:

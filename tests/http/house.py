@@ -7,15 +7,12 @@ from typing import Any
 
 import httpx
 import msgspec
-import uvicorn
 from dependency_injector import providers
 
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
-from adapters.system import TimeOrderedIds
 from entrypoints.container import Container, in_memory, offline
-from entrypoints.http.protocol import bounded_http
-from entrypoints.server import FRAME_MAX_BYTES, Server
+from entrypoints.server import Server, configuration
 from entrypoints.settings import Settings
 from tests.support.clients import client
 
@@ -30,8 +27,7 @@ def set_to(**changes: Any) -> providers.Object[Settings]:
 
 def house_in_memory(**changes: Any) -> Container:
     """The assembly in memory with no rate limit, and with these providers in place of others."""
-    # Ids as in production: a slug that is made up is the random end of an id.
-    return in_memory(**({"settings": set_to(), "ids": providers.Singleton(TimeOrderedIds)} | changes))
+    return in_memory(**({"settings": set_to()} | changes))
 
 
 def house_on_postgres(database_url: str, **changes: Any) -> Container:
@@ -68,19 +64,9 @@ async def visited(house: Container, address: str = "192.0.2.1") -> AsyncIterator
 @asynccontextmanager
 async def served(house: Container) -> AsyncIterator[str]:
     """The address of an assembly that this process serves over real sockets."""
-    config = uvicorn.Config(
-        house.app(),
-        port=0,
-        http=bounded_http(house.settings().request_deadline_seconds),
-        ws="websockets-sansio",
-        ws_max_size=FRAME_MAX_BYTES,
-        ws_ping_interval=None,
-        ws_per_message_deflate=False,
-        lifespan="off",
-        log_config=None,
-        reset_contextvars=True,
-        timeout_graceful_shutdown=1,
-    )
+    settings = msgspec.structs.replace(house.settings(), port=0)
+    config = configuration(house.app(), settings)
+    config.timeout_graceful_shutdown = 1
     server = Server(config, lambda: None)
     config.load()
     server.lifespan = config.lifespan_class(config)

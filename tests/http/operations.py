@@ -66,11 +66,12 @@ async def a_world(http: Any) -> World:
     team = (await owner.create_team())["id"]
     for name, role in (("admin", "admin"), ("member", "member"), ("viewer", "viewer"), ("dan", "viewer")):
         await owner.admit(people[name], team, role)
-    task, doomed, deleted = [(await owner.open_task(workspace_id=team))["id"] for _ in range(3)]
+    task, doomed, deleted, archived = [(await owner.open_task(workspace_id=team))["id"] for _ in range(4)]
     done(await owner.delete(f"/tasks/{deleted}"))
+    done(await owner.post(f"/tasks/{archived}/archive"))
     comment = done(await owner.post(f"/tasks/{task}/comments", {"text": "Looks good to me."}))["id"]
     invitation = done(await owner.post(f"/workspaces/{team}/invitations", {"max_uses": 9}))
-    session = done(await owner.get("/auth/sessions"))[0]["id"]
+    session = done(await owner.get("/auth/sessions"))["data"][0]["id"]
     return World(
         people,
         {
@@ -80,6 +81,7 @@ async def a_world(http: Any) -> World:
             "tasks": task,
             "doomed": doomed,
             "deleted": deleted,
+            "archived": archived,
             "comments": comment,
             "invitations": invitation["invitation"]["id"],
             "token": invitation["token"],
@@ -126,6 +128,11 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "edit_task": lambda ids: TASK | {"title": "Write it again"},
     "comment": lambda ids: {"text": "Looks good to me."},
     "edit_comment": lambda ids: {"text": "Looks very good to me."},
+    "issue_ticket": lambda ids: {
+        "subscribe": [f"workspace:{ids['workspaces']}"],
+        "resume": {f"workspace:{ids['workspaces']}": 1},
+        "epoch": "29be7eb5",
+    },
     "bulk": lambda ids: {
         "mode": "atomic",
         "operations": [
@@ -144,7 +151,10 @@ QUERIES: Mapping[str, Callable[[Ids], dict[str, str]]] = {
 }
 
 # What stands in the path where the segment before it does not say so.
-ELSEWHERE: Mapping[str, Mapping[str, str]] = {"restore_task": {"tasks": "deleted"}}
+ELSEWHERE: Mapping[str, Mapping[str, str]] = {
+    "restore_task": {"tasks": "deleted"},
+    "unarchive_task": {"tasks": "archived"},
+}
 
 
 def fill(path: str, ids: Ids) -> dict[str, str]:

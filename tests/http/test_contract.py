@@ -43,7 +43,7 @@ def owners(server: ServerProcess) -> Callable[[str], tuple[Person, dict[str, str
             task = (await owner.open_task(workspace_id=team))["id"]
             comment: Json = done(await owner.post(f"/tasks/{task}/comments", {"text": "hello"}))
             invitation: Json = done(await owner.post(f"/workspaces/{team}/invitations", {}))["invitation"]
-            sessions: list[Json] = done(await owner.get("/auth/sessions"))
+            sessions: list[Json] = done(await owner.get("/auth/sessions"))["data"]
         ids = {"workspaces": team, "tasks": task, "members": owner.id, "assignees": owner.id}
         return owner, ids | {
             "comments": comment["id"],

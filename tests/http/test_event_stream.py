@@ -116,7 +116,7 @@ async def test_a_stream_ends_within_a_second_of_its_session(grace: Person, how: 
             change = {"current_password": "correct horse battery", "new_password": "a better horse battery"}
             done(await grace.post("/me/password", change))
         else:
-            (mine,) = [session for session in done(await grace.get("/auth/sessions")) if session["current"]]
+            (mine,) = [session for session in done(await grace.get("/auth/sessions"))["data"] if session["current"]]
             done(await other.delete(f"/auth/sessions/{mine['id']}"))
         assert await stream.next() is None
         if how != "session":

@@ -125,5 +125,35 @@ async def test_a_search_finds_words_by_their_beginning_whatever_the_case(ada: Pe
         assert [task["title"] for task in done(await ada.get("/tasks", params={"q": words}))["data"]] == [
             "Déjeuner sur l'herbe"
         ]
-    for words in ("euner", "herbe else", "quarterly & !report | else"):
+    for words in ("", "  ", "\t"):
+        assert len(done(await ada.get("/tasks", params={"q": words}))["data"]) == 2
+    for words in ("euner", "herbe else", "quarterly & !report | else", "!!!", " … ", "\u200b", "'"):
         assert len(done(await ada.get("/tasks", params={"q": words}))["data"]) == 0
+
+
+async def test_archived_tasks_come_only_to_who_asks_for_them(ada: Person) -> None:
+    kept, archived = await ada.open_task("kept"), await ada.open_task("archived")
+    done(await ada.post(f"/tasks/{archived['id']}/archive"))
+
+    for query, expected in (
+        ("", [kept]),
+        ("?archived=false", [kept]),
+        ("?archived=true", [archived]),
+        ("?archived=any", [archived, kept]),
+    ):
+        assert [task["id"] for task in done(await ada.get(f"/tasks{query}"))["data"]] == [t["id"] for t in expected]
+    for wrong in ("yes", "1", "TRUE", "", "null"):
+        response = await ada.get("/tasks", params={"archived": wrong})
+        assert (response.status_code, response.json()["code"]) == (400, "invalid_parameter"), wrong
+
+
+async def test_a_task_is_found_by_what_people_call_it(ada: Person) -> None:
+    team = await ada.create_team("Operations")
+    tasks = [await ada.open_task(f"Task {n}", workspace_id=team["id"]) for n in range(12)]
+
+    assert team["task_prefix"] == "OPE"
+    assert [task["key"] for task in tasks] == [f"OPE-{n}" for n in range(1, 13)]
+    for key in ("OPE-12", "ope-12"):
+        found = done(await ada.get("/tasks", params={"workspace_id": team["id"], "key": key}))["data"]
+        assert found == tasks[-1:]
+    assert done(await ada.get("/tasks", params={"key": "OPE-12"}))["data"] == []

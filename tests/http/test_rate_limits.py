@@ -109,7 +109,7 @@ async def test_a_server_without_limits_says_nothing_of_them(ada: Person) -> None
 async def address_seen(http: httpx.AsyncClient, **headers: str) -> str:
     """From where the server thinks that a request with these headers comes."""
     person = await sign_up(http, headers=headers)
-    (session,) = done(await person.get("/auth/sessions"))
+    (session,) = done(await person.get("/auth/sessions"))["data"]
     return str(session["address"])
 
 
@@ -159,7 +159,7 @@ async def test_several_forwarding_headers_are_one_list() -> None:
         said = done(await http.post(f"{API}/auth/register", json=body, headers=headers))
         sessions = await http.get(f"{API}/auth/sessions", headers={"Authorization": f"Bearer {said['access_token']}"})
 
-    assert done(sessions)[0]["address"] == "198.51.100.1"
+    assert done(sessions)["data"][0]["address"] == "198.51.100.1"
 
 
 async def test_the_addresses_of_one_ipv6_network_share_a_limit() -> None:

@@ -31,6 +31,8 @@ LEAST: dict[str, tuple[str, str | None]] = {
     "edit_task": ("member", "tasks:write"),
     "delete_task": ("admin", "tasks:delete"),
     "restore_task": ("admin", "tasks:delete"),
+    "archive_task": ("member", "tasks:write"),
+    "unarchive_task": ("member", "tasks:write"),
     "claim_task": ("member", "tasks:write"),
     "assign_task": ("member", "tasks:write"),
     "unassign_task": ("member", "tasks:write"),

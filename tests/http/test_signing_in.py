@@ -253,7 +253,7 @@ async def test_a_crowd_at_the_login_keeps_nobody_else_waiting_and_has_an_end() -
 
 async def test_one_sees_and_ends_ones_own_sessions_only(ada: Person, bob: Person) -> None:
     other = await log_in(ada.http, ada.email, headers={"User-Agent": "Pocket/1.0"})
-    sessions = done(await ada.get("/auth/sessions"))
+    sessions = done(await ada.get("/auth/sessions"))["data"]
     (elsewhere,) = [session for session in sessions if not session["current"]]
 
     assert elsewhere["user_agent"] == "Pocket/1.0"
@@ -271,7 +271,7 @@ async def test_an_admin_ends_anybodys_session() -> None:
     house = house_in_memory()
     async with visited(house) as http:
         ada, root = await sign_up(http, "Ada"), await sign_up(http, "Root")
-        (session,) = done(await ada.get("/auth/sessions"))
+        (session,) = done(await ada.get("/auth/sessions"))["data"]
         await house.identity().make_admin(root.email)
         await until(lambda: is_out(root))
         root = await log_in(http, root.email)

@@ -99,6 +99,22 @@ async def test_only_the_known_version_is_deleted(ada: Person, make: Make) -> Non
     assert (await ada.delete(path, headers={"If-Match": newer})).status_code == 204
 
 
+@pytest.mark.parametrize("verb", ["archive", "unarchive"])
+async def test_only_the_known_version_is_archived_or_taken_out_again(ada: Person, verb: str) -> None:
+    path = await a_task(ada)
+    if verb == "unarchive":
+        done(await ada.post(f"{path}/archive"))
+    tag = (await ada.get(path)).headers["etag"]
+    done(await ada.patch(path, {"title": "newer"}))
+    present = done(await ada.get(path))
+
+    refused = await ada.post(f"{path}/{verb}", headers={"If-Match": tag})
+    assert problem(refused, 412, "version_conflict")["current"] == present
+    newer = await ada.post(f"{path}/{verb}", headers={"If-Match": f'"{present["version"]}"'})
+    assert (done(newer)["archived_at"] is None) == (verb == "unarchive")
+    assert newer.headers["etag"] == f'"{present["version"] + 1}"'
+
+
 async def test_of_many_writers_who_know_the_same_version_one_writes(ada: Person) -> None:
     path = await a_task(ada)
     tag = (await ada.get(path)).headers["etag"]

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from application.ports.idempotency import Answer
-from application.realtime.hub import Reader
+from application.realtime.reader import Reader
 from application.tasks import Bulk, BulkCreate, NewTask
 from domain.channels import workspace_stream
 from domain.ids import AccountId, WorkspaceId
@@ -239,6 +239,7 @@ def write_and_die(database_url: str, account: str, way: str) -> None:
 async def _write_and_die(database_url: str, id: AccountId, way: str) -> None:
     house = process(database_url, broker=providers.Object(FatalBroker()))
     await house.database().open()
+    await house.numbers_database().open()
     async with house.work()() as work:
         actor = principal(await work.accounts.get(id))
     tasks = house.tasks()
@@ -285,7 +286,9 @@ async def killed_while_writing(database_url: str, account: AccountId, way: str) 
 async def house(database_url: str) -> AsyncIterator[Container]:
     house = process(database_url)
     await house.database().open()
+    await house.numbers_database().open()
     yield house
+    await house.numbers_database().close()
     await house.database().close()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from adapters.memory.events import MemoryBroker
 from adapters.memory.system import MovableClock, SequentialIds
 from adapters.postgres.changes import PARTS_PER_STATEMENT
-from application.ports.events import Entry
+from application.ports.events import Entry, Signal
 from application.ports.idempotency import Answer
 from application.ports.unit_of_work import Stale
 from application.tasks import Bulk, BulkUpdate, NewTask, TaskPatch
@@ -42,7 +42,7 @@ class Process:
     """What one process has on the database: its connections, its commits, and the hints it gave."""
 
     def __init__(self, database_url: str, ids: SequentialIds) -> None:
-        self.hints: list[Entry] = []
+        self.hints: list[Entry | Signal] = []
         self.broker = MemoryBroker()
         self.broker.listen(self.hints.append, lambda: None)
         self.container = Container(
@@ -62,16 +62,25 @@ class Process:
         return await self.journal.read(stream, 0, 100_000)
 
 
-@pytest_asyncio.fixture
-async def processes(database_url: str) -> AsyncIterator[list[Process]]:
-    """Two processes on one database."""
+@asynccontextmanager
+async def two_processes(database_url: str) -> AsyncIterator[list[Process]]:
+    """Two processes on one database, which have let go of it at the end."""
     ids = SequentialIds()
     processes = [Process(database_url, ids) for _ in range(2)]
     for process in processes:
         await process.container.database().open()
+        await process.container.numbers_database().open()
     yield processes
     for process in processes:
+        await process.container.numbers_database().close()
         await process.container.database().close()
+
+
+@pytest_asyncio.fixture
+async def processes(database_url: str) -> AsyncIterator[list[Process]]:
+    """Two processes on one database."""
+    async with two_processes(database_url) as processes:
+        yield processes
 
 
 @pytest.fixture
@@ -354,6 +363,37 @@ async def test_bulks_over_the_same_tasks_in_opposite_orders_all_come_through(pro
     shown = [await processes[0].tasks.read(principal(ada), TaskId(task.id)) for task in tasks]
     assert len({task.title for task in shown}) == 1
     assert {task.version for task in shown} == {5}
+
+
+# As many as one statement takes, whose parts are locked in their order too, and as many as make several.
+@pytest.mark.parametrize("count", [PARTS_PER_STATEMENT - 1, 2 * MANY])
+async def test_units_that_save_the_same_tasks_in_opposite_orders_never_lock_each_other_out(
+    new_database: Callable[[], str], count: int
+) -> None:
+    database_url = new_database()
+    async with two_processes(database_url) as processes:
+        ada = await an_account(processes[0])
+        ids = [(await a_task(processes[0], WorkspaceId(ada.id), ada.id)).id for _ in range(count)]
+
+        async def rename(number: int, round: int, loaded: asyncio.Barrier) -> None:
+            with suppress(Stale):
+                async with processes[number].work() as work:
+                    found = await work.tasks.get_many(ids, ada.id)
+                    # From a place of its own on, forwards or backwards.
+                    for id in (ids[round:] + ids[:round])[:: 1 if number else -1]:
+                        found[id][0].edit(ada.id, processes[0].clock.now(), title=f"By {number} in {round}")
+                        work.tasks.save(found[id][0])
+                    await loaded.wait()
+
+        for round in range(20):
+            loaded = asyncio.Barrier(2)
+            await asyncio.gather(*(rename(number, round, loaded) for number in range(2)))
+        assert {(await processes[0].tasks.read(principal(ada), id)).version for id in ids} == {21}
+    # A connection tells at its end what it has counted, and nobody else was ever in this database.
+    connection = await asyncpg.connect(database_url)
+    deadlocks = await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    await connection.close()
+    assert deadlocks == 0
 
 
 @pytest.mark.parametrize("tasks", [[1], [2, 1], [MANY], [1, MANY, 1]])

@@ -126,6 +126,48 @@ def test_processes_that_start_together_migrate_once_and_all_succeed(url: str) ->
     assert migrations.current(url) == migrations.head()
 
 
+def test_tasks_that_are_there_get_keys_in_the_order_of_their_creation_whichever_way_one_came(url: str) -> None:
+    async def fill(connection: asyncpg.Connection) -> None:
+        await connection.execute("""
+            INSERT INTO accounts (id, email, display_name, password_hash, role, created_at, updated_at, version)
+            VALUES (md5('a')::uuid, 'ada@example.org', 'Ada', '', 'user', now(), now(), 1);
+            INSERT INTO workspaces (id, name, slug, kind, viewers_comment, created_by, created_at, updated_at, version)
+            SELECT md5(n::text)::uuid, 'Team', 'team-' || n, 'team', false, md5('a')::uuid, now(), now(), 1
+            FROM generate_series(1, 3) AS n;
+            INSERT INTO tasks (id, workspace_id, title, description, status, priority, labels, assignees, watchers,
+                               custom, comment_count, created_by, created_at, updated_at, version, words)
+            SELECT gen_random_uuid(), md5((1 + n % 2)::text)::uuid, n::text, '', 'todo', 'none', '{}', '{}', '{}',
+                   '{}', 0, md5('a')::uuid, now() - make_interval(hours => n), now(), 1, ''
+            FROM generate_series(1, 7) AS n
+        """)
+
+    async def keys(connection: asyncpg.Connection) -> list[tuple[str, str]]:
+        rows = await connection.fetch("SELECT title, key FROM tasks ORDER BY workspace_id = md5('2')::uuid, created_at")
+        last = dict(await connection.fetch("SELECT workspace_id, last FROM task_numbers"))
+        assert sorted(last.values()) == [3, 4]
+        return [tuple(row) for row in rows]
+
+    def on(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        async def run() -> T:
+            connection = await asyncpg.connect(url)
+            try:
+                return await work(connection)
+            finally:
+                await connection.close()
+
+        return run_apart(run)
+
+    migrations.upgrade(url, "0001")
+    on(fill)
+    for _ in range(2):
+        migrations.upgrade(url, "0002")
+        assert on(keys) == [
+            *(("6", "TASK-1"), ("4", "TASK-2"), ("2", "TASK-3")),
+            *(("7", "TASK-1"), ("5", "TASK-2"), ("3", "TASK-3"), ("1", "TASK-4")),
+        ]
+        migrations.downgrade(url, "0001")
+
+
 async def test_a_database_without_migrations_has_no_revision(url: str) -> None:
     assert await asyncio.to_thread(migrations.current, url) is None
 

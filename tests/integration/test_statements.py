@@ -24,7 +24,7 @@ from adapters.postgres import changes, events, idempotency, tasks
 from adapters.postgres.statement import _DIALECT, Statement
 from application.identity import Client
 from application.ports.events import EventFilter
-from application.ports.tasks import SORTS, TaskFilter, TaskView
+from application.ports.tasks import SORTS, TaskView
 from application.principal import Principal
 from application.tasks import NewComment, NewTask, TaskPatch, TaskQuery
 from application.workspaces import NewWorkspace
@@ -48,10 +48,12 @@ def statements() -> Iterator[tuple[str, Statement]]:
         for name, value in vars(import_module(module.name)).items():
             if isinstance(value, Statement):
                 yield f"{module.name}.{name}", value
-    conditions = TaskFilter.__struct_fields__
+    conditions = tasks.CONDITIONS
     for chosen in [(), conditions, *((name,) for name in conditions)]:
         for sort, falling, continued in itertools.product(SORTS, ("", "-"), (False, True)):
-            yield f"tasks {chosen} {falling}{sort}", tasks._page(chosen, falling + sort, continued)
+            for archived in (False, True, None):
+                name = f"tasks {chosen} {falling}{sort} {archived}"
+                yield name, tasks._page(chosen, archived, falling + sort, continued)
     conditions = EventFilter.__struct_fields__
     for chosen in [(), conditions, *((name,) for name in conditions)]:
         for flags in itertools.product((False, True), repeat=3):
@@ -75,7 +77,17 @@ def problem_with(type: TypeEngine[Any]) -> str | None:
 
 def test_there_are_statements_to_look_at() -> None:
     modules = {name.split(".")[2] for name in ALL if name.startswith("adapters.")}
-    assert {"access", "events", "idempotency", "identity", "tasks", "unit", "workspaces"} <= modules
+    assert {
+        "access",
+        "events",
+        "idempotency",
+        "identity",
+        "task_numbers",
+        "tasks",
+        "tickets",
+        "unit",
+        "workspaces",
+    } <= modules
     assert len(ALL) > 200
 
 
@@ -127,6 +139,28 @@ async def test_postgresql_takes_every_composition_of_writes_and_events(connectio
     await connection.prepare(idempotency._LOCK)
 
 
+@pytest.mark.parametrize(("archived", "index"), [(False, "ix_tasks_newest"), (True, "ix_tasks_archived")])
+async def test_a_list_walks_an_index_of_just_what_it_shows(
+    connection: asyncpg.Connection, archived: bool, index: str
+) -> None:
+    statement = tasks._page((), archived, "-created_at", continued=True)
+    values = {
+        "workspace": uuid4(),
+        "account": uuid4(),
+        "after_key": datetime.now(UTC),
+        "after_id": uuid4(),
+        "limit": 51,
+    }
+    async with connection.transaction():
+        # Of an empty table everything is as cheap as everything else.
+        for way in ("seqscan", "bitmapscan", "sort"):
+            await connection.execute(f"SET LOCAL enable_{way} = off")
+        rows = await connection.fetch(f"EXPLAIN {statement.text}", *statement.args(values))
+    plan = "\n".join(row[0] for row in rows)
+    assert f"using {index} on tasks" in plan, plan
+    assert "archived_at" not in plan, plan
+
+
 class House:
     """The assembly on PostgreSQL, and somebody in it."""
 
@@ -168,8 +202,10 @@ class House:
 async def house(database_url: str) -> AsyncIterator[House]:
     house = House(database_url)
     await house.container.database().open()
+    await house.container.numbers_database().open()
     house.actor = principal(await an_account(house))
     yield house
+    await house.container.numbers_database().close()
     await house.container.database().close()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from itertools import count
 from typing import Protocol
 
 from application.ports.system import Clock, Ids
@@ -14,6 +15,8 @@ from domain.identity import Account, AccountRole, Session
 from domain.ids import AccountId, CommentId, SessionId, TaskId, WorkspaceId
 from domain.tasks import Comment, Task
 from domain.workspaces import Workspace, WorkspaceKind
+
+_numbers = count(1)
 
 
 class Work(TaskWork, RegistrationWork, Protocol):
@@ -71,9 +74,10 @@ async def a_task(store: Store, workspace: WorkspaceId, by: AccountId, **values: 
 
 
 def a_new_task(store: Store, workspace: WorkspaceId, by: AccountId, **values: object) -> Task:
-    """A task that is not saved yet."""
+    """A task that is not saved yet; its key is none that the adapters hand out."""
     given = {"title": "Write the rollout plan", **values}
-    return Task.open(TaskId(store.ids.new()), workspace, by, store.clock.now(), **given)  # type: ignore[arg-type]
+    key = f"MADE-{next(_numbers)}"
+    return Task.open(TaskId(store.ids.new()), workspace, key, by, store.clock.now(), **given)  # type: ignore[arg-type]
 
 
 async def a_comment(store: Store, task: TaskId, by: AccountId, text: str = "Looks good to me.") -> Comment:

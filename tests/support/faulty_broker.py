@@ -9,78 +9,79 @@ from dataclasses import dataclass
 from enum import Enum
 
 from application.paging import Page
-from application.ports.events import Broker, Entry, EventFilter, EventView, JournalQueries
+from application.ports.events import Broker, Entry, EventFilter, EventView, JournalQueries, Signal
 
 
 class Fate(Enum):
-    """What becomes of one hint."""
+    """What becomes of one hint or signal."""
 
     ARRIVES = "arrives"
     IS_LOST = "is lost"
     IS_DOUBLED = "is doubled"
     IS_LATE = "is late"
-    """It is held back, and passes on behind a later hint, or when `release` is called."""
+    """It is held back, and passes on behind a later one, or when `release` is called."""
 
 
-def dealing(fates: Sequence[Fate]) -> Callable[[Entry], Fate]:
-    """Deals out these fates, one a hint, again and again."""
+def dealing(fates: Sequence[Fate]) -> Callable[[Entry | Signal], Fate]:
+    """Deals out these fates, one a hint or signal, again and again."""
     dealt = itertools.cycle(fates)
     return lambda _: next(dealt)
 
 
 @dataclass(slots=True)
 class _Held:
-    entry: Entry
+    item: Entry | Signal
     behind: int
-    """How many more hints go first."""
+    """How many more go first."""
 
 
 class FaultyBroker(Broker):
-    """Loses, doubles, delays and reorders the hints that are published, and carries the rest by an `inner` broker.
+    """Loses, doubles, delays and reorders what is published, and carries the rest by an `inner` broker.
 
-    `fate` decides about each hint. The late ones overtake each other: the newest of them is the first to pass on.
+    `fate` decides about each hint and signal. The late ones overtake each other: the newest of them is the first to
+    pass on.
     """
 
-    def __init__(self, inner: Broker, fate: Callable[[Entry], Fate]) -> None:
+    def __init__(self, inner: Broker, fate: Callable[[Entry | Signal], Fate]) -> None:
         self._inner = inner
         self._fate = fate
         self._held: list[_Held] = []
         self._reconnected: Callable[[], None] = lambda: None
         self.followed: list[str] = []
 
-    def publish(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            fate = self._fate(entry)
+    def publish(self, items: Sequence[Entry | Signal]) -> None:
+        for item in items:
+            fate = self._fate(item)
             if fate is Fate.IS_LATE:
-                self._held.append(_Held(entry, 1 + len(self._held) % 3))
+                self._held.append(_Held(item, 1 + len(self._held) % 3))
                 continue
             if fate is not Fate.IS_LOST:
-                self._inner.publish([entry])
+                self._inner.publish([item])
             if fate is Fate.IS_DOUBLED:
-                self._inner.publish([entry])
+                self._inner.publish([item])
             self._let_pass()
 
     def release(self) -> None:
-        """Let every hint that is held back pass, the newest first."""
+        """Let everything that is held back pass, the newest first."""
         held, self._held = self._held, []
-        self._inner.publish([each.entry for each in reversed(held)])
+        self._inner.publish([each.item for each in reversed(held)])
 
     def forget(self) -> None:
-        """Lose every hint that is held back, and tell the listener, as a broker does whose connection broke."""
+        """Lose everything that is held back, and tell the listener, as a broker does whose connection broke."""
         self._held.clear()
         self._reconnected()
 
-    def listen(self, hint: Callable[[Entry], None], reconnected: Callable[[], None]) -> None:
+    def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
         self._reconnected = reconnected
-        self._inner.listen(hint, reconnected)
+        self._inner.listen(take, reconnected)
 
-    def follow(self, stream: str) -> None:
-        self.followed.append(stream)
-        self._inner.follow(stream)
+    def follow(self, topic: str) -> None:
+        self.followed.append(topic)
+        self._inner.follow(topic)
 
-    def unfollow(self, stream: str) -> None:
-        self.followed.remove(stream)
-        self._inner.unfollow(stream)
+    def unfollow(self, topic: str) -> None:
+        self.followed.remove(topic)
+        self._inner.unfollow(topic)
 
     async def check(self) -> None:
         await self._inner.check()
@@ -91,7 +92,7 @@ class FaultyBroker(Broker):
     def _let_pass(self) -> None:
         for each in self._held:
             each.behind -= 1
-        due = [each.entry for each in self._held if each.behind <= 0]
+        due = [each.item for each in self._held if each.behind <= 0]
         self._held = [each for each in self._held if each.behind > 0]
         self._inner.publish(due[::-1])
 
@@ -99,15 +100,15 @@ class FaultyBroker(Broker):
 class FatalBroker(Broker):
     """Ends the whole process, as kill -9 does, in the moment between a commit and its first hint."""
 
-    def publish(self, entries: Sequence[Entry]) -> None:
-        if entries:
+    def publish(self, items: Sequence[Entry | Signal]) -> None:
+        if any(isinstance(item, Entry) for item in items):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def listen(self, hint: Callable[[Entry], None], reconnected: Callable[[], None]) -> None: ...
+    def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None: ...
 
-    def follow(self, stream: str) -> None: ...
+    def follow(self, topic: str) -> None: ...
 
-    def unfollow(self, stream: str) -> None: ...
+    def unfollow(self, topic: str) -> None: ...
 
     async def check(self) -> None: ...
 

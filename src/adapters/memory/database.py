@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -87,6 +88,8 @@ class MemoryDatabase:
     def __init__(self) -> None:
         self.committed = Tables()
         self.epoch = secrets.token_hex(4)
+        # Beside the tables: a number that was handed out stays so, whatever becomes of the transaction.
+        self.last_task_numbers: Counter[WorkspaceId] = Counter()
         self._writing = asyncio.Lock()
 
     @property

@@ -10,7 +10,7 @@ from adapters.memory.database import MemoryDatabase
 from adapters.memory.pages import page_of
 from application.journal import event_view
 from application.paging import Page, decode_cursor, encode_cursor
-from application.ports.events import Broker, Entry, EventFilter, EventView, JournalQueries
+from application.ports.events import Broker, Entry, EventFilter, EventView, JournalQueries, Signal
 
 log = logging.getLogger(__name__)
 
@@ -46,28 +46,29 @@ class MemoryJournalQueries(JournalQueries):
 
 
 class MemoryBroker(Broker):
-    """Hands every hint over at once, within the process that publishes it."""
+    """Hands everything over at once, within the process that publishes it."""
 
     def __init__(self) -> None:
-        self._hint: Callable[[Entry], None] = _nobody
+        self._take: Callable[[Entry | Signal], None] = _nobody
         self._followed: set[str] = set()
 
-    def publish(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            if entry.stream in self._followed:
+    def publish(self, items: Sequence[Entry | Signal]) -> None:
+        for item in items:
+            topic = item.stream if isinstance(item, Entry) else item.channel
+            if topic in self._followed:
                 try:
-                    self._hint(entry)
+                    self._take(item)
                 except Exception:
-                    log.exception("a follower of %s failed on a hint", entry.stream)
+                    log.exception("a follower of %s failed", topic)
 
-    def listen(self, hint: Callable[[Entry], None], reconnected: Callable[[], None]) -> None:
-        self._hint = hint
+    def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
+        self._take = take
 
-    def follow(self, stream: str) -> None:
-        self._followed.add(stream)
+    def follow(self, topic: str) -> None:
+        self._followed.add(topic)
 
-    def unfollow(self, stream: str) -> None:
-        self._followed.discard(stream)
+    def unfollow(self, topic: str) -> None:
+        self._followed.discard(topic)
 
     async def check(self) -> None:
         return None
@@ -76,7 +77,7 @@ class MemoryBroker(Broker):
         await asyncio.Event().wait()
 
 
-def _nobody(_: Entry) -> None: ...
+def _nobody(_: Entry | Signal) -> None: ...
 
 
 def _view(entry: Entry) -> EventView:

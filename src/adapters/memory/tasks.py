@@ -13,7 +13,7 @@ from adapters.memory.database import MemoryDatabase, copied
 from adapters.memory.pages import page_of
 from adapters.memory.unit import Unit, standing_in
 from application.paging import Page, decode_cursor, encode_cursor
-from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView
+from application.ports.tasks import CommentView, TaskFilter, TaskNumbers, TaskQueries, TaskRepository, TaskView
 from domain.access import Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
@@ -94,6 +94,20 @@ class MemoryTasks(TaskRepository):
         self._unit.note(lambda tables: tables.comments.__delitem__(id))
 
 
+class MemoryTaskNumbers(TaskNumbers):
+    """Counts what it hands out."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def next(self, workspace: WorkspaceId) -> str:
+        found = self._database.committed.workspaces.get(workspace)
+        if found is None:
+            raise NotFound
+        self._database.last_task_numbers[workspace] += 1
+        return f"{found.task_prefix}-{self._database.last_task_numbers[workspace]}"
+
+
 class MemoryTaskQueries(TaskQueries):
     """Tasks for reading only."""
 
@@ -153,6 +167,10 @@ def _age(comment: Comment) -> tuple[datetime, UUID]:
 def _meets(task: Task, wanted: TaskFilter) -> bool:
     if task.deleted_at or (wanted.open_only and task.status in _CLOSED):
         return False
+    if wanted.archived is not None and wanted.archived != (task.archived_at is not None):
+        return False
+    if wanted.key is not None and wanted.key != task.key:
+        return False
     if wanted.status and task.status not in wanted.status:
         return False
     if wanted.priority and task.priority not in wanted.priority:
@@ -169,5 +187,7 @@ def _meets(task: Task, wanted: TaskFilter) -> bool:
         return False
     if wanted.due_after and not (task.due_at and task.due_at >= wanted.due_after):
         return False
-    known = words(f"{task.title} {task.description}") if wanted.words else ()
-    return all(any(word.startswith(prefix) for word in known) for prefix in wanted.words)
+    if wanted.words is None:
+        return True
+    known = words(f"{task.title} {task.description}")
+    return bool(wanted.words) and all(any(word.startswith(prefix) for word in known) for prefix in wanted.words)

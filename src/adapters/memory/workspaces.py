@@ -99,7 +99,8 @@ class MemoryWorkspaceQueries(WorkspaceQueries):
         return Page(views, encode_cursor(query, *_seniority(last)) if last else None)
 
     async def invitations(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Sequence[InvitationView]:
-        Standing(self._seen(workspace, by).members[by].role).require(Permission.MANAGE_MEMBERS)
+        members = self._seen(workspace, by).members
+        Standing(members[by].role).require(Permission.MANAGE_MEMBERS)
         open = [
             invitation
             for invitation in self._database.committed.invitations.values()
@@ -107,6 +108,8 @@ class MemoryWorkspaceQueries(WorkspaceQueries):
             and not invitation.withdrawn_at
             and invitation.uses < invitation.max_uses
             and now < invitation.expires_at
+            and (maker := members.get(invitation.invited_by))
+            and Standing(maker.role).gives(invitation.role)
         ]
         open.sort(key=lambda invitation: (invitation.created_at, invitation.id), reverse=True)
         return [msgspec.convert(i, InvitationView, from_attributes=True) for i in open[:INVITATIONS_SHOWN]]
@@ -131,6 +134,7 @@ def _view(workspace: Workspace, by: AccountId) -> WorkspaceView:
         id=workspace.id,
         name=workspace.name,
         slug=workspace.slug,
+        task_prefix=workspace.task_prefix,
         kind=workspace.kind,
         viewers_comment=workspace.viewers_comment,
         my_role=workspace.role_of(by),

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Computed,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -88,6 +89,7 @@ workspaces = Table(
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False),
     Column("slug", Text, nullable=False),
+    Column("task_prefix", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("viewers_comment", Boolean, nullable=False),
     Column("created_by", ForeignKey(accounts.c.id), nullable=False),
@@ -136,6 +138,7 @@ tasks = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("workspace_id", ForeignKey(workspaces.c.id), nullable=False),
+    Column("key", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("status", Text, nullable=False),
@@ -153,16 +156,39 @@ tasks = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("completed_at", Instant),
+    Column("archived_at", Instant),
     Column("deleted_at", Instant),
     Column("version", Integer, nullable=False),
     # The words of title and description as the domain splits them, so that every adapter finds the same.
     Column("words", TSVECTOR, nullable=False),
     Column("priority_rank", SmallInteger, Computed(_PRIORITY_RANK, persisted=True), nullable=False),
-    Index("ix_tasks_newest", "workspace_id", text("created_at DESC"), text("id DESC")),
+    UniqueConstraint("workspace_id", "key"),
+    # A task that is not deleted is in one of the two, so a list passes over nothing that it does not show.
+    Index(
+        "ix_tasks_newest",
+        "workspace_id",
+        text("created_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("deleted_at IS NULL AND archived_at IS NULL"),
+    ),
+    Index(
+        "ix_tasks_archived",
+        "workspace_id",
+        text("created_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("deleted_at IS NULL AND archived_at IS NOT NULL"),
+    ),
     Index("ix_tasks_assignees", "assignees", postgresql_using="gin"),
     Index("ix_tasks_words", "words", postgresql_using="gin"),
     _one_of("status", Status),
     _one_of("priority", Priority),
+)
+
+task_numbers = Table(
+    "task_numbers",
+    metadata,
+    Column("workspace_id", ForeignKey(workspaces.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("last", BigInteger, nullable=False),
 )
 
 comments = Table(
@@ -217,4 +243,22 @@ idempotency = Table(
     Column("created_at", Instant, nullable=False),
     PrimaryKeyConstraint("account_id", "key"),
     Index("ix_idempotency_created_at", "created_at"),
+)
+
+# A row lives for seconds, and whom it stands for was authenticated just before: it refers to nothing.
+tickets = Table(
+    "tickets",
+    metadata,
+    # In the order of issuing, which no time tells for sure.
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("account_id", Uuid, nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("token_expires_at", Instant, nullable=False),
+    Column("opening", LargeBinary, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    UniqueConstraint("digest"),
+    Index("ix_tickets_account_id", "account_id", "number"),
+    _one_of("role", AccountRole),
 )

@@ -45,7 +45,7 @@ _COLUMNS = tuple(tasks.c[name] for name in _FIELDS)
 _STATUS, _PRIORITY = _FIELDS.index("status"), _FIELDS.index("priority")
 # As text rather than an array: words contain nothing that would need quoting, and asyncpg encodes it far faster.
 _WORDS = func.cast(bindparam("words", type_=Text), TSVECTOR)
-_FIXED = {"id", "workspace_id", "created_by", "created_at"}
+_FIXED = {"id", "workspace_id", "key", "created_by", "created_at"}
 
 _LOADED = (
     select(*_COLUMNS, tasks.c.version, members.c.role, workspaces.c.viewers_comment)
@@ -190,6 +190,8 @@ _SORT_KEYS: Mapping[str, tuple[ColumnElement[Any], type]] = {
     "priority": (tasks.c.priority_rank, int),
 }
 _EVERYTHING = TaskFilter()
+# Those that are part of the statement only if they are set.
+CONDITIONS = tuple(name for name in TaskFilter.__struct_fields__ if name != "archived")
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
@@ -212,6 +214,7 @@ class PostgresTaskQueries(TaskQueries):
         query = f"tasks {workspace} {sort} {msgspec.json.encode(wanted).decode()}"
         values = {
             "workspace": workspace,
+            "key": wanted.key,
             "account": by,
             "limit": limit + 1,
             "status": wanted.status,
@@ -221,15 +224,15 @@ class PostgresTaskQueries(TaskQueries):
             "created_by": wanted.created_by,
             "due_before": wanted.due_before,
             "due_after": wanted.due_after,
-            "words": " & ".join(f"'{word}':*" for word in wanted.words),
+            "words": " & ".join(f"'{word}':*" for word in wanted.words or ()),
         }
         if cursor is not None:
             kind = _SORT_KEYS[name][1]
             values["after_key"], values["after_id"] = decode_cursor(cursor, query, kind | None, UUID)
             if values["after_key"] is None:
                 values["after_key"] = datetime.max.replace(tzinfo=UTC)
-        conditions = tuple(f for f in wanted.__struct_fields__ if getattr(wanted, f) != getattr(_EVERYTHING, f))
-        rows = await self._database.fetch(_page(conditions, sort, cursor is not None), **values)
+        conditions = tuple(f for f in CONDITIONS if getattr(wanted, f) != getattr(_EVERYTHING, f))
+        rows = await self._database.fetch(_page(conditions, wanted.archived, sort, cursor is not None), **values)
         if not rows and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
             raise NotFound
         views = [TaskView(*row) for row in rows[:limit]]
@@ -250,7 +253,7 @@ class PostgresTaskQueries(TaskQueries):
 
 
 @lru_cache(maxsize=1024)
-def _page(conditions: Sequence[str], sort: str, continued: bool) -> Statement:
+def _page(conditions: Sequence[str], archived: bool | None, sort: str, continued: bool) -> Statement:
     """The list with just these conditions in it, so that each has the plan it deserves; compiled once."""
     key, _ = _SORT_KEYS[sort.removeprefix("-")]
     falling = sort.startswith("-")
@@ -261,6 +264,8 @@ def _page(conditions: Sequence[str], sort: str, continued: bool) -> Statement:
         .order_by(key.desc() if falling else key, tasks.c.id.desc() if falling else tasks.c.id)
         .limit(bindparam("limit"))
     )
+    if archived is not None:
+        statement = statement.where(tasks.c.archived_at.is_not(None) if archived else tasks.c.archived_at.is_(None))
     if continued:
         after = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid))
         place = tuple_(key, tasks.c.id)
@@ -273,6 +278,8 @@ def _condition(name: str) -> ColumnElement[bool]:
         return column == func.any(bindparam(column.name, type_=ARRAY(Text)))
 
     match name:
+        case "key":
+            return tasks.c.key == bindparam("key")
         case "status":
             return one_of(tasks.c.status)
         case "priority":

@@ -1,6 +1,7 @@
 """What the repositories of one unit of work share: its reads, and the writes it has noted until they are flushed."""
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -108,12 +109,19 @@ class Unit:
         """What was noted and saved so far, or None if that is nothing."""
         events: list[Event] = []
         writes: list[Part] = []
+        kinds: dict[str, int] = {}
+        changed: list[tuple[int, UUID, Iterable[Part]]] = []
         for aggregate, make in self._saved.values():
             loaded = aggregate.version
             news = aggregate.take_news()
             if news:
                 events += news
-                writes += make(loaded)
+                kind = kinds.setdefault(news[0].resource_type, len(kinds))
+                changed.append((kind, news[0].resource_id, make(loaded)))
+        # Everybody locks the rows of one kind in one order, so that no two units wait for each other. A use case saves
+        # a workspace before what is in it, and events stay in the order in which things were done.
+        changed.sort(key=itemgetter(0, 1))
+        writes += [part for _, _, parts in changed for part in parts]
         writes += self._noted
         if not events:
             if writes:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
@@ -160,6 +160,7 @@ _VIEW = select(
     workspaces.c.id,
     workspaces.c.name,
     workspaces.c.slug,
+    workspaces.c.task_prefix,
     workspaces.c.kind,
     workspaces.c.viewers_comment,
     _MINE.c.role,
@@ -202,9 +203,22 @@ _MEMBER_PAGE = Statement(
     .order_by(members.c.joined_at, members.c.account_id)
     .limit(bindparam("limit"))
 )
+_MAKER_GIVES_IT = or_(
+    *(
+        and_(members.c.role == maker.value, invitations.c.role == given.value)
+        for maker in Role
+        for given in Role
+        if Standing(maker).gives(given)
+    )
+)
 _OPEN_INVITATIONS = Statement(
     select(*(invitations.c[name] for name in InvitationView.__struct_fields__))
+    .join(
+        members,
+        and_(members.c.workspace_id == invitations.c.workspace_id, members.c.account_id == invitations.c.invited_by),
+    )
     .where(
+        _MAKER_GIVES_IT,
         invitations.c.workspace_id == bindparam("workspace"),
         invitations.c.withdrawn_at.is_(None),
         invitations.c.uses < invitations.c.max_uses,

@@ -1,4 +1,4 @@
-"""Hints of new entries from process to process over Redis Pub/Sub, which may lose any of them and often will not."""
+"""Hints and signals from process to process over Redis Pub/Sub, which may lose any of them and often will not."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ import hiredis
 import msgspec
 
 from adapters.redis.connection import Address, Link, pack
-from application.ports.events import Broker, Entry
+from application.ports.events import Broker, Entry, Signal
 from domain.errors import Unavailable
 
 QUEUE_MAX = 10_000
@@ -24,22 +24,24 @@ CANARY_LOST_SECONDS = 6.0
 RETRY_FIRST_SECONDS = 0.05
 RETRY_LONGEST_SECONDS = 2.0
 RECONNECTED_EVERY_SECONDS = 0.5
+# What stands in a message between its origin and its JSON.
+_ENTRY, _SIGNAL = b"e", b"s"
 
 log = logging.getLogger(__name__)
 
 
 class RedisBroker(Broker):
-    """A channel of Redis Pub/Sub per stream, all of them on one connection per process, and one more to publish on.
+    """A channel of Redis Pub/Sub per topic, all of them on one connection per process, and one more to publish on.
 
-    Hints published here reach the listener of this process at once and directly, whether Redis is up or not; what
-    comes back of them from Redis is recognised by its origin and dropped. For the other processes they wait in a
-    queue of 10,000, which leaves in one piece per turn of the event loop; when it is full the oldest give way.
-    `dropped` counts what was never sent.
+    What is published here reaches the listener of this process at once and directly, whether Redis is up or not; what
+    comes back of it from Redis is recognised by its origin and dropped. For the other processes it waits in a queue of
+    10,000, which leaves in one piece per turn of the event loop; when it is full the oldest give way. `dropped` counts
+    what was never sent. Pub/Sub knows no databases, so the one that the URL names is part of every channel's name.
 
     A canary is published every 2 s on a channel of this process's own. If none came back for 6 s, be the connections
     as open as they may, both are made anew; `connected` tells whether one came back over the present ones.
-    `reconnected` is called, at most twice a second, whenever channels have been subscribed to, since hints from before
-    are gone. For use on one event loop.
+    `reconnected` is called, at most twice a second, whenever channels have been subscribed to, since what was published
+    before is gone. For use on one event loop.
     """
 
     def __init__(
@@ -52,21 +54,22 @@ class RedisBroker(Broker):
         self.connected = False
         self.dropped = 0
         self._address = Address(url)
-        self._prefix = prefix
-        self._hint: Callable[[Entry], None] = _nobody
+        self._prefix = f"{prefix}{self._address.database}:"
+        self._listener: Callable[[Entry | Signal], None] = _nobody
         self._reconnected: Callable[[], None] = _nothing
         self._encode = msgspec.json.Encoder().encode
-        self._decode = msgspec.json.Decoder(Entry).decode
+        self._decode_entry = msgspec.json.Decoder(Entry).decode
+        self._decode_signal = msgspec.json.Decoder(Signal).decode
 
         self._origin = secrets.token_hex(8).encode()
-        self._canary = f"{prefix}canary:{self._origin.decode()}".encode()
+        self._canary = f"{self._prefix}canary:{self._origin.decode()}".encode()
         self._canary_seconds = canary_seconds
         self._canary_lost_seconds = canary_lost_seconds
         self._canary_seen = 0.0
         self._complained = False
 
         self._outbound: Link | None = None
-        self._queue: deque[Entry] = deque(maxlen=QUEUE_MAX)
+        self._queue: deque[Entry | Signal] = deque(maxlen=QUEUE_MAX)
         self._unanswered = 0
         self._flush_is_due = False
 
@@ -78,29 +81,29 @@ class RedisBroker(Broker):
         self._told_at = 0.0
         self._telling: asyncio.TimerHandle | None = None
 
-    def listen(self, hint: Callable[[Entry], None], reconnected: Callable[[], None]) -> None:
-        self._hint, self._reconnected = hint, reconnected
+    def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
+        self._listener, self._reconnected = take, reconnected
 
-    def publish(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
+    def publish(self, items: Sequence[Entry | Signal]) -> None:
+        for item in items:
             if len(self._queue) == QUEUE_MAX:
                 self.dropped += 1
-            self._queue.append(entry)
+            self._queue.append(item)
         if self._outbound is not None and not self._flush_is_due:
             self._flush_is_due = True
             asyncio.get_running_loop().call_soon(self._flush)
-        for entry in entries:
-            self._deliver(entry)
+        for item in items:
+            self._deliver(item)
 
-    def follow(self, stream: str) -> None:
-        if stream not in self._followed:
-            self._followed.add(stream)
-            self._subscribe_soon(stream)
+    def follow(self, topic: str) -> None:
+        if topic not in self._followed:
+            self._followed.add(topic)
+            self._subscribe_soon(topic)
 
-    def unfollow(self, stream: str) -> None:
-        if stream in self._followed:
-            self._followed.discard(stream)
-            self._subscribe_soon(stream)
+    def unfollow(self, topic: str) -> None:
+        if topic in self._followed:
+            self._followed.discard(topic)
+            self._subscribe_soon(topic)
 
     async def run(self) -> None:
         pause = RETRY_FIRST_SECONDS
@@ -112,7 +115,9 @@ class RedisBroker(Broker):
                     if self.connected:
                         pause = RETRY_FIRST_SECONDS
                     if not self._complained:
-                        log.warning("hints reach other processes late, for Redis is away: %s", problem)
+                        log.warning(
+                            "hints reach other processes late and signals never, for Redis is away: %s", problem
+                        )
                     self._complained = True
                     self._let_go()
                 await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, not a secret
@@ -176,9 +181,14 @@ class RedisBroker(Broker):
             return
         commands: list[bytes] = []
         while self._queue and self._unanswered < UNANSWERED_MAX:
-            entry = self._queue.popleft()
+            item = self._queue.popleft()
             self._unanswered += 1
-            commands.append(pack(("PUBLISH", self._prefix + entry.stream, self._origin + self._encode(entry))))
+            # A body goes into the message as it is: `Raw` is copied, not encoded again.
+            if isinstance(item, Entry):
+                topic, message = item.stream, self._origin + _ENTRY + self._encode(item)
+            else:
+                topic, message = item.channel, self._origin + _SIGNAL + self._encode(item)
+            commands.append(pack(("PUBLISH", self._prefix + topic, message)))
         if commands:
             self._outbound.send(b"".join(commands))
 
@@ -186,7 +196,7 @@ class RedisBroker(Broker):
         self._unanswered -= 1
         if isinstance(reply, hiredis.ReplyError):
             self.dropped += 1
-            log.warning("Redis refused a hint: %s", reply)
+            log.warning("Redis refused a hint or signal: %s", reply)
         if self._queue and self._unanswered <= UNANSWERED_MAX // 2:
             self._flush()
 
@@ -208,46 +218,50 @@ class RedisBroker(Broker):
                 self._tell_soon()
 
     def _take(self, data: bytes) -> None:
+        start = len(self._origin) + 1
         try:
-            entry = self._decode(data[len(self._origin) :])
+            if data[start - 1 : start] == _SIGNAL:
+                item: Entry | Signal = self._decode_signal(data[start:])
+            else:
+                item = self._decode_entry(data[start:])
         except msgspec.MsgspecError as problem:
-            log.warning("a hint cannot be read: %s", problem)
+            log.warning("a hint or signal cannot be read: %s", problem)
         else:
-            self._deliver(entry)
+            self._deliver(item)
 
-    def _deliver(self, entry: Entry) -> None:
-        if entry.stream in self._followed:
+    def _deliver(self, item: Entry | Signal) -> None:
+        if (item.stream if isinstance(item, Entry) else item.channel) in self._followed:
             try:
-                self._hint(entry)
+                self._listener(item)
             except Exception:
-                log.exception("a hint could not be taken")
+                log.exception("a hint or signal could not be taken")
 
     def _canary_returned(self) -> None:
         self._canary_seen = asyncio.get_running_loop().time()
         self.connected = True
         if self._complained:
             self._complained = False
-            log.info("hints reach other processes through Redis again")
+            log.info("hints and signals reach other processes through Redis again")
 
-    def _subscribe_soon(self, stream: str) -> None:
+    def _subscribe_soon(self, topic: str) -> None:
         if self._inbound is not None:
             if not self._changed:
                 asyncio.get_running_loop().call_soon(self._subscribe)
-            self._changed.add(stream)
+            self._changed.add(topic)
 
     def _subscribe(self) -> None:
         """Bring what Redis sends into line with what is followed."""
         if self._inbound is None:
             return
-        wanted = [stream for stream in self._changed if stream in self._followed and stream not in self._subscribed]
-        unwanted = [stream for stream in self._changed if stream not in self._followed and stream in self._subscribed]
+        wanted = [topic for topic in self._changed if topic in self._followed and topic not in self._subscribed]
+        unwanted = [topic for topic in self._changed if topic not in self._followed and topic in self._subscribed]
         self._changed.clear()
         self._subscribed.update(wanted)
         self._subscribed.difference_update(unwanted)
         self._unconfirmed += len(wanted)
-        for command, streams in (("SUBSCRIBE", wanted), ("UNSUBSCRIBE", unwanted)):
-            for i in range(0, len(streams), SUBSCRIBE_AT_ONCE):
-                channels = [self._prefix + stream for stream in streams[i : i + SUBSCRIBE_AT_ONCE]]
+        for command, topics in (("SUBSCRIBE", wanted), ("UNSUBSCRIBE", unwanted)):
+            for i in range(0, len(topics), SUBSCRIBE_AT_ONCE):
+                channels = [self._prefix + topic for topic in topics[i : i + SUBSCRIBE_AT_ONCE]]
                 self._inbound.send(pack((command, *channels)))
 
     def _tell_soon(self) -> None:
@@ -265,7 +279,7 @@ class RedisBroker(Broker):
             log.exception("readers could not be told that hints may have been lost")
 
 
-def _nobody(entry: Entry) -> None: ...
+def _nobody(item: Entry | Signal) -> None: ...
 
 
 def _nothing() -> None: ...

@@ -26,12 +26,16 @@ KEEPALIVE: dict[int, int] = {
 
 
 class Address:
-    """Where Redis is and how to sign in there, for links; ValueError if the URL cannot be read."""
+    """Where Redis is and how to sign in there, for links; ValueError if the URL cannot be read.
+
+    `database` is the number of the database that the URL names.
+    """
 
     def __init__(self, url: str) -> None:
         # Never connected: it only reads the URL as the clients do, so that one URL means one thing.
         pool: Any = ConnectionPool.from_url(url)
         plan = pool.make_connection()
+        self.database = int(plan.db or 0)
         self._path: str | None = getattr(plan, "path", None)
         self._host: str = getattr(plan, "host", "")
         self._port: int = getattr(plan, "port", 0)

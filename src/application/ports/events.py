@@ -20,6 +20,19 @@ class Entry(Struct, frozen=True):
     body: Raw
 
 
+class Signal(Struct, frozen=True):
+    """Something that passes by without the journal: the newest value of a key, or a word on an ephemeral channel.
+
+    On a keyed channel `version` rises with every value of the key, so that the newer of two can be told; an ephemeral
+    word has version 0 and the account that said it as its key. `data` is JSON.
+    """
+
+    channel: str
+    key: str
+    version: int
+    data: Raw
+
+
 class ResourceRef(Struct, frozen=True):
     """What an event is about; `version` is the version that the resource has since."""
 
@@ -101,30 +114,34 @@ class JournalQueries(Protocol):
 
 
 class Broker(Protocol):
-    """Carries hints of new entries from the process that wrote them to those that follow their streams.
+    """Carries hints of new entries, and signals, from the process that has them to those that follow their topic.
 
-    A hint may be lost, doubled or reordered; who needs every entry checks offsets and reads the journal. So a broker
-    never waits for a reader, never fails a writer, and may be down.
+    The topic of an entry is its stream, that of a signal its channel. Anything may be lost, doubled or reordered; who
+    needs every entry checks offsets and reads the journal. So a broker never waits for a reader, never fails a writer,
+    and may be down.
     """
 
-    def publish(self, entries: Sequence[Entry]) -> None:
-        """Hint at entries that are committed. Returns at once and never raises; what cannot be sent is dropped."""
+    def publish(self, items: Sequence[Entry | Signal]) -> None:
+        """Hint at entries that are committed, or signal. Returns at once, never raises; what cannot be sent is dropped.
+
+        Followers in this process are told directly.
+        """
         ...
 
-    def listen(self, hint: Callable[[Entry], None], reconnected: Callable[[], None]) -> None:
-        """Name who takes the hints, before `run`; `reconnected` is called when hints may have been lost."""
+    def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
+        """Name who takes what comes, before `run`; `reconnected` is called when some of it may have been lost."""
         ...
 
-    def follow(self, stream: str) -> None:
-        """Deliver hints of this stream from now on (soon, not at once)."""
+    def follow(self, topic: str) -> None:
+        """Deliver what is published on this topic from now on (soon, not at once)."""
         ...
 
-    def unfollow(self, stream: str) -> None: ...
+    def unfollow(self, topic: str) -> None: ...
 
     async def check(self) -> None:
-        """Return if hints travel to every process now; Unavailable otherwise."""
+        """Return if what is published travels to every process now; Unavailable otherwise."""
         ...
 
     async def run(self) -> None:
-        """Carry hints until cancelled; lost connections are made again by itself."""
+        """Carry until cancelled; lost connections are made again by itself."""
         ...

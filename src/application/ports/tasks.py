@@ -15,10 +15,14 @@ from domain.tasks import Comment, Priority, Status, Task
 
 
 class TaskView(Struct, frozen=True):
-    """A task as its readers see it. Times are RFC 3339 in UTC; `version` rises with every change and is its ETag."""
+    """A task as its readers see it; `key` is what people call it, such as `OPS-12`.
+
+    Times are RFC 3339 in UTC; `version` rises with every change and is its ETag.
+    """
 
     id: UUID
     workspace_id: UUID
+    key: str
     title: str
     description: str
     status: Status
@@ -35,6 +39,7 @@ class TaskView(Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
+    archived_at: datetime | None
     version: int
 
 
@@ -54,9 +59,12 @@ class TaskFilter(Struct, frozen=True, omit_defaults=True):
     """Which tasks of a workspace are wanted: those that meet every condition that is set.
 
     `assignee` is an account or `none` for tasks that nobody has; `words` have to begin some word of title or
-    description each. `due_before` (exclusive) and `due_after` (inclusive) leave out tasks without a due date.
+    description each, and if there is not one of them, which is not None, nothing is found. `due_before` (exclusive)
+    and `due_after` (inclusive) leave out tasks without a due date. `archived` asks for tasks that are put away or,
+    unless it is None, for those that are not.
     """
 
+    key: str | None = None
     status: tuple[Status, ...] = ()
     priority: tuple[Priority, ...] = ()
     assignee: UUID | None = None
@@ -66,7 +74,8 @@ class TaskFilter(Struct, frozen=True, omit_defaults=True):
     due_before: datetime | None = None
     due_after: datetime | None = None
     open_only: bool = False
-    words: tuple[str, ...] = ()
+    words: tuple[str, ...] | None = None
+    archived: bool | None = False
 
 
 class TaskRepository(Protocol):
@@ -106,6 +115,19 @@ class TaskRepository(Protocol):
         ...
 
     def remove_comment(self, comment: Comment) -> None: ...
+
+
+class TaskNumbers(Protocol):
+    """Hands out the keys by which people call the tasks of a workspace."""
+
+    async def next(self, workspace: WorkspaceId) -> str:
+        """A key that was never handed out in this workspace and never will be again: its prefix, `-` and a number.
+
+        Numbers begin at 1 and rise within one process. There may be gaps: what was handed out is gone, whatever
+        becomes of the task. This belongs to no unit of work and waits for none. NotFound if there is no such
+        workspace, Unavailable if the store does not answer.
+        """
+        ...
 
 
 class TaskWork(Protocol):

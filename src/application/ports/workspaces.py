@@ -16,11 +16,15 @@ INVITATIONS_SHOWN = 200
 
 
 class WorkspaceView(Struct, frozen=True):
-    """A workspace as one of its members sees it; `my_role` is that member's role."""
+    """A workspace as one of its members sees it; `my_role` is that member's role.
+
+    `task_prefix` is what the keys of its tasks begin with.
+    """
 
     id: UUID
     name: str
     slug: str
+    task_prefix: str
     kind: WorkspaceKind
     viewers_comment: bool
     my_role: Role
@@ -108,5 +112,8 @@ class WorkspaceQueries(Protocol):
         ...
 
     async def invitations(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Sequence[InvitationView]:
-        """The invitations that admit somebody at `now`, newest first; at most 200. Forbidden to plain members."""
+        """The invitations that admit somebody at `now`, newest first; at most 200. Forbidden to plain members.
+
+        One whose maker may not give its role any more admits nobody.
+        """
         ...

@@ -1,32 +1,43 @@
 """The frames of a live connection, as JSON text; what each field means is written in docs/realtime.md."""
 
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
-from application.ports.events import Entry
+from application.ports.events import Entry, EventBody
 
 CHANNELS_MAX = 128
+DATA_MAX_BYTES = 4_096
 
 ChannelName = Annotated[str, Meta(min_length=2, max_length=64)]
 FrameId = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Token = Annotated[str, Meta(max_length=4_096)]
 
 
-class Connect(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="connect"):
+class Opening(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a connection follows from its beginning: channels, and the positions to go on behind.
+
+    `resume` maps a stream to the last offset that was received of it, in the lineage `epoch` of the journal.
+    """
+
+    subscribe: Annotated[list[ChannelName], Meta(max_length=CHANNELS_MAX)] = []
+    resume: Annotated[dict[ChannelName, Offset], Meta(max_length=CHANNELS_MAX)] = {}
+    epoch: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class Connect(Opening, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="connect", kw_only=True):
     """The first frame: who is there, what to subscribe at once, and the positions to go on behind.
 
-    Without `token` the Authorization header of the upgrade counts. `resume` maps a stream to the last offset that was
-    received of it, in the lineage `epoch`.
+    Without `token` the Authorization header of the upgrade counts.
     """
 
     id: FrameId
-    token: Annotated[str, Meta(max_length=4_096)] | None = None
-    subscribe: Annotated[list[ChannelName], Meta(max_length=CHANNELS_MAX)] = []
-    resume: Annotated[dict[str, Offset], Meta(max_length=CHANNELS_MAX)] = {}
-    epoch: str | None = None
+    token: Token | None = None
 
 
 class Subscribe(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="subscribe"):
@@ -38,10 +49,41 @@ class Subscribe(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type
 
 
 class Unsubscribe(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="unsubscribe"):
-    """Follow a channel no longer."""
+    """Follow a channel no longer, and be present there no longer."""
 
     id: FrameId
     channel: ChannelName
+
+
+class Publish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="publish"):
+    """Say something on an ephemeral channel, to whoever follows it now; `data` is any JSON up to 4 KiB."""
+
+    id: FrameId
+    channel: ChannelName
+    data: Raw
+
+
+class BePresent(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="presence"):
+    """Be shown as present in a workspace or task, and follow who else is."""
+
+    id: FrameId
+    channel: ChannelName
+
+
+class Authenticate(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="authenticate"):
+    """Go on with a new access token of the same account."""
+
+    id: FrameId
+    token: Token
+
+
+class Call(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="call"):
+    """Carry out a command; with a `key`, once however often it is sent within 24 hours."""
+
+    id: FrameId
+    method: Annotated[str, Meta(min_length=1, max_length=64)]
+    params: Raw = msgspec.field(default_factory=lambda: Raw(b"{}"))
+    key: Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")] | None = None
 
 
 class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
@@ -50,53 +92,161 @@ class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
     time: float | None = None
 
 
-Command = Connect | Subscribe | Unsubscribe | Pong
+Command = Connect | Subscribe | Unsubscribe | Publish | BePresent | Authenticate | Call | Pong
+Retry = Literal["no", "later", "reauthenticate", "resync"]
 
 
-class Subscribed(Struct, frozen=True):
-    """Where a channel stands: its stream, the offset that events follow on, and whether nothing was missed since."""
+class Subscribed(Struct, frozen=True, omit_defaults=True):
+    """Where a channel stands.
+
+    Of a durable channel: its stream, the offset behind which its events follow on this connection, and whether nothing
+    was missed since the position that was asked for. Of a presence channel: who is there.
+    """
+
+    stream: str | None = None
+    offset: int | None = None
+    recovered: bool | None = None
+    present: Sequence[UUID] | None = None
+
+
+class Refused(Struct, frozen=True):
+    """Why something was not done, and whether it is worth another try."""
+
+    code: str
+    message: str
+    retry: Retry
+
+
+class Gone(Struct, frozen=True):
+    """Who has left, and whether that was their doing (`bye`) or their connection was `lost`."""
+
+    account_id: UUID
+    why: str
+
+
+class Reply(Struct, frozen=True, tag_field="type", tag="reply"):
+    """The command `id` was carried out."""
+
+    id: int
+    data: Any
+
+
+class Error(Struct, frozen=True, tag_field="type", tag="error"):
+    """The command `id` was not carried out; null if the frame had no id that could be read."""
+
+    id: int | None
+    code: str
+    message: str
+    retry: Retry
+
+
+class Happened(Struct, frozen=True, tag_field="type", tag="event"):
+    """Something happened: an event of the journal at its place."""
 
     stream: str
     offset: int
-    recovered: bool
+    event: EventBody
+
+
+class Value(Struct, frozen=True, tag_field="type", tag="value"):
+    """The newest value of a key, or a word on an ephemeral channel, whose key is the account that said it."""
+
+    channel: str
+    key: str
+    data: Any
+
+
+class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence"):
+    """Who has come and who has gone."""
+
+    channel: str
+    joined: Sequence[UUID]
+    left: Sequence[Gone]
+
+
+class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
+    """The right to follow a channel is gone."""
+
+    channel: str
+    code: str
+
+
+class Resync(Struct, frozen=True, tag_field="type", tag="resync"):
+    """The position means nothing here, as the journal is another one (`epoch`) or ends before it (`offset`)."""
+
+    stream: str
+    reason: Literal["epoch", "offset"]
+
+
+class Renew(Struct, frozen=True, tag_field="type", tag="renew"):
+    """The token expires in so many seconds: authenticate with a new one."""
+
+    expires_in: int
+
+
+class GoingAway(Struct, frozen=True, tag_field="type", tag="going_away"):
+    """This server is about to stop: connect again after so many milliseconds, and resume."""
+
+    retry_ms: int
+
+
+class Ping(Struct, frozen=True, tag_field="type", tag="ping"):
+    """Answer with a pong; `time` is the server's, in seconds since 1970."""
+
+    time: float
+
+
+Announcement = Reply | Error | Happened | Value | PresenceChange | Unsubscribed | Resync | Renew | GoingAway | Ping
 
 
 class CloseCode(IntEnum):
-    """Why the server closes: 40xx do not come back, 43xx come back with a new token."""
+    """Why the server closes.
+
+    40xx: do not come back; 41xx: come back after a back-off, and resume; 42xx: come back when the hint says; 43xx: come
+    back with a new token.
+    """
 
     PROTOCOL = 4001
     NOT_CONNECTED_IN_TIME = 4002
     TOKEN_INVALID = 4003
     REVOKED = 4004
+    TOO_MANY_CONNECTIONS = 4005
+    FLOOD = 4008
+    SLOW_CONSUMER = 4100
+    UNAVAILABLE = 4101
     NO_PONG = 4103
+    DRAINING = 4200
     TOKEN_EXPIRED = 4300
 
 
 decode_command = msgspec.json.Decoder(Command).decode
-_encode = msgspec.json.Encoder().encode
-Retry = Literal["no", "later", "reauthenticate", "resync"]
+encode_frame = msgspec.json.Encoder().encode
 
 
 def event_frame(entry: Entry) -> bytes:
-    """An event, the same bytes for everybody who gets it."""
+    """`Happened`, around the JSON of the event as the journal keeps it."""
     return b'{"type":"event","stream":"%b","offset":%d,"event":%b}' % (entry.stream.encode(), entry.offset, entry.body)
 
 
-def reply_frame(id: int, data: object) -> bytes:
-    return _encode({"type": "reply", "id": id, "data": data})
+def connected_data(
+    session: str, epoch: str, expires_in: int, ping_interval: float, channels: Mapping[str, Subscribed | Refused]
+) -> Mapping[str, Any]:
+    """The `data` of the reply to `connect`."""
+    return {
+        "session": session,
+        "epoch": epoch,
+        "expires_in": expires_in,
+        "ping_interval": ping_interval,
+        "limits": {"channels": CHANNELS_MAX, "data_bytes": DATA_MAX_BYTES},
+        "channels": channels,
+    }
 
 
-def error_frame(id: int | None, code: str, message: str, retry: Retry) -> bytes:
-    return _encode({"type": "error", "id": id, "code": code, "message": message, "retry": retry})
-
-
-def unsubscribed_frame(channel: str, code: str) -> bytes:
-    return _encode({"type": "unsubscribed", "channel": channel, "code": code})
-
-
-def resync_frame(stream: str, reason: str) -> bytes:
-    return _encode({"type": "resync", "stream": stream, "reason": reason})
-
-
-def ping_frame(time: float) -> bytes:
-    return _encode({"type": "ping", "time": time})
+def on_the_wire(text: bytes) -> bytes:
+    """A text frame of RFC 6455 as a server sends it: final, unmasked. Made once, it serves every connection."""
+    size = len(text)
+    if size < 126:
+        return bytes((0x81, size)) + text
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + text
+    return b"\x81\x7f" + size.to_bytes(8, "big") + text

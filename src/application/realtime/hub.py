@@ -1,96 +1,42 @@
-"""How live readers follow the journal: hints for speed, arithmetic for completeness, the journal for the rest."""
+"""Connects what this process follows with the broker, and sees to it that lost hints are noticed."""
 
 import asyncio
+import contextlib
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from application.ports.events import Broker, Entry, JournalQueries
+from application.ports.events import Broker, Entry, JournalQueries, Signal
+from application.realtime.pages import Pages
+from application.realtime.reader import Reader
+from application.realtime.stream import Stream
+from application.realtime.topic import Topic
+from domain.channels import Channel
 from domain.errors import DomainError
 
-PAGE = 500
-HINTS_MAX = 1_000
-HEAD_CHECK_SECONDS = 2.0
+HEAD_CHECK_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
 
-class Reader:
-    """Reads one stream from a position on, in order and without a hole; every live reader is one of these.
-
-    Hints arrive through `offer` and may be lost, doubled or reordered. The next offset is taken, a lower one
-    dropped; a higher one, or word of a higher head, proves that something is missing, which is then read from the
-    journal in its place. At most 1,000 hints wait here: for a slower reader they are dropped and read later.
-    """
-
-    def __init__(self, journal: JournalQueries, stream: str, position: int) -> None:
-        self._journal = journal
-        self.stream = stream
-        self.position = position
-        self._hints: deque[Entry] = deque()  # a run without holes, though there may be one before it
-        self._head = position
-        self._news = asyncio.Event()
-
-    def start_at(self, position: int) -> None:
-        """Leave out everything up to `position`, or go back to it if the stream ends there."""
-        self.position = position
-
-    def offer(self, entry: Entry) -> None:
-        """Take a hint. Never waits."""
-        last = self._hints[-1].offset if self._hints else self.position
-        if entry.offset <= last:
-            return
-        if entry.offset != last + 1 or len(self._hints) >= HINTS_MAX:
-            self._hints.clear()
-        self._hints.append(entry)
-        self.learn_head(entry.offset)
-
-    def learn_head(self, head: int) -> None:
-        """Take word that the stream has reached `head`. Never waits."""
-        self._head = max(self._head, head)
-        if self._head > self.position:
-            self._news.set()
-
-    async def read(self) -> Sequence[Entry]:
-        """Wait for what follows the position, advance over it, and hand it out: at least one entry, at most 1,000.
-
-        If the journal cannot be read now, Unavailable; the position stays and the call can be repeated. A call that
-        is cancelled loses nothing.
-        """
-        while True:
-            while self._hints and self._hints[0].offset <= self.position:
-                self._hints.popleft()
-            if self._hints and self._hints[0].offset == self.position + 1:
-                entries: Sequence[Entry] = list(self._hints)
-                self._hints.clear()
-            elif self._head > self.position:
-                entries = await self._journal.read(self.stream, self.position, PAGE)
-                if not entries:  # a head that the journal, restored from a backup, no longer has
-                    self._hints.clear()
-                    self._head = self.position
-            else:
-                self._news.clear()
-                await self._news.wait()
-                continue
-            if entries:
-                self.position = entries[-1].offset
-                return entries
-
-
 class Hub:
-    """Connects the readers of this process with the broker, and checks the heads of all streams that are followed.
+    """The readers, streams and topics of this process.
 
-    The check, every two seconds and whenever hints may have been lost, is what finds a lost last hint.
+    Every stream that connections follow is read once, whoever they are; an event stream over HTTP has a reader of its
+    own. The heads of all of them are checked twice a second, and whenever hints may have been lost: that is what finds
+    a lost last hint, also of the entry that takes somebody's rights away.
     """
 
     def __init__(self, journal: JournalQueries, broker: Broker) -> None:
         self._journal = journal
         self._broker = broker
+        self._pages = Pages(journal)
         self._readers: dict[str, set[Reader]] = {}
+        self._streams: dict[str, asyncio.Task[tuple[Stream, asyncio.Task[None]]]] = {}
+        self._topics: dict[str, Topic] = {}
         self._check = asyncio.Event()
-        broker.listen(self._hint, self._check.set)
+        broker.listen(self._take, self._check.set)
 
     @asynccontextmanager
     async def reader(self, stream: str, since: int | None) -> AsyncIterator[Reader]:
@@ -113,12 +59,89 @@ class Hub:
             yield reader
         finally:
             followers.discard(reader)
-            if not followers and self._readers.pop(stream, None) is not None:
+            if not followers and self._readers.get(stream) is followers:
+                del self._readers[stream]
                 self._broker.unfollow(stream)
 
-    def _hint(self, entry: Entry) -> None:
-        for reader in self._readers.get(entry.stream, ()):
-            reader.offer(entry)
+    async def stream(self, name: str) -> Stream:
+        """The stream of this name, which connections of this process share; Unavailable if it cannot be opened now.
+
+        Give it back with `release` when nothing on it is followed any more.
+        """
+        while True:
+            opening = self._streams.get(name)
+            if opening is None:
+                opening = self._streams[name] = asyncio.create_task(self._open(name))
+            try:
+                stream, _ = await asyncio.shield(opening)
+            except BaseException:
+                # Whoever is cancelled may have been the only one who wanted it.
+                opening.add_done_callback(lambda opened: self._opened_for_nobody(name, opened))
+                raise
+            if self._streams.get(name) is opening:  # and was not closed while this waited for its turn
+                return stream
+
+    def release(self, stream: Stream) -> None:
+        """Read a stream no longer if nobody follows it."""
+        opening = self._streams.get(stream.name)
+        if not stream.followings and opening is not None and opening.done() and opening.result()[0] is stream:
+            del self._streams[stream.name]
+            opening.result()[1].cancel()
+
+    def _opened_for_nobody(self, name: str, opening: "asyncio.Task[tuple[Stream, asyncio.Task[None]]]") -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.release(opening.result()[0])
+        elif self._streams.get(name) is opening:
+            del self._streams[name]
+
+    async def _open(self, name: str) -> tuple[Stream, asyncio.Task[None]]:
+        opened = asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(self._run(name, opened))
+        return await opened, running
+
+    async def _run(self, name: str, opened: asyncio.Future[Stream]) -> None:
+        try:
+            async with self.reader(name, None) as reader:
+                stream = Stream(reader, self._pages)
+                opened.set_result(stream)
+                await stream.run()
+        except Exception as error:
+            if not opened.done():
+                opened.set_exception(error)
+                return
+            log.exception("following %s failed", name)
+            del self._streams[name]
+            for following in list(opened.result().followings):
+                following.peer.fail()
+
+    def topic(self, channel: Channel) -> Topic:
+        """What passes by on a channel that is not durable; give it back with `forget`."""
+        name = str(channel)
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = Topic(channel)
+            self._broker.follow(name)
+        return topic
+
+    def forget(self, topic: Topic) -> None:
+        """Listen to a topic no longer if nobody follows it."""
+        if not topic.followers and self._topics.get(topic.name) is topic:
+            del self._topics[topic.name]
+            self._broker.unfollow(topic.name)
+
+    def topics(self) -> list[Topic]:
+        return list(self._topics.values())
+
+    async def head(self, stream: str) -> int:
+        """How far a stream has come, by the journal itself."""
+        return (await self._journal.heads([stream]))[stream]
+
+    def _take(self, item: Entry | Signal) -> None:
+        if isinstance(item, Entry):
+            for reader in self._readers.get(item.stream, ()):
+                reader.offer(item)
+        elif topic := self._topics.get(item.channel):
+            topic.take(item)
 
     async def check_heads(self) -> None:
         """Tell every reader how far its stream has come."""
@@ -131,11 +154,9 @@ class Hub:
     async def run(self) -> None:
         """Check the heads until cancelled; while the journal is away, keep trying."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEAD_CHECK_SECONDS):
                     await self._check.wait()
-            except TimeoutError:
-                pass
             self._check.clear()
             try:
                 await self.check_heads()

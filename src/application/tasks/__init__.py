@@ -1,6 +1,7 @@
 """Everything a member can do with tasks, their watchers and their comments."""
 
 from application.tasks.messages import (
+    Archived,
     Bulk,
     BulkCreate,
     BulkDelete,
@@ -16,6 +17,7 @@ from application.tasks.messages import (
 from application.tasks.use_cases import Tasks
 
 __all__ = [
+    "Archived",
     "Bulk",
     "BulkCreate",
     "BulkDelete",

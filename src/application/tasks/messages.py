@@ -22,6 +22,8 @@ from domain.tasks import (
 
 BULK_MAX = 100
 
+Archived = Literal["false", "true", "any"]
+
 Title = Annotated[str, Meta(min_length=1, max_length=TITLE_MAX, examples=["Write the rollout plan"])]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_MAX, description="Markdown.")]
 Labels = Annotated[list[Annotated[str, Meta(min_length=1, max_length=LABEL_MAX)]], Meta(max_length=LABELS_MAX)]
@@ -121,7 +123,10 @@ class BulkReport(Struct, frozen=True):
 
 
 class TaskQuery(Struct, frozen=True):
-    """The conditions of a list as callers write them; `assignee` is an account id, `me` or `none`."""
+    """The conditions of a list as callers write them.
+
+    `assignee` is an account id, `me` or `none`; `archived` is whether tasks that are put away are wanted.
+    """
 
     status: tuple[Status, ...] = ()
     priority: tuple[Priority, ...] = ()
@@ -132,3 +137,5 @@ class TaskQuery(Struct, frozen=True):
     due_after: datetime | None = None
     overdue: bool = False
     q: str | None = None
+    key: str | None = None
+    archived: Archived = "false"

@@ -11,10 +11,11 @@ from msgspec import UNSET
 
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.system import Clock, Ids
-from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskView, TaskWork
+from application.ports.tasks import CommentView, TaskFilter, TaskNumbers, TaskQueries, TaskView, TaskWork
 from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
 from application.tasks.messages import (
+    Archived,
     Bulk,
     BulkCreate,
     BulkFailure,
@@ -36,15 +37,19 @@ from domain.text import words
 
 _MENTION = re.compile(r"@\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 _OVERDUE = "overdue tasks"
+_ARCHIVED: Mapping[Archived, bool | None] = {"false": False, "true": True, "any": None}
 _encode = msgspec.json.Encoder().encode
 
 
 class Tasks:
     """What a member can do with the tasks of a workspace; strangers are told NotFound, whatever they ask."""
 
-    def __init__(self, work: UnitOfWork[TaskWork], queries: TaskQueries, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, work: UnitOfWork[TaskWork], queries: TaskQueries, numbers: TaskNumbers, clock: Clock, ids: Ids
+    ) -> None:
         self._work = work
         self._queries = queries
+        self._numbers = numbers
         self._clock = clock
         self._ids = ids
 
@@ -77,6 +82,28 @@ class Tasks:
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             self._edit(work, actor, task, standing, patch, version)
+        return _view(task)
+
+    @retried
+    async def archive(self, actor: Principal, id: TaskId, version: int | None = None) -> TaskView:
+        """Put the task away, out of the lists; doing it twice changes nothing."""
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            standing.require(Permission.EDIT_TASKS)
+            _require_version(task, version)
+            task.archive(actor.account_id, self._clock.now())
+            work.tasks.save(task)
+        return _view(task)
+
+    @retried
+    async def unarchive(self, actor: Principal, id: TaskId, version: int | None = None) -> TaskView:
+        """Take the task out again."""
+        async with self._work() as work:
+            task, standing = await work.tasks.get(id, actor.account_id)
+            standing.require(Permission.EDIT_TASKS)
+            _require_version(task, version)
+            task.unarchive(actor.account_id, self._clock.now())
+            work.tasks.save(task)
         return _view(task)
 
     @retried
@@ -230,6 +257,7 @@ class Tasks:
         task = Task.open(
             TaskId(self._ids.new()),
             workspace,
+            await self._numbers.next(workspace),
             actor.account_id,
             self._clock.now(),
             assignees,
@@ -340,8 +368,8 @@ def _filter(actor: Principal, query: TaskQuery, now: datetime) -> TaskFilter:
         try:
             assignee = UUID(query.assignee)
         except ValueError:
-            raise Invalid("An account id, `me` or `none` fits here.", pointer="/assignee") from None
-    for pointer, instant in (("/due_before", query.due_before), ("/due_after", query.due_after)):
+            raise Invalid("An account id, `me` or `none` fits here.", pointer="?assignee") from None
+    for pointer, instant in (("?due_before", query.due_before), ("?due_after", query.due_after)):
         if instant is not None and instant.tzinfo is None:
             raise Invalid("A time has to tell its offset from UTC, such as `Z`.", pointer=pointer)
     before = query.due_before
@@ -357,5 +385,7 @@ def _filter(actor: Principal, query: TaskQuery, now: datetime) -> TaskFilter:
         due_before=before,
         due_after=query.due_after,
         open_only=query.overdue,
-        words=tuple(sorted(words(query.q))) if query.q else (),
+        key=query.key and query.key.upper(),
+        archived=_ARCHIVED[query.archived],
+        words=tuple(sorted(words(query.q))) if query.q and not query.q.isspace() else None,
     )

@@ -1,6 +1,6 @@
 """The application: the routes of all contexts, and how their errors are answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Litestar, Router
@@ -9,9 +9,9 @@ from litestar.exceptions import HTTPException
 from application.authentication import Authentication
 from application.events import Events
 from application.identity import Identity
-from application.principal import Principal
 from application.realtime.hub import Hub
-from application.realtime.session import LiveSession, Send
+from application.realtime.live import Live
+from application.realtime.tickets import Tickets
 from application.tasks import Tasks
 from application.workspaces import Workspaces
 from domain.errors import DomainError
@@ -20,6 +20,7 @@ from entrypoints.http.documentation import documentation_routes
 from entrypoints.http.events import event_routes
 from entrypoints.http.health import HealthChecks, health_routes
 from entrypoints.http.identity import identity_routes
+from entrypoints.http.live import live_routes
 from entrypoints.http.problems import respond
 from entrypoints.http.request import ApiRequest, before_route
 from entrypoints.http.tasks import task_routes
@@ -35,15 +36,12 @@ def create_app(
     tasks: Tasks,
     events: Events,
     hub: Hub,
-    begin: Callable[[Send, Principal | None], LiveSession],
+    live: Live,
+    tickets: Tickets,
     authentication: Authentication,
     health: HealthChecks,
-    connect_seconds: float,
 ) -> Litestar:
-    """All routes; `origins` are the sites whose pages may call.
-
-    `begin` opens the session of a live connection, whose first frame has to come within `connect_seconds`.
-    """
+    """All routes; `origins` are the sites whose pages may call."""
     api = Router(
         "/api/v1",
         route_handlers=[
@@ -51,7 +49,8 @@ def create_app(
             workspace_routes(workspaces),
             task_routes(tasks),
             event_routes(events, hub, authentication),
-            gateway(begin, authentication, origins, connect_seconds),
+            live_routes(tickets),
+            gateway(live, tickets, origins),
         ],
         before_request=before_route,
     )

@@ -1,6 +1,9 @@
 """JSON in and out by msgspec alone: bodies straight into messages, messages straight onto the wire."""
 
+import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,14 +14,28 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.types import Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
+from domain.errors import Invalid
 from entrypoints.http.problems import InvalidParameter, Malformed, from_msgspec
 
 encode = msgspec.json.Encoder().encode
 _ENTITY_TAG = re.compile(rb'(W/)?"([^"]*)"')
 
 
+def _refuse_repeated(members: Sequence[tuple[str, Any]]) -> None:
+    if len(dict(members)) < len(members):
+        ((name, _),) = Counter(name for name, _ in members).most_common(1)
+        raise Invalid(f"An object here has the field `{name[:64]}` more than once.", pointer="")
+
+
+# Only names matter to this walk, so numbers stay text: no number of digits is too much then.
+_walk = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str, parse_float=str).decode
+
+
 class JsonBody(AbstractDTO[Any]):
-    """Reads a body as the message that the handler declares, strictly: unknown fields and wrong types are refused.
+    """Reads a body as the message that the handler declares, strictly.
+
+    Unknown fields and wrong types are refused, and so is a field that an object has twice: of two readers, such as a
+    gateway and we, each could take another one for the valid one. msgspec takes the last without a word.
 
     Litestar would decode it to dictionaries first and then convert those leniently.
     """
@@ -48,13 +65,15 @@ class JsonBody(AbstractDTO[Any]):
     def decode_bytes(self, value: bytes) -> Any:
         decoder = self._decoders[self.asgi_connection.route_handler.handler_id]
         try:
-            return decoder.decode(value)
+            message = decoder.decode(value)
+            _walk(value.decode())
         except msgspec.ValidationError as error:
             raise from_msgspec(error) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, ValueError):
             raise Malformed("The body is not valid JSON in UTF-8.") from None
         except RecursionError:
             raise Malformed("The body is nested too deeply.") from None
+        return message
 
 
 class _Sendable:

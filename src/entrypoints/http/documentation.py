@@ -1,6 +1,7 @@
-"""The OpenAPI document for reading, and the page that makes it interactive; it loads nothing from elsewhere."""
+"""What there is to read about the interfaces: their documents, a page for the first, and the JavaScript client."""
 
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 
 from litestar import Litestar, MediaType, Response, Router, get
@@ -8,6 +9,7 @@ from litestar import Litestar, MediaType, Response, Router, get
 from entrypoints.http.codec import encode
 from entrypoints.http.openapi import document
 from entrypoints.http.request import ApiRequest
+from entrypoints.websocket import asyncapi
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -22,8 +24,11 @@ _START = """SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#docs", deepLink
 
 
 def documentation_routes(version: str) -> Router:
-    """The document, and its page."""
+    """The documents, the page, and the client as an ES module."""
     assets = files("offapi")
+    client = files("entrypoints.http").joinpath("client.js").read_bytes()
+    # Weak, as the edge may compress it.
+    version_of_client = f'W/"{sha256(client).hexdigest()[:32]}"'
 
     # Made when somebody first asks for it: it takes as long as the rest of the start.
     @cache
@@ -33,6 +38,10 @@ def documentation_routes(version: str) -> Router:
     @get("/api/openapi.json", include_in_schema=False, sync_to_thread=False)
     def openapi(request: ApiRequest) -> Response[bytes]:
         return Response(described(request.app), media_type=MediaType.JSON)
+
+    @get("/api/asyncapi.json", include_in_schema=False, sync_to_thread=False)
+    def live_document() -> Response[bytes]:
+        return Response(encode(asyncapi.document(version)), media_type=MediaType.JSON)
 
     @get("/api/docs", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
     def page() -> Response[str]:
@@ -50,4 +59,11 @@ def documentation_routes(version: str) -> Router:
     def style() -> Response[bytes]:
         return Response((assets / "swagger_style.css").read_bytes(), media_type="text/css")
 
-    return Router("/", route_handlers=[openapi, page, start, script, style])
+    @get("/client.js", include_in_schema=False, sync_to_thread=False)
+    def live_client(request: ApiRequest) -> Response[bytes]:
+        headers = {"etag": version_of_client}
+        if request.headers.get("if-none-match") == version_of_client:
+            return Response(b"", status_code=304, headers=headers)
+        return Response(client, media_type="text/javascript", headers=headers)
+
+    return Router("/", route_handlers=[openapi, live_document, page, start, script, style, live_client])

@@ -40,8 +40,11 @@ PUBLIC = frozenset(
         "/api/docs/swagger_bundle.js",
         "/api/docs/swagger_style.css",
         "/api/openapi.json",
+        "/api/asyncapi.json",
     }
 )
+# Whoever has their answers may come in: none is kept, so repeating such a request with a key is nothing special.
+KEYLESS = PUBLIC | {"/api/v1/live/tickets"}
 URL_MAX = 8_192
 HEADERS_MAX = 16_384
 COMPRESS_FROM_BYTES = 1_024
@@ -53,6 +56,11 @@ SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
+# A script of ours may be kept, if it is asked each time whether it is still the same one.
+SCRIPT_HEADERS: Sequence[tuple[bytes, bytes]] = (
+    *((name, value) for name, value in SECURITY_HEADERS if name != b"cache-control"),
+    (b"cache-control", b"no-cache"),
+)
 # The interactive documentation is a page of our own with a script of our own, and nothing from anywhere else.
 DOCS_HEADERS: Sequence[tuple[bytes, bytes]] = tuple(
     (name, b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
@@ -61,6 +69,7 @@ DOCS_HEADERS: Sequence[tuple[bytes, bytes]] = tuple(
     for name, value in SECURITY_HEADERS
 )
 
+_OWN_HEADERS = {"/api/docs": DOCS_HEADERS, "/client.js": SCRIPT_HEADERS}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]\Z")
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -113,6 +122,10 @@ class Edge:
             await self._app(scope, receive, send)
             return
         answer = _Answer(send, path, headers, cause, self._cors.headers(headers.get(b"origin")))
+        if scope["method"] == "HEAD":
+            # A copy, as the server goes by its own whether it has to send a body.
+            scope = {**scope, "method": "GET"}
+            answer.has_body = False
         try:
             async with asyncio.timeout(self._deadline) as deadline:
                 answer.deadline = deadline
@@ -213,9 +226,24 @@ class Caller:
 
 
 class _Answer:
-    """The one wrapper around `send`: headers that every answer has, and compression where it pays."""
+    """The one wrapper around `send`: headers that every answer has, and compression where it pays.
 
-    __slots__ = ("_cause", "_cors", "_headers", "_held", "_path", "_send", "_started", "deadline", "limit")
+    Without `has_body`, as HEAD wants it, everything is the same but the bytes, and a stream ends at its beginning.
+    """
+
+    __slots__ = (
+        "_cause",
+        "_cors",
+        "_headers",
+        "_held",
+        "_is_complete",
+        "_path",
+        "_send",
+        "_started",
+        "deadline",
+        "has_body",
+        "limit",
+    )
 
     def __init__(
         self, send: Send, path: str, headers: Mapping[bytes, bytes], cause: Correlation, cors: Headers
@@ -226,16 +254,20 @@ class _Answer:
         self._cause = cause
         self._cors = cors
         self._started = False
+        self._is_complete = False
         self._held: Any = None
+        self.has_body = True
         self.limit: tuple[bytes, Verdict] | None = None
         self.deadline: asyncio.Timeout | None = None
 
     async def send(self, message: Message) -> None:
+        if self._is_complete:
+            return
         if message["type"] == "http.response.start":
             self._started = True
             headers = list(message["headers"])
             headers.append((b"x-request-id", self._cause.request_id.encode()))
-            headers += DOCS_HEADERS if self._path == "/api/docs" else SECURITY_HEADERS
+            headers += _OWN_HEADERS.get(self._path, SECURITY_HEADERS)
             headers += self._cors
             if self.limit is not None:
                 policy, verdict = self.limit
@@ -255,6 +287,9 @@ class _Answer:
             if self.deadline is not None and _is_stream(start["headers"]):
                 self.deadline.reschedule(None)
             await self._send(start)
+        if not self.has_body and message["type"] == "http.response.body":
+            self._is_complete = True
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
 
     def _encode(self, start: Any, message: Any) -> Any:

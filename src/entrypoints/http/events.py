@@ -16,7 +16,8 @@ from application.events import Events, Feed
 from application.paging import PAGE_DEFAULT, Page
 from application.ports.events import Entry, EventFilter, EventView
 from application.principal import Principal
-from application.realtime.hub import Hub, Reader
+from application.realtime.hub import Hub
+from application.realtime.reader import Reader
 from domain.channels import Channel, ChannelKind
 from domain.errors import NotFound, Unavailable
 from domain.ids import TaskId
@@ -66,9 +67,11 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
     )
     async def stream_events(request: ApiRequest, channel: ChannelName = None) -> Stream:
         """Follow a channel as server-sent events, from `Last-Event-ID` on or from now; nothing is left out."""
-        feed = await events.feed(request.actor, channel)
+        feed, stream = await events.journaled(request.actor, channel)
         since = _last_event_id(request.caller.headers.get(b"last-event-id"))
-        return Stream(_follow(hub, events, authentication, request.actor, feed, since), media_type="text/event-stream")
+        return Stream(
+            _follow(hub, events, authentication, request.actor, feed, stream, since), media_type="text/event-stream"
+        )
 
     return Router("/", route_handlers=[list_events, task_history, stream_events], tags=["events"])
 
@@ -82,10 +85,16 @@ def _last_event_id(header: bytes | None) -> int | None:
 
 
 async def _follow(
-    hub: Hub, events: Events, authentication: Authentication, actor: Principal, feed: Feed, since: int | None
+    hub: Hub,
+    events: Events,
+    authentication: Authentication,
+    actor: Principal,
+    feed: Feed,
+    stream: str,
+    since: int | None,
 ) -> AsyncIterator[bytes]:
     """The frames of a stream, until the session ends, the token expires or the right to follow is lost."""
-    async with hub.reader(feed.stream, since) as reader:
+    async with hub.reader(stream, since) as reader:
         yield b"retry: %d\n\n" % RETRY_MS
         if since is not None and reader.position < since:
             yield b"event: resync\nid: %d\ndata: {}\n\n" % reader.position

@@ -7,7 +7,7 @@ from typing import Any
 from litestar.types import ASGIApp, Receive, Send
 
 from application.ports.idempotency import Answer, Idempotency
-from entrypoints.http.edge import PUBLIC, Caller
+from entrypoints.http.edge import KEYLESS, Caller
 from entrypoints.http.problems import InvalidParameter
 
 _METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
@@ -21,7 +21,7 @@ class IdempotentRequests:
     """Wraps the application; requests of a principal that carry `Idempotency-Key` pass through the memory of answers.
 
     Successful answers are remembered, in the transaction of their effect; a refusal has no effect and may be retried.
-    Answers that carry access tokens come from routes that need no principal, so none of those is ever kept.
+    Answers that carry access tokens or tickets come from the paths in `KEYLESS`, so none of those is ever kept.
     """
 
     def __init__(self, app: ASGIApp, idempotency: Idempotency) -> None:
@@ -34,7 +34,7 @@ class IdempotentRequests:
             return
         caller: Caller = scope["signalbox"]
         header = caller.headers.get(b"idempotency-key")
-        if header is None or caller.principal is None or scope["path"] in PUBLIC:
+        if header is None or caller.principal is None or scope["path"] in KEYLESS:
             await self._app(scope, receive, send)
             return
         match = _KEY.match(header)

@@ -16,6 +16,7 @@ from application.identity import (
     Registration,
     SignedIn,
 )
+from application.paging import Page
 from application.ports.identity import SessionView, UserView
 from domain.errors import Forbidden
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE
@@ -63,7 +64,7 @@ def identity_routes(identity: Identity[Any], allowed_origins: Sequence[str]) -> 
         return Response(None, status_code=204, cookies=[_kept("", 0)])
 
     @get("/auth/sessions")
-    async def list_sessions(request: ApiRequest) -> Sequence[SessionView]:
+    async def list_sessions(request: ApiRequest) -> Page[SessionView]:
         """One's own live sessions, oldest first."""
         return await identity.sessions(request.actor)
 

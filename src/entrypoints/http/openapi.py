@@ -15,7 +15,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.response import Stream
 from litestar.routes import HTTPRoute
 
-from entrypoints.http.edge import PUBLIC
+from entrypoints.http.edge import KEYLESS, PUBLIC
 from entrypoints.http.identity import COOKIE
 from entrypoints.http.problems import MEDIA_TYPE, Problem
 
@@ -30,11 +30,13 @@ INTERNAL = frozenset(
         "/live",
         "/ready",
         "/health",
+        "/client.js",
         "/api/docs",
         "/api/docs/start.js",
         "/api/docs/swagger_bundle.js",
         "/api/docs/swagger_style.css",
         "/api/openapi.json",
+        "/api/asyncapi.json",
         "/api/v1/ws",
     }
 )
@@ -58,6 +60,7 @@ _EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "edit_task": _CHANGED_TASK,
     "comment": {"text": "Looks good to me."},
     "edit_comment": {"text": "Looks very good to me."},
+    "issue_ticket": {"subscribe": [f"workspace:{_ID}"], "resume": {f"workspace:{_ID}": 812}, "epoch": "29be7eb5"},
     "bulk": {
         "mode": "partial",
         "operations": [
@@ -98,6 +101,8 @@ _CONDITIONAL: Mapping[str, str] = {
     "delete_workspace": "WorkspaceView",
     "edit_task": "TaskView",
     "delete_task": "TaskView",
+    "archive_task": "TaskView",
+    "unarchive_task": "TaskView",
     "bulk": "TaskView",
 }
 
@@ -188,7 +193,7 @@ class _Facts:
 
     @property
     def takes_key(self) -> bool:
-        return not self.is_reading and not self.is_public
+        return not self.is_reading and self.path not in KEYLESS
 
 
 def _by_litestar(app: Litestar, version: str) -> dict[str, Any]:

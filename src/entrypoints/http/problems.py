@@ -200,10 +200,11 @@ def _render(
 
 
 def methods_of(request: Request[Any, Any, Any]) -> set[str]:
-    """The methods that the path of a request has."""
+    """The methods that the path of a request has; the edge answers HEAD with what GET would say."""
     for route in request.app.routes:
         if route.path_format and _matches(route.path_components, request.scope["path"]):
-            return {str(method) for method in getattr(route, "methods", ())}
+            methods = {str(method) for method in getattr(route, "methods", ())}
+            return methods | {"HEAD"} if "GET" in methods else methods
     return set()
 
 

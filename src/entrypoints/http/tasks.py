@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from application.paging import PAGE_DEFAULT, Page
 from application.ports.tasks import CommentView, TaskView
-from application.tasks import Bulk, BulkReport, NewComment, NewTask, TaskPatch, TaskQuery, Tasks
+from application.tasks import Archived, Bulk, BulkReport, NewComment, NewTask, TaskPatch, TaskQuery, Tasks
 from domain.ids import AccountId, CommentId, TaskId
 from domain.tasks import Priority, Status
 from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
@@ -20,6 +20,7 @@ TaskSort = Literal[
 Words = Annotated[str | None, QueryParameter(max_length=200, description="Words that title or description start with.")]
 Assignee = Annotated[str | None, QueryParameter(max_length=36, description="An account id, `me` or `none`.")]
 Label = Annotated[str | None, QueryParameter(max_length=50)]
+Key = Annotated[str | None, QueryParameter(max_length=30, description="What people call a task, such as `OPS-12`.")]
 
 
 def task_routes(tasks: Tasks) -> Router:
@@ -38,13 +39,25 @@ def task_routes(tasks: Tasks) -> Router:
         due_after: FromQuery[datetime | None] = None,
         overdue: FromQuery[bool] = False,
         q: Words = None,
+        key: Key = None,
+        archived: FromQuery[Archived] = "false",
         sort: FromQuery[TaskSort] = "-created_at",
         cursor: PageCursor = None,
         limit: PageLimit = PAGE_DEFAULT,
     ) -> Page[TaskView]:
         """The tasks of a workspace, the personal one if none is named, that meet all the conditions."""
         query = TaskQuery(
-            tuple(status or ()), tuple(priority or ()), assignee, label, created_by, due_before, due_after, overdue, q
+            tuple(status or ()),
+            tuple(priority or ()),
+            assignee,
+            label,
+            created_by,
+            due_before,
+            due_after,
+            overdue,
+            q,
+            key,
+            archived,
         )
         return await tasks.page(request.actor, workspace_id, query, sort, cursor, limit)
 
@@ -77,6 +90,16 @@ def task_routes(tasks: Tasks) -> Router:
     async def restore_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
         """Bring a deleted task back."""
         return await tasks.restore(request.actor, id)
+
+    @post("/{id:uuid}/archive", status_code=200)
+    async def archive_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
+        """Put a task away, out of the lists; with `If-Match`, only that version."""
+        return await tasks.archive(request.actor, id, request.version)
+
+    @post("/{id:uuid}/unarchive", status_code=200)
+    async def unarchive_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
+        """Take an archived task out again; with `If-Match`, only that version."""
+        return await tasks.unarchive(request.actor, id, request.version)
 
     @post("/{id:uuid}/claim", status_code=200)
     async def claim_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
@@ -137,6 +160,8 @@ def task_routes(tasks: Tasks) -> Router:
             edit_task,
             delete_task,
             restore_task,
+            archive_task,
+            unarchive_task,
             claim_task,
             assign_task,
             unassign_task,

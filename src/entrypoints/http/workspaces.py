@@ -1,6 +1,5 @@
 """The routes of workspaces, their members and invitations."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from litestar import Router, delete, get, patch, post
@@ -81,7 +80,7 @@ def workspace_routes(workspaces: Workspaces[Any]) -> Router:
         await workspaces.remove(request.actor, id, account_id)
 
     @get("/workspaces/{id:uuid}/invitations")
-    async def list_invitations(request: ApiRequest, id: FromPath[WorkspaceId]) -> Sequence[InvitationView]:
+    async def list_invitations(request: ApiRequest, id: FromPath[WorkspaceId]) -> Page[InvitationView]:
         """The invitations that still admit somebody, newest first."""
         return await workspaces.invitations(request.actor, id)
 

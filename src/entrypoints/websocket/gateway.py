@@ -1,75 +1,58 @@
-"""Performs what a live session decides on a real socket."""
+"""Where live connections come in: who may, and the hand-over from the request to the connection."""
 
-import asyncio
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qs
 
 from litestar import WebSocket, websocket
-from litestar.exceptions import WebSocketDisconnect
 from litestar.handlers import WebsocketRouteHandler
 
-from application.authentication import Authentication
-from application.principal import Principal
 from application.realtime.frames import CloseCode
-from application.realtime.session import Closed, LiveSession, Send
-from domain.errors import DomainError
+from application.realtime.live import Live
+from application.realtime.tickets import Tickets
+from domain.errors import DomainError, Unavailable
 from entrypoints.http.edge import Caller
+from entrypoints.http.problems import refusal
+from entrypoints.websocket.protocol import LiveProtocol
 
 Socket = WebSocket[Any, Any, Any]
-SEND_SECONDS = 30.0
 
 
-def gateway(
-    begin: Callable[[Send, Principal | None], LiveSession],
-    authentication: Authentication,
-    allowed_origins: Sequence[str],
-    connect_seconds: float,
-) -> WebsocketRouteHandler:
-    """The route of live connections; pages of this site and of `allowed_origins` may open one.
-
-    The first frame has to come within `connect_seconds`.
-    """
+def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> WebsocketRouteHandler:
+    """The route of live connections; pages of this site and of `allowed_origins` may open one."""
 
     @websocket("/ws")
-    async def live(socket: Socket) -> None:
+    async def open_live(socket: Socket) -> None:
         caller: Caller = socket.scope["signalbox"]  # type: ignore[typeddict-item]
         if not _is_welcome(caller, allowed_origins):
             await socket.close(code=CloseCode.PROTOCOL)  # before the upgrade this is a 403
             return
-        principal = _principal(caller, authentication)
-        await socket.accept()
-
-        async def send(frame: bytes) -> None:
-            async with asyncio.timeout(SEND_SECONDS):
-                await socket.send_data(frame.decode(), mode="text")
-
-        session = begin(send, principal)
+        query = parse_qs(socket.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        ticket = query.get("ticket")
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(session.watch())
-                group.create_task(_read(socket, session, connect_seconds))
-        except* Closed as closed:
-            first = closed.exceptions[0]
-            assert isinstance(first, Closed)
-            with contextlib.suppress(RuntimeError, OSError):
-                await socket.close(code=first.code, reason=first.reason)
-        except* (WebSocketDisconnect, TimeoutError, RuntimeError, OSError):
-            pass  # the peer is gone, or takes nothing any more; it comes back and resumes
-        finally:
-            await session.close()
+            if live.draining:
+                raise Unavailable("This server is about to stop; another one takes over.")
+            principal, opening = await tickets.redeem(ticket[0]) if ticket else (None, None)
+        except DomainError as error:
+            await _refuse(socket, error)
+            return
+        await socket.accept()
+        wire: LiveProtocol = socket.scope["signalbox.wire"]  # type: ignore[typeddict-item]
+        connection = live.begin(wire, principal or _token(caller))
+        wire.take_over(connection)
+        if opening is not None:
+            connection.enter(opening)
 
-    return live
+    return open_live
 
 
-async def _read(socket: Socket, session: LiveSession, connect_seconds: float) -> None:
-    try:
-        async with asyncio.timeout(connect_seconds):
-            await session.receive(await socket.receive_text())
-    except TimeoutError:
-        raise Closed(CloseCode.NOT_CONNECTED_IN_TIME, "connect_first") from None
-    while True:
-        await session.receive(await socket.receive_text())
+async def _refuse(socket: Socket, error: DomainError) -> None:
+    """Answer the upgrade with a problem, as any other request."""
+    status, headers, body = refusal(error)
+    head: Any = {"type": "websocket.http.response.start", "status": status, "headers": list(headers)}
+    rest: Any = {"type": "websocket.http.response.body", "body": body}
+    await socket.send(head)
+    await socket.send(rest)
 
 
 def _is_welcome(caller: Caller, allowed_origins: Sequence[str]) -> bool:
@@ -81,12 +64,7 @@ def _is_welcome(caller: Caller, allowed_origins: Sequence[str]) -> bool:
     return text in allowed_origins or text.partition("://")[2] == caller.headers.get(b"host", b"").decode("latin-1")
 
 
-def _principal(caller: Caller, authentication: Authentication) -> Principal | None:
-    """Whom the Authorization header stands for; a bad one is told in the first reply, not here."""
+def _token(caller: Caller) -> str | None:
+    """The token of the Authorization header; whether it is any good is told in the answer to `connect`."""
     scheme, _, token = caller.headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() != b"bearer" or not token.isascii():
-        return None
-    try:
-        return authentication.authenticate(token.strip().decode())
-    except DomainError:
-        return None
+    return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else None

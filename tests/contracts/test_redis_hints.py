@@ -1,9 +1,7 @@
-"""What becomes of limits and hints when Redis dies, hangs, forgets everything or throws its clients out."""
+"""What becomes of hints and signals when Redis dies, hangs, forgets everything or throws its clients out."""
 
 import asyncio
-import random
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -13,275 +11,11 @@ import pytest_asyncio
 from msgspec import Raw
 from redis import Redis
 
-from adapters.memory.limits import MemoryRateLimiter
 from adapters.redis.broker import QUEUE_MAX, SUBSCRIBE_AT_ONCE, RedisBroker
-from adapters.redis.limits import RedisRateLimiter
-from adapters.system import SystemClock
-from application.ports.events import Entry
-from application.ports.limits import RateLimiter, Verdict
+from application.ports.events import Entry, Signal
 from domain.errors import Unavailable
 from tests.contracts.house import eventually
 from tests.support.services import RedisService
-
-HOUR_MS = 3_600_000
-LONGEST_WAIT_SECONDS = 0.25
-
-
-@pytest.fixture(scope="module")
-def _own_redis() -> Iterator[RedisService]:
-    service = RedisService()
-    yield service
-    service.stop()
-
-
-@pytest.fixture
-def redis(_own_redis: RedisService) -> Iterator[RedisService]:
-    """A Redis to do anything to; it runs and is empty at the beginning."""
-    _own_redis.empty()
-    yield _own_redis
-    _own_redis.kill()
-    _own_redis.start()
-
-
-@pytest.fixture
-def admin(redis: RedisService) -> Iterator[Redis]:
-    """A client that looks at Redis from outside."""
-    with Redis.from_url(redis.url, protocol=2) as client:
-        yield client
-
-
-# Limits
-
-
-class NoFallback(RateLimiter):
-    """What must not be asked as long as Redis is there."""
-
-    async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
-        raise AssertionError(f"{key} was counted in the process: {limit} in {window_ms} ms")
-
-    async def forget(self, key: str) -> None: ...
-
-
-@pytest.fixture
-def new_limiter(redis: RedisService) -> Iterator[Callable[..., RedisRateLimiter]]:
-    """Makes limiters as separate processes would, each with a fallback; those that may not use it are patient."""
-    limiters: list[RedisRateLimiter] = []
-
-    def make(fallback: RateLimiter | None = None) -> RedisRateLimiter:
-        if fallback:
-            limiter = RedisRateLimiter(redis.url, fallback, answer_seconds=10)
-        else:
-            limiter = RedisRateLimiter(redis.url, MemoryRateLimiter(SystemClock()))
-        limiters.append(limiter)
-        return limiter
-
-    yield make
-    for limiter in limiters:
-        limiter.close()
-
-
-async def timed_take(limiter: RateLimiter, key: str, limit: int) -> tuple[Verdict, float]:
-    began = time.monotonic()
-    verdict = await limiter.take(key, limit, HOUR_MS)
-    return verdict, time.monotonic() - began
-
-
-async def count_together(one: RateLimiter, other: RateLimiter) -> bool:
-    """Whether what one of them counts is known to the other."""
-    key = f"together {random.random()}"
-    await one.take(key, 1, HOUR_MS)
-    return not (await other.take(key, 1, HOUR_MS)).allowed
-
-
-def limiters_connected(admin: Redis) -> int:
-    clients: Any = admin.client_list()
-    return sum(client["name"] == "signalbox-limits" for client in clients)
-
-
-async def test_limiters_count_together_from_the_first_call_on(new_limiter: Callable[..., RedisRateLimiter]) -> None:
-    limiters = [new_limiter(NoFallback()) for _ in range(5)]
-    verdicts = await asyncio.gather(*(limiters[i % 5].take("shared", 10, HOUR_MS) for i in range(100)))
-    assert sum(verdict.allowed for verdict in verdicts) == 10
-
-
-async def test_all_who_ask_at_the_same_time_cost_one_call(
-    new_limiter: Callable[..., RedisRateLimiter], admin: Redis
-) -> None:
-    limiter = new_limiter(NoFallback())
-    await limiter.take("first", 10, HOUR_MS)
-    admin.config_resetstat()
-    await asyncio.gather(*(limiter.take(f"key {i}", 10, HOUR_MS) for i in range(32)))
-    statistics: Any = admin.info("commandstats")
-    assert statistics["cmdstat_evalsha"]["calls"] == 1
-
-
-async def test_whoever_asks_while_an_answer_is_awaited_goes_with_the_next_call(
-    redis: RedisService, new_limiter: Callable[..., RedisRateLimiter], admin: Redis
-) -> None:
-    limiter = new_limiter(NoFallback())
-    await limiter.take("first", 10, HOUR_MS)
-    admin.config_resetstat()
-    redis.pause()
-    waiting = []
-    for i in range(20):
-        waiting.append(asyncio.create_task(limiter.take(f"key {i}", 10, HOUR_MS)))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    redis.resume()
-    assert all(verdict.remaining == 9 for verdict in await asyncio.gather(*waiting))
-    statistics: Any = admin.info("commandstats")
-    assert statistics["cmdstat_evalsha"]["calls"] == 2
-
-
-@pytest.mark.parametrize("fault", ["kill", "pause"])
-async def test_without_redis_the_limit_holds_in_the_process_and_nobody_waits(
-    redis: RedisService, new_limiter: Callable[..., RedisRateLimiter], fault: str
-) -> None:
-    limiter = new_limiter()
-    await limiter.take("warm", 10, HOUR_MS)
-    getattr(redis, fault)()
-    at_once = await asyncio.gather(*(timed_take(limiter, "crowd", 10) for _ in range(100)))
-    one_by_one = [await timed_take(limiter, "row", 10) for _ in range(100)]
-    for outcomes in (at_once, one_by_one):
-        assert sum(verdict.allowed for verdict, _ in outcomes) == 10
-        assert max(waited for _, waited in outcomes) < LONGEST_WAIT_SECONDS
-    # Only the first had to find out.
-    assert sum(waited for _, waited in one_by_one) < 2 * LONGEST_WAIT_SECONDS
-
-
-@pytest.mark.parametrize("fault", ["kill", "pause"])
-async def test_when_redis_is_back_the_limit_is_shared_again(
-    redis: RedisService, new_limiter: Callable[..., RedisRateLimiter], admin: Redis, fault: str
-) -> None:
-    one, other = new_limiter(), new_limiter()
-    assert await count_together(one, other)
-    getattr(redis, fault)()
-    assert not await count_together(one, other)
-    if fault == "kill":
-        redis.start()
-    else:
-        redis.resume()
-    await eventually(lambda: count_together(one, other))
-    assert limiters_connected(admin) == 2
-
-
-async def test_a_long_outage_makes_nobody_wait_although_redis_is_tried_again(
-    redis: RedisService, new_limiter: Callable[..., RedisRateLimiter]
-) -> None:
-    limiter = new_limiter()
-    await limiter.take("warm", 10, HOUR_MS)
-    redis.pause()
-    await limiter.take("finds out", 10, HOUR_MS)
-    deadline = time.monotonic() + 2.5
-    while time.monotonic() < deadline:
-        answer = asyncio.create_task(limiter.take("any", 1_000_000, HOUR_MS))
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert answer.done()
-        await asyncio.sleep(0.01)
-
-
-@pytest.mark.parametrize("fault", ["kill", "pause"])
-async def test_a_limiter_that_never_met_redis_works(
-    redis: RedisService, new_limiter: Callable[..., RedisRateLimiter], fault: str
-) -> None:
-    getattr(redis, fault)()
-    limiter = new_limiter()
-    outcomes = await asyncio.gather(*(timed_take(limiter, "crowd", 10) for _ in range(100)))
-    assert sum(verdict.allowed for verdict, _ in outcomes) == 10
-    assert max(waited for _, waited in outcomes) < LONGEST_WAIT_SECONDS
-
-
-async def test_a_script_that_redis_forgot_is_sent_again(
-    new_limiter: Callable[..., RedisRateLimiter], admin: Redis
-) -> None:
-    limiter = new_limiter(NoFallback())
-    for _ in range(3):
-        admin.script_flush()
-        verdicts = await asyncio.gather(*(limiter.take(f"key {i}", 10, HOUR_MS) for i in range(3)))
-        assert all(verdict.allowed for verdict in verdicts)
-    assert [verdict.remaining for verdict in verdicts] == [7, 7, 7]
-
-
-async def test_a_limiter_whose_connection_was_closed_has_another_one_soon(
-    new_limiter: Callable[..., RedisRateLimiter], admin: Redis
-) -> None:
-    one, other = new_limiter(), new_limiter()
-    assert await count_together(one, other)
-    admin.client_kill_filter(_type="normal", skipme=True)
-    await eventually(lambda: count_together(one, other))
-
-
-async def test_a_redis_that_cannot_count_counts_as_away(
-    new_limiter: Callable[..., RedisRateLimiter], admin: Redis
-) -> None:
-    limiter = new_limiter()
-    admin.rpush("signalbox:limit:list", "no number")
-    verdicts = await asyncio.gather(*(limiter.take("list", 2, HOUR_MS) for _ in range(5)))
-    assert sum(verdict.allowed for verdict in verdicts) == 2
-
-
-@pytest.mark.parametrize("oddity", ["", " ", "a\r\nb", "\x00", "ä", "\ud800", "x" * 100_000])
-async def test_any_text_can_be_counted(new_limiter: Callable[..., RedisRateLimiter], oddity: str) -> None:
-    limiter = new_limiter(NoFallback())
-    verdicts = await asyncio.gather(*(limiter.take(key, 5, HOUR_MS) for key in ("usual", oddity, "usual", oddity)))
-    assert [verdict.remaining for verdict in verdicts] == [4, 4, 3, 3]
-
-
-async def test_callers_who_stop_waiting_leave_the_answers_of_others_alone(
-    new_limiter: Callable[..., RedisRateLimiter],
-) -> None:
-    limiter = new_limiter(NoFallback())
-    for i in range(20):
-        await asyncio.gather(*(limiter.take(f"key {i}", 100, HOUR_MS) for _ in range(i)))
-    chance = random.Random(7)
-    for already in range(20):
-        waiting = [asyncio.create_task(limiter.take(f"key {i}", 100, HOUR_MS)) for i in range(20)]
-        cancelled = [asyncio.create_task(limiter.take("given up", 100, HOUR_MS)) for _ in range(20)]
-        for _ in range(chance.randrange(3)):
-            await asyncio.sleep(0)
-        for task in cancelled:
-            task.cancel()
-        verdicts = await asyncio.gather(*waiting)
-        assert [verdict.remaining for verdict in verdicts] == [99 - i - already for i in range(20)]
-
-
-async def test_a_count_from_a_larger_limit_or_another_time_locks_for_one_window_at_most(
-    new_limiter: Callable[..., RedisRateLimiter], admin: Redis
-) -> None:
-    limiter = new_limiter(NoFallback())
-    in_a_year = (int(time.time()) + 365 * 86_400) * 1_000_000
-    admin.set("signalbox:limit:far", in_a_year)
-    refused = await limiter.take("far", 20, 1_000)
-    assert (refused.allowed, refused.remaining) == (False, 0)
-    assert refused.reset_seconds == pytest.approx(1.0)
-    assert refused.retry_after_seconds == pytest.approx(0.05)
-
-    async def passes() -> bool:
-        return (await limiter.take("far", 20, 1_000)).allowed
-
-    await eventually(passes, seconds=1)
-
-
-async def test_counts_do_not_outlive_their_use(new_limiter: Callable[..., RedisRateLimiter], admin: Redis) -> None:
-    await new_limiter(NoFallback()).take("short", 10, 10_000)
-    lifetime: Any = admin.pttl("signalbox:limit:short")
-    assert 0 < lifetime <= 1_000
-
-
-async def test_a_closed_limiter_counts_in_the_process(
-    new_limiter: Callable[..., RedisRateLimiter], admin: Redis
-) -> None:
-    limiter, other = new_limiter(), new_limiter()
-    await limiter.take("key", 1, HOUR_MS)
-    limiter.close()
-    assert (await limiter.take("key", 1, HOUR_MS)).allowed
-    assert not (await limiter.take("key", 1, HOUR_MS)).allowed
-    await other.take("key", 1, HOUR_MS)
-    await eventually(lambda: limiters_connected(admin) == 1)
-
-
-# Hints
 
 
 class Post:
@@ -291,7 +25,11 @@ class Post:
         self.broker = broker
         self.offsets: list[int] = []
         self.reconnects = 0
-        broker.listen(lambda entry: self.offsets.append(entry.offset), self._count)
+        broker.listen(self._take, self._count)
+
+    def _take(self, item: Entry | Signal) -> None:
+        assert isinstance(item, Entry)
+        self.offsets.append(item.offset)
 
     def _count(self) -> None:
         self.reconnects += 1
@@ -361,15 +99,13 @@ async def hasty_pair(new_post: NewPost) -> tuple[Post, Post]:
 
 async def test_hints_arrive_whole_and_in_order(pair: tuple[Post, Post]) -> None:
     sender, receiver = pair
-    got: list[Entry] = []
+    got: list[Entry | Signal] = []
     receiver.broker.listen(got.append, lambda: None)
     sent = [entry(offset) for offset in range(1, 3_001)]
     for i in range(0, 3_000, 7):
         sender.broker.publish(sent[i : i + 7])
     await eventually(lambda: len(got) == len(sent))
-    assert [(e.stream, e.offset, e.type, e.resource_id, bytes(e.body)) for e in got] == [
-        (e.stream, e.offset, e.type, e.resource_id, bytes(e.body)) for e in sent
-    ]
+    assert got == sent
     assert sender.broker.dropped == 0
 
 
@@ -393,6 +129,47 @@ async def test_ones_own_hints_arrive_at_once_and_once(pair: tuple[Post, Post]) -
     assert sender.offsets == [1, 2, 3]
 
 
+async def test_ones_own_signals_arrive_once(pair: tuple[Post, Post]) -> None:
+    sender, receiver = pair
+    mine, theirs = Signal("workspace:w", "key", 1, Raw(b"1")), Signal("workspace:w", "key", 2, Raw(b"2"))
+    told: list[Entry | Signal] = []
+    heard: list[Entry | Signal] = []
+    sender.broker.listen(told.append, lambda: None)
+    receiver.broker.listen(heard.append, lambda: None)
+    sender.broker.follow("workspace:w")
+    await eventually(lambda: _echoes(receiver, told))
+    told.clear()
+    sender.broker.publish([mine])
+    assert told == [mine]
+    await eventually(lambda: mine in heard)  # so Redis has sent it to everybody
+    receiver.broker.publish([theirs])
+    await eventually(lambda: theirs in told)
+    assert [item for item in told if isinstance(item, Signal)] == [mine, theirs]
+
+
+def _echoes(sender: Post, told: list[Entry | Signal]) -> bool:
+    sender.broker.publish([entry(0)])
+    return bool(told)
+
+
+async def test_installations_in_different_databases_of_one_redis_do_not_hear_each_other(
+    redis: RedisService, pair: tuple[Post, Post]
+) -> None:
+    sender, receiver = pair
+    other_url = redis.url.removesuffix("/0") + "/1"
+    async with running(RedisBroker(other_url)) as other, running(RedisBroker(other_url)) as neighbour:
+        other.broker.follow("workspace:w")
+        await eventually(lambda: other.are_in_touch_with(neighbour))
+        sender.broker.publish([entry(1)])
+        await eventually(lambda: receiver.offsets == [1])
+        neighbour.broker.publish([entry(2)])
+        await eventually(lambda: 2 in other.offsets)
+        assert 1 not in other.offsets
+        sender.broker.publish([entry(3)])
+        await eventually(lambda: 3 in receiver.offsets)
+        assert receiver.offsets == [1, 3]
+
+
 async def test_only_followed_streams_are_heard(pair: tuple[Post, Post], admin: Redis) -> None:
     sender, receiver = pair
     receiver.broker.follow("workspace:w")
@@ -407,7 +184,7 @@ async def test_only_followed_streams_are_heard(pair: tuple[Post, Post], admin: R
     assert 4 not in receiver.offsets
 
     def is_asked_for_no_more() -> bool:
-        return admin.pubsub_numsub("signalbox:hint:workspace:w") == [(b"signalbox:hint:workspace:w", 0)]
+        return admin.pubsub_numsub("signalbox:hint:0:workspace:w") == [(b"signalbox:hint:0:workspace:w", 0)]
 
     await eventually(is_asked_for_no_more)
 
@@ -547,8 +324,9 @@ async def test_a_listener_that_fails_stops_nothing(pair: tuple[Post, Post]) -> N
     sender, receiver = pair
     got: list[int] = []
 
-    def fail(hint: Entry) -> None:
-        got.append(hint.offset)
+    def fail(item: Entry | Signal) -> None:
+        assert isinstance(item, Entry)
+        got.append(item.offset)
         raise RuntimeError("a reader is broken")
 
     for post in (sender, receiver):
@@ -560,8 +338,10 @@ async def test_a_listener_that_fails_stops_nothing(pair: tuple[Post, Post]) -> N
 
 async def test_what_cannot_be_read_is_passed_over(redis: RedisService, pair: tuple[Post, Post], admin: Redis) -> None:
     sender, receiver = pair
-    for noise in (b"", b"\x00", b"{}", b"0" * 16, b"0" * 16 + b"{", b"0" * 16 + b'{"stream":1}', b"\xff" * 100):
-        admin.publish("signalbox:hint:workspace:w", noise)
+    origin = b"0" * 16
+    noises = [origin + kind + data for kind in (b"", b"e", b"s", b"x") for data in (b"", b"{", b"{}", b'{"stream":1}')]
+    for noise in (b"", b"\x00", b"{}", *noises, b"\xff" * 100):
+        admin.publish("signalbox:hint:0:workspace:w", noise)
     sender.broker.publish([entry(1)])
     await eventually(lambda: receiver.offsets == [1])
 

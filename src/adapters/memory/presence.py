@@ -1,0 +1,49 @@
+"""Who is where, in a process that is alone."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from application.ports.presence import Attendance, Presence, Present
+from domain.ids import AccountId
+
+
+class MemoryPresence(Presence):
+    """Attendances of this process. They end with it, so there is no lease to keep and nobody to reap."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[tuple[str, str], AccountId] = {}
+        """By channel and connection."""
+        self._connections: dict[str, Counter[AccountId]] = {}
+        """How many of an account are in a channel; at least 1."""
+        self._version = 0
+
+    async def enter(self, channel: str, account: AccountId, connection: str) -> Attendance:
+        connections = self._connections.setdefault(channel, Counter())
+        if (channel, connection) not in self._accounts:
+            self._accounts[channel, connection] = account
+            connections[account] += 1
+            self._version += 1
+        return Attendance(channel, account, connections[account], self._version)
+
+    async def leave(self, channel: str, connection: str) -> Attendance | None:
+        account = self._accounts.pop((channel, connection), None)
+        if account is None:
+            return None
+        connections = self._connections[channel]
+        connections[account] -= 1
+        left = connections[account]
+        if not left:
+            del connections[account]
+        if not connections:
+            del self._connections[channel]
+        self._version += 1
+        return Attendance(channel, account, left, self._version)
+
+    async def present(self, channel: str) -> Present:
+        return Present(self._version, list(self._connections.get(channel, ())))
+
+    async def refresh(self) -> Sequence[Attendance]:
+        return ()
+
+    async def reap(self) -> Sequence[Attendance]:
+        return ()

@@ -1,0 +1,35 @@
+"""Tickets of live connections in memory."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from application.ports.tickets import TICKETS_MAX, TicketStore
+from application.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    principal: Principal
+    opening: bytes
+    expires_at: datetime
+
+
+class MemoryTicketStore(TicketStore):
+    """Tickets by their digest, oldest first."""
+
+    def __init__(self) -> None:
+        self._tickets: dict[bytes, _Kept] = {}
+
+    async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
+        self._tickets[digest] = _Kept(principal, opening, expires_at)
+        account = principal.account_id
+        theirs = [key for key, kept in self._tickets.items() if kept.principal.account_id == account]
+        for key in theirs[:-TICKETS_MAX]:
+            del self._tickets[key]
+
+    async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:
+        kept = self._tickets.pop(digest, None)
+        return (kept.principal, kept.opening) if kept and now < kept.expires_at else None
+
+    async def forget_old(self, now: datetime) -> None:
+        self._tickets = {key: kept for key, kept in self._tickets.items() if now < kept.expires_at}

@@ -1,0 +1,73 @@
+"""Tickets of live connections in PostgreSQL, so that the instance that takes one need not be the one that issued it."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Statement
+from adapters.postgres.tables import tickets
+from application.ports.tickets import TICKETS_MAX, TicketStore
+from application.principal import Principal
+from domain.identity import AccountRole
+
+_KEPT = ("digest", "account_id", "session_id", "role", "token_expires_at", "opening", "expires_at")
+_KEEP = Statement(insert(tickets).values({name: bindparam(name) for name in _KEPT}))
+_theirs, _newer = tickets.alias("theirs"), tickets.alias("newer")
+_newest_to_go = (
+    select(_newer.c.number)
+    .where(_newer.c.account_id == bindparam("account"))
+    .order_by(_newer.c.number.desc())
+    .offset(TICKETS_MAX)
+    .limit(1)
+)
+# Whoever trims at the same time, or takes one of these, does the same to it: nobody waits, so nobody waits in a ring.
+_TRIM = Statement(
+    delete(tickets).where(
+        tickets.c.number.in_(
+            select(_theirs.c.number)
+            .where(_theirs.c.account_id == bindparam("account"), _theirs.c.number <= _newest_to_go.scalar_subquery())
+            .with_for_update(skip_locked=True)
+        )
+    )
+)
+_TAKE = Statement(
+    delete(tickets)
+    .where(tickets.c.digest == bindparam("digest"), tickets.c.expires_at > bindparam("now"))
+    .returning(
+        tickets.c.account_id, tickets.c.session_id, tickets.c.role, tickets.c.token_expires_at, tickets.c.opening
+    )
+)
+_FORGET = Statement(delete(tickets).where(tickets.c.expires_at <= bindparam("now")))
+
+
+class PostgresTicketStore(TicketStore):
+    """Tickets as rows; each statement is a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
+        values = {
+            "digest": digest,
+            "account_id": principal.account_id,
+            "session_id": principal.session_id,
+            "role": principal.role,
+            "token_expires_at": principal.expires_at,
+            "opening": opening,
+            "expires_at": expires_at,
+        }
+        async with self._database.connection() as connection:
+            await connection.execute(_KEEP.text, *_KEEP.args(values))
+            # Once the ticket is committed: of several at once, whoever trims last sees all of them.
+            await connection.execute(_TRIM.text, *_TRIM.args({"account": principal.account_id}))
+
+    async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:
+        row = await self._database.fetchrow(_TAKE, digest=digest, now=now)
+        if row is None:
+            return None
+        account, session, role, token_expires_at, opening = row
+        return Principal(account, session, AccountRole(role), token_expires_at), opening
+
+    async def forget_old(self, now: datetime) -> None:
+        await self._database.fetch(_FORGET, now=now)

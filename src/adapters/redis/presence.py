@@ -1,0 +1,435 @@
+"""Who is where on all instances, in Redis; each instance answers for what it entered by a lease that the dead lose."""
+
+import asyncio
+import hashlib
+import itertools
+import logging
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import hiredis
+
+from adapters.redis.connection import Address, Link, pack
+from application.ports.presence import Attendance, Presence, Present
+from domain.errors import Unavailable
+from domain.ids import AccountId
+
+LEASE_SECONDS = 13.0
+ANSWER_SECONDS = 0.25
+AT_ONCE = 500
+
+log = logging.getLogger(__name__)
+
+# Under the prefix stand, of each channel, the hash `connections` (connection to account), the hash `accounts` (account
+# to number of connections) and the counter `version`; of each instance the set `entered` (channel, NUL, connection) and
+# the number `turn`; and the sorted set `instances` by the end of their leases. Times are µs on the clock of Redis.
+#
+# A counter starts at the time, so that one that was lost goes on ahead of where it can have been, unless a channel
+# changed more than once in a µs; of an empty channel it is kept for a day. All numbers are whole and below 2^53, so
+# Lua's floating point is exact.
+_COMMON = """
+local prefix, instance = ARGV[1], ARGV[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local instances = prefix .. 'instances'
+local function key(kind, name) return prefix .. kind .. ':' .. name end
+
+local function holds_lease()
+  local lease_end = redis.call('ZSCORE', instances, instance)
+  return lease_end and tonumber(lease_end) > now
+end
+
+local function version_of(channel)
+  return tonumber(redis.call('GET', key('version', channel)) or now)
+end
+
+local function next_version(channel)
+  local version = key('version', channel)
+  redis.call('SET', version, now, 'NX')
+  local number = redis.call('INCR', version)
+  if redis.call('EXISTS', key('accounts', channel)) == 1 then
+    redis.call('PERSIST', version)
+  else
+    redis.call('EXPIRE', version, 86400)
+  end
+  return number
+end
+
+local function enter(channel, connection, account)
+  if redis.call('HSETNX', key('connections', channel), connection, account) == 0 then return nil end
+  redis.call('SADD', key('entered', instance), channel .. '\\0' .. connection)
+  redis.call('HINCRBY', key('accounts', channel), account, 1)
+  return next_version(channel)
+end
+
+local function leave(who, channel, connection)
+  redis.call('SREM', key('entered', who), channel .. '\\0' .. connection)
+  local account = redis.call('HGET', key('connections', channel), connection)
+  if not account then return nil end
+  redis.call('HDEL', key('connections', channel), connection)
+  local left = redis.call('HINCRBY', key('accounts', channel), account, -1)
+  if left <= 0 then redis.call('HDEL', key('accounts', channel), account) end
+  return next_version(channel), account, math.max(left, 0)
+end
+"""
+
+
+class _Script:
+    """A script behind what all of them have in common."""
+
+    def __init__(self, text: str) -> None:
+        self.text = _COMMON + text
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+# Answers whether the lease was still held.
+_KEEP = _Script(
+    """
+local held = holds_lease()
+redis.call('ZADD', instances, now + ARGV[3], instance)
+return held and 1 or 0
+"""
+)
+
+# Refuses (nil) an instance whose lease is not held, since more may be lost with it than these changes. Refuses a turn
+# that was overtaken: a command that was given up may still arrive, and would enter who has left since.
+_CHANGE = _Script(
+    """
+if not holds_lease() then return false end
+local turn = tonumber(ARGV[3])
+if turn < tonumber(redis.call('GET', key('turn', instance)) or 0) then
+  return redis.error_reply('OVERTAKEN by a later turn of this instance')
+end
+redis.call('SET', key('turn', instance), turn, 'EX', 86400)
+local outcomes = {}
+for i = 4, #ARGV, 4 do
+  local channel, connection, account = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local changed
+  if ARGV[i + 3] == '1' then
+    changed = enter(channel, connection, account)
+  else
+    changed = leave(instance, channel, connection)
+  end
+  local connections = tonumber(redis.call('HGET', key('accounts', channel), account) or 0)
+  outcomes[#outcomes + 1] = {changed and 1 or 0, connections, changed or version_of(channel)}
+end
+return outcomes
+"""
+)
+
+_PRESENT = _Script(
+    """
+return {version_of(ARGV[3]), redis.call('HKEYS', key('accounts', ARGV[3]))}
+"""
+)
+
+_REAP = _Script(
+    """
+local gone, budget = {}, tonumber(ARGV[3])
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now, 'LIMIT', 0, 100)) do
+  if dead ~= instance and budget > 0 then
+    local taken = redis.call('SPOP', key('entered', dead), budget)
+    budget = budget - #taken
+    for _, place in ipairs(taken) do
+      local channel, connection = string.match(place, '^(%Z*)%z(.*)$')
+      local version, account, left = leave(dead, channel, connection)
+      if left == 0 then gone[#gone + 1] = {channel, account, version} end
+    end
+    if redis.call('EXISTS', key('entered', dead)) == 0 then
+      redis.call('ZREM', instances, dead)
+      redis.call('DEL', key('turn', dead))
+    end
+  end
+end
+return gone
+"""
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    script: _Script
+    arguments: tuple[str | int, ...]
+    answer: "asyncio.Future[Any]"
+
+    def packed(self, command: str, script: str) -> bytes:
+        # Total, since one text that cannot be encoded would spoil the call of everybody.
+        arguments = (str(argument).encode("utf-8", "surrogatepass") for argument in self.arguments)
+        return pack((command, script, 0, *arguments))
+
+
+class _Line:
+    """One link on which scripts are called, any number at once; made when it is needed, and anew when it is lost."""
+
+    def __init__(self, url: str) -> None:
+        self._address = Address(url)
+        self._link: Link | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._asked: deque[_Call] = deque()
+        self._closed = False
+
+    async def call(self, script: _Script, *arguments: str | int) -> Any:
+        """What a script answers; OSError if there is no answer within 250 ms."""
+        call = _Call(script, arguments, asyncio.get_running_loop().create_future())
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                link = await self._connected()
+                self._asked.append(call)
+                link.send(call.packed("EVALSHA", script.sha))
+                return await call.answer
+        except TimeoutError:
+            if call in self._asked and self._link is not None:
+                self._link.abort()
+                self._lost()
+            raise
+
+    def close(self) -> None:
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._link is not None:
+            self._link.abort()
+            self._lost()
+
+    async def _connected(self) -> Link:
+        if self._link is None and not self._closed:
+            if self._connecting is None:
+                self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            await asyncio.wait((self._connecting,))
+        if self._link is None:
+            raise ConnectionError("there is no connection")
+        return self._link
+
+    async def _connect(self) -> None:
+        try:
+            self._link = await self._address.connect("signalbox-presence", self._received, self._lost, ANSWER_SECONDS)
+        except OSError as problem:
+            log.debug("cannot connect: %r", problem)
+        finally:
+            self._connecting = None
+
+    def _received(self, reply: Any) -> None:
+        call = self._asked.popleft()
+        if call.answer.done():
+            return
+        if not isinstance(reply, hiredis.ReplyError):
+            call.answer.set_result(reply)
+        elif str(reply).startswith("NOSCRIPT") and self._link is not None:
+            self._asked.append(call)
+            self._link.send(call.packed("EVAL", call.script.text))
+        else:
+            call.answer.set_exception(ConnectionError(f"Redis answered {str(reply)[:200]!r}"))
+
+    def _lost(self) -> None:
+        self._link = None
+        asked, self._asked = self._asked, deque()
+        for call in asked:
+            if not call.answer.done():
+                call.answer.set_exception(ConnectionError("the connection was lost"))
+
+
+class _Place(NamedTuple):
+    channel: str
+    connection: str
+
+
+class _Outcome(NamedTuple):
+    """What became of a change; `connections` of the account are in the channel as of `version`."""
+
+    changed: bool
+    connections: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A connection that is to be in a place, or not to be there. No outcome (None): nobody knows what became of it."""
+
+    place: _Place
+    account: AccountId
+    is_here: bool
+    outcome: "asyncio.Future[_Outcome | None]"
+
+
+class RedisPresence(Presence):
+    """Every change is one step of a Lua script; those of this process go out in order, 500 at most in one call.
+
+    What is entered is noted here as well: after `refresh` the store knows it again, whatever it lost, and has forgotten
+    what could not be taken out at the time. `instance` names this process, differently with every start; its lease is
+    of `lease_seconds` on the clock of Redis. Two installations share a Redis by different databases or prefixes. For
+    use on one event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        instance: str = "",
+        prefix: str = "signalbox:presence:",
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._instance = instance or secrets.token_hex(8)
+        self._prefix = prefix
+        self._lease_us = round(lease_seconds * 1_000_000)
+        self._line = _Line(url)
+        self._turns = itertools.count(1)
+
+        self._here: dict[_Place, AccountId] = {}
+        self._unsettled: dict[_Place, AccountId] = {}
+        """Places of which the store may know something else than `_here`; the refresh settles them."""
+        self._store_may_have_lost_us = True
+
+        self._queue: deque[_Change] = deque()
+        self._sending: asyncio.Task[None] | None = None
+        self._away = False
+
+    async def enter(self, channel: str, account: AccountId, connection: str) -> Attendance:
+        place = _Place(channel, connection)
+        self._here[place] = account
+        ((_, connections, version),) = await self._outcomes([self._ask_for(place, account)])
+        return Attendance(channel, account, connections, version)
+
+    async def leave(self, channel: str, connection: str) -> Attendance | None:
+        place = _Place(channel, connection)
+        account = self._here.pop(place, None) or self._unsettled.get(place)
+        if account is None:
+            return None
+        ((changed, connections, version),) = await self._outcomes([self._ask_for(place, account)])
+        return Attendance(channel, account, connections, version) if changed else None
+
+    async def present(self, channel: str) -> Present:
+        version, accounts = await self._call(_PRESENT, channel)
+        return Present(version, [_account(account) for account in accounts])
+
+    async def refresh(self) -> Sequence[Attendance]:
+        await self._extend_lease()
+        came: list[Attendance] = []
+        everything, self._store_may_have_lost_us = self._store_may_have_lost_us, False
+        places = list({**self._unsettled, **self._here} if everything else self._unsettled)
+        try:
+            for i in range(0, len(places), AT_ONCE):
+                changes = [
+                    self._ask_for(place, account)
+                    for place in places[i : i + AT_ONCE]
+                    if (account := self._here.get(place) or self._unsettled.get(place)) is not None
+                ]
+                for change, (changed, connections, version) in zip(changes, await self._outcomes(changes), strict=True):
+                    if change.is_here and changed and connections == 1:
+                        came.append(Attendance(change.place.channel, change.account, connections, version))
+        except BaseException:
+            self._store_may_have_lost_us |= everything
+            raise
+        return came
+
+    async def reap(self) -> Sequence[Attendance]:
+        gone = await self._call(_REAP, AT_ONCE)
+        return [Attendance(_text(channel), _account(account), 0, version) for channel, account, version in gone]
+
+    def close(self) -> None:
+        """Let go of the connections; who still asks hears Unavailable. What is still entered ends with the lease."""
+        if self._sending is not None:
+            self._sending.cancel()
+        self._line.close()
+
+    def _ask_for(self, place: _Place, account: AccountId) -> _Change:
+        """Queue what makes the store agree with `_here` on a place; the order of these calls is the order in Redis."""
+        loop = asyncio.get_running_loop()
+        change = _Change(place, account, place in self._here, loop.create_future())
+        self._queue.append(change)
+        if self._sending is None:
+            self._sending = loop.create_task(self._send())
+        return change
+
+    async def _outcomes(self, changes: Sequence[_Change]) -> Sequence[_Outcome]:
+        """What became of the changes; Unavailable if that is not known in time, which leaves them to the refresh."""
+        outcomes: list[_Outcome] = []
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                for change in changes:
+                    outcome = await change.outcome
+                    if outcome is None:
+                        raise _unavailable()
+                    outcomes.append(outcome)
+        except BaseException as problem:
+            for change in changes:
+                self._unsettled[change.place] = change.account
+                change.outcome.cancel()
+            if isinstance(problem, TimeoutError):
+                raise _unavailable() from problem
+            raise
+        return outcomes
+
+    async def _send(self) -> None:
+        try:
+            while self._queue:
+                changes: list[_Change] = []
+                while self._queue and len(changes) < AT_ONCE:
+                    change = self._queue.popleft()
+                    if not change.outcome.done():  # or nobody waits any more, and the refresh knows of it
+                        changes.append(change)
+                outcomes = await self._make(changes) if changes else []
+                for change, outcome in zip(changes, outcomes, strict=True):
+                    if not change.outcome.done():
+                        if outcome is not None:
+                            self._note(change)
+                        change.outcome.set_result(outcome)
+        finally:
+            self._sending = None
+
+    def _note(self, change: _Change) -> None:
+        """Note that the store took a change, which settles its place unless a later call wanted something else."""
+        if change.is_here == (change.place in self._here):
+            self._unsettled.pop(change.place, None)
+        else:  # and may have been given up before it was sent
+            self._unsettled[change.place] = change.account
+
+    async def _make(self, changes: Sequence[_Change]) -> Sequence[_Outcome | None]:
+        arguments: list[str] = []
+        for change in changes:
+            arguments += (*change.place, str(change.account), "1" if change.is_here else "0")
+        try:
+            outcomes = await self._call(_CHANGE, next(self._turns), *arguments)
+            if outcomes is None:
+                await self._extend_lease()
+                outcomes = await self._call(_CHANGE, next(self._turns), *arguments)
+        except Unavailable:
+            outcomes = None
+        if outcomes is None:
+            return [None] * len(changes)
+        return [_Outcome(bool(changed), connections, version) for changed, connections, version in outcomes]
+
+    async def _extend_lease(self) -> None:
+        held = 0
+        try:
+            held = await self._call(_KEEP, self._lease_us)
+        finally:
+            if not held:  # or it is not known, as an answer that got lost may have said so
+                self._store_may_have_lost_us = True
+
+    async def _call(self, script: _Script, *arguments: str | int) -> Any:
+        try:
+            reply = await self._line.call(script, self._prefix, self._instance, *arguments)
+        except OSError as problem:  # as TimeoutError is
+            if not self._away:
+                log.warning("nobody knows who is present, for Redis is away: %r", problem)
+            self._away = True
+            raise _unavailable() from problem
+        if self._away:
+            self._away = False
+            log.info("Redis knows again who is present")
+        return reply
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("Who is present is not known now.")
+
+
+def _text(encoded: bytes) -> str:
+    return encoded.decode("utf-8", "surrogatepass")
+
+
+def _account(encoded: bytes) -> AccountId:
+    return AccountId(UUID(_text(encoded)))

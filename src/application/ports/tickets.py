@@ -1,0 +1,27 @@
+"""What is asked of whoever keeps the tickets of live connections until they are used."""
+
+from datetime import datetime
+from typing import Protocol
+
+from application.principal import Principal
+
+TICKETS_MAX = 10
+
+
+class TicketStore(Protocol):
+    """Tickets that are each good for one use, known by the digest of their secret. None belongs to a unit of work."""
+
+    async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
+        """Keep a new ticket; of the older ones of the same account, all but the newest give way, so that 10 remain."""
+        ...
+
+    async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:
+        """Whom the ticket stands for and its opening, as they were kept; None if there is none, or no longer.
+
+        It is gone afterwards: of all who ask at once, on whatever instance, one gets it.
+        """
+        ...
+
+    async def forget_old(self, now: datetime) -> None:
+        """Drop the tickets that have expired."""
+        ...

@@ -1,0 +1,111 @@
+"""All live connections of this process: how they begin, what time does to them, and how they are sent away."""
+
+import asyncio
+import random
+from collections.abc import Collection
+
+from application.authentication import Authentication
+from application.ports.system import Clock
+from application.principal import Principal
+from application.realtime.connection import Connection
+from application.realtime.frames import CloseCode, GoingAway, encode_frame, on_the_wire
+from application.realtime.session import Session
+from application.realtime.surroundings import Surroundings, Wire
+from domain.ids import SessionId
+
+TICK_SECONDS = 0.5
+AT_ONCE = 500
+CONGESTED_SECONDS = 30.0
+BACKLOG_MAX_BYTES = 1024 * 1024
+BACKLOGS_MAX_BYTES = 256 * 1024 * 1024
+RENEW_JITTER_SECONDS = 15.0
+WAVES_A_SECOND = 4
+RETURN_SPREAD_MS = 2_000
+
+
+class Live:
+    """The connections of this process.
+
+    Every connection is looked at about once a second. One that takes nothing for 30 s, or has more than 1 MiB waiting,
+    is cut, and so are the largest when more than 256 MiB wait for all of them together.
+    """
+
+    def __init__(
+        self,
+        shared: Surroundings,
+        authentication: Authentication,
+        clock: Clock,
+        connect_seconds: float,
+        congested_seconds: float = CONGESTED_SECONDS,
+    ) -> None:
+        self._shared = shared
+        self._authentication = authentication
+        self._clock = clock
+        self._connect_seconds = connect_seconds
+        self._congested_seconds = congested_seconds
+        self._connections: set[Connection] = set()
+        self.draining = False
+        authentication.listen(self._end_sessions)
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def begin(self, wire: Wire, offered: str | Principal | None) -> Connection:
+        """A connection on this wire; `offered` is the token of the upgrade or whom its ticket stands for, if any."""
+        now = asyncio.get_running_loop().time()
+        early = random.uniform(0, RENEW_JITTER_SECONDS)  # noqa: S311  # to spread load, not a secret
+        session = Session(self._authentication, self._clock, now, offered, self._connect_seconds, early)
+        connection = Connection(wire, session, self._shared, self._connections.discard)
+        self._connections.add(connection)
+        return connection
+
+    async def run(self) -> None:
+        """Look after every connection until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            waiting: list[tuple[int, Connection]] = []
+            for index, connection in enumerate(list(self._connections), 1):
+                now = loop.time()
+                backlog = connection.wire.backlog()
+                if backlog > BACKLOG_MAX_BYTES or connection.congested_for(now) > self._congested_seconds:
+                    connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")
+                elif not connection.is_closed:
+                    if backlog:
+                        waiting.append((backlog, connection))
+                    connection.elapsed(now)
+                if index % AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            self._keep_within_budget(waiting)
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """Send everybody away within so many seconds, a wave at a time, each with a moment of its own to come back."""
+        self.draining = True
+        leaving = list(self._connections)
+        waves = max(1, int(seconds * WAVES_A_SECOND))
+        pause_ms = int(1000 * seconds / waves)
+        for wave in range(waves):
+            for connection in leaving[wave::waves]:
+                retry_ms = random.randrange(pause_ms, pause_ms + RETURN_SPREAD_MS)  # noqa: S311
+                connection.write(on_the_wire(encode_frame(GoingAway(retry_ms))))
+            if not self._connections:
+                return
+            await asyncio.sleep(seconds / waves)
+        for connection in list(self._connections):
+            connection.close(CloseCode.DRAINING, "draining")
+
+    def _end_sessions(self, ended: Collection[SessionId]) -> None:
+        sessions = frozenset(ended)
+        for connection in list(self._connections):
+            principal = connection.session.principal
+            if principal is not None and principal.session_id in sessions:
+                connection.do(connection.session.revoked())
+
+    def _keep_within_budget(self, waiting: list[tuple[int, Connection]]) -> None:
+        total = sum(backlog for backlog, _ in waiting)
+        if total > BACKLOGS_MAX_BYTES:
+            for backlog, connection in sorted(waiting, key=lambda each: each[0], reverse=True):
+                connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")
+                total -= backlog
+                if total <= BACKLOGS_MAX_BYTES:
+                    return

@@ -1,0 +1,148 @@
+"""Who is present, told to those who follow it: known from the store, told by the broker, corrected by asking."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from msgspec import Raw
+
+from application.ports.events import Broker, Signal
+from application.ports.presence import Attendance, Presence
+from application.realtime.hub import Hub
+from application.realtime.topic import Here, Topic
+from domain.channels import ChannelKind
+from domain.errors import Unavailable
+from domain.ids import AccountId
+
+# A connection that was lost stays for a while, so that coming back in time shows nothing to anybody.
+GRACE_SECONDS = 10.0
+REAP_SECONDS = 1.0
+REAPINGS_MAX = 40
+REFRESH_EVERY = 2  # reapings
+CORRECT_EVERY = 5  # reapings
+CONNECTIONS_MAX = 10
+
+log = logging.getLogger(__name__)
+
+
+class Lobby:
+    """Keeps the attendances of this process, and tells of comings and goings.
+
+    An account comes with its first connection and goes with its last, on whichever instances they are. What is told may
+    be lost on its way; so each process asks the store for the truth of what is followed here every 5 s.
+    """
+
+    def __init__(
+        self,
+        presence: Presence,
+        broker: Broker,
+        hub: Hub,
+        is_limited: bool = True,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        """Without `is_limited` an account may have any number of connections."""
+        self._presence = presence
+        self._is_limited = is_limited
+        self._grace_seconds = grace_seconds
+        self._broker = broker
+        self._hub = hub
+        self._lingering: set[asyncio.Task[None]] = set()
+
+    async def admit(self, account: AccountId, connection: str) -> bool:
+        """Count a connection of an account; whether it may stay, of 10 on all instances.
+
+        Without the store it may, as nobody should be locked out by its absence.
+        """
+        if not self._is_limited:
+            return True
+        try:
+            attendance = await self._presence.enter(_door(account), account, connection)
+        except Unavailable:
+            return True
+        if attendance.connections > CONNECTIONS_MAX:
+            await self.dismiss(account, connection)
+            return False
+        return True
+
+    async def dismiss(self, account: AccountId, connection: str) -> None:
+        """Count a connection no longer."""
+        if not self._is_limited:
+            return
+        try:
+            await self._presence.leave(_door(account), connection)
+        except Unavailable:
+            log.info("a connection that ended is uncounted later")
+
+    async def enter(self, topic: Topic, account: AccountId, connection: str) -> None:
+        """Be present on a channel. Unavailable, and not present, if the store does not answer."""
+        try:
+            attendance = await self._presence.enter(topic.name, account, connection)
+        except Unavailable:
+            await self.leave(topic.name, connection, "bye")
+            raise
+        if attendance.connections == 1:
+            self._tell([attendance], Here(True))
+
+    async def leave(self, channel: str, connection: str, why: Literal["bye", "lost"]) -> None:
+        """Be present no longer."""
+        try:
+            attendance = await self._presence.leave(channel, connection)
+        except Unavailable:
+            return
+        if attendance is not None and attendance.connections == 0:
+            self._tell([attendance], Here(False, why))
+
+    def linger(self, channel: str, connection: str) -> None:
+        """Be present no longer after 10 s; who is back by then was never away."""
+        task = asyncio.create_task(self._leave_later(channel, connection))
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
+
+    async def correct(self, topic: Topic) -> None:
+        """Ask the store who is present; Unavailable if it does not answer."""
+        found = await self._presence.present(topic.name)
+        topic.correct(found.version, found.accounts)
+
+    async def run(self) -> None:
+        """Keep the lease of this process, end the attendances of dead ones, and correct what is followed."""
+        turn = 0
+        while True:
+            try:
+                if turn % REFRESH_EVERY == 0:
+                    self._tell(await self._presence.refresh(), Here(True))
+                for _ in range(REAPINGS_MAX):  # a dead process may have left more than one reaping takes
+                    gone = await self._presence.reap()
+                    self._tell(gone, Here(False, "lost"))
+                    if not gone:
+                        break
+                if turn % CORRECT_EVERY == 0:
+                    for topic in self._hub.topics():
+                        if topic.channel.kind is ChannelKind.PRESENCE:
+                            await self.correct(topic)
+            except Unavailable as problem:
+                log.debug("presence stands still: %s", problem)
+            turn += 1
+            await asyncio.sleep(REAP_SECONDS)
+
+    async def _leave_later(self, channel: str, connection: str) -> None:
+        await asyncio.sleep(self._grace_seconds)
+        await self.leave(channel, connection, "lost")
+
+    def _tell(self, attendances: Iterable[Attendance], here: Here) -> None:
+        signals = [
+            Signal(channel, str(account), version, Raw(msgspec.json.encode(here)))
+            for channel, account, _, version in attendances
+            if not channel.startswith(_DOOR)
+        ]
+        if signals:
+            self._broker.publish(signals)
+
+
+_DOOR = "connections:"
+
+
+def _door(account: AccountId) -> str:
+    """Where connections are counted; no channel, so nobody can follow it."""
+    return f"{_DOOR}{account}"

@@ -1,0 +1,356 @@
+"""One stream of the journal and everybody on this process who follows it, at the price of one write for each."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from application.events import EVERYBODY, Everybody, Feed, loser_of
+from application.ports.events import Entry
+from application.realtime.frames import event_frame, on_the_wire
+from application.realtime.pages import Pages
+from application.realtime.reader import Reader
+from domain.errors import Unavailable
+from domain.ids import AccountId
+
+# As much as goes out to everybody before it is asked who cannot keep up.
+WRITE_BYTES = 65_536
+RETRY_SECONDS = 0.5
+PAUSE_SECONDS = 0.005
+
+log = logging.getLogger(__name__)
+
+
+class Peer(Protocol):
+    """A connection as the streams see it."""
+
+    def write(self, data: bytes) -> None:
+        """Send ready frames now; they never overtake each other. Never waits."""
+        ...
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the peer takes what is written to it."""
+        ...
+
+    def fail(self) -> None:
+        """End the connection after a mistake of ours, so that it comes back and resumes."""
+        ...
+
+    async def caught_up(self) -> None:
+        """Return once the peer has taken most of what was written to it."""
+        ...
+
+
+class Stream:
+    """A stream of the journal that connections of this process follow.
+
+    What the reader brings in one go is framed once and joined, and each connection gets it in one write. A connection
+    that cannot keep up falls behind: it is left out until it has read what it missed from the journal.
+    """
+
+    def __init__(self, reader: Reader, pages: Pages) -> None:
+        self.name = reader.stream
+        self.reader = reader
+        self.pages = pages
+        self.position = reader.position
+        # How many entries were delivered that take rights away.
+        self.losses = 0
+        self.followings: set[Following] = set()
+        self._of_all: set[Following] = set()
+        self._of_one: dict[UUID, set[Following]] = {}
+        self._fallen: list[Following] | None = None
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                entries = await self.reader.read()
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            began = loop.time()
+            self._deliver(entries)
+            # Under load whoever writes gets as much of the loop as whoever listens, and what is written meanwhile goes
+            # out in one piece: a write to each connection is what costs, not its size.
+            await asyncio.sleep(min(loop.time() - began, PAUSE_SECONDS))
+
+    async def reaches(self, offset: int) -> None:
+        """Return once everything up to `offset` has been delivered."""
+        if self.position < offset:
+            self.reader.learn_head(offset)
+            reached = asyncio.get_running_loop().create_future()
+            self._waiting.append((offset, reached))
+            await reached
+
+    def _deliver(self, entries: Sequence[Entry]) -> None:
+        for batch, frames in _batches(entries):
+            self._fallen = []
+            if self._of_all:
+                data = b"".join(frames)
+                for following in self._of_all:
+                    following.peer.write(data)
+            if self._of_one:
+                self._deliver_to_some(batch, frames)
+            self.position = batch[-1].offset
+            loser = loser_of(batch[-1])
+            if loser is not None:
+                self.losses += 1
+                self._fallen += [f for f in self.followings if f.is_live and f.is_concerned(loser)]
+            fallen, self._fallen = self._fallen, None
+            for following in fallen:
+                self.fall_behind(following, rights_changed=loser is not None)
+        if self._waiting:
+            for offset, reached in self._waiting:
+                if offset <= self.position and not reached.done():
+                    reached.set_result(None)
+            self._waiting = [(offset, reached) for offset, reached in self._waiting if not reached.done()]
+
+    def _deliver_to_some(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
+        parts: dict[Following, list[bytes]] = {}
+        for entry, frame in zip(entries, frames, strict=True):
+            for following in self._of_one.get(entry.resource_id, ()):
+                parts.setdefault(following, []).append(frame)
+        joined: dict[tuple[int, ...], bytes] = {}
+        for following, mine in parts.items():
+            key = tuple(map(id, mine))
+            data = joined.get(key) or joined.setdefault(key, b"".join(mine))
+            following.peer.write(data)
+
+    def go_live(self, following: "Following") -> None:
+        """From now on the following gets what is delivered; it must have everything up to the position."""
+        following.is_live = True
+        resources = following.resources()
+        if resources is None:
+            self._of_all.add(following)
+        else:
+            for resource in resources:
+                self._of_one.setdefault(resource, set()).add(following)
+
+    def fall_behind(self, following: "Following", *, rights_changed: bool = False) -> None:
+        """Leave it out of what is delivered from here on, and let it catch up by itself."""
+        if not following.is_live:
+            return
+        if self._fallen is not None:  # in the middle of a delivery, which it still gets
+            self._fallen.append(following)
+            return
+        self.leave_out(following)
+        following.fell_at(self.position, rights_changed=rights_changed)
+
+    def drop(self, following: "Following") -> None:
+        self.leave_out(following)
+        self.followings.discard(following)
+
+    def leave_out(self, following: "Following") -> None:
+        """Deliver nothing more to it until it goes live again."""
+        following.is_live = False
+        self._of_all.discard(following)
+        for resource in following.resources() or ():
+            followers = self._of_one.get(resource)
+            if followers is not None:
+                followers.discard(following)
+                if not followers:
+                    del self._of_one[resource]
+
+
+class Shown:
+    """A channel of a connection: what it shows of its stream, and the offsets behind which and up to which it has.
+
+    `earlier` are such pairs of before it was asked to begin further back.
+    """
+
+    __slots__ = ("behind", "earlier", "feed", "shown_to")
+
+    def __init__(self, feed: Feed, behind: int, earlier: Sequence[tuple[int, int]] = ()) -> None:
+        self.feed = feed
+        self.behind = behind
+        self.shown_to = behind
+        self.earlier = earlier
+
+    def has_shown(self, offset: int) -> bool:
+        return self.behind < offset <= self.shown_to or any(behind < offset <= to for behind, to in self.earlier)
+
+
+class Following:
+    """One connection on one stream, with the channels of it that the connection follows.
+
+    It is either live, and then has everything up to the position of the stream; or behind, and then reads pages of the
+    journal until it is level with the stream. The change to live happens between two deliveries, so there is no moment
+    at which an entry could slip through. An entry is sent once, however many channels show it.
+    """
+
+    __slots__ = (
+        "_recheck",
+        "account",
+        "channels",
+        "entitled_as_of",
+        "is_live",
+        "must_recheck",
+        "peer",
+        "stream",
+        "task",
+    )
+
+    def __init__(
+        self,
+        stream: Stream,
+        peer: Peer,
+        account: AccountId,
+        recheck: Callable[["Following"], Awaitable[None]],
+    ) -> None:
+        self.stream = stream
+        self.peer = peer
+        self.account = account
+        self.channels: dict[str, Shown] = {}
+        self.is_live = False
+        self.must_recheck = False
+        # How many losses of rights the stream had seen when this one's were last asked for.
+        self.entitled_as_of = -1
+        self.task: asyncio.Task[None] | None = None
+        self._recheck = recheck
+        stream.followings.add(self)
+
+    def resources(self) -> set[UUID] | None:
+        """The resources whose entries are shown; None if all are."""
+        found = set()
+        for shown in self.channels.values():
+            if shown.feed.shows_all:
+                return None
+            if shown.feed.resource_id is not None:
+                found.add(shown.feed.resource_id)
+        return found
+
+    def is_concerned(self, loser: AccountId | Everybody) -> bool:
+        return loser in (EVERYBODY, self.account)
+
+    def show(self, name: str, feed: Feed, since: int | None) -> int:
+        """Show one more channel from behind `since`, or from now on; returns the offset behind which it begins.
+
+        Call `go_on` once the connection has been told.
+        """
+        position = self.stream.position
+        if self.is_live:
+            self.stream.leave_out(self)
+            self._all_shown_to(position)
+        before = self.channels.get(name)
+        if before is not None and (since is None or since >= before.behind):
+            return max(before.shown_to, since or 0)  # it shows all of that already, or is about to
+        begins = position if since is None else since
+        earlier = () if before is None else (*before.earlier, (before.behind, before.shown_to))
+        self.channels[name] = Shown(feed, begins, earlier)
+        return begins
+
+    def hide(self, name: str) -> None:
+        """Show a channel no longer."""
+        was_live = self.is_live
+        self.stream.leave_out(self)
+        del self.channels[name]
+        if was_live and self.channels:
+            self.stream.go_live(self)
+
+    def fell_at(self, position: int, *, rights_changed: bool) -> None:
+        self._all_shown_to(position)
+        self.must_recheck = self.must_recheck or rights_changed
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Be live again if nothing is missing, or else catch up."""
+        if self.task is not None:
+            return
+        if self._is_level() and not self.must_recheck and self.peer.keeps_up:
+            self.stream.go_live(self)
+        else:
+            self.task = asyncio.create_task(self._catch_up())
+            self.task.add_done_callback(self._caught_up)
+
+    def end(self) -> None:
+        self.stream.drop(self)
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
+
+    def _all_shown_to(self, position: int) -> None:
+        for shown in self.channels.values():
+            shown.shown_to = position
+            shown.earlier = ()  # which this includes
+
+    def _is_level(self) -> bool:
+        return all(shown.shown_to >= self.stream.position for shown in self.channels.values())
+
+    def _caught_up(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.error("catching up on %s failed", self.stream.name, exc_info=error)
+            self.peer.fail()
+
+    async def _catch_up(self) -> None:
+        while self.channels:
+            if self.must_recheck:
+                self.must_recheck = False
+                await self._recheck(self)
+                continue
+            await self.peer.caught_up()
+            if self._is_level():
+                self.task = None
+                self.stream.go_live(self)
+                return
+            cursor = min(shown.shown_to for shown in self.channels.values())
+            try:
+                page = await self.stream.pages.after(self.stream.name, cursor)
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if not page.entries:  # a position that the journal, restored from a backup, no longer has
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self.stream.reader.learn_head(page.entries[-1].offset)
+            await self._send(page.entries, page.frames)
+        self.task = None
+
+    async def _send(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
+        """Send what is shown of these, as far as the stream has come, in writes of bounded size."""
+        unsent: list[bytes] = []
+        size = 0
+        for entry, frame in zip(entries, frames, strict=True):
+            if entry.offset > self.stream.position or self.must_recheck or not self.channels:
+                break
+            if self._shows(entry):
+                unsent.append(frame)
+                size += len(frame)
+            for shown in self.channels.values():
+                if shown.shown_to == entry.offset - 1:
+                    shown.shown_to = entry.offset
+            loser = loser_of(entry)
+            if loser is not None and self.is_concerned(loser):
+                self.must_recheck = True
+            if size >= WRITE_BYTES:
+                self.peer.write(b"".join(unsent))
+                unsent, size = [], 0
+                await self.peer.caught_up()
+        if unsent:
+            self.peer.write(b"".join(unsent))
+
+    def _shows(self, entry: Entry) -> bool:
+        """Whether a channel that has come right up to this entry shows it, and none that is further has shown it."""
+        wanted = False
+        for shown in self.channels.values():
+            if shown.feed.shows(entry):
+                if shown.has_shown(entry.offset):
+                    return False
+                # One that was added meanwhile and is not yet here gets it when it comes by.
+                wanted = wanted or shown.shown_to == entry.offset - 1
+        return wanted
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Sequence[bytes]]]:
+    """Entries with their frames, in pieces that end when they are large, and after every entry that takes rights."""
+    start, size = 0, 0
+    frames: list[bytes] = []
+    for index, entry in enumerate(entries, 1):
+        frame = on_the_wire(event_frame(entry))
+        frames.append(frame)
+        size += len(frame)
+        if size >= WRITE_BYTES or index == len(entries) or loser_of(entry) is not None:
+            yield entries[start:index], frames
+            start, size, frames = index, 0, []

@@ -1,0 +1,60 @@
+"""What a live connection stands between: its wire, and what all connections of a process share."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import msgspec
+
+from application.authentication import Authentication
+from application.events import Events
+from application.ports.events import Broker, JournalQueries
+from application.principal import Principal
+from application.realtime.frames import CloseCode
+from application.realtime.hub import Hub
+from application.realtime.lobby import Lobby
+
+Call = Callable[[Principal, str, msgspec.Raw, str | None], Coroutine[Any, Any, object]]
+
+
+class Wire(Protocol):
+    """The peer's end of a connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send ready frames now, in order. Never waits and never raises; on a closed wire they vanish."""
+        ...
+
+    def backlog(self) -> int:
+        """How many bytes the peer has not taken yet."""
+        ...
+
+    def listen(self, is_wanted: bool) -> None:
+        """Take frames of the peer, or leave them where they are for now."""
+        ...
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Say why, then end; at once if the peer takes nothing any more."""
+        ...
+
+
+class Surroundings:
+    """What all connections of a process share."""
+
+    __slots__ = ("authentication", "broker", "call", "events", "hub", "journal", "lobby")
+
+    def __init__(
+        self,
+        authentication: Authentication,
+        events: Events,
+        hub: Hub,
+        journal: JournalQueries,
+        lobby: Lobby,
+        broker: Broker,
+        call: Call,
+    ) -> None:
+        self.authentication = authentication
+        self.events = events
+        self.hub = hub
+        self.journal = journal
+        self.lobby = lobby
+        self.broker = broker
+        self.call = call

@@ -1,0 +1,72 @@
+"""Tickets for the live connections of clients that can send neither a header nor a first frame."""
+
+from datetime import timedelta
+
+import msgspec
+from msgspec import Struct
+
+from application.authentication import Authentication
+from application.ports.secrets import Secrets
+from application.ports.system import Clock
+from application.ports.tickets import TicketStore
+from application.principal import Principal
+from application.realtime.frames import Opening
+from domain.errors import Invalid, Unauthenticated
+
+LIFETIME = timedelta(seconds=30)
+# As many channels and positions as an opening may have fit; what is stored for somebody has to have a bound.
+OPENING_MAX_BYTES = 32_768
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Opening).decode
+
+
+class Ticket(Struct, frozen=True):
+    """A secret that opens one live connection, `expires_in` seconds from now at the latest."""
+
+    ticket: str
+    expires_in: int
+
+
+class TicketInvalid(Unauthenticated):
+    """The ticket is unknown, used or too old, or whoever got it is not signed in any more."""
+
+    code = "ticket_invalid"
+
+
+class Tickets:
+    """Hands out tickets to those who are signed in, and takes each back once."""
+
+    def __init__(self, store: TicketStore, secrets: Secrets, authentication: Authentication, clock: Clock) -> None:
+        self._store = store
+        self._secrets = secrets
+        self._authentication = authentication
+        self._clock = clock
+
+    async def issue(self, actor: Principal, opening: Opening) -> Ticket:
+        """A ticket for a connection that begins with `opening`, for 30 s or as long as the actor's token lasts.
+
+        The oldest of more than 10 tickets of an account becomes void. Invalid if the opening has more than 32 KiB.
+        """
+        encoded = _encode(opening)
+        if len(encoded) > OPENING_MAX_BYTES:
+            raise Invalid(f"This may have {OPENING_MAX_BYTES} bytes.", pointer="")
+        secret, now = self._secrets.new(), self._clock.now()
+        expires_at = min(now + LIFETIME, actor.expires_at)
+        await self._store.keep(self._secrets.digest(secret), actor, encoded, expires_at)
+        return Ticket(secret, int((expires_at - now).total_seconds()))
+
+    async def redeem(self, ticket: str) -> tuple[Principal, Opening]:
+        """Whom the ticket was issued to, as the token said then, and what the connection begins with.
+
+        TicketInvalid, whatever the reason, if it opens nothing; it never will then.
+        """
+        taken = await self._store.take(self._secrets.digest(ticket), self._clock.now())
+        if taken is None or not self._authentication.is_live(taken[0]):
+            raise TicketInvalid("This ticket opens nothing; get a new one.")
+        principal, opening = taken
+        return principal, _decode(opening)
+
+    async def forget_old(self) -> None:
+        """Drop the tickets that nobody used in time."""
+        await self._store.forget_old(self._clock.now())

@@ -1,0 +1,96 @@
+"""A channel beside the journal: the newest value of each key, or words that pass by."""
+
+from collections.abc import Collection, Mapping
+from typing import Literal, Protocol
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from application.ports.events import Signal
+from application.realtime.frames import Gone, PresenceChange, Value, encode_frame, on_the_wire
+from domain.channels import Channel, ChannelClass, ChannelKind
+from domain.ids import AccountId
+
+
+class Here(Struct, frozen=True):
+    """The value of an account on a presence channel; `why` is why it is not there."""
+
+    present: bool
+    why: Literal["", "bye", "lost"] = ""
+
+
+_GONE = Here(False, "lost")
+_decode_here = msgspec.json.Decoder(Here).decode
+
+
+class Listener(Protocol):
+    """A connection as the topics see it."""
+
+    def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
+        """Send a ready frame, unless the peer cannot keep up.
+
+        With a key, only the newest frame of that key is then sent later; without one it is dropped.
+        """
+        ...
+
+
+class Topic:
+    """What is followed of a channel that is not durable. On a keyed one, values older than the known are dropped."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.name = str(channel)
+        self.followers: set[Listener] = set()
+        self._newest: dict[str, Signal] = {}
+
+    def take(self, signal: Signal) -> None:
+        """Pass a signal on to everybody who follows."""
+        if self.channel.promises is ChannelClass.EPHEMERAL:
+            self._pass_on(None, on_the_wire(encode_frame(value_of(signal))))
+            return
+        known = self._newest.get(signal.key)
+        if known is not None and known.version >= signal.version:
+            return
+        self._newest[signal.key] = signal
+        if self.channel.kind is ChannelKind.PRESENCE:
+            here = _decode_here(signal.data)
+            if here.present != (known is not None and _decode_here(known.data).present):
+                self._pass_on(signal.key, self._change(UUID(signal.key), here))
+        else:
+            self._pass_on(signal.key, on_the_wire(encode_frame(value_of(signal))))
+
+    def newest(self) -> Collection[Signal]:
+        """The newest value of every key that is known here."""
+        return self._newest.values()
+
+    def present(self) -> Collection[AccountId]:
+        """Who is there, of a presence channel."""
+        return [AccountId(UUID(key)) for key, signal in self._newest.items() if _decode_here(signal.data).present]
+
+    def correct(self, version: int, present: Collection[AccountId]) -> None:
+        """Take what the store says of a presence channel as of `version`, and tell whoever had to learn it so."""
+        said: Mapping[str, Here] = {str(account): Here(True) for account in present}
+        for key in self._newest.keys() | said.keys():
+            known = self._newest.get(key)
+            if known is None or known.version <= version:
+                here, was_present = said.get(key, _GONE), known is not None and _decode_here(known.data).present
+                # Who has gone is remembered until the next time, so that a late word of their coming is known as old.
+                self._newest.pop(key, None)
+                if here.present or was_present:
+                    self._newest[key] = Signal(self.name, key, version, msgspec.Raw(msgspec.json.encode(here)))
+                if here.present != was_present:
+                    self._pass_on(key, self._change(UUID(key), here))
+
+    def _change(self, account: UUID, here: Here) -> bytes:
+        joined, left = ([account], []) if here.present else ([], [Gone(account, here.why)])
+        return on_the_wire(encode_frame(PresenceChange(self.name, joined, left)))
+
+    def _pass_on(self, key: str | None, data: bytes) -> None:
+        for follower in self.followers:
+            follower.pass_on(self.name, key, data)
+
+
+def value_of(signal: Signal) -> Value:
+    """A signal as it is sent."""
+    return Value(signal.channel, signal.key, signal.data)

@@ -1,0 +1,407 @@
+"""A client of live connections for Python programs: it stays connected, and goes on where it was cut off."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import Awaitable, Callable
+from itertools import count
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+Frame = dict[str, Any]
+
+PATH = "/api/v1/ws"
+ANSWER_SECONDS = 30.0
+CONNECT_SECONDS = 15.0
+BACK_OFF_SECONDS = (0.5, 20.0)
+STABLE_SECONDS = 30.0
+FRAME_MAX_BYTES = 16 * 1024 * 1024
+WAITING_MAX = 10_000
+
+
+class Stopped(Exception):
+    """The server does not want this client back: the close code, or the status of the upgrade, and why."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}".strip())
+        self.code = code
+        self.reason = reason
+
+
+class Refused(Exception):
+    """A command was not carried out; `retry` is no, later, reauthenticate or resync."""
+
+    def __init__(self, code: str, message: str, retry: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry = retry
+
+
+class Subscription:
+    """The frames of one channel, in order; iterate over it.
+
+    `subscribed` (at first and after every reconnection, with what the server said) and `event`, `value`, `presence`,
+    `resync` and `unsubscribed`, which is the last. Iterating raises Refused if the channel may not be followed, Stopped
+    once the client is, and BufferError if more than 10,000 frames were not taken.
+    """
+
+    def __init__(self, channel: str, type: str, since: int | None) -> None:
+        self.channel = channel
+        self.type = type
+        self.since = since
+        self.stream: str | None = None
+        self.position = 0
+        self.is_joined = False
+        self._resource = channel.partition(":")[2] if channel.startswith("task:") else None
+        self._waiting: asyncio.Queue[Frame | Exception | None] = asyncio.Queue()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Frame:
+        item = await self._waiting.get()
+        if isinstance(item, dict):
+            return item
+        self._waiting.put_nowait(item)  # whoever asks again is told again
+        if item is None:
+            raise StopAsyncIteration
+        raise item
+
+    def joined(self, where: Frame, reason: str) -> None:
+        """What the server says of this channel, on every connection anew; `reason` is that of a resync."""
+        stream, offset = where.get("stream"), where.get("offset", 0)
+        if where.get("recovered") is False:
+            self.put({"type": "resync", "stream": stream, "reason": reason})
+            self.position = offset
+        elif not self.is_joined:
+            self.position = offset
+        self.stream, self.is_joined = stream, True
+        self.put({"type": "subscribed", "channel": self.channel, **where})
+
+    def happened(self, frame: Frame) -> None:
+        """An event of the stream; this channel shows it, or does not, or has shown it."""
+        if frame["offset"] > self.position:
+            self.position = frame["offset"]
+            if self._resource in {None, frame["event"]["resource"]["id"]}:
+                self.put(frame)
+
+    def put(self, frame: Frame) -> None:
+        if self._waiting.qsize() < WAITING_MAX:
+            self._waiting.put_nowait(frame)
+        elif self._waiting.qsize() == WAITING_MAX:
+            self.end(BufferError(f"{WAITING_MAX} frames of {self.channel} were not taken"))
+
+    def end(self, why: Exception | None) -> None:
+        self._waiting.put_nowait(why)
+
+
+class Client:
+    """One live connection, made again whenever it is lost, as `async with Client(url, token) as client`.
+
+    `url` is that of the server (`https://…`), `token` hands out an access token and is asked again when that expires;
+    an OSError of it is tried again later, any other error stops the client. Entering waits for the first connection, as
+    long as it takes, and raises Stopped if the server refuses it for good.
+    """
+
+    def __init__(self, url: str, token: Callable[[], Awaitable[str]]) -> None:
+        self._address = f"ws{url.rstrip('/').removeprefix('http').removeprefix('ws')}{PATH}"
+        self._token = token
+        self._known_token: str | None = None
+        self._epoch: str | None = None
+        self._silence_seconds = 60.0
+        self._socket: ClientConnection | None = None
+        self._subscriptions: dict[str, Subscription] = {}
+        self._resyncs: dict[str, str] = {}
+        self._unanswered: dict[int, tuple[Frame, asyncio.Future[Any]]] = {}
+        self._ids = count(1)
+        self._hint: float | None = None
+        self._ended: Exception | None = None
+        self._first: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._first = asyncio.get_running_loop().create_future()
+        self._soon(self._run())
+        try:
+            await self._first
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Say goodbye; every subscription ends."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._socket is not None:
+            await self._socket.close()
+        self._end(None)
+
+    def subscribe(self, channel: str, since: int | None = None) -> Subscription:
+        """Follow a channel, from behind offset `since` or from now on. ValueError if it is followed already.
+
+        A connection hears an event once: an older `since` does not repeat what another channel of the stream showed.
+        """
+        return self._follow(Subscription(channel, "subscribe", since))
+
+    def be_present(self, channel: str) -> Subscription:
+        """Be shown as present, and follow who else is, until `unsubscribe`. ValueError if it is followed already."""
+        return self._follow(Subscription(channel, "presence", None))
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Follow a channel no longer."""
+        if self._subscriptions.get(subscription.channel) is subscription:
+            del self._subscriptions[subscription.channel]
+            subscription.end(None)
+            await self._command({"type": "unsubscribe", "channel": subscription.channel})
+
+    async def call(self, method: str, params: Frame, key: str | None = None, seconds: float = ANSWER_SECONDS) -> Any:
+        """Carry out a command, once, even if the connection is lost meanwhile; with a `key`, however often you call.
+
+        Refused if the server refuses it, TimeoutError if nothing is known of it in time.
+        """
+        frame = {"type": "call", "method": method, "params": params, "key": key or str(uuid4())}
+        return await self._command(frame, seconds)
+
+    async def publish(self, channel: str, data: object, seconds: float = ANSWER_SECONDS) -> None:
+        """Say something on an ephemeral channel that you follow; errors as those of `call`."""
+        await self._command({"type": "publish", "channel": channel, "data": data}, seconds)
+
+    # Commands
+
+    def _follow(self, subscription: Subscription) -> Subscription:
+        if self._subscriptions.setdefault(subscription.channel, subscription) is not subscription:
+            raise ValueError(f"{subscription.channel} is followed already")
+        self._soon(self._join(subscription))
+        return subscription
+
+    async def _join(self, subscription: Subscription) -> None:
+        frame: Frame = {"type": subscription.type, "channel": subscription.channel}
+        if subscription.since is not None:
+            frame["since"] = subscription.since
+        while True:
+            try:
+                await self._command(frame)
+            except TimeoutError:
+                continue  # asking twice does no harm
+            except Exception as error:  # noqa: BLE001  # whoever iterates is told
+                self._drop(subscription.channel, error)
+            return
+
+    async def _command(self, frame: Frame, seconds: float = ANSWER_SECONDS) -> Any:
+        """The data of the reply. What is unanswered when a connection is lost is sent again on the next one."""
+        if self._ended is not None:
+            raise self._ended
+        id = next(self._ids)
+        frame = {**frame, "id": id}
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._unanswered[id] = frame, answer
+        try:
+            async with asyncio.timeout(seconds):
+                if self._socket is not None:
+                    with contextlib.suppress(ConnectionClosed):
+                        await self._socket.send(json.dumps(frame))
+                return await answer
+        finally:
+            del self._unanswered[id]
+
+    # The connection
+
+    async def _run(self) -> None:
+        old: ClientConnection | None = None
+        tries, loop = 0, asyncio.get_running_loop()
+        try:
+            while True:
+                self._hint = None
+                began = loop.time()
+                try:
+                    socket = await self._open()
+                    if old is not None:
+                        self._soon(old.close())  # only now, so that whoever is present here never left
+                        old = None
+                    began = loop.time()
+                    await self._listen(socket)
+                    old = socket
+                    continue
+                except (ConnectionClosed, InvalidHandshake, OSError, TimeoutError) as lost:
+                    ended = lost
+                self._socket = None
+                tries = 0 if loop.time() - began >= STABLE_SECONDS else tries + 1
+                await asyncio.sleep(self._pause(ended, tries))
+        except Exception as error:  # noqa: BLE001  # whatever it is, everybody who waits here is told
+            self._socket = None
+            self._end(error)
+        finally:
+            if old is not None:
+                old.transport.abort()
+
+    def _pause(self, ended: Exception, tries: int) -> float:
+        """Seconds until the next attempt, by the verdict of how the last one ended; Stopped if there is to be none."""
+        code, reason = 0, ""
+        if isinstance(ended, ConnectionClosed) and ended.rcvd is not None:
+            code, reason = ended.rcvd.code, ended.rcvd.reason
+        elif isinstance(ended, InvalidStatus):
+            code = ended.response.status_code
+        if 4000 <= code < 4100 or (400 <= code < 500 and code != 429):
+            raise Stopped(code, reason)
+        if 4300 <= code < 4400:
+            self._known_token = None
+            if tries <= 1:
+                return 0.0
+        if self._hint is not None:
+            return self._hint
+        least, most = BACK_OFF_SECONDS
+        return random.uniform(0, min(most, least * 2 ** min(tries - 1, 10)))  # noqa: S311  # to spread load
+
+    async def _open(self) -> ClientConnection:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            if self._known_token is None:
+                self._known_token = await self._token()
+            socket = await connect(
+                self._address, compression=None, proxy=None, ping_interval=None, max_size=FRAME_MAX_BYTES
+            )
+            try:
+                await self._enter(socket, self._known_token)
+            except BaseException:
+                socket.transport.abort()
+                raise
+        return socket
+
+    async def _enter(self, socket: ClientConnection, token: str) -> None:
+        """Say who is there and where to go on, and send again what was not answered."""
+        joined = [each for each in self._subscriptions.values() if each.is_joined]
+        resume: dict[str, int] = {}
+        for each in joined:
+            if each.stream is not None:
+                resume[each.stream] = min(each.position, resume.get(each.stream, each.position))
+        followed = [each.channel for each in joined if each.type == "subscribe"]
+        id = next(self._ids)
+        frame = {"type": "connect", "id": id, "token": token, "subscribe": followed, "resume": resume}
+        await socket.send(json.dumps(frame if self._epoch is None else {**frame, "epoch": self._epoch}))
+        while True:
+            frame = json.loads(await socket.recv())
+            if frame["type"] == "reply" and frame["id"] == id:
+                break
+            self._take(frame, socket)
+        said = frame["data"]
+        self._epoch, self._silence_seconds = said["epoch"], 2 * said["ping_interval"] + 10
+        for channel, where in said["channels"].items():
+            self._joined(channel, where)
+        self._socket = socket
+        again = [frame for frame, _ in self._unanswered.values()]
+        for each in joined:
+            if each.type == "presence" and not any(frame.get("channel") == each.channel for frame in again):
+                self._soon(self._join(each))
+        for frame in again:
+            await socket.send(json.dumps(frame))
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+
+    async def _listen(self, socket: ClientConnection) -> None:
+        """Take frames until it is time to move to another server, which `going_away` told; TimeoutError on silence."""
+        loop = asyncio.get_running_loop()
+        leave_at = float("inf")
+        while True:
+            silent_at = loop.time() + self._silence_seconds
+            try:
+                async with asyncio.timeout_at(min(silent_at, leave_at)):
+                    frame = json.loads(await socket.recv())
+            except TimeoutError:
+                if loop.time() >= leave_at:
+                    return
+                socket.transport.abort()
+                raise
+            if frame["type"] == "going_away":
+                self._hint = frame["retry_ms"] / 1000
+                leave_at = loop.time() + self._hint
+            self._take(frame, socket)
+
+    def _take(self, frame: Frame, socket: ClientConnection) -> None:
+        match frame["type"]:
+            case "event":
+                for each in list(self._subscriptions.values()):
+                    if each.stream == frame["stream"]:
+                        each.happened(frame)
+            case "reply" | "error":
+                self._answered(frame)
+            case "value" | "presence":
+                if frame["channel"] in self._subscriptions:
+                    self._subscriptions[frame["channel"]].put(frame)
+            case "unsubscribed":
+                if frame["channel"] in self._subscriptions:
+                    self._subscriptions[frame["channel"]].put(frame)
+                    self._drop(frame["channel"], None)
+            case "resync":
+                self._resyncs[frame["stream"]] = frame["reason"]
+            case "ping":
+                self._soon(self._pong(socket, frame))
+            case "renew":
+                self._soon(self._renew())
+
+    def _answered(self, frame: Frame) -> None:
+        command, answer = self._unanswered.get(frame["id"], ({}, None))
+        if answer is None or answer.done():
+            return
+        if frame["type"] == "error":
+            answer.set_exception(Refused(frame["code"], frame["message"], frame["retry"]))
+            return
+        if command["type"] in {"subscribe", "presence"}:
+            self._joined(command["channel"], frame["data"])
+        answer.set_result(frame["data"])
+
+    def _joined(self, channel: str, where: Frame) -> None:
+        subscription = self._subscriptions.get(channel)
+        if subscription is None:
+            return
+        if "code" in where:
+            self._drop(channel, Refused(where["code"], where["message"], where["retry"]))
+        else:
+            subscription.joined(where, self._resyncs.get(where.get("stream", ""), "offset"))
+
+    async def _pong(self, socket: ClientConnection, ping: Frame) -> None:
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await socket.send(json.dumps({"type": "pong", "time": ping["time"]}))
+
+    async def _renew(self) -> None:
+        # Whatever goes wrong here, the server closes with 4300, and that is tried again.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._known_token = await self._token()
+                await self._command({"type": "authenticate", "token": self._known_token})
+
+    # The end
+
+    def _drop(self, channel: str, why: Exception | None) -> None:
+        subscription = self._subscriptions.pop(channel, None)
+        if subscription is not None:
+            subscription.end(why)
+
+    def _end(self, why: Exception | None) -> None:
+        self._ended = self._ended or why or Stopped(1000, "closed")
+        for channel in list(self._subscriptions):
+            self._drop(channel, why)
+        waiting = [answer for _, answer in self._unanswered.values()]
+        if self._first is not None:
+            waiting.append(self._first)
+        for answer in waiting:
+            if not answer.done():
+                answer.set_exception(self._ended)
+        self._first = None
+
+    def _soon(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

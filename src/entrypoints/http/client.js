@@ -1,0 +1,367 @@
+// A client of live connections for browsers and Node.js: it stays connected, and goes on where it was cut off.
+//
+//   import { SignalboxClient } from "https://signalbox.example/client.js";
+//   const client = new SignalboxClient("https://signalbox.example", { token: async () => accessToken });
+//   client.on("event", ({ stream, offset, event }) => show(event));
+//   await client.connect();
+//   await client.subscribe("workspace:…");
+//
+// Handlers: `event`, `value`, `presence`, `resync`, `unsubscribed` (frames of the server), `subscribed` (a channel
+// stands; at first and after every reconnection), `connected`, `lost` ({code}) and `stopped` (an error).
+
+const ANSWER_MS = 30_000;
+const CONNECT_MS = 15_000;
+const BACK_OFF_MS = [500, 20_000];
+const STABLE_MS = 30_000;
+const PATH = "/api/v1/ws";
+
+/** The server does not want this client back: `code` is that of the close frame. */
+export class Stopped extends Error {
+  constructor(code, reason) {
+    super(`${code} ${reason}`.trim());
+    this.name = "Stopped";
+    this.code = code;
+  }
+}
+
+/** A command was not carried out; `retry` is no, later, reauthenticate or resync. */
+export class Refused extends Error {
+  constructor({ code, message, retry }) {
+    super(message);
+    this.name = "Refused";
+    this.code = code;
+    this.retry = retry;
+  }
+}
+
+export class SignalboxClient {
+  #address;
+  #askForToken;
+  #token = null;
+  #epoch = null;
+  #socket = null; // the one that commands go to
+  #attempt = null; // the one that is being opened
+  #isOpening = false; // also while a token is asked for
+  #state = "idle"; // idle, running or stopped
+  #tries = 0;
+  #hint = null; // milliseconds, from going_away
+  #silenceMs = 60_000;
+  #lastId = 0;
+  #timers = new Map(); // by name: retry, silence, opening, leave
+  #channels = new Map(); // name -> {type, since, stream, position, joined}
+  #resyncs = new Map(); // stream -> reason
+  #unanswered = new Map(); // id -> {frame, resolve, reject, timer}
+  #handlers = new Map(); // type -> Set of functions
+
+  /** `url` is that of the server; `token` hands out an access token, and is asked again when that expires. */
+  constructor(url, { token }) {
+    this.#address = url.replace(/\/+$/, "").replace(/^http/, "ws") + PATH;
+    this.#askForToken = token;
+    globalThis.addEventListener?.("online", this.#online);
+  }
+
+  /** Be connected from now on. Resolves with the first connection; rejects with Stopped if there is to be none. */
+  connect() {
+    if (this.#state !== "idle") return Promise.reject(new Error("connect once"));
+    this.#state = "running";
+    return new Promise((resolve, reject) => {
+      const offs = [this.on("connected", () => (offs.forEach((off) => off()), resolve())),
+        this.on("stopped", (error) => (offs.forEach((off) => off()), reject(error)))];
+      this.#open();
+    });
+  }
+
+  /** Call `handler` with every frame of this type; returns what takes it off again. */
+  on(type, handler) {
+    if (!this.#handlers.has(type)) this.#handlers.set(type, new Set());
+    this.#handlers.get(type).add(handler);
+    return () => this.#handlers.get(type).delete(handler);
+  }
+
+  /** Follow a channel, from behind offset `since` or from now on; resolves to where it stands. */
+  subscribe(channel, { since } = {}) {
+    return this.#follow(channel, "subscribe", since);
+  }
+
+  /** Be shown as present on a presence channel, and follow who else is. */
+  bePresent(channel) {
+    return this.#follow(channel, "presence");
+  }
+
+  /** Follow a channel no longer. */
+  unsubscribe(channel) {
+    this.#channels.delete(channel);
+    return this.#command({ type: "unsubscribe", channel });
+  }
+
+  /** Carry out a command, once, even if the connection is lost meanwhile; with a `key`, however often you call. */
+  call(method, params = {}, key = globalThis.crypto?.randomUUID?.() ?? `${Date.now()}-${Math.random()}`) {
+    return this.#command({ type: "call", method, params, key });
+  }
+
+  /** Say something on an ephemeral channel that you follow. */
+  publish(channel, data) {
+    return this.#command({ type: "publish", channel, data });
+  }
+
+  /** Say goodbye; what is unanswered is rejected. */
+  close() {
+    if (this.#state !== "stopped") this.#stop(new Stopped(1000, "closed"));
+  }
+
+  // Commands
+
+  #follow(channel, type, since) {
+    this.#channels.set(channel, { type, since, stream: null, position: 0, joined: false });
+    return this.#command({ type, channel, ...(since === undefined ? {} : { since }) }).catch((error) => {
+      if (!this.#channels.get(channel)?.joined) this.#channels.delete(channel);
+      throw error;
+    });
+  }
+
+  // What is unanswered when a connection is lost is sent again on the next one.
+  #command(fields) {
+    if (this.#state === "stopped") return Promise.reject(new Stopped(1000, "closed"));
+    const frame = { ...fields, id: ++this.#lastId };
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#unanswered.delete(frame.id);
+        reject(new Error(`nothing was answered to ${frame.type} in ${ANSWER_MS} ms`));
+      }, ANSWER_MS);
+      this.#unanswered.set(frame.id, { frame, resolve, reject, timer });
+      this.#send(this.#socket, frame);
+    });
+  }
+
+  #send(socket, frame) {
+    if (socket?.readyState === 1) socket.send(JSON.stringify(frame));
+  }
+
+  // The connection
+
+  async #open() {
+    if (this.#isOpening || this.#state !== "running") return;
+    this.#isOpening = true;
+    try {
+      this.#token ??= await within(CONNECT_MS, this.#askForToken());
+    } catch (error) {
+      // No network is a TypeError of fetch; what else goes wrong in there will go wrong again.
+      this.#isOpening = false;
+      if (this.#state !== "running") return;
+      if (error instanceof TypeError || error?.name === "TimeoutError") this.#later();
+      else this.#stop(error);
+      return;
+    }
+    if (this.#state !== "running") return;
+    const old = this.#socket;
+    const socket = (this.#attempt = new WebSocket(this.#address));
+    let began = null;
+    let isOver = false;
+    const over = (code, reason) => {
+      if (isOver) return;
+      isOver = true;
+      if (this.#attempt === socket) {
+        this.#attempt = null;
+        this.#isOpening = false;
+        this.#clear("opening");
+      } else if (this.#socket === socket) {
+        this.#socket = null;
+        this.#clear("silence");
+        this.#clear("leave");
+      } else return; // another one took its place
+      if (began !== null && Date.now() - began >= STABLE_MS) this.#tries = 0;
+      this.#emit("lost", { code });
+      if (code >= 4000 && code < 4100) this.#stop(new Stopped(code, reason));
+      else if (!this.#isOpening) this.#later(code);
+    };
+    const giveUp = () => {
+      over(1006, "");
+      socket.close();
+    };
+    this.#after("opening", CONNECT_MS, giveUp);
+    const connectId = ++this.#lastId;
+    socket.onopen = () => this.#send(socket, this.#first(connectId));
+    socket.onclose = ({ code, reason }) => over(code, reason);
+    socket.onerror = () => {}; // a close follows
+    socket.onmessage = ({ data }) => {
+      if (this.#socket !== socket && this.#attempt !== socket) return;
+      const frame = JSON.parse(data);
+      if (frame.type === "reply" && frame.id === connectId) {
+        this.#clear("opening");
+        began = Date.now();
+        this.#hint = null;
+        this.#attempt = null;
+        this.#isOpening = false;
+        this.#socket = socket;
+        if (old) {
+          old.onmessage = old.onclose = null;
+          old.close(); // only now, so that whoever is present here never left
+        }
+        this.#entered(socket, frame.data);
+      } else this.#take(socket, frame);
+      if (this.#socket === socket) this.#after("silence", this.#silenceMs, giveUp);
+    };
+  }
+
+  /** When to try again, by the verdict of the close code. */
+  #later(code = 0) {
+    this.#tries += 1;
+    let wait = Math.random() * Math.min(BACK_OFF_MS[1], BACK_OFF_MS[0] * 2 ** Math.min(this.#tries - 1, 10));
+    if (code >= 4300 && code < 4400) {
+      this.#token = null;
+      if (this.#tries <= 1) wait = 0;
+    } else if (this.#hint !== null) {
+      wait = this.#hint;
+      this.#hint = null;
+    }
+    this.#after("retry", wait, () => this.#open());
+  }
+
+  #online = () => {
+    if (this.#timers.has("retry")) this.#after("retry", Math.random() * 1000, () => this.#open());
+  };
+
+  #first(id) {
+    const resume = {};
+    const subscribe = [];
+    for (const [name, channel] of this.#channels) {
+      if (!channel.joined) continue;
+      if (channel.type === "subscribe") subscribe.push(name);
+      if (channel.stream) resume[channel.stream] = Math.min(channel.position, resume[channel.stream] ?? Infinity);
+    }
+    const frame = { type: "connect", id, token: this.#token, subscribe, resume };
+    return this.#epoch === null ? frame : { ...frame, epoch: this.#epoch };
+  }
+
+  #entered(socket, said) {
+    this.#epoch = said.epoch;
+    this.#silenceMs = (2 * said.ping_interval + 10) * 1000;
+    for (const [name, where] of Object.entries(said.channels)) this.#joined(name, where);
+    for (const { frame } of this.#unanswered.values()) this.#send(socket, frame);
+    const asked = new Set([...this.#unanswered.values()].map(({ frame }) => frame.channel));
+    for (const [channel, { type, joined }] of this.#channels)
+      if (type === "presence" && joined && !asked.has(channel)) this.#command({ type, channel }).catch(() => {});
+    this.#emit("connected", said);
+  }
+
+  #take(socket, frame) {
+    switch (frame.type) {
+      case "event":
+        return this.#happened(frame);
+      case "reply":
+      case "error":
+        return this.#answered(frame);
+      case "unsubscribed":
+        this.#channels.delete(frame.channel);
+        return this.#emit("unsubscribed", frame);
+      case "resync":
+        this.#resyncs.set(frame.stream, frame.reason);
+        return;
+      case "ping":
+        return this.#send(socket, { type: "pong", time: frame.time });
+      case "renew":
+        return this.#renew();
+      case "going_away":
+        this.#hint = frame.retry_ms;
+        return this.#after("leave", frame.retry_ms, () => this.#open());
+      default:
+        this.#emit(frame.type, frame); // value, presence, and what later versions say
+    }
+  }
+
+  #happened(frame) {
+    let isNew = false;
+    for (const channel of this.#channels.values())
+      if (channel.stream === frame.stream && frame.offset > channel.position) {
+        channel.position = frame.offset;
+        isNew = true;
+      }
+    if (isNew) this.#emit("event", frame);
+  }
+
+  #answered(frame) {
+    const command = this.#unanswered.get(frame.id);
+    if (!command) return;
+    this.#unanswered.delete(frame.id);
+    clearTimeout(command.timer);
+    if (frame.type === "error") return command.reject(new Refused(frame));
+    const { type, channel } = command.frame;
+    if (type === "subscribe" || type === "presence") this.#joined(channel, frame.data);
+    command.resolve(frame.data);
+  }
+
+  #joined(name, where) {
+    const channel = this.#channels.get(name);
+    if (!channel) return;
+    if (where.code) {
+      this.#channels.delete(name);
+      this.#emit("unsubscribed", { type: "unsubscribed", channel: name, code: where.code });
+      return;
+    }
+    if (where.recovered === false) {
+      const reason = this.#resyncs.get(where.stream) ?? "offset";
+      this.#emit("resync", { type: "resync", stream: where.stream, reason });
+    }
+    if (where.recovered === false || !channel.joined) channel.position = where.offset ?? 0;
+    channel.stream = where.stream ?? null;
+    channel.joined = true;
+    this.#emit("subscribed", { type: "subscribed", channel: name, ...where });
+  }
+
+  async #renew() {
+    try {
+      this.#token = await within(ANSWER_MS, this.#askForToken());
+      await this.#command({ type: "authenticate", token: this.#token });
+    } catch {
+      // The server closes with 4300 then, and that is tried again.
+    }
+  }
+
+  // The end
+
+  #stop(error) {
+    this.#state = "stopped";
+    globalThis.removeEventListener?.("online", this.#online);
+    for (const name of [...this.#timers.keys()]) this.#clear(name);
+    for (const { reject, timer } of this.#unanswered.values()) {
+      clearTimeout(timer);
+      reject(error);
+    }
+    this.#unanswered.clear();
+    for (const socket of [this.#socket, this.#attempt]) socket?.close();
+    this.#socket = this.#attempt = null;
+    this.#emit("stopped", error);
+  }
+
+  #emit(type, frame) {
+    for (const handler of [...(this.#handlers.get(type) ?? [])]) {
+      try {
+        handler(frame);
+      } catch (error) {
+        setTimeout(() => {
+          throw error; // a mistake of the handler, not of this connection
+        });
+      }
+    }
+  }
+
+  #after(name, milliseconds, act) {
+    this.#clear(name);
+    const timer = setTimeout(() => (this.#timers.delete(name), act()), milliseconds);
+    this.#timers.set(name, timer);
+  }
+
+  #clear(name) {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+  }
+}
+
+/** What comes of a promise; a TimeoutError if nothing does in time. */
+function within(milliseconds, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new DOMException("this took too long", "TimeoutError")), milliseconds);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}

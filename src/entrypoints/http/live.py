@@ -1,0 +1,19 @@
+"""The route by which a live connection is prepared; the connection itself is in `entrypoints/websocket`."""
+
+from litestar import Router, post
+from litestar.params import JSONBody
+
+from application.realtime.frames import Opening
+from application.realtime.tickets import Ticket, Tickets
+from entrypoints.http.request import ApiRequest
+
+
+def live_routes(tickets: Tickets) -> Router:
+    """The route under `/live`."""
+
+    @post("/live/tickets")
+    async def issue_ticket(request: ApiRequest, data: JSONBody[Opening]) -> Ticket:
+        """Get a ticket that opens one live connection, for clients that can send neither a header nor a frame."""
+        return await tickets.issue(request.actor, data)
+
+    return Router("/", route_handlers=[issue_ticket], tags=["events"])

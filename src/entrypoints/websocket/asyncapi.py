@@ -1,0 +1,75 @@
+"""The AsyncAPI document of the live connection: its frames as msgspec knows them, in both directions."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import msgspec
+
+from application.realtime.frames import Announcement, CloseCode, Command
+
+DESCRIPTION = """One WebSocket with many channels. Frames are JSON objects in text frames; the first is `connect`,
+within 10 seconds. What is followed, how to resume and what each close code means is written in `docs/realtime.md`."""
+
+
+def document(version: str) -> Mapping[str, Any]:
+    """The document, in AsyncAPI 3.0."""
+    commands, announcements = get_args(Command), get_args(Announcement)
+    _, schemas = msgspec.json.schema_components(
+        [*commands, *announcements], ref_template="#/components/schemas/{name}", schema_hook=_anything
+    )
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Signalbox live", "version": version, "description": DESCRIPTION},
+        "defaultContentType": "application/json",
+        "channels": {
+            "live": {
+                "address": "/api/v1/ws",
+                "description": "Close codes: " + ", ".join(f"{code.value} {code.name.lower()}" for code in CloseCode),
+                "messages": {
+                    _name(frame): {"$ref": f"#/components/messages/{_name(frame)}"}
+                    for frame in (*commands, *announcements)
+                },
+                "bindings": {
+                    "ws": {
+                        "query": {
+                            "type": "object",
+                            "properties": {"ticket": {"type": "string", "description": "A single-use ticket."}},
+                        }
+                    }
+                },
+            }
+        },
+        "operations": {
+            "command": _operation("receive", "What a client may send.", commands),
+            "announce": _operation("send", "What the server sends.", announcements),
+        },
+        "components": {
+            "messages": {
+                _name(frame): {
+                    "name": frame.__struct_config__.tag,
+                    "summary": (frame.__doc__ or "").split("\n", 1)[0],
+                    "payload": {"$ref": f"#/components/schemas/{frame.__name__}"},
+                }
+                for frame in (*commands, *announcements)
+            },
+            "schemas": schemas,
+        },
+    }
+
+
+def _operation(action: str, summary: str, frames: tuple[type, ...]) -> Mapping[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": "#/channels/live"},
+        "summary": summary,
+        "messages": [{"$ref": f"#/channels/live/messages/{_name(frame)}"} for frame in frames],
+    }
+
+
+def _name(frame: type) -> str:
+    return frame.__name__[0].lower() + frame.__name__[1:]
+
+
+def _anything(_: type) -> dict[str, Any]:
+    """Values of fields can be any JSON."""
+    return {"description": "Any JSON."}

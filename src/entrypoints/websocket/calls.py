@@ -1,0 +1,75 @@
+"""Commands over a live connection, for those who cannot afford a request of their own: the same use cases by name."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, Struct
+
+from application.ports.idempotency import Answer, Idempotency
+from application.principal import Principal
+from application.tasks import NewComment, NewTask, TaskPatch, Tasks
+from domain.errors import Invalid, NotFound
+from domain.ids import TaskId
+from entrypoints.http.problems import from_msgspec
+
+Handler = Callable[[Principal, Any], Awaitable[object]]
+
+
+class TaskParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which task."""
+
+    id: UUID
+
+
+class UpdateParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which task, what of it changes, and the version that is expected, if any."""
+
+    id: UUID
+    patch: TaskPatch
+    version: int | None = None
+
+
+class CommentParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which task, and what is said about it."""
+
+    id: UUID
+    comment: NewComment
+
+
+class Calls:
+    """The methods that can be called, each with the shape of its params."""
+
+    def __init__(self, tasks: Tasks, idempotency: Idempotency) -> None:
+        self._idempotency = idempotency
+        self.methods: Mapping[str, tuple[type, Handler]] = {
+            "task.create": (NewTask, tasks.open),
+            "task.update": (UpdateParams, lambda a, p: tasks.edit(a, TaskId(p.id), p.patch, p.version)),
+            "task.claim": (TaskParams, lambda a, p: tasks.claim(a, TaskId(p.id))),
+            "task.comment": (CommentParams, lambda a, p: tasks.comment(a, TaskId(p.id), p.comment)),
+        }
+
+    async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None) -> Raw:
+        """Carry out a method and return what it answers; with a `key` once, and then always the same answer.
+
+        NotFound for an unknown method, Invalid for params of another shape, and whatever the use case raises.
+        """
+        if method not in self.methods:
+            raise NotFound(f"There is no method {method!r}.")
+        shape, handler = self.methods[method]
+        try:
+            decoded: Any = msgspec.json.decode(params, type=shape)
+        except msgspec.ValidationError as error:
+            refused = from_msgspec(error)
+            raise Invalid(f"{refused.detail} (at {refused.pointer or '/'})", pointer=refused.pointer) from None
+        if key is None:
+            return Raw(msgspec.json.encode(await handler(actor, decoded)))
+        fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params)))).digest()
+        async with self._idempotency.attempt(actor.account_id, key, fingerprint) as attempt:
+            if attempt.replay is not None:
+                return Raw(attempt.replay.body)
+            body = msgspec.json.encode(await handler(actor, decoded))
+            attempt.record(Answer(200, (), body))
+        return Raw(body)

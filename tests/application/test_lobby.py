@@ -1,0 +1,201 @@
+"""Comings and goings are told once, and the newest value of each key is what remains."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+from msgspec import Raw, json
+
+from adapters.memory.database import MemoryDatabase
+from adapters.memory.events import MemoryBroker, MemoryJournalQueries
+from adapters.memory.presence import MemoryPresence
+from application.ports.events import Signal
+from application.ports.presence import Attendance, Present
+from application.realtime.hub import Hub
+from application.realtime.lobby import CONNECTIONS_MAX, Lobby
+from application.realtime.topic import Here, Topic
+from domain.channels import parse_channel
+from domain.errors import Unavailable
+from domain.ids import AccountId
+from tests.application.live_house import texts, turns
+
+ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
+PLACE = parse_channel(f"presence:task:{UUID(int=9)}")
+MARKET = parse_channel("market:ACME")
+TYPING = parse_channel(f"typing:task:{UUID(int=9)}")
+
+
+class Listener:
+    """Notes what is passed on to it."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str | None, dict[str, object]]] = []
+
+    def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
+        self.heard += [(key, json.decode(text)) for text in texts(data)]
+
+    @property
+    def values(self) -> list[tuple[str | None, object]]:
+        return [(key, frame["data"]) for key, frame in self.heard]
+
+    @property
+    def changes(self) -> list[tuple[object, object]]:
+        """Who came, and who went and why."""
+        assert all(frame["type"] == "presence" for _, frame in self.heard)
+        return [(frame["joined"], frame["left"]) for _, frame in self.heard]
+
+
+def came(account: AccountId) -> tuple[object, object]:
+    return [str(account)], []
+
+
+def went(account: AccountId, why: str) -> tuple[object, object]:
+    return [], [{"account_id": str(account), "why": why}]
+
+
+def followed(topic: Topic) -> Listener:
+    listener = Listener()
+    topic.followers.add(listener)
+    return listener
+
+
+def value(key: str, version: int) -> Signal:
+    return Signal(str(MARKET), key, version, Raw(b"%d" % version))
+
+
+def here(account: AccountId, version: int, is_present: bool) -> Signal:
+    return Signal(str(PLACE), str(account), version, Raw(json.encode(Here(is_present, "" if is_present else "bye"))))
+
+
+def test_of_every_key_the_newest_value_is_passed_on_and_older_ones_are_dropped() -> None:
+    topic = Topic(MARKET)
+    listener = followed(topic)
+    for key, version in (("bid", 1), ("bid", 3), ("bid", 2), ("bid", 3), ("ask", 1), ("bid", 4)):
+        topic.take(value(key, version))
+    assert listener.values == [("bid", 1), ("bid", 3), ("ask", 1), ("bid", 4)]
+    assert {(signal.key, signal.version) for signal in topic.newest()} == {("bid", 4), ("ask", 1)}
+
+
+def test_words_are_passed_on_one_and_all_and_none_is_kept() -> None:
+    topic = Topic(TYPING)
+    listener = followed(topic)
+    for _ in range(3):
+        topic.take(Signal(str(TYPING), "ada", 0, Raw(b"1")))
+    assert listener.values == [(None, 1)] * 3
+    assert list(topic.newest()) == []
+
+
+def test_a_coming_and_a_going_are_told_once_however_often_and_late_they_are_heard_of() -> None:
+    topic = Topic(PLACE)
+    listener = followed(topic)
+    for version, is_present in ((2, True), (2, True), (1, False), (3, True), (5, False), (4, True), (5, False)):
+        topic.take(here(ADA, version, is_present))
+    assert listener.changes == [came(ADA), went(ADA, "bye")]
+    assert list(topic.present()) == []
+
+
+def test_a_correction_tells_the_differences_and_nothing_that_is_known_to_be_newer() -> None:
+    topic = Topic(PLACE)
+    listener = followed(topic)
+    topic.take(here(ADA, 3, is_present=True))
+    listener.heard.clear()
+    topic.correct(2, [])
+    assert listener.changes == []
+    topic.correct(3, [ADA, BOB])
+    assert listener.changes == [came(BOB)]
+    topic.correct(4, [ADA, BOB])
+    topic.correct(6, [BOB])
+    assert listener.changes == [came(BOB), went(ADA, "lost")]
+    assert list(topic.present()) == [BOB]
+
+
+class House:
+    """A lobby in which somebody watches a place."""
+
+    def __init__(self, presence: MemoryPresence | None = None, grace_seconds: float = 0.0) -> None:
+        broker = MemoryBroker()
+        self.hub = Hub(MemoryJournalQueries(MemoryDatabase()), broker)
+        self.presence = presence or MemoryPresence()
+        self.lobby = Lobby(self.presence, broker, self.hub, grace_seconds=grace_seconds)
+        self.topic = self.hub.topic(PLACE)
+        self.listener = followed(self.topic)
+
+    async def lingered(self) -> None:
+        await asyncio.gather(*self.lobby._lingering)
+
+
+async def test_an_account_comes_with_its_first_connection_and_goes_with_its_last() -> None:
+    house = House()
+    for connection in ("one", "two", "one"):
+        await house.lobby.enter(house.topic, ADA, connection)
+    assert house.listener.changes == [came(ADA)]
+    for connection in ("one", "one", "two", "two"):
+        await house.lobby.leave(house.topic.name, connection, "bye")
+    assert house.listener.changes == [came(ADA), went(ADA, "bye")]
+
+
+@pytest.mark.parametrize("returns", [True, False])
+async def test_who_is_lost_goes_after_a_while_and_who_is_back_by_then_was_never_away(returns: bool) -> None:
+    house = House()
+    await house.lobby.enter(house.topic, ADA, "one")
+    house.lobby.linger(house.topic.name, "one")
+    assert house.listener.changes == [came(ADA)]
+    if returns:
+        await house.lobby.enter(house.topic, ADA, "two")
+    await house.lingered()
+    assert house.listener.changes == [came(ADA), *([] if returns else [went(ADA, "lost")])]
+    assert list(house.topic.present()) == ([ADA] if returns else [])
+
+
+async def test_who_is_lost_stays_until_the_grace_is_over() -> None:
+    house = House(grace_seconds=3_600)
+    await house.lobby.enter(house.topic, ADA, "one")
+    house.lobby.linger(house.topic.name, "one")
+    await turns(10)
+    assert house.listener.changes == [came(ADA)]
+    (lingering,) = house.lobby._lingering
+    lingering.cancel()
+
+
+async def test_an_account_has_so_many_connections_and_a_refused_one_is_not_counted() -> None:
+    house = House()
+    for number in range(CONNECTIONS_MAX):
+        assert await house.lobby.admit(ADA, f"connection {number}")
+    for _ in range(2):
+        assert not await house.lobby.admit(ADA, "one too many")
+    assert await house.lobby.admit(BOB, "another")
+    await house.lobby.dismiss(ADA, "connection 3")
+    assert await house.lobby.admit(ADA, "the next")
+    assert house.listener.heard == []
+
+
+class Away(MemoryPresence):
+    """A store that does not answer."""
+
+    async def enter(self, channel: str, account: AccountId, connection: str) -> Attendance:
+        raise Unavailable("It is away.")
+
+    async def present(self, channel: str) -> Present:
+        raise Unavailable("It is away.")
+
+
+async def test_without_the_store_everybody_is_admitted_and_nobody_is_present() -> None:
+    house = House(Away())
+    admitted: Sequence[bool] = [await house.lobby.admit(ADA, str(number)) for number in range(CONNECTIONS_MAX + 2)]
+    assert all(admitted)
+    with pytest.raises(Unavailable):
+        await house.lobby.enter(house.topic, ADA, "one")
+    with pytest.raises(Unavailable):
+        await house.lobby.correct(house.topic)
+    assert house.listener.heard == []
+
+
+async def test_what_was_not_told_is_learnt_by_asking_the_store() -> None:
+    house = House()
+    await house.presence.enter(house.topic.name, ADA, "one")
+    await house.lobby.correct(house.topic)
+    assert house.listener.changes == [came(ADA)]
+    await house.presence.leave(house.topic.name, "one")
+    await house.lobby.correct(house.topic)
+    assert house.listener.changes == [came(ADA), went(ADA, "lost")]

@@ -1,0 +1,443 @@
+"""What is said on a live connection, and what follows from it, with neither a socket nor a loop."""
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from msgspec import Raw
+
+from adapters.memory.system import MovableClock
+from application.authentication import Authentication
+from application.ports.identity import AccessTokens, SessionQueries
+from application.principal import Principal
+from application.realtime.frames import (
+    CHANNELS_MAX,
+    DATA_MAX_BYTES,
+    CloseCode,
+    Connect,
+    Error,
+    Ping,
+    Refused,
+    Renew,
+    Reply,
+    Subscribed,
+)
+from application.realtime.session import (
+    CONNECT_SECONDS,
+    FRAMES_A_SECOND,
+    FRAMES_AT_ONCE,
+    GONE_SECONDS,
+    PING_SECONDS,
+    RENEW_SECONDS,
+    VIOLATIONS_MAX,
+    VIOLATIONS_SECONDS,
+    CarryOut,
+    Close,
+    Effect,
+    Effects,
+    Enter,
+    Join,
+    Leave,
+    Say,
+    Send,
+    Session,
+)
+from domain.errors import Exhausted, NotFound, Unauthenticated, Unavailable
+from domain.identity import AccountRole
+from domain.ids import AccountId, SessionId
+
+ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
+LIFETIME = timedelta(minutes=15)
+TYPING = f"typing:task:{UUID(int=9)}"
+CONNECT_FIRST = [Close(CloseCode.PROTOCOL, "the first frame has to be connect")]
+
+
+class TokenExpired(Unauthenticated):
+    code = "token_expired"
+
+
+class Tokens(AccessTokens, SessionQueries):
+    """Tokens whose text means nothing."""
+
+    def __init__(self) -> None:
+        self.issued: dict[str, Principal] = {}
+
+    def issue(self, principal: Principal, now: datetime) -> str:
+        token = f"token {len(self.issued)}"
+        self.issued[token] = principal
+        return token
+
+    def read(self, token: str, now: datetime) -> Principal:
+        if token not in self.issued:
+            raise Unauthenticated("There is no such token.")
+        if self.issued[token].expires_at <= now:
+            raise TokenExpired("It is over.")
+        return self.issued[token]
+
+    async def ended_since(self, since: datetime) -> Collection[SessionId]:
+        return ()
+
+
+class Desk:
+    """Sessions of one authentication, whose clock goes together with the seconds that they are told."""
+
+    def __init__(self) -> None:
+        self.clock, self.tokens = MovableClock(), Tokens()
+        self.authentication = Authentication(self.tokens, self.tokens, self.clock)
+        self.now = 1_000.0
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.clock.advance(timedelta(seconds=seconds))
+
+    def principal(self, account: AccountId = ADA, lifetime: timedelta = LIFETIME) -> Principal:
+        return Principal(account, SessionId(account), AccountRole.USER, self.clock.now() + lifetime)
+
+    def token(self, account: AccountId = ADA, lifetime: timedelta = LIFETIME) -> str:
+        return self.tokens.issue(self.principal(account, lifetime), self.clock.now())
+
+    def session(self, offered: str | Principal | None = None, renew_early: float = 0.0) -> Session:
+        return Session(self.authentication, self.clock, self.now, offered, renew_early=renew_early)
+
+    def connected(self, lifetime: timedelta = LIFETIME, channels: Sequence[str] = (), early: float = 0.0) -> Session:
+        session = self.session(self.token(lifetime=lifetime), early)
+        (enter,) = self.say(session, type="connect", id=0)
+        assert isinstance(enter, Enter)
+        session.entered(0, "epoch", {name: Subscribed() for name in channels})
+        return session
+
+    def say(self, session: Session, **frame: object) -> Effects:
+        return session.receive(json.dumps(frame).encode(), self.now)
+
+    def error(self, session: Session, **frame: object) -> tuple[int | None, str, str]:
+        """The id, the code and the advice by which a frame is refused."""
+        return error_of(self.say(session, **frame))
+
+
+def error_of(effects: Effects) -> tuple[int | None, str, str]:
+    (effect,) = effects
+    assert isinstance(effect, Send)
+    assert isinstance(effect.frame, Error)
+    assert effect.frame.message
+    return effect.frame.id, effect.frame.code, effect.frame.retry
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"type":"subscribe","id":1,"channel":"me"}',
+        b'{"type":"unsubscribe","id":1,"channel":"me"}',
+        b'{"type":"presence","id":1,"channel":"presence:x"}',
+        b'{"type":"publish","id":1,"channel":"me","data":1}',
+        b'{"type":"authenticate","id":1,"token":"x"}',
+        b'{"type":"call","id":1,"method":"x"}',
+        b'{"type":"pong"}',
+        b'{"type":"connect"}',
+        b'{"type":"connect","id":-1}',
+        b"[]",
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
+def test_before_connect_nothing_else_is_heard(desk: Desk, text: bytes) -> None:
+    session = desk.session(desk.token())
+    assert session.receive(text, desk.now) == CONNECT_FIRST
+    assert session.principal is None
+
+
+def test_whoever_does_not_connect_in_time_is_sent_away(desk: Desk) -> None:
+    session = desk.session(desk.token())
+    desk.wait(CONNECT_SECONDS - 0.1)
+    assert session.elapsed(desk.now) == []
+    desk.wait(0.1)
+    assert session.elapsed(desk.now) == [Close(CloseCode.NOT_CONNECTED_IN_TIME, "connect_first")]
+
+
+@pytest.mark.parametrize("by_header", [True, False])
+@pytest.mark.parametrize("reason", ["token_missing", "unauthenticated", "token_expired", "session_ended"])
+def test_a_connection_without_a_good_token_is_closed_with_what_to_do_about_it(
+    desk: Desk, reason: str, by_header: bool
+) -> None:
+    token: str | None = desk.token()
+    match reason:
+        case "token_missing":
+            token = None
+        case "unauthenticated":
+            token = "nonsense"
+        case "token_expired":
+            desk.wait(LIFETIME.total_seconds())
+        case _:
+            desk.authentication.end([SessionId(ADA)])
+    session = desk.session(token if by_header else None)
+    frame = {"type": "connect", "id": 4} | ({} if by_header or token is None else {"token": token})
+    *refusals, close = desk.say(session, **frame)
+    code = {"token_expired": CloseCode.TOKEN_EXPIRED, "session_ended": CloseCode.REVOKED}
+    assert close == Close(code.get(reason, CloseCode.TOKEN_INVALID), reason)
+    if token is not None:
+        assert error_of(refusals) == (4, reason, "reauthenticate")
+    else:
+        assert refusals == []
+    assert session.principal is None
+
+
+@pytest.mark.parametrize("by", ["frame", "header", "ticket"])
+def test_whoever_has_a_good_token_enters_and_is_told_where_everything_stands(desk: Desk, by: str) -> None:
+    principal, token = desk.principal(), desk.token()
+    session = desk.session({"frame": None, "header": token, "ticket": principal}[by])
+    opening = {"subscribe": ["me", "task:x"], "resume": {"account:x": 3}, "epoch": "e"}
+    frame: dict[str, object] = {"type": "connect", "id": 7, **opening, **({"token": token} if by == "frame" else {})}
+    (enter,) = desk.say(session, **frame)
+    assert isinstance(enter, Enter)
+    assert isinstance(enter.opening, Connect)
+    assert (enter.id, enter.principal) == (7, principal)
+    assert (enter.opening.subscribe, enter.opening.resume, enter.opening.epoch) == (*opening.values(),)
+    assert not session.is_open
+    where: dict[str, Subscribed | Refused] = {
+        "me": Subscribed("account:x", 3, True),
+        "task:x": Refused("not_found", "?", "no"),
+    }
+    assert session.entered(7, "e", where) == [
+        Send(
+            Reply(
+                7,
+                {
+                    "session": str(principal.session_id),
+                    "epoch": "e",
+                    "expires_in": 900,
+                    "ping_interval": PING_SECONDS,
+                    "limits": {"channels": CHANNELS_MAX, "data_bytes": DATA_MAX_BYTES},
+                    "channels": where,
+                },
+            )
+        )
+    ]
+    assert session.is_open
+    assert session.channels == {"me"}
+
+
+def test_the_token_in_the_frame_counts_more_than_the_one_in_the_header(desk: Desk) -> None:
+    (enter,) = desk.say(desk.session(desk.token(ADA)), type="connect", id=1, token=desk.token(BOB))
+    assert isinstance(enter, Enter)
+    assert enter.principal.account_id == BOB
+
+
+def test_a_connection_connects_once(desk: Desk) -> None:
+    session = desk.connected()
+    assert desk.error(session, type="connect", id=2, token=desk.token(BOB)) == (2, "already_connected", "no")
+    assert session.principal == desk.principal(ADA)
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [
+        (b'{"type":"dance","id":5}', 5),
+        (b'{"type":"subscribe","id":6}', 6),
+        (b'{"type":"subscribe","id":7,"channel":"me","loud":true}', 7),
+        (b'{"type":"subscribe","id":8,"channel":"x"}', 8),
+        (b'{"type":"subscribe","id":8,"channel":"%b"}' % (b"x" * 65), 8),
+        (b'{"type":"subscribe","id":9,"channel":"me","since":-1}', 9),
+        (b'{"type":"call","id":10,"method":""}', 10),
+        (b'{"type":"call","id":11,"method":"x","key":"a b"}', 11),
+        (b'{"type":"publish","id":12,"channel":"me"}', 12),
+        (b'{"type":"connect","id":13,"subscribe":[%b"me"]}' % (b'"me",' * CHANNELS_MAX), 13),
+        (b'{"id":"nine"}', None),
+        (b"[" * 100_000, None),
+        (b'{"type":"pong","time":"\xff"}', None),
+        (b"no JSON", None),
+        (b"", None),
+    ],
+)
+def test_a_frame_that_means_nothing_is_refused_by_its_id(desk: Desk, text: bytes, id: int | None) -> None:
+    session = desk.connected()
+    assert error_of(session.receive(text, desk.now)) == (id, "bad_frame", "no")
+
+
+def test_a_channel_is_followed_once_it_is_joined_and_until_it_is_left_or_lost(desk: Desk) -> None:
+    session = desk.connected()
+    (join,) = desk.say(session, type="subscribe", id=2, channel="task:x", since=5)
+    assert join == Join(2, "task:x", 5)
+    assert session.channels == set()
+    where = Subscribed("workspace:x", 5, True)
+    assert session.joined(Join(2, "task:x", 5), where) == [Send(Reply(2, where))]
+    assert session.channels == {"task:x"}
+    assert desk.say(session, type="unsubscribe", id=3, channel="task:x") == [Leave("task:x"), Send(Reply(3, {}))]
+    assert session.channels == set()
+    assert desk.say(session, type="unsubscribe", id=4, channel="task:x") == [Leave("task:x"), Send(Reply(4, {}))]
+    session.joined(Join(5, "me", None), where)
+    session.lost("me")
+    assert session.channels == set()
+
+
+def test_a_connection_follows_so_many_channels_and_may_ask_again_for_those(desk: Desk) -> None:
+    session = desk.connected(channels=[f"task:{number}" for number in range(CHANNELS_MAX)])
+    refusal = "too_many_channels", "later"
+    assert desk.error(session, type="subscribe", id=2, channel="me") == (2, *refusal)
+    assert desk.error(session, type="presence", id=3, channel="presence:x") == (3, *refusal)
+    assert desk.say(session, type="subscribe", id=4, channel="task:7", since=1) == [Join(4, "task:7", 1)]
+    desk.say(session, type="unsubscribe", id=5, channel="task:8")
+    assert desk.say(session, type="subscribe", id=6, channel="me") == [Join(6, "me", None)]
+
+
+def test_one_is_present_in_places_only(desk: Desk) -> None:
+    session = desk.connected(channels=["task:x"])
+    (join,) = desk.say(session, type="presence", id=2, channel="presence:task:x")
+    assert join == Join(2, "presence:task:x", None, be_present=True)
+    for channel in ("task:x", "me", TYPING, "presence"):
+        assert desk.error(session, type="presence", id=3, channel=channel) == (3, "not_found", "no")
+
+
+def test_words_are_said_on_followed_ephemeral_channels_only(desk: Desk) -> None:
+    session = desk.connected(channels=[TYPING, "task:x", "presence:task:x", "market:ACME"])
+    say, reply = desk.say(session, type="publish", id=2, channel=TYPING, data={"a": [1]})
+    assert isinstance(say, Say)
+    assert (say.channel, json.loads(bytes(say.data))) == (TYPING, {"a": [1]})
+    assert reply == Send(Reply(2, {}))
+    for channel in ("task:x", "presence:task:x", "market:ACME", "typing:task:y"):
+        assert desk.error(session, type="publish", id=3, channel=channel, data=1) == (3, "not_found", "no")
+
+
+def test_a_word_is_short(desk: Desk) -> None:
+    session = desk.connected(channels=[TYPING])
+    frame = {"type": "publish", "id": 2, "channel": TYPING}
+    assert len(desk.say(session, **frame, data="x" * (DATA_MAX_BYTES - 2))) == 2
+    assert desk.error(session, **frame, data="x" * (DATA_MAX_BYTES - 1)) == (2, "too_large", "no")
+
+
+def test_a_command_is_handed_on_as_it_came_and_answered_as_it_went(desk: Desk) -> None:
+    session = desk.connected()
+    (effect,) = desk.say(session, type="call", id=2, method="task.claim", params={"id": 1}, key="k")
+    assert isinstance(effect, CarryOut)
+    assert (effect.call.method, json.loads(bytes(effect.call.params)), effect.call.key) == (
+        "task.claim",
+        {"id": 1},
+        "k",
+    )
+    assert session.carried_out(2, Raw(b"1")) == [Send(Reply(2, Raw(b"1")))]
+    for error, retry in (
+        (NotFound(), "no"),
+        (Unavailable("?"), "later"),
+        (Exhausted("?", retry_after_seconds=1), "later"),
+        (Unauthenticated("?"), "reauthenticate"),
+    ):
+        assert session.refused(2, error) == [Send(Error(2, error.code, error.detail, retry))]  # type: ignore[arg-type]
+
+
+def test_a_new_token_prolongs_the_connection_of_its_account_only(desk: Desk) -> None:
+    session = desk.connected()
+    desk.wait(800)
+    answer = desk.say(session, type="authenticate", id=2, token=desk.token())
+    assert answer == [Send(Reply(2, {"expires_in": 900}))]
+    desk.wait(800)
+    desk.say(session, type="pong")
+    assert not any(isinstance(effect, Close) for effect in session.elapsed(desk.now))
+    assert desk.error(session, type="authenticate", id=3, token=desk.token(BOB)) == (3, "identity_changed", "no")
+    assert desk.error(session, type="authenticate", id=4, token="?") == (4, "unauthenticated", "reauthenticate")
+    desk.wait(100)
+    assert session.elapsed(desk.now) == [Close(CloseCode.TOKEN_EXPIRED, "token_expired")]
+
+
+@pytest.mark.parametrize("early", [0.0, 12.0])
+def test_a_new_token_is_asked_for_once_before_each_expiry(desk: Desk, early: float) -> None:
+    session = desk.connected(early=early)
+    for _ in range(2):
+        asked: list[tuple[float, int]] = []
+        begun = desk.now
+        while desk.now < begun + LIFETIME.total_seconds() - 1:
+            desk.wait(1)
+            desk.say(session, type="pong")
+            asked += [(desk.now - begun, f.expires_in) for f in sent(session.elapsed(desk.now)) if isinstance(f, Renew)]
+        assert asked == [(LIFETIME.total_seconds() - RENEW_SECONDS - early, RENEW_SECONDS + early)]
+        desk.say(session, type="authenticate", id=2, token=desk.token())
+
+
+def test_a_silent_peer_is_pinged_and_given_up_after_a_minute(desk: Desk) -> None:
+    session = desk.connected()
+    happened: list[tuple[int, Effect]] = []
+    for second in range(1, 61):
+        desk.wait(1)
+        happened += [(second, effect) for effect in session.elapsed(desk.now)]
+    begun = desk.clock.now().timestamp() - 60
+    assert happened == [
+        (PING_SECONDS, Send(Ping(begun + PING_SECONDS))),
+        (2 * PING_SECONDS, Send(Ping(begun + 2 * PING_SECONDS))),
+        (GONE_SECONDS, Close(CloseCode.NO_PONG, "no_pong")),
+    ]
+
+
+def test_whatever_a_peer_says_is_a_sign_of_life(desk: Desk) -> None:
+    session = desk.connected(lifetime=timedelta(days=1))
+    for text in (
+        b'{"type":"pong"}',
+        b'{"type":"pong","time":1.5}',
+        b"nonsense",
+        b'{"type":"call","id":1,"method":"x"}',
+    ):
+        desk.wait(GONE_SECONDS - 1)
+        session.receive(text, desk.now)
+        desk.wait(GONE_SECONDS - 1)
+        assert [type(frame) for frame in sent(session.elapsed(desk.now))] == [Ping]
+        session.receive(text, desk.now)
+    desk.wait(GONE_SECONDS)
+    assert session.elapsed(desk.now) == [Close(CloseCode.NO_PONG, "no_pong")]
+
+
+def test_the_end_of_the_session_behind_the_token_ends_the_connection(desk: Desk) -> None:
+    assert desk.connected().revoked() == [Close(CloseCode.REVOKED, "session_ended")]
+
+
+def test_a_peer_may_say_much_at_once_and_then_so_much_a_second(desk: Desk) -> None:
+    session = desk.connected()
+    desk.wait(60)
+
+    def heard(seconds: float) -> int:
+        """How many frames were heard before the first that was too many."""
+        desk.wait(seconds)
+        for count in range(1_000):
+            if desk.say(session, type="pong", id=count):
+                return count
+        raise AssertionError
+
+    assert heard(0) == FRAMES_AT_ONCE
+    assert heard(1) == FRAMES_A_SECOND
+    assert heard(0.5) == FRAMES_A_SECOND / 2
+    assert heard(0) == 0
+    assert heard(3_600) == FRAMES_AT_ONCE
+
+
+def test_a_flood_is_refused_frame_by_frame_and_then_ends_the_connection(desk: Desk) -> None:
+    session = desk.connected()
+    desk.wait(60)
+    frame = {"type": "unsubscribe", "id": 3, "channel": "me"}
+    for _ in range(FRAMES_AT_ONCE):
+        assert desk.say(session, **frame)[0] == Leave("me")
+    for _ in range(VIOLATIONS_MAX):
+        assert desk.error(session, **frame) == (3, "rate_limited", "later")
+    assert desk.say(session, **frame) == [Close(CloseCode.FLOOD, "flood")]
+
+
+def test_violations_of_more_than_a_minute_ago_are_forgiven(desk: Desk) -> None:
+    session = desk.connected(lifetime=timedelta(days=1))
+    for _ in range(3):
+        desk.wait(VIOLATIONS_SECONDS + 1)
+        for _ in range(FRAMES_AT_ONCE):
+            assert desk.say(session, type="pong") == []
+        for _ in range(VIOLATIONS_MAX):
+            assert error_of(session.receive(b"?", desk.now)) == (None, "rate_limited", "later")
+
+
+def test_a_flood_before_connect_ends_too(desk: Desk) -> None:
+    session = desk.session()
+    effects = [desk.say(session, type="connect", id=1) for _ in range(FRAMES_AT_ONCE + VIOLATIONS_MAX + 1)]
+    assert effects[-1] == [Close(CloseCode.FLOOD, "flood")]
+
+
+def sent(effects: Effects) -> list[object]:
+    return [effect.frame for effect in effects if isinstance(effect, Send)]

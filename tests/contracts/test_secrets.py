@@ -1,0 +1,66 @@
+"""What secrets promise: nobody foresees one, and what is kept of it leads nowhere."""
+
+import base64
+import hmac
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from adapters.security.secrets import HmacSecrets
+from application.ports.secrets import Secrets
+
+KEY = "a secret of this installation, long enough"
+OTHER_KEY = "the secret of somebody else, just as long"
+
+
+@pytest.fixture
+def secrets() -> Secrets:
+    return HmacSecrets(KEY)
+
+
+def as_text(content: bytes) -> str:
+    """How bytes look as a secret."""
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def test_a_new_secret_is_url_safe_and_has_256_random_bits(secrets: Secrets) -> None:
+    made = {secrets.new() for _ in range(1_000)}
+    assert len(made) == 1_000
+    for secret in made:
+        assert len(base64.urlsafe_b64decode(secret + "=")) == 32
+        assert secret.replace("-", "").replace("_", "").isalnum()
+
+
+def test_a_digest_is_the_same_each_time_and_for_every_installation(secrets: Secrets) -> None:
+    secret = secrets.new()
+    digest = secrets.digest(secret)
+    assert digest == secrets.digest(secret) == HmacSecrets(OTHER_KEY).digest(secret)
+    assert len(digest) == 32
+    assert secret.encode() not in digest
+    assert len({secrets.digest(secrets.new()) for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("oddity", ["", "\x00", "ä", "\ud800", "🚀", "a" * 100_000])
+def test_anything_that_comes_from_outside_can_be_digested(secrets: Secrets, oddity: str) -> None:
+    assert len(secrets.digest(oddity)) == 32
+    assert secrets.successor(oddity)
+
+
+def test_the_chain_is_the_same_for_the_same_installation_and_never_comes_round(secrets: Secrets) -> None:
+    again = HmacSecrets(KEY)
+    chain = list(itertools.accumulate(range(1_000), lambda secret, _: secrets.successor(secret), initial=secrets.new()))
+    assert len(set(chain)) == len(chain)
+    assert [again.successor(secret) for secret in chain[:-1]] == chain[1:]
+    assert all(len(secret) == 43 and secret.isascii() for secret in chain[1:])
+
+
+def test_nobody_foresees_a_successor_without_the_key_of_the_installation(secrets: Secrets) -> None:
+    secret = secrets.new()
+    guesses: list[Callable[[], str]] = [
+        lambda: HmacSecrets(OTHER_KEY).successor(secret),
+        lambda: as_text(secrets.digest(secret)),
+        lambda: as_text(hmac.digest(b"", secret.encode(), "sha256")),
+        lambda: as_text(hmac.digest(KEY.encode(), secret.encode(), "sha256")),
+    ]
+    assert secrets.successor(secret) not in {guess() for guess in guesses}

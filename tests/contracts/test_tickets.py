@@ -1,0 +1,125 @@
+"""What every TicketStore promises."""
+
+import asyncio
+from datetime import timedelta
+
+from application.ports.tickets import TICKETS_MAX
+from application.principal import Principal
+from domain.identity import AccountRole
+from domain.ids import AccountId, SessionId
+from tests.contracts.house import House
+
+LIFETIME = timedelta(seconds=30)
+MILLISECOND = timedelta(milliseconds=1)
+OPENING = b'{"epoch":"\xc3\xa4\\u0000"}\x00\xff'
+
+
+def somebody(house: House, role: AccountRole = AccountRole.USER) -> Principal:
+    """A principal whose token lasts 10 minutes longer."""
+    expires_at = house.clock.now() + timedelta(minutes=10)
+    return Principal(AccountId(house.ids.new()), SessionId(house.ids.new()), role, expires_at)
+
+
+async def keep(house: House, digest: bytes, principal: Principal, opening: bytes = OPENING) -> None:
+    await house.ticket_store.keep(digest, principal, opening, house.clock.now() + LIFETIME)
+
+
+async def take(house: House, digest: bytes) -> tuple[Principal, bytes] | None:
+    return await house.ticket_store.take(digest, house.clock.now())
+
+
+async def still_kept(house: House, digests: list[bytes]) -> list[bytes]:
+    """Those of them that somebody gets now."""
+    return [digest for digest in digests if await take(house, digest)]
+
+
+async def test_a_ticket_comes_back_whole_and_once(house: House) -> None:
+    user, admin = somebody(house), somebody(house, AccountRole.ADMIN)
+    await keep(house, b"\x00\xff" * 16, user)
+    await keep(house, b"admin", admin, b"{}")
+    assert await take(house, b"\x00\xff" * 16) == (user, OPENING)
+    taken = await take(house, b"admin")
+    assert taken == (admin, b"{}")
+    assert type(taken[0].role) is AccountRole
+    assert await still_kept(house, [b"\x00\xff" * 16, b"admin"]) == []
+
+
+async def test_an_unknown_digest_takes_nothing_and_spoils_nothing(house: House) -> None:
+    await keep(house, b"known", somebody(house))
+    for digest in (b"", b"know", b"known ", b"unknown"):
+        assert await take(house, digest) is None
+    assert await take(house, b"known")
+
+
+async def test_of_twenty_who_want_one_ticket_one_gets_it(house: House) -> None:
+    ada = somebody(house)
+    await keep(house, b"one", ada)
+    taken = await asyncio.gather(*(take(house, b"one") for _ in range(20)))
+    assert [found for found in taken if found] == [(ada, OPENING)]
+
+
+async def test_a_ticket_is_good_up_to_its_end_and_not_at_it(house: House) -> None:
+    await keep(house, b"early", somebody(house))
+    await keep(house, b"late", somebody(house))
+    house.clock.advance(LIFETIME - MILLISECOND)
+    assert await take(house, b"early")
+    house.clock.advance(MILLISECOND)
+    assert await take(house, b"late") is None
+
+
+async def test_of_more_than_ten_tickets_of_an_account_the_newest_remain(house: House) -> None:
+    ada, bob = somebody(house), somebody(house)
+    await keep(house, b"bob", bob)
+    # At one moment, in which the order of the digests is not that of the tickets.
+    digests = [bytes([255 - number]) for number in range(TICKETS_MAX + 5)]
+    for digest in digests:
+        await keep(house, digest, ada)
+    assert await still_kept(house, digests) == digests[5:]
+    assert await take(house, b"bob") == (bob, OPENING)
+
+
+async def test_the_tickets_of_others_do_not_count(house: House) -> None:
+    ada, bob = somebody(house), somebody(house)
+    digests = [bytes([number]) for number in range(TICKETS_MAX + 2)]
+    for digest, principal in zip(digests, [ada, *[bob] * TICKETS_MAX, ada], strict=True):
+        await keep(house, digest, principal)
+    assert await still_kept(house, digests) == digests
+
+
+async def test_a_ticket_that_was_taken_leaves_its_place_to_another(house: House) -> None:
+    ada = somebody(house)
+    digests = [bytes([number]) for number in range(TICKETS_MAX + 1)]
+    for digest in digests[:TICKETS_MAX]:
+        await keep(house, digest, ada)
+    assert await take(house, digests[3])
+    await keep(house, digests[TICKETS_MAX], ada)
+    assert await still_kept(house, digests) == [digest for digest in digests if digest != digests[3]]
+
+
+async def test_however_many_are_kept_at_once_ten_remain(house: House) -> None:
+    ada = somebody(house)
+    digests = [bytes([number]) for number in range(40)]
+    await asyncio.gather(*(keep(house, digest, ada) for digest in digests))
+    assert len(await still_kept(house, digests)) == TICKETS_MAX
+
+
+async def test_who_keeps_and_who_takes_at_once_do_not_disturb_each_other(house: House) -> None:
+    ada = somebody(house)
+    digests = [bytes([number]) for number in range(40)]
+    for digest in digests[:TICKETS_MAX]:
+        await keep(house, digest, ada)
+    keeping = [keep(house, digest, ada) for digest in digests[TICKETS_MAX:]]
+    taking = [take(house, digest) for digest in digests * 2]
+    await asyncio.gather(*(step for pair in zip(keeping, taking, strict=False) for step in pair), *taking[30:])
+    assert len(await still_kept(house, digests)) <= TICKETS_MAX
+
+
+async def test_only_what_has_expired_is_dropped(house: House) -> None:
+    await keep(house, b"old", somebody(house))
+    house.clock.advance(MILLISECOND)
+    await keep(house, b"young", somebody(house))
+    house.clock.advance(LIFETIME - MILLISECOND)
+    await house.ticket_store.forget_old(house.clock.now())
+    # As the clock of an instance that lags behind would see it.
+    house.clock.advance(-LIFETIME)
+    assert await still_kept(house, [b"old", b"young"]) == [b"young"]
