@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ from services import Postgres, postgres, unwind_when_told_to_end
 HERE = Path(__file__).resolve().parent
 PHASES = {"list_uncached": "list of 50, uncached", "get": "get", "create": "create", "update": "update"}
 SERIALS_PER_RUN = 1_000_000
+TOGETHER = ("signalbox", "nestjs-fastify", "fastapi")
 
 
 @dataclass
@@ -259,14 +261,14 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def chosen_targets(names: str | None) -> list[Target]:
+def chosen_targets(names: str | None, otherwise: Sequence[str] = TOGETHER) -> list[Target]:
     if names:
         targets = [Target.load(name) for name in names.split(",")]
         for target in targets:
             if variable := target.missing():
                 raise SystemExit(f"{target.name} needs {variable} in the environment; see benchmarks/README.md")
         return targets
-    targets = [Target.load(name) for name in ("signalbox", "nestjs-fastify", "fastapi")]
+    targets = [Target.load(name) for name in otherwise]
     for target in targets:
         if variable := target.missing():
             print(f"{target.title} is left out: {variable} is not set (see benchmarks/README.md)", file=sys.stderr)

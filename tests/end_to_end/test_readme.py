@@ -139,9 +139,12 @@ class SecondTerminal:
 
 
 def prints(shown: str, printed: str) -> bool:
-    """Whether a line that the README shows is among those that were printed; `…` stands for anything."""
+    """Whether a line that the README shows is among those that were printed; `…` stands for anything.
+
+    Several programs print to one terminal, so JSON of one may follow that of another on the same line.
+    """
     pattern = ".*".join(re.escape(part) for part in shown.split("…"))
-    return re.search(rf"^{pattern}\r?$", printed, re.MULTILINE) is not None
+    return re.search(rf"(?:^|(?<=\}})){pattern}(?:\r?$|(?=\{{))", printed, re.MULTILINE) is not None
 
 
 def clean_environment(**added: str) -> Mapping[str, str]:

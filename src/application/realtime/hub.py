@@ -92,7 +92,7 @@ class Hub:
         if not opening.cancelled() and opening.exception() is None:
             self.release(opening.result()[0])
         elif self._streams.get(name) is opening:
-            del self._streams[name]
+            self._streams.pop(name, None)
 
     async def _open(self, name: str) -> tuple[Stream, asyncio.Task[None]]:
         opened = asyncio.get_running_loop().create_future()
@@ -110,7 +110,7 @@ class Hub:
                 opened.set_exception(error)
                 return
             log.exception("following %s failed", name)
-            del self._streams[name]
+            self._streams.pop(name, None)
             for following in list(opened.result().followings):
                 following.peer.fail()
 

@@ -1,0 +1,147 @@
+"""Live connections on several instances: one order, rights and presence everywhere, and a stop that is told."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from time import monotonic
+
+import pytest
+
+from tests.support.clients import Listener, Person, client, done, listening, sign_up
+from tests.support.server import ServerProcess
+from tests.support.services import RedisService
+
+Servers = list[ServerProcess]
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisService]:
+    """A Redis that may be stopped."""
+    service = RedisService()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def three(start_server: Callable[..., ServerProcess], database_url: str, redis: RedisService) -> Servers:
+    limits = {"RATE_LIMIT_MAX_REQUESTS": "100000", "DRAIN_SECONDS": "3"}
+    return [start_server(database_url, redis_url=redis.url, **limits) for _ in range(3)]
+
+
+def at(person: Person, server: ServerProcess, stack: AsyncExitStack) -> Person:
+    """The same person as a caller of another instance."""
+    http = client(server.base_url)
+    stack.push_async_callback(http.aclose)
+    return Person(http, person.id, person.email, person.token, person.cookie)
+
+
+async def offsets(live: Listener, last: int) -> list[int]:
+    """The offsets that are heard up to the last one."""
+    found = [(await live.event())["offset"]]
+    while found[-1] < last:
+        found.append((await live.event())["offset"])
+    return found
+
+
+async def test_whatever_becomes_of_redis_everybody_hears_everything_in_order(
+    three: Servers, redis: RedisService
+) -> None:
+    async with AsyncExitStack() as stack:
+        ada = await sign_up(await stack.enter_async_context(client(three[0].base_url)))
+        authors = [at(ada, server, stack) for server in three]
+        channel = f"workspace:{ada.id}"
+        lives = [
+            await stack.enter_async_context(listening(server.base_url, ada.token, channel))
+            for server in three
+            for _ in range(2)
+        ]
+        begun = (await ada.get("/events", params={"sort": "-offset", "limit": "1"})).json()["data"][0]["offset"]
+
+        async def write(author: Person, count: int) -> None:
+            for number in range(count):
+                await author.open_task(str(number))
+
+        async def trouble() -> None:
+            for fault in (redis.pause, redis.resume, redis.empty, redis.kill, redis.start):
+                await asyncio.to_thread(fault)
+                await asyncio.gather(*(write(author, 8) for author in authors))
+
+        await trouble()
+        last = begun + 5 * 3 * 8
+        async with asyncio.timeout(20):
+            heard = await asyncio.gather(*(offsets(live, last) for live in lives))
+    assert heard == [list(range(begun + 1, last + 1))] * len(lives)
+
+
+async def test_without_redis_an_event_arrives_in_time_and_a_lost_right_is_felt(
+    three: Servers, redis: RedisService
+) -> None:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(client(three[0].base_url))
+        ada, bob = await sign_up(http, "Ada"), await sign_up(http, "Bob")
+        team = await ada.create_team()
+        await ada.admit(bob, team["id"])
+        channel = f"workspace:{team['id']}"
+        live = await stack.enter_async_context(listening(three[1].base_url, bob.token, channel, f"typing:{channel}"))
+        other = await stack.enter_async_context(listening(three[2].base_url, bob.token, "me"))
+        await asyncio.to_thread(redis.pause)
+
+        began = monotonic()
+        await ada.open_task(workspace_id=team["id"])
+        await live.event("task.created")
+        assert monotonic() - began < 3
+
+        done(await ada.delete(f"/workspaces/{team['id']}/members/{bob.id}"))
+        began = monotonic()
+        assert {(await live.frame("unsubscribed"))["channel"] for _ in range(2)} == {channel, f"typing:{channel}"}
+        assert monotonic() - began < 2
+
+        done(await bob.post("/auth/logout-all"))
+        began = monotonic()
+        assert await other.closed() == 4004
+        assert monotonic() - began < 2
+
+
+async def test_who_is_on_a_killed_instance_is_gone_in_time_unless_they_come_back(three: Servers) -> None:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(client(three[0].base_url))
+        ada, bob, eve = await sign_up(http, "Ada"), await sign_up(http, "Bob"), await sign_up(http, "Eve")
+        team = await ada.create_team()
+        for member in (bob, eve):
+            await ada.admit(member, team["id"])
+        channel = f"presence:workspace:{team['id']}"
+        watching = await stack.enter_async_context(listening(three[0].base_url, ada.token))
+        await watching.call("subscribe", channel=channel)
+        for person in (bob, eve):
+            live = await stack.enter_async_context(listening(three[1].base_url, person.token))
+            await live.call("presence", channel=channel)
+            assert (await watching.frame("presence"))["joined"] == [person.id]
+
+        began = monotonic()
+        three[1].kill()
+        back = await stack.enter_async_context(listening(three[2].base_url, bob.token))
+        await back.call("presence", channel=channel)
+        said = await watching.socket.recv()
+        while '"presence"' not in str(said):
+            said = await watching.socket.recv()
+        assert monotonic() - began < 15
+        assert json.loads(said)["left"] == [{"account_id": eve.id, "why": "lost"}]  # and not Bob, who came back
+
+
+async def test_a_stop_is_told_to_each_connection_before_it_comes(three: Servers) -> None:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(client(three[0].base_url))
+        people = [await sign_up(http, f"P{number}") for number in range(3)]
+        lives = [
+            await stack.enter_async_context(listening(three[0].base_url, person.token, f"workspace:{person.id}"))
+            for person in people
+            for _ in range(8)
+        ]
+        stopping = asyncio.create_task(asyncio.to_thread(three[0].terminate))
+        hints = [(await live.frame("going_away"))["retry_ms"] for live in lives]
+        assert (await http.get("/ready")).status_code == 503
+        assert (await people[0].open_task("while it stops"))["version"] == 1
+        assert {await live.closed() for live in lives} == {4200}
+        assert await stopping == 0
+    assert len(set(hints)) > 12
