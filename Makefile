@@ -10,22 +10,35 @@ IN_SRC := PYTHONPATH=src
 $(shell test -x $(BIN)/python || rm -f .venv/.runtime .venv/.development)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format migration lock bench clean
+SYSTEM_PACKAGES := chromium nginx-light nodejs openssl prometheus
+
+.PHONY: help run test test-system test-faults check format migration lock bench clean
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 - \2/p' $(MAKEFILE_LIST) | awk -F ' - ' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' $(MAKEFILE_LIST) | awk -F ' - ' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 run: .venv/.runtime ## Run Signalbox with a PostgreSQL of its own; PORT and DATA_DIR move it
 	@$(IN_SRC) exec $(BIN)/python -m entrypoints.cli demo
 
 test: .venv/.development ## Run all tests against a real PostgreSQL and Redis; ARGS="-k tasks" narrows them
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
-check: .venv/.development ## Check format, lint, types and architecture
+# What these need comes from Debian; root gets it installed, anybody else is told what is missing.
+test-system: .venv/.development ## Test with a real Chromium, Node.js, nginx and Prometheus, which Debian brings
+	@tests/system/tools.sh $(SYSTEM_PACKAGES)
+	@$(BIN)/python -m pytest -o faulthandler_timeout=600 tests/system $(ARGS)
+
+test-faults: .venv/.development ## Test under load while processes are killed, stopped and starved: minutes
+	@$(BIN)/python -m pytest tests/faults $(ARGS)
+
+check: .venv/.development ## Check format, lint, types, architecture and the files of deployments
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m mypy src tests
 	@$(IN_SRC) $(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	@$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 	@$(BIN)/python -m pytest -q tests/architecture
 
 format: .venv/.development ## Format the code, and mend what the linter can mend by itself

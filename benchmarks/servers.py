@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services import Postgres, Redis, end, free_port, redis, wait_until
+from services import Postgres, Redis, end, free_port, redis, span_sink, wait_until
 
 TARGETS = Path(__file__).resolve().parent / "targets"
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -52,7 +52,11 @@ class Target:
 
     @classmethod
     def load(cls, name: str) -> "Target":
-        return cls(name, json.loads((TARGETS / f"{name}.json").read_text()))
+        spec = json.loads((TARGETS / f"{name}.json").read_text())
+        if "like" in spec:  # the same service, set up in another way
+            model = cls.load(spec["like"]).spec
+            spec = model | spec | {"env": model["env"] | spec.get("env", {})}
+        return cls(name, spec)
 
     @property
     def title(self) -> str:
@@ -73,7 +77,7 @@ class Target:
     def missing(self) -> str | None:
         """The first variable without a value, if any: then this target cannot run here."""
         try:
-            expand(json.dumps(self.spec), self.variables(PORT="0", DATABASE_URL="-", REDIS_URL="-"))
+            expand(json.dumps(self.spec), self.variables(PORT="0", DATABASE_URL="-", REDIS_URL="-", OTLP_URL="-"))
         except NotConfigured as variable:
             return str(variable)
         return None
@@ -81,7 +85,12 @@ class Target:
     def prepare(self, database: Postgres) -> None:
         """A fresh database with this target's tables."""
         database.script("postgres", f"CREATE DATABASE {self.database}")
-        variables = self.variables(PORT="0", DATABASE_URL=database.url(self.database), REDIS_URL="redis://127.0.0.1:1")
+        urls = {
+            "DATABASE_URL": database.url(self.database),
+            "REDIS_URL": "redis://127.0.0.1:1",
+            "OTLP_URL": "http://127.0.0.1:1",
+        }
+        variables = self.variables(PORT="0", **urls)
         if "prepare" in self.spec:
             self.run("prepare", variables)
         if "schema_sql" in self.spec:
@@ -90,7 +99,7 @@ class Target:
     def versions(self) -> Any:
         if "versions" not in self.spec:
             return None
-        return json.loads(self.run("versions", self.variables(PORT="0", DATABASE_URL="-", REDIS_URL="-")))
+        return json.loads(self.run("versions", self.variables(PORT="0", DATABASE_URL="-", REDIS_URL="-", OTLP_URL="-")))
 
     def run(self, key: str, variables: dict[str, str]) -> str:
         command = [expand(part, variables) for part in self.spec[key]]
@@ -209,9 +218,13 @@ class Server:
 @contextlib.contextmanager
 def running(target: Target, database: Postgres, cpu: str, cached: bool) -> Iterator[Server]:
     """A server of the target on one CPU, with a Redis of its own. Its log is shown when it fails."""
-    with redis() as own_redis, tempfile.TemporaryDirectory(prefix="bench-server-") as folder:
+    with contextlib.ExitStack() as stack:
+        own_redis = stack.enter_context(redis())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-server-"))
         port, log = free_port(), Path(folder) / "server.log"
         urls = {"DATABASE_URL": database.url(target.database), "REDIS_URL": own_redis.url}
+        if "OTLP_URL" in json.dumps(target.spec["env"]):
+            urls["OTLP_URL"] = stack.enter_context(span_sink())
         variables = target.variables(PORT=str(port), **urls)
         environment = target.environment(variables)
         if not cached:

@@ -7,6 +7,7 @@ that the project installs anyway.
 
 import asyncio
 import contextlib
+import http.server
 import importlib.util
 import os
 import pwd
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -224,3 +226,26 @@ def redis() -> Iterator[Redis]:
             yield server
         finally:
             end(process, signal.SIGTERM)
+
+
+class _Takes(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextlib.contextmanager
+def span_sink() -> Iterator[str]:
+    """A collector of traces that takes everything and keeps nothing; gives its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Takes) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(STOP_SECONDS)

@@ -32,7 +32,13 @@ from servers import TARGETS, Server, Target, cpu_seconds, running
 from services import Postgres, postgres, unwind_when_told_to_end
 
 HERE = Path(__file__).resolve().parent
-PHASES = {"list_uncached": "list of 50, uncached", "get": "get", "create": "create", "update": "update"}
+PHASES = {
+    "list_cached": "list of 50, cached",
+    "list_uncached": "list of 50, uncached",
+    "get": "get",
+    "create": "create",
+    "update": "update",
+}
 SERIALS_PER_RUN = 1_000_000
 TOGETHER = ("signalbox", "nestjs-fastify", "fastapi")
 

@@ -7,7 +7,7 @@ brought in one go. It needs nothing but uvloop, which the project installs anywa
 - `how`: `port`, `path`; `tokens` and `openings`, of which the connections take turns; `replies` ([prefix, frame to
   send]); `ready` (prefix of the frame that says all is well), `proof` (a text, and how often that frame has it at
   least); `update` (text that each update has once); `ping` and `pong`.
-- `connect`: opens `count` more, `at_once` at a time.
+- `connect`: opens `count` more, `at_once` at a time; `stalled` ones never read again, nor does the kernel for them.
 - `arm`: forgets what was counted; with `record` it keeps when each numbered update came.
 - `wait`: until each connection had `updates` (a list: one for each opening), or nothing has come for `stall` seconds.
 - `delays`: from `sent` and `answered` (times by number) to each receipt, counted by tenths of a millisecond.
@@ -18,6 +18,7 @@ import base64
 import json
 import os
 import resource
+import socket
 import sys
 import time
 from collections import Counter
@@ -193,16 +194,23 @@ class Load:
         self.count = Count()
         self.ended = 0
 
-    async def connect(self, count: int, at_once: int) -> dict[str, Any]:
+    async def connect(self, count: int, at_once: int, stalled: bool = False) -> dict[str, Any]:
         loop, turns = asyncio.get_running_loop(), asyncio.Semaphore(at_once)
 
         async def one(number: int) -> None:
             async with turns:
                 local = (f"127.0.0.{1 + number // PER_ADDRESS}", 0)
-                _, subscriber = await loop.create_connection(
-                    lambda: Subscriber(self, number), "127.0.0.1", self.how.port, local_addr=local
-                )
+                link = socket.socket()
+                if stalled:
+                    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+                    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_400)
+                link.setblocking(False)
+                link.bind(local)
+                await loop.sock_connect(link, ("127.0.0.1", self.how.port))
+                _, subscriber = await loop.create_connection(lambda: Subscriber(self, number), sock=link)
                 await asyncio.wait_for(subscriber.ready, 60)
+                if stalled:
+                    subscriber.transport.pause_reading()
                 self.open.append(subscriber)
 
         began, before = time.monotonic(), len(self.open)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 
 from alembic import context
 from alembic.operations import MigrationScript
@@ -14,6 +15,9 @@ from adapters.postgres.tables import metadata
 
 # Any number will do, as long as nothing else in the database locks the same one.
 MIGRATION_LOCK = 5_117_202_607
+# A statement that waits for a lock on a table has everybody wait who comes after it. Better it gives up.
+LOCK_TIMEOUT = "SET lock_timeout = '3s'"
+TURN_SECONDS = 0.1
 
 config = context.config
 
@@ -36,13 +40,18 @@ def number(_: MigrationContext, __: object, directives: list[MigrationScript]) -
 
 def run(connection: Connection) -> None:
     # Held by the connection, not by its transaction, which a migration may have to leave (CREATE INDEX CONCURRENTLY).
-    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    # Asked for again and again: a statement that waits for it would itself be waited for by a concurrent index.
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}):
+        connection.commit()
+        time.sleep(TURN_SECONDS)
+    connection.execute(text(LOCK_TIMEOUT))
     connection.commit()
     context.configure(
         connection=connection,
         target_metadata=metadata,
         compare_server_default=True,
         process_revision_directives=number,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -64,7 +73,9 @@ def run_offline() -> None:
         target_metadata=metadata,
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
+        transaction_per_migration=True,
     )
+    context.execute(LOCK_TIMEOUT)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -89,7 +89,7 @@ class EmbeddedPostgres:
         self._data = self._home / "postgres"
         self._log_path = self._home / "postgres.log"
         self._durable = durable
-        self._programs = _programs()
+        self._programs = programs()
         self._identity: dict[str, Any] = {}
         self._lock: BinaryIO | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -354,7 +354,8 @@ class EmbeddedPostgres:
         return done.stdout.strip()
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """The folder of the programs of this PostgreSQL: `psql`, `pg_dump` and what else it brings."""
     # Found without an import, which would look for a runtime directory and warn where there is none.
     wheel = importlib.util.find_spec(_WHEEL)
     if wheel is None or wheel.origin is None:

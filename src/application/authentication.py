@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from application.ports.identity import AccessTokens, SessionQueries
+from application.ports.observer import Observer
 from application.ports.system import Clock
 from application.principal import Principal
 from domain.errors import DomainError, Unauthenticated
@@ -35,8 +36,9 @@ class Authentication:
     only the ends of that long are kept.
     """
 
-    def __init__(self, tokens: AccessTokens, sessions: SessionQueries, clock: Clock) -> None:
+    def __init__(self, tokens: AccessTokens, sessions: SessionQueries, clock: Clock, observer: Observer) -> None:
         self._tokens = tokens
+        self._observer = observer
         self._sessions = sessions
         self._clock = clock
         self._known: dict[str, Principal] = {}
@@ -50,18 +52,22 @@ class Authentication:
 
     def authenticate(self, token: str) -> Principal:
         """The principal of a valid token of a live session; Unauthenticated otherwise."""
-        principal = self._known.get(token)
-        now = self._clock.now()
-        if principal is None:
-            principal = self._tokens.read(token, now)
-            if len(self._known) >= REMEMBERED_MAX:
-                self._known.pop(next(iter(self._known)))
-            self._known[token] = principal
-        elif now >= principal.expires_at:
-            del self._known[token]
-            return self.authenticate(token)
-        if principal.session_id in self._ended:
-            raise SessionEnded("This session has ended.")
+        try:
+            principal = self._known.get(token)
+            now = self._clock.now()
+            if principal is not None and now >= principal.expires_at:
+                del self._known[token]
+                principal = None
+            if principal is None:
+                principal = self._tokens.read(token, now)
+                if len(self._known) >= REMEMBERED_MAX:
+                    self._known.pop(next(iter(self._known)))
+                self._known[token] = principal
+            if principal.session_id in self._ended:
+                raise SessionEnded("This session has ended.")
+        except Unauthenticated as error:
+            self._observer.happened("token_rejected", error.code)
+            raise
         return principal
 
     def is_live(self, principal: Principal) -> bool:

@@ -1,6 +1,6 @@
 """Reading the journal: page by page for audits and histories, and as feeds that live connections follow."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -81,28 +81,47 @@ class Events:
         # Of which workspace a task is, which never changes.
         self._workspaces: dict[TaskId, WorkspaceId] = {}
 
-    async def feed(self, actor: Principal, channel: str | None, entitled: Container[str] = ()) -> Feed:
-        """The feed behind a channel name, the personal workspace without one; NotFound unless the caller may see it.
+    async def feed(self, actor: Principal, channel: str | None) -> Feed:
+        """The feed behind a channel name, the personal workspace without one; NotFound unless the caller may see it."""
+        name = str(Channel(ChannelKind.WORKSPACE, actor.account_id)) if channel is None else channel
+        feeds = await self.feeds(actor, [name])
+        if name not in feeds:
+            raise NotFound
+        return feeds[name]
+
+    async def feeds(self, actor: Principal, channels: Iterable[str], entitled: Container[str] = ()) -> dict[str, Feed]:
+        """The feeds behind those channel names that the caller may see, with one question to the store for all.
 
         Of the streams in `entitled` the caller knows already that the actor may follow them.
         """
-        wanted = Channel(ChannelKind.WORKSPACE, actor.account_id) if channel is None else parse_channel(channel)
-        match wanted.kind:
-            case ChannelKind.ME:
-                return Feed(wanted, account_stream(actor.account_id))
-            case ChannelKind.MARKET:
-                return Feed(wanted, None)
-        place = wanted.place or wanted
-        assert place.id is not None
-        is_task = place.kind is ChannelKind.TASK
-        workspace = self._workspaces.get(TaskId(place.id)) if is_task else WorkspaceId(place.id)
-        if workspace is None or workspace_stream(workspace) not in entitled:
-            if is_task:
-                workspace = await self._access.workspace_of_task(TaskId(place.id), actor.account_id)
-                self._remember(TaskId(place.id), workspace)
-            else:
-                workspace = await self._access.workspace_of(WorkspaceId(place.id), actor.account_id)
-        return Feed(wanted, workspace_stream(workspace), wanted.id if wanted.kind is ChannelKind.TASK else None)
+        found: dict[str, Feed] = {}
+        unsure: dict[str, Channel] = {}
+        for name in channels:
+            try:
+                channel = parse_channel(name)
+            except NotFound:
+                continue
+            match channel.kind:
+                case ChannelKind.ME:
+                    found[name] = Feed(channel, account_stream(actor.account_id))
+                case ChannelKind.MARKET:
+                    found[name] = Feed(channel, None)
+                case _:
+                    home = self._known_home(channel)
+                    if home is not None and workspace_stream(home) in entitled:
+                        found[name] = _feed_of(channel, home)
+                    else:
+                        unsure[name] = channel
+        if unsure:
+            homes = await self._access.workspaces_of({_place(c) for c in unsure.values()}, actor.account_id)
+            for name, channel in unsure.items():
+                home = homes.get(_place(channel))
+                # Neither is a task's id the name of a workspace, nor the other way round.
+                if home is not None and _is_of_task(channel) == (home != _place(channel)):
+                    if _is_of_task(channel):
+                        self._remember(TaskId(_place(channel)), home)
+                    found[name] = _feed_of(channel, home)
+        return found
 
     async def journaled(self, actor: Principal, channel: str | None) -> tuple[Feed, str]:
         """The feed of a durable channel and its stream; NotFound for any other."""
@@ -129,7 +148,26 @@ class Events:
             wanted = msgspec.structs.replace(wanted, resource_id=feed.resource_id)
         return await self._journal.page(stream, wanted, newest_first, cursor, limit)
 
+    def _known_home(self, channel: Channel) -> WorkspaceId | None:
+        place = _place(channel)
+        return self._workspaces.get(TaskId(place)) if _is_of_task(channel) else WorkspaceId(place)
+
     def _remember(self, task: TaskId, workspace: WorkspaceId) -> None:
         if len(self._workspaces) >= REMEMBERED_MAX:
             self._workspaces.pop(next(iter(self._workspaces)))
         self._workspaces[task] = workspace
+
+
+def _place(channel: Channel) -> UUID:
+    """The workspace or task that the right to follow a channel depends on."""
+    place = (channel.place or channel).id
+    assert place is not None
+    return place
+
+
+def _is_of_task(channel: Channel) -> bool:
+    return (channel.place or channel).kind is ChannelKind.TASK
+
+
+def _feed_of(channel: Channel, home: WorkspaceId) -> Feed:
+    return Feed(channel, workspace_stream(home), channel.id if channel.kind is ChannelKind.TASK else None)

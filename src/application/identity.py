@@ -11,6 +11,7 @@ from application.authentication import Authentication
 from application.limits import Limits
 from application.paging import Page
 from application.ports.identity import AccessTokens, IdentityWork, PasswordHasher, SessionView, UserView
+from application.ports.observer import Observer
 from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import Stale, UnitOfWork, retried
@@ -123,8 +124,10 @@ class Identity(Generic[W]):
         limits: Limits,
         clock: Clock,
         ids: Ids,
+        observer: Observer,
     ) -> None:
         self._work = work
+        self._observer = observer
         self._welcome = welcome
         self._hasher = hasher
         self._tokens = tokens
@@ -157,7 +160,12 @@ class Identity(Generic[W]):
         """A new session. InvalidCredentials, after the same time, whichever of address and password is wrong."""
         email = normal_email(credentials.email)
         await self._limits.login(email, client.address)
-        signed_in = await self._log_in(email, credentials.password, client)
+        try:
+            signed_in = await self._log_in(email, credentials.password, client)
+        except InvalidCredentials:
+            self._observer.happened("login", "refused")
+            raise
+        self._observer.happened("login", "ok")
         await self._limits.logged_in(email, client.address)
         return signed_in
 
@@ -203,8 +211,13 @@ class Identity(Generic[W]):
         The immediate predecessor of the newest token is answered for 10 s with that same newest one, as long as it
         is unused: a lost reply or a second tab logs nobody out. Any older token ends the session: TokenReused.
         """
-        signed_in, refresh, reused = await self._refresh(token or "")
+        try:
+            signed_in, refresh, reused = await self._refresh(token or "")
+        except SessionOver:
+            self._observer.happened("refresh", "expired")
+            raise
         if reused:
+            self._observer.happened("refresh", "reuse")
             self._authentication.end([reused])
             raise TokenReused("This token was used before, so its session is over.")
         assert signed_in
@@ -230,6 +243,7 @@ class Identity(Generic[W]):
                 session.end(EndReason.TOKEN_REUSED, None, now)
                 work.sessions.save(session)
                 return None, "", session.id
+        self._observer.happened("refresh", "ok" if newest else "grace")
         return self._signed_in(account, session), successor, None
 
     def _is_ancestor(self, token: str, session: Session) -> bool:

@@ -3,8 +3,8 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import msgspec
 
@@ -21,6 +21,43 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     data: Sequence[T]
     next_cursor: str | None
+
+    @property
+    def version(self) -> str | None:
+        """What is another one whenever this page may be, or None where that is not known."""
+        return self.data.version if isinstance(self.data, Encoded) else None
+
+
+class Encoded(Sequence[T]):
+    """Items that are JSON already, and go out as they are; they become items only for those who look at them.
+
+    `kind` is what they are, and `version` another one whenever they may be others.
+    """
+
+    __slots__ = ("_kind", "json", "version")
+
+    def __init__(self, json: bytes | memoryview, kind: type[T], version: str) -> None:
+        self.json = msgspec.Raw(json)
+        self.version = version
+        self._kind = kind
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self._items()[index]
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items())
+
+    def _items(self) -> Sequence[T]:
+        return msgspec.json.decode(self.json, type=list[self._kind])  # type: ignore[name-defined]
 
 
 class InvalidCursor(DomainError):

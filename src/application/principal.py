@@ -3,6 +3,7 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from random import getrandbits
 
 from domain.identity import AccountRole
 from domain.ids import AccountId, SessionId
@@ -32,6 +33,13 @@ class Correlation:
 
 
 NOTHING = Correlation()
+
+
+def new_correlation(request_id: str = "", traceparent: str = "") -> Correlation:
+    """What is not given is made: a trace that nobody records, and a request id that is the trace's."""
+    traceparent = traceparent or f"00-{getrandbits(128) or 1:032x}-{getrandbits(64) or 1:016x}-00"
+    return Correlation(request_id or traceparent[3:35], traceparent)
+
 
 # Set once at each entry (HTTP request, socket command), read when events are written: it saves every use case a
 # parameter that it would only pass on.

@@ -1,10 +1,9 @@
-"""The command line: serve, look after the database, make the first admin, and try it all out without a service."""
+"""The command line: serve, work, look after the installation, make the first admin, and try it without a service."""
 
 import argparse
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import secrets
 import sys
@@ -15,17 +14,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from adapters.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.postgres import migrations
 from domain.errors import DomainError
-from entrypoints import VERSION
+from entrypoints import VERSION, logs
 from entrypoints.client import Client, Refused, Stopped
 from entrypoints.container import Container, in_memory
 from entrypoints.demo import DEMO_EMAIL, DEMO_PASSWORD, seed
+from entrypoints.doctor import examine, is_well
 from entrypoints.http.openapi import document
 from entrypoints.lifetimes import opened
 from entrypoints.server import serve
-from entrypoints.settings import InvalidSettings, Settings
+from entrypoints.settings import InvalidSettings, Settings, table
+from entrypoints.worker import work
 
 R = TypeVar("R")
 
@@ -37,13 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="serve HTTP and WebSocket on HOST:PORT")
+    serving = commands.add_parser("serve", help="serve HTTP and WebSocket on HOST:PORT")
+    serving.add_argument("--no-worker", action="store_true", help="leave the work of `worker` to a process of its own")
+    serving.add_argument("--print-config", action="store_true", help="print the settings, without secrets, and end")
+    commands.add_parser("worker", help="do what has to be done beside the requests, and serve nothing")
     commands.add_parser("demo", help="the same with a PostgreSQL of its own, under DATA_DIR, and a demo account")
     commands.add_parser("migrate", help="bring the database at DATABASE_URL to the newest schema")
+    doctor = commands.add_parser("doctor", help="look for what is wrong with this deployment; 1 if something is")
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    commands.add_parser("settings", help="print a table of all settings, in Markdown")
     admin = commands.add_parser("create-admin", help="make an account an admin of this installation")
     admin.add_argument("email")
     disable = commands.add_parser("disable", help="let nobody in under an e-mail address any more")
     disable.add_argument("email")
+    commands.add_parser(
+        "new-epoch", help="after a restore from a backup: tell every client that what it has seen may not have been"
+    )
     commands.add_parser("openapi", help="print the OpenAPI document")
     tail = commands.add_parser("tail", help="print the events of a channel as they happen, one line of JSON each")
     tail.add_argument("channel", help="such as workspace:ID, task:ID or me")
@@ -58,12 +70,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("These settings do not describe a server:", *error.problems, sep="\n  ", file=sys.stderr)
     except (DomainError, EmbeddedPostgresError, Refused, Stopped) as error:
         print(error, file=sys.stderr)
+    except OSError as error:
+        print(f"{error}; `signalbox doctor` looks at what this needs.", file=sys.stderr)
     return 1
 
 
 def _serve(chosen: argparse.Namespace) -> int:
     settings = _settings(os.environ)
-    serve(Container(settings=settings))
+    if chosen.print_config:
+        for name, value in settings.shown():
+            print(f"{name}={value}")
+        return 0
+    serve(Container(settings=settings), works=not chosen.no_worker)
+    return 0
+
+
+def _worker(chosen: argparse.Namespace) -> int:
+    work(Container(settings=_settings(os.environ)))
+    return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    diagnoses = asyncio.run(examine(os.environ))
+    if chosen.json:
+        print(msgspec.json.format(msgspec.json.encode(diagnoses)).decode())
+    else:
+        for diagnosis in diagnoses:
+            print(f"{diagnosis.verdict:5}  {diagnosis.check:10}  {diagnosis.found}")
+            if diagnosis.advice:
+                print(f"{'':17}  → {diagnosis.advice}")
+    return 0 if is_well(diagnoses) else 1
+
+
+def _table(chosen: argparse.Namespace) -> int:
+    print(table())
     return 0
 
 
@@ -100,6 +140,12 @@ def _disable(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _new_epoch(chosen: argparse.Namespace) -> int:
+    epoch = _once(Container(settings=_settings(os.environ)), lambda house: house.upkeep().begin_lineage())
+    print(f"The journal has the epoch {epoch} now; every client reads its state anew.")
+    return 0
+
+
 def _openapi(chosen: argparse.Namespace) -> int:
     print(json.dumps(document(in_memory().litestar(), VERSION), indent=2))
     return 0
@@ -128,10 +174,14 @@ def _tail(chosen: argparse.Namespace) -> int:
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
+    "worker": _worker,
     "demo": _demo,
+    "doctor": _doctor,
+    "settings": _table,
     "migrate": _migrate,
     "create-admin": _create_admin,
     "disable": _disable,
+    "new-epoch": _new_epoch,
     "openapi": _openapi,
     "tail": _tail,
 }
@@ -139,11 +189,11 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
 
 def _settings(environ: Mapping[str, str]) -> Settings:
     settings = Settings.read(environ)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    logs.configure(
+        settings.log_level,
+        settings.log_format,
+        **{"service.name": settings.otel_service_name, "service.version": VERSION, "instance": settings.instance},
     )
-    for chatty in ("alembic", "uvicorn"):
-        logging.getLogger(chatty).setLevel("WARNING")
     return settings
 
 

@@ -83,6 +83,11 @@ class Subscription:
         self.stream, self.is_joined = stream, True
         self.put({"type": "subscribed", "channel": self.channel, **where})
 
+    def resynced(self, frame: Frame) -> None:
+        """The stream goes on elsewhere, while it is followed."""
+        self.position = frame["offset"]
+        self.put(frame)
+
     def happened(self, frame: Frame) -> None:
         """An event of the stream; this channel shows it, or does not, or has shown it."""
         if frame["offset"] > self.position:
@@ -344,11 +349,20 @@ class Client:
                     self._subscriptions[frame["channel"]].put(frame)
                     self._drop(frame["channel"], None)
             case "resync":
-                self._resyncs[frame["stream"]] = frame["reason"]
+                self._resync(frame)
             case "ping":
                 self._soon(self._pong(socket, frame))
             case "renew":
                 self._soon(self._renew())
+
+    def _resync(self, frame: Frame) -> None:
+        self._epoch = frame.get("epoch", self._epoch)
+        if "offset" not in frame:  # a reply follows that has it
+            self._resyncs[frame["stream"]] = frame["reason"]
+            return
+        for each in self._subscriptions.values():
+            if each.is_joined and each.stream == frame["stream"]:
+                each.resynced(frame)
 
     def _answered(self, frame: Frame) -> None:
         command, answer = self._unanswered.get(frame["id"], ({}, None))

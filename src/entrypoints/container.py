@@ -1,55 +1,74 @@
 """The whole assembly on one screen: which adapter stands behind which port, and how the use cases get them."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from dependency_injector import containers, providers
 from dependency_injector.providers import Provider, Singleton
 from litestar.types import ASGIApp
 
+from adapters.cached.tasks import CachedTaskQueries
+from adapters.machine import Disk, Memory
 from adapters.memory.access import MemoryAccessQueries
+from adapters.memory.cache import MemoryCache
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
+from adapters.memory.store import MemoryStoreQueries
 from adapters.memory.system import MovableClock, SequentialIds
 from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries
 from adapters.memory.tickets import MemoryTicketStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.memory.upkeep import MemoryUpkeep
 from adapters.memory.workspaces import MemoryWorkspaceQueries
 from adapters.postgres.access import PostgresAccessQueries
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
+from adapters.postgres.replica import Replica
+from adapters.postgres.schema import Schema
+from adapters.postgres.store import PostgresStoreQueries
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.tasks import PostgresTaskQueries
 from adapters.postgres.tickets import PostgresTicketStore
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
+from adapters.postgres.upkeep import PostgresUpkeep
 from adapters.postgres.workspaces import PostgresWorkspaceQueries
 from adapters.redis.broker import RedisBroker
+from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
 from adapters.redis.presence import RedisPresence
+from adapters.redis.server import RedisServer
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.secrets import HmacSecrets
 from adapters.security.tokens import JwtAccessTokens
 from adapters.system import SystemClock, TimeOrderedIds
+from adapters.telemetry.metrics import Metrics
+from adapters.telemetry.observer import TelemetryObserver
+from adapters.telemetry.tracing import Traces
 from application.authentication import Authentication
 from application.events import Events
 from application.identity import Identity
 from application.limits import Limits
 from application.ports.access import AccessQueries
+from application.ports.cache import Cache
 from application.ports.events import Broker, JournalQueries
 from application.ports.idempotency import Idempotency
 from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
 from application.ports.limits import RateLimiter
+from application.ports.observer import Observer
 from application.ports.presence import Presence
 from application.ports.secrets import Secrets
+from application.ports.store import StoreQueries
 from application.ports.system import Clock, Ids
 from application.ports.tasks import TaskNumbers, TaskQueries
 from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
+from application.ports.upkeep import Upkeep
 from application.ports.workspaces import WorkspaceQueries
 from application.reactions import DepartureWork, RegistrationWork, give_personal_workspace, release_tasks
 from application.realtime.hub import Hub
@@ -57,27 +76,59 @@ from application.realtime.live import Live
 from application.realtime.lobby import Lobby
 from application.realtime.surroundings import Surroundings
 from application.realtime.tickets import Tickets
+from application.retention import Retention
+from application.statistics import Statistics
 from application.tasks import Tasks
 from application.workspaces import Workspaces
 from entrypoints import VERSION
+from entrypoints.drift import Drift
 from entrypoints.http.app import create_app
 from entrypoints.http.edge import Edge
 from entrypoints.http.health import HealthChecks
 from entrypoints.http.idempotency import IdempotentRequests
 from entrypoints.lifetimes import Running, closed, opened
+from entrypoints.metrics import Exposition
+from entrypoints.probe import Heart
 from entrypoints.settings import Settings
 from entrypoints.websocket.calls import Calls
 
 ISSUER = "signalbox"
+
+T = TypeVar("T")
 
 
 class EveryWork(RegistrationWork, DepartureWork, Protocol):
     """One unit of work serves all use cases; each of them sees only its own slice of it."""
 
 
+def _traces(settings: Settings) -> Traces | None:
+    """Traces go where somebody takes them."""
+    endpoint = settings.otel_exporter_otlp_endpoint
+    return Traces(endpoint, settings.otel_service_name, VERSION, settings.instance) if endpoint else None
+
+
+def _database(settings: Settings, url: str, size: int, observer: Observer) -> Database:
+    return Database(url, size, observer, settings.database_pool_wait_seconds, settings.database_pool_idle_seconds)
+
+
+def _replica(settings: Settings, primary: Database, observer: Observer) -> Replica | None:
+    """A replica is for the few reads that may go there, so it gets fewer connections."""
+    url = settings.database_read_replica_url
+    size = max(2, settings.database_pool_size // 4)
+    return Replica(_database(settings, url, size, observer), primary) if url else None
+
+
+def _watched(observer: Observer, thing: T) -> T:
+    return observer.watched(thing)
+
+
 def _sharing(settings: Settings) -> str:
     """Several processes share their broker and limits over Redis; without one there is one process."""
     return "redis" if settings.redis_url else "process"
+
+
+def _caching(settings: Settings) -> str:
+    return "on" if settings.cache_max_bytes else "off"
 
 
 class Container(containers.DeclarativeContainer):
@@ -90,34 +141,71 @@ class Container(containers.DeclarativeContainer):
     clock: Provider[Clock] = Singleton(SystemClock)
     ids: Provider[Ids] = Singleton(TimeOrderedIds)
 
+    # What operators see
+    metrics = Singleton(Metrics, VERSION, settings.provided.instance)
+    traces: Provider[Any] = Singleton(_traces, settings)
+    observer: Provider[Observer] = Singleton(
+        TelemetryObserver,
+        metrics,
+        traces,
+        settings.provided.otel_traces_sampler_arg,
+        settings.provided.slow_request_ms,
+        settings.provided.slow_query_ms,
+    )
+
     # Technology
-    database: Provider[Any] = Singleton(Database, settings.provided.database_url, settings.provided.database_pool_size)
+    database: Provider[Any] = Singleton(
+        _database, settings, settings.provided.database_url, settings.provided.database_pool_size, observer
+    )
     # Whoever takes a number holds a connection of the other pool already, and everybody may do so at once.
-    numbers_database: Provider[Any] = Singleton(Database, settings.provided.database_url, 2)
+    numbers_database: Provider[Any] = Singleton(_database, settings, settings.provided.database_url, 2, observer)
+
+    replica: Provider[Any] = Singleton(_replica, settings, database, observer)
+
+    redis: Provider[Any] = providers.Selector(
+        sharing, redis=Singleton(RedisServer, settings.provided.redis_url), process=providers.Object(None)
+    )
 
     # Ports
     process_limiter: Provider[RateLimiter] = Singleton(MemoryRateLimiter, clock)
     limiter: Provider[RateLimiter] = providers.Selector(
         sharing,
-        redis=Singleton(RedisRateLimiter, settings.provided.redis_url, process_limiter),
+        redis=Singleton(RedisRateLimiter, settings.provided.redis_url, process_limiter, observer),
         process=process_limiter,
     )
     broker: Provider[Broker] = providers.Selector(
-        sharing, redis=Singleton(RedisBroker, settings.provided.redis_url), process=Singleton(MemoryBroker)
+        sharing, redis=Singleton(RedisBroker, settings.provided.redis_url, observer), process=Singleton(MemoryBroker)
     )
-    work: Provider[UnitOfWork[EveryWork]] = Singleton(PostgresUnitOfWork, database, broker, ids)
-    task_queries: Provider[TaskQueries] = Singleton(PostgresTaskQueries, database)
+    work: Provider[UnitOfWork[EveryWork]] = Singleton(PostgresUnitOfWork, database, broker, ids, observer)
+    stored_task_queries: Provider[TaskQueries] = Singleton(PostgresTaskQueries, database)
     task_numbers: Provider[TaskNumbers] = Singleton(PostgresTaskNumbers, numbers_database)
     workspace_queries: Provider[WorkspaceQueries] = Singleton(PostgresWorkspaceQueries, database)
     access_queries: Provider[AccessQueries] = Singleton(PostgresAccessQueries, database)
+    process_cache: Provider[Cache] = Singleton(MemoryCache, settings.provided.cache_max_bytes, clock, observer)
+    cache: Provider[Cache] = providers.Selector(
+        sharing,
+        redis=Singleton(
+            RedisCache, settings.provided.redis_url, process_cache, settings.provided.cache_max_bytes, observer
+        ),
+        process=process_cache,
+    )
+    task_queries: Provider[TaskQueries] = providers.Selector(
+        providers.Callable(_caching, settings),
+        on=Singleton(CachedTaskQueries, stored_task_queries, access_queries, cache),
+        off=stored_task_queries,
+    )
     session_queries: Provider[SessionQueries] = Singleton(PostgresSessionQueries, database)
-    journal: Provider[JournalQueries] = Singleton(PostgresJournalQueries, database)
+    journal: Provider[JournalQueries] = Singleton(PostgresJournalQueries, database, replica)
     idempotency: Provider[Idempotency] = Singleton(PostgresIdempotency, database, broker, clock)
     ticket_store: Provider[TicketStore] = Singleton(PostgresTicketStore, database)
+    store: Provider[StoreQueries] = Singleton(PostgresStoreQueries, database)
+    upkeep: Provider[Upkeep] = Singleton(PostgresUpkeep, database)
     presence: Provider[Presence] = providers.Selector(
-        sharing, redis=Singleton(RedisPresence, settings.provided.redis_url), process=Singleton(MemoryPresence)
+        sharing,
+        redis=Singleton(RedisPresence, settings.provided.redis_url, observer),
+        process=Singleton(MemoryPresence),
     )
-    hasher: Provider[PasswordHasher] = Singleton(Argon2Hasher)
+    hasher: Provider[PasswordHasher] = Singleton(_watched, observer, Singleton(Argon2Hasher))
     secrets: Provider[Secrets] = Singleton(HmacSecrets, settings.provided.jwt_secret)
     tokens: Provider[AccessTokens] = Singleton(
         JwtAccessTokens, settings.provided.jwt_secret, settings.provided.jwt_previous_secrets, ISSUER, ISSUER
@@ -130,45 +218,100 @@ class Container(containers.DeclarativeContainer):
         settings.provided.rate_limit_enabled,
         settings.provided.rate_limit_max_requests,
         settings.provided.rate_limit_window_ms,
+        observer,
     )
-    authentication = Singleton(Authentication, tokens, session_queries, clock)
+    authentication = Singleton(Authentication, tokens, session_queries, clock, observer)
     identity: Provider[Identity[EveryWork]] = Singleton(
-        Identity[EveryWork],
-        work,
-        providers.Object(give_personal_workspace),
-        hasher,
-        tokens,
-        secrets,
-        authentication,
-        limits,
-        clock,
-        ids,
+        _watched,
+        observer,
+        Singleton(
+            Identity[EveryWork],
+            work,
+            providers.Object(give_personal_workspace),
+            hasher,
+            tokens,
+            secrets,
+            authentication,
+            limits,
+            clock,
+            ids,
+            observer,
+        ),
     )
     workspaces: Provider[Workspaces[EveryWork]] = Singleton(
-        Workspaces[EveryWork], work, providers.Object(release_tasks), workspace_queries, secrets, clock, ids
+        _watched,
+        observer,
+        Singleton(Workspaces[EveryWork], work, providers.Object(release_tasks), workspace_queries, secrets, clock, ids),
     )
-    tasks = Singleton(Tasks, work, task_queries, task_numbers, clock, ids)
-    events = Singleton(Events, journal, access_queries)
-    hub = Singleton(Hub, journal, broker)
+    tasks: Provider[Tasks] = Singleton(
+        _watched, observer, Singleton(Tasks, work, task_queries, task_numbers, clock, ids)
+    )
+    events: Provider[Events] = Singleton(_watched, observer, Singleton(Events, journal, access_queries))
+    hub = Singleton(Hub, journal, broker, observer)
     lobby = Singleton(Lobby, presence, broker, hub, settings.provided.rate_limit_enabled)
     tickets = Singleton(Tickets, ticket_store, secrets, authentication, clock)
-    calls = Singleton(Calls, tasks, idempotency)
+    retention = Singleton(
+        Retention,
+        upkeep,
+        idempotency,
+        ticket_store,
+        clock,
+        settings.provided.event_retention_days,
+        settings.provided.session_retention_days,
+        settings.provided.invitation_retention_days,
+    )
+    calls = Singleton(Calls, tasks, idempotency, observer)
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(
         Live,
-        Singleton(Surroundings, authentication, events, hub, journal, lobby, broker, calls),
+        Singleton(Surroundings, events, hub, lobby, broker, calls, observer),
         authentication,
         clock,
         connect_seconds,
     )
 
+    memory = Singleton(Memory, settings.provided.memory_degraded_percent, settings.provided.memory_unhealthy_percent)
+    disk = Singleton(Disk, settings.provided.data_dir)
+    heart = Singleton(Heart, metrics.provided.lag.observe)
+    drift = Singleton(Drift, store, clock)
+    breakers = providers.Selector(
+        sharing,
+        redis=providers.Dict(
+            redis_cache=cache.provided.breaker,
+            redis_limits=limiter.provided.breaker,
+            redis_presence=presence.provided.breaker,
+        ),
+        process=providers.Dict(),
+    )
+    statistics = Singleton(Statistics, store, live, hub, settings.provided.instance)
+
     # Lifetimes: nobody depends on one
-    open_database = providers.Resource(opened, database, numbers_database)
-    close_at_end = providers.Resource(closed, hasher, limiter, presence)
-    running = Singleton(Running, authentication, hub, broker, lobby, live, idempotency, tickets)
+    open_database = providers.Resource(opened, database, numbers_database, replica)
+    close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, traces)
+    running = Singleton(Running, authentication, hub, broker, lobby, live, retention, heart, drift)
 
     # Entry points
-    health = Singleton(HealthChecks, providers.Dict(postgres=database), providers.Dict(broker=broker), VERSION)
+    needed = providers.Dict(database=numbers_database, migrations=Singleton(Schema, numbers_database))
+    own = providers.Dict(memory=memory, disk=disk)
+    optional = providers.Dict(replica=replica, redis=redis, broker=broker)
+    health = Singleton(HealthChecks, needed, own, optional, live, VERSION)
+    exposition = Singleton(
+        Exposition,
+        metrics.provided.registry,
+        live,
+        hub,
+        broker,
+        store,
+        hasher,
+        memory,
+        disk,
+        traces,
+        health,
+        drift,
+        heart,
+        process_cache,
+        breakers,
+    )
     litestar = Singleton(
         create_app,
         VERSION,
@@ -182,16 +325,21 @@ class Container(containers.DeclarativeContainer):
         tickets,
         authentication,
         health,
+        statistics,
+        exposition,
+        settings.provided.metrics_token,
+        settings.provided.in_production,
     )
     app: Provider[ASGIApp] = Singleton(
         Edge,
-        Singleton(IdempotentRequests, litestar, idempotency),
+        Singleton(IdempotentRequests, litestar, idempotency, observer),
         authentication,
         limits,
         settings.provided.cors_origin,
         settings.provided.trusted_proxies,
         settings.provided.max_body_bytes,
         settings.provided.request_deadline_seconds,
+        observer,
     )
 
 
@@ -210,10 +358,11 @@ def in_memory(**changes: Any) -> Container:
             "settings": providers.Object(offline()),
             "clock": clock,
             "ids": ids,
+            "observer": Singleton(MemoryObserver),
             "database": database,
             "broker": broker,
             "work": Singleton(MemoryUnitOfWork, database, broker, ids),
-            "task_queries": Singleton(MemoryTaskQueries, database),
+            "stored_task_queries": Singleton(MemoryTaskQueries, database),
             "task_numbers": Singleton(MemoryTaskNumbers, database),
             "workspace_queries": Singleton(MemoryWorkspaceQueries, database),
             "access_queries": Singleton(MemoryAccessQueries, database),
@@ -224,7 +373,10 @@ def in_memory(**changes: Any) -> Container:
             # The cheapest parameters that argon2 takes: what is kept here ends with the process.
             "hasher": Singleton(Argon2Hasher, memory_kib=8, passes=1),
             "open_database": providers.Object(None),
-            "health": Singleton(HealthChecks, providers.Dict(), providers.Dict(broker=broker), VERSION),
+            "replica": providers.Object(None),
+            "store": Singleton(MemoryStoreQueries, database, clock),
+            "upkeep": Singleton(MemoryUpkeep, database),
+            "needed": providers.Dict(),
             **changes,
         }
     )

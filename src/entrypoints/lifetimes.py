@@ -1,22 +1,27 @@
 """What lives as long as the process: open connections, and the loops beside the requests."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from dependency_injector.containers import Container
 
 from application.authentication import Authentication
 from application.ports.events import Broker
-from application.ports.idempotency import Idempotency
 from application.realtime.hub import Hub
 from application.realtime.live import Live
 from application.realtime.lobby import Lobby
-from application.realtime.tickets import Tickets
+from application.retention import Retention
 from domain.errors import DomainError
+from entrypoints.drift import Drift
+from entrypoints.probe import Heart
 
-FORGET_EVERY_SECONDS = 600.0
 RESTART_SECONDS = 1.0
+
+Loops: TypeAlias = dict[str, Callable[[], Coroutine[Any, Any, None]]]
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +34,15 @@ class Openable(Protocol):
     async def close(self) -> None: ...
 
 
-async def opened(*things: Openable) -> AsyncIterator[None]:
-    """Open the things, and close them at the end."""
-    for thing in things:
+async def opened(*things: Openable | None) -> AsyncIterator[None]:
+    """Open the things, and close them at the end; a None stands for what is not configured."""
+    there = [thing for thing in things if thing is not None]
+    for thing in there:
         await thing.open()
     try:
         yield
     finally:
-        for thing in reversed(things):
+        for thing in reversed(there):
             await thing.close()
 
 
@@ -55,6 +61,20 @@ def closed(*things: object) -> Iterator[None]:
             thing.close()
 
 
+@asynccontextmanager
+async def furnished(house: Container) -> AsyncIterator[None]:
+    """The assembly with everything open that it holds."""
+    started = house.init_resources()
+    if inspect.isawaitable(started):
+        await started
+    try:
+        yield
+    finally:
+        stopped = house.shutdown_resources()
+        if inspect.isawaitable(stopped):
+            await stopped
+
+
 class Running:
     """The loops of one process. Each is started again if it fails, as nothing else would notice."""
 
@@ -65,28 +85,31 @@ class Running:
         broker: Broker,
         lobby: Lobby,
         live: Live,
-        idempotency: Idempotency,
-        tickets: Tickets,
+        retention: Retention,
+        heart: Heart,
+        drift: Drift,
     ) -> None:
         self._authentication = authentication
-        self._idempotency = idempotency
-        self._tickets = tickets
-        self._loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        # What a loop of either kind publishes has to be carried.
+        self._always: Loops = {"heart": heart.beat, "broker": broker.run, "drift": drift.run}
+        self._serving: Loops = {
             "authentication": authentication.run,
             "hub": hub.run,
-            "broker": broker.run,
             "presence": lobby.run,
             "connections": live.run,
-            "forgetting": self._forget,
         }
+        self._working: Loops = {"retention": retention.run}
 
     @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[None]:
-        try:
-            await self._authentication.refresh()
-        except DomainError as problem:
-            log.warning("the store is not there yet: %s", problem)
-        tasks = [asyncio.create_task(self._keep(name, loop), name=name) for name, loop in self._loops.items()]
+    async def __call__(self, *, serves: bool = True, works: bool = True) -> AsyncIterator[None]:
+        """Run the loops that requests and sockets need, those of the worker, or both."""
+        if serves:
+            try:
+                await self._authentication.refresh()
+            except DomainError as problem:
+                log.warning("the store is not there yet: %s", problem)
+        loops = self._always | (self._serving if serves else {}) | (self._working if works else {})
+        tasks = [asyncio.create_task(self._keep(name, loop), name=name) for name, loop in loops.items()]
         try:
             yield
         finally:
@@ -101,12 +124,3 @@ class Running:
             except Exception:
                 log.exception("the %s loop failed and starts again", name)
             await asyncio.sleep(RESTART_SECONDS)
-
-    async def _forget(self) -> None:
-        while True:
-            try:
-                await self._idempotency.forget_old()
-                await self._tickets.forget_old()
-            except DomainError as problem:
-                log.warning("cannot drop old answers and tickets: %s", problem)
-            await asyncio.sleep(FORGET_EVERY_SECONDS)

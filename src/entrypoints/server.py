@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import inspect
 import signal
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,7 +11,9 @@ import uvloop
 from litestar.types import ASGIApp
 
 from entrypoints.container import Container
-from entrypoints.http.protocol import bounded_http
+from entrypoints.http.protocol import BoundedHttp, bounded_http
+from entrypoints.lifetimes import furnished
+from entrypoints.probe import probed
 from entrypoints.settings import Settings
 from entrypoints.websocket.protocol import LiveProtocol
 
@@ -36,20 +37,26 @@ class Server(uvicorn.Server):
         await super().startup(None)
         self._listening()
 
+    def retire(self) -> None:
+        """End each HTTP connection with its next answer: a request on one that is just being closed would be lost."""
+        cast(type[BoundedHttp], self.config.http_protocol_class).retiring = True
 
-def serve(container: Container, listening: Callable[[], None] = lambda: None) -> None:
-    """Serve until SIGTERM or SIGINT, then let running requests finish; `listening` is called once it accepts."""
-    uvloop.run(_serve(container, listening))
+
+def serve(container: Container, listening: Callable[[], None] = lambda: None, *, works: bool = True) -> None:
+    """Serve until SIGTERM or SIGINT, then let running requests finish; `listening` is called once it accepts.
+
+    Without `works` the loops of the worker are left to a process of their own.
+    """
+    uvloop.run(_serve(container, listening, works))
 
 
-async def _serve(container: Container, listening: Callable[[], None]) -> None:
+async def _serve(container: Container, listening: Callable[[], None], works: bool) -> None:
     settings = container.settings()
     server = Server(configuration(container.app(), settings), listening)
     loop = asyncio.get_running_loop()
     leaving: list[asyncio.Task[None]] = []
 
     def stop() -> None:
-        container.health().draining = True
         if leaving:  # a second signal: at once
             server.should_exit = True
         else:
@@ -57,22 +64,21 @@ async def _serve(container: Container, listening: Callable[[], None]) -> None:
 
     async def leave() -> None:
         # uvicorn would close every socket before anything else of ours is asked, so they are sent away before.
-        await container.live().drain(settings.drain_seconds)
-        server.should_exit = True
+        server.retire()
+        try:
+            await container.live().drain(settings.drain_seconds)
+        finally:
+            server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    started = container.init_resources()
-    if inspect.isawaitable(started):
-        await started
-    _settle_garbage_collector()
-    try:
-        async with container.running()():
+    async with (
+        probed(settings.host, settings.probe_port, container.heart(), container.exposition()),
+        furnished(container),
+    ):
+        _settle_garbage_collector()
+        async with container.running()(works=works):
             await server.serve()
-    finally:
-        stopped = container.shutdown_resources()
-        if inspect.isawaitable(stopped):
-            await stopped
 
 
 def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:

@@ -1,18 +1,26 @@
 """Settings: read from the environment once, validated at start, every problem reported at the same time."""
 
-from collections.abc import Callable, Mapping
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_type_hints
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 T = TypeVar("T")
 
 SECRET_MIN = 32
 # Secrets that stand in examples somewhere, so that everybody knows them.
 _KNOWN = ("secret", "changeme", "change-me", "example", "password", "default", "your-")
+# A password in an address: before the last @ of the host, or among what the address asks for.
+_PASSWORD = re.compile(r"(?P<before>://[^:/?#]*:|[?&](?:ssl)?password=)(?:(?<=:)[^/?#]*(?=@)|(?<==)[^&#]*)")
+# What hosting platforms say in words of their own.
+_HOSTED = ("RAILWAY_ENVIRONMENT", "RAILWAY_ENVIRONMENT_NAME", "RENDER")
+_REPLICAS = ("RAILWAY_REPLICA_ID", "RENDER_INSTANCE_ID")
 
 
 class InvalidSettings(Exception):
@@ -23,94 +31,38 @@ class InvalidSettings(Exception):
         self.problems = problems
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """Everything that can be set, with its default; each is read from the variable of its name in upper case."""
-
-    environment: Annotated[
-        Literal["development", "production"], Meta(description="`production` refuses weak settings.")
-    ] = "development"
-    host: Annotated[str, Meta(description="Address to listen on; 0.0.0.0 in production.")] = "127.0.0.1"
-    port: Annotated[int, Meta(description="Port to listen on.")] = 8000
-    database_url: Annotated[str, Meta(description="PostgreSQL 15 or newer; `postgres://` is understood too.")] = ""
-    database_pool_size: Annotated[
-        int, Meta(description="Connections of one process at most, and two more for numbers.")
-    ] = 20
-    redis_url: Annotated[
-        str, Meta(description="Redis 6.2 or newer; empty: one process uses its own broker and limits.")
-    ] = ""
-    jwt_secret: Annotated[str, Meta(description="Signs the access tokens; at least 32 characters.")] = ""
-    jwt_previous_secrets: Annotated[
-        tuple[str, ...],
-        Meta(description="Earlier secrets, whose tokens stay valid until they expire; comma-separated."),
-    ] = ()
-    cors_origin: Annotated[tuple[str, ...], Meta(description="Origins whose pages may call, comma-separated.")] = ()
-    trusted_proxies: Annotated[
-        tuple[IPv4Network | IPv6Network, ...],
-        Meta(description="Networks of proxies whose X-Forwarded-For counts, comma-separated."),
-    ] = ()
-    rate_limit_enabled: Annotated[
-        bool, Meta(description="false switches every limit off, for load tests on loopback.")
-    ] = True
-    rate_limit_window_ms: Annotated[int, Meta(description="The window of the general limit, in milliseconds.")] = 60_000
-    rate_limit_max_requests: Annotated[int, Meta(description="Requests of a user, or an address, in one window.")] = 600
-    max_body_bytes: Annotated[int, Meta(description="The largest request body, at most 10,000,000.")] = 1_048_576
-    request_deadline_seconds: Annotated[float, Meta(description="The longest that a request may take.")] = 30.0
-    drain_seconds: Annotated[
-        float, Meta(description="How long live connections are sent away before a stop, in waves.")
-    ] = 5.0
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The least that is logged.")
-    ] = "info"
-    data_dir: Annotated[Path, Meta(description="Where the embedded mode keeps its database.")] = Path("var")
-
-    @property
-    def in_production(self) -> bool:
-        return self.environment == "production"
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str]) -> "Settings":
-        """The settings that the environment describes; InvalidSettings with every problem at once."""
-        problems: list[str] = []
-        values: dict[str, Any] = {}
-        production = environ.get("ENVIRONMENT", "").strip() == "production"
-        for name in cls.__struct_fields__:
-            raw = environ.get(name.upper(), "").strip()
-            if not raw:
-                continue
-            try:
-                values[name] = _PARSERS[name](raw)
-            except ValueError as error:
-                problems.append(f"{name.upper()}: {error}")
-        if production:
-            values.setdefault("host", "0.0.0.0")  # noqa: S104  # a container is reached from outside itself
-        settings = cls(**values)
-        problems += _weaknesses(settings)
-        if problems:
-            raise InvalidSettings(problems)
-        return settings
+def _text(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return ",".join(map(str, value))
+        case _:
+            return str(value)
 
 
-def _weaknesses(settings: Settings) -> list[str]:
-    problems = []
-    for name, secrets in (
-        ("JWT_SECRET", (settings.jwt_secret,)),
-        ("JWT_PREVIOUS_SECRETS", settings.jwt_previous_secrets),
-    ):
-        for secret in secrets:
-            if len(secret) < SECRET_MIN:
-                problems.append(f"{name}: at least {SECRET_MIN} characters are needed, from a random source")
-            elif settings.in_production and (
-                len(set(secret)) < 10 or any(known in secret.casefold() for known in _KNOWN)
-            ):
-                problems.append(f"{name}: this is a weak or well-known secret; make one with `openssl rand -base64 48`")
-    if not settings.database_url:
-        problems.append("DATABASE_URL: it is missing; `make run` brings a PostgreSQL of its own")
-    if settings.in_production:
-        if "*" in settings.cors_origin:
-            problems.append("CORS_ORIGIN: name the origins; `*` lets any page act for a signed-in user")
-        if not settings.rate_limit_enabled:
-            problems.append("RATE_LIMIT_ENABLED: limits can be switched off for load tests only, not in production")
-    return problems
+def _hidden(value: object) -> str:
+    return "***" if value else ""
+
+
+def _without_password(value: object) -> str:
+    return _PASSWORD.sub(r"\g<before>***", str(value))
+
+
+class Setting(NamedTuple):
+    """One thing that can be set: what it means, how its text is read, and how it may be shown.
+
+    `parse` raises ValueError with what is needed instead, and never repeats what may be secret. `production` is the
+    default there if it is another one.
+    """
+
+    meaning: str
+    parse: Callable[[str], Any]
+    unit: str = ""
+    production: object = None
+    show: Callable[[object], str] = _text
 
 
 def _number(least: float, most: float, kind: type[T]) -> Callable[[str], T]:
@@ -151,38 +103,281 @@ def _networks(raw: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(part, strict=False) for part in _listed(raw))
 
 
-def _database_url(raw: str) -> str:
+def _address(like: str, *schemes: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        try:
+            parts = urlsplit(raw)
+        except ValueError:
+            raise ValueError(f"an address like {like} is needed") from None
+        if parts.scheme not in schemes:
+            raise ValueError(f"an address like {like} is needed")
+        # Whoever connects would repeat what it takes for a port, and that may be the half of a password.
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", host):
+                raise ValueError(
+                    f"an address like {like} is needed; write / ? # @ : in a password as %2F %3F %23 %40 %3A"
+                )
+        return raw
+
+    return parse
+
+
+def _database(raw: str) -> str:
     for prefix in ("postgres://", "postgresql+asyncpg://"):
         if raw.startswith(prefix):
             raw = "postgresql://" + raw.removeprefix(prefix)
-    if not raw.startswith("postgresql://"):
-        raise ValueError("an address like postgresql://user:password@host/database is needed")
-    return raw
+    return _address("postgresql://user:password@host/database", "postgresql")(raw)
 
 
-def _redis_url(raw: str) -> str:
-    if urlsplit(raw).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("an address like redis://host:6379/0 is needed")
-    return raw
+_redis = _address("redis://host:6379/0", "redis", "rediss", "unix")
+_http = _address("http://host:4318", "http", "https")
+_port = _number(0, 65_535, int)
 
 
-_PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "environment": _choice("development", "production"),
-    "host": str,
-    "port": _number(0, 65_535, int),
-    "database_url": _database_url,
-    "database_pool_size": _number(2, 200, int),
-    "redis_url": _redis_url,
-    "jwt_secret": str,
-    "jwt_previous_secrets": _listed,
-    "cors_origin": _listed,
-    "trusted_proxies": _networks,
-    "rate_limit_enabled": _switch,
-    "rate_limit_window_ms": _number(100, 86_400_000, int),
-    "rate_limit_max_requests": _number(1, 1_000_000_000, int),
-    "max_body_bytes": _number(1_024, 10_000_000, int),
-    "request_deadline_seconds": _number(0.1, 600, float),
-    "drain_seconds": _number(0, 25, float),
-    "log_level": _choice("debug", "info", "warning", "error"),
-    "data_dir": Path,
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set, with its default; each is read from the variable of its name in upper case."""
+
+    environment: Annotated[
+        Literal["development", "production"],
+        Setting(
+            "`production` refuses weak settings; on Railway and Render it is the default.",
+            _choice("development", "production"),
+        ),
+    ] = "development"
+    instance: Annotated[
+        str,
+        Setting(
+            "Name of this process in logs, metrics and traces; empty: the platform's, or the host's with the pid.", str
+        ),
+    ] = ""
+
+    host: Annotated[str, Setting("Address to listen on.", str, production="0.0.0.0")] = "127.0.0.1"  # noqa: S104  # a container is reached from outside itself
+    port: Annotated[int, Setting("Port to listen on.", _port)] = 8000
+    probe_port: Annotated[
+        int,
+        Setting("Port on which a thread of its own answers `/live` and `/metrics`, unguarded; 0: none.", _port),
+    ] = 0
+    metrics_token: Annotated[
+        str,
+        Setting(
+            "Bearer token for `/metrics`, 32 characters or more; in production it is shut without one.",
+            str,
+            show=_hidden,
+        ),
+    ] = ""
+
+    database_url: Annotated[
+        str, Setting("PostgreSQL 15 or newer; `postgres://` is understood too.", _database, show=_without_password)
+    ] = ""
+    database_read_replica_url: Annotated[
+        str,
+        Setting("A replica of it, for pages of the past of `/events`; empty: none.", _database, show=_without_password),
+    ] = ""
+    database_pool_size: Annotated[
+        int,
+        Setting("Connections of one process at most, and two more for numbers.", _number(2, 200, int), "connections"),
+    ] = 20
+    database_pool_wait_seconds: Annotated[
+        float,
+        Setting("How long a request waits for a connection, then gets 503.", _number(0.01, 30, float), "seconds"),
+    ] = 2.0
+    database_pool_idle_seconds: Annotated[
+        float,
+        Setting("A connection that nobody needs is closed within that time.", _number(1, 86_400, float), "seconds"),
+    ] = 300.0
+    redis_url: Annotated[
+        str,
+        Setting(
+            "Redis 6.2 or newer; empty: one process uses its own broker and limits.", _redis, show=_without_password
+        ),
+    ] = ""
+    data_dir: Annotated[Path, Setting("Where the embedded mode keeps its database.", Path)] = Path("var")
+
+    jwt_secret: Annotated[str, Setting("Signs the access tokens; at least 32 characters.", str, show=_hidden)] = ""
+    jwt_previous_secrets: Annotated[
+        tuple[str, ...],
+        Setting("Earlier secrets, whose tokens stay valid until they expire; comma-separated.", _listed, show=_hidden),
+    ] = ()
+    cors_origin: Annotated[tuple[str, ...], Setting("Origins whose pages may call, comma-separated.", _listed)] = ()
+    trusted_proxies: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        Setting("Networks of proxies whose X-Forwarded-For counts, comma-separated.", _networks),
+    ] = ()
+
+    cache_max_bytes: Annotated[
+        int,
+        Setting(
+            "What a process keeps of lists that were asked for, and puts into Redis in a minute; 0: no cache.",
+            _number(0, 100_000_000_000, int),
+            "bytes",
+        ),
+    ] = 33_554_432
+
+    rate_limit_enabled: Annotated[
+        bool, Setting("`false` switches every limit off, for load tests on loopback.", _switch)
+    ] = True
+    rate_limit_window_ms: Annotated[
+        int, Setting("The window of the general limit.", _number(100, 86_400_000, int), "milliseconds")
+    ] = 60_000
+    rate_limit_max_requests: Annotated[
+        int,
+        Setting("Requests of a user, or an address, in one window.", _number(1, 1_000_000_000, int), "requests"),
+    ] = 600
+    max_body_bytes: Annotated[
+        int, Setting("The largest request body, at most 10,000,000.", _number(1_024, 10_000_000, int), "bytes")
+    ] = 1_048_576
+    request_deadline_seconds: Annotated[
+        float, Setting("The longest that a request may take.", _number(0.1, 600, float), "seconds")
+    ] = 30.0
+    drain_seconds: Annotated[
+        float,
+        Setting("How long live connections are sent away before a stop, in waves.", _number(0, 25, float), "seconds"),
+    ] = 5.0
+    event_retention_days: Annotated[
+        int,
+        Setting("How long events are kept, and with them histories; 0: for ever.", _number(0, 36_500, int), "days"),
+    ] = 0
+    session_retention_days: Annotated[
+        int,
+        Setting(
+            "How long a session that is over is kept, with its address; 0: for ever.", _number(0, 3_650, int), "days"
+        ),
+    ] = 30
+    invitation_retention_days: Annotated[
+        int,
+        Setting("How long an invitation that ran out is kept; 0: for ever.", _number(0, 3_650, int), "days"),
+    ] = 30
+    memory_degraded_percent: Annotated[
+        int,
+        Setting(
+            "Of the container's limit, or of the machine: from here `/health` says so.", _number(1, 100, int), "percent"
+        ),
+    ] = 80
+    memory_unhealthy_percent: Annotated[
+        int, Setting("From here `/health` answers 503.", _number(1, 100, int), "percent")
+    ] = 95
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting("The least that is logged.", _choice("debug", "info", "warning", "error")),
+    ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"],
+        Setting("Lines for people or for machines.", _choice("text", "json"), production="json"),
+    ] = "text"
+    slow_request_ms: Annotated[
+        float, Setting("A request from here on is logged as slow.", _number(0, 600_000, float), "milliseconds")
+    ] = 1000.0
+    slow_query_ms: Annotated[
+        float, Setting("A query from here on is logged as slow.", _number(0, 600_000, float), "milliseconds")
+    ] = 200.0
+    otel_exporter_otlp_endpoint: Annotated[
+        str,
+        Setting("Where traces go, over OTLP/HTTP; empty: nowhere.", _http, show=_without_password),
+    ] = ""
+    otel_service_name: Annotated[str, Setting("The service that traces are of.", str)] = "signalbox"
+    otel_traces_sampler_arg: Annotated[
+        float,
+        Setting(
+            "The share of requests and commands whose traces are recorded, whatever callers say.",
+            _number(0, 1, float),
+            "ratio",
+            production=0.01,
+        ),
+    ] = 1.0
+
+    @property
+    def in_production(self) -> bool:
+        return self.environment == "production"
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """The settings that the environment describes; InvalidSettings with every problem at once."""
+        problems: list[str] = []
+        values: dict[str, Any] = {}
+        described = _described(environ)
+        for name, setting in _SETTINGS.items():
+            if raw := described.get(name.upper()):
+                try:
+                    values[name] = setting.parse(raw)
+                except ValueError as error:
+                    problems.append(f"{name.upper()}: {error}")
+        if values.get("environment") == "production":
+            for name, setting in _SETTINGS.items():
+                if setting.production is not None:
+                    values.setdefault(name, setting.production)
+        settings = cls(**values)
+        said = {problem.partition(":")[0] for problem in problems}
+        problems += [weakness for weakness in _weaknesses(settings) if weakness.partition(":")[0] not in said]
+        if problems:
+            raise InvalidSettings(problems)
+        return settings
+
+    def shown(self) -> Iterator[tuple[str, str]]:
+        """Each variable with its value, secrets and the passwords in addresses hidden."""
+        for name, setting in _SETTINGS.items():
+            yield name.upper(), setting.show(getattr(self, name))
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value}' for name, value in self.shown())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return list(self.shown())
+
+
+_SETTINGS: Mapping[str, Setting] = {
+    name: setting
+    for name, hint in get_type_hints(Settings, include_extras=True).items()
+    for setting in get_args(hint)
+    if isinstance(setting, Setting)
 }
+
+
+def table() -> str:
+    """Every setting as a row of Markdown."""
+    defaults = Settings()
+    rows = ["| variable | default | unit | meaning |", "|---|---|---|---|"]
+    for name, setting in _SETTINGS.items():
+        usual = _text(getattr(defaults, name))
+        default = f"`{usual}`" if usual else ""
+        if setting.production is not None:
+            default += f"; in production `{_text(setting.production)}`"
+        rows.append(f"| `{name.upper()}` | {default} | {setting.unit} | {setting.meaning} |")
+    return "\n".join(rows)
+
+
+def _described(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What the environment says, with what platforms say in their own words where nothing is said in ours."""
+    described = {name: value.strip() for name, value in environ.items() if value.strip()}
+    if any(described.get(name) for name in _HOSTED):
+        described.setdefault("ENVIRONMENT", "production")
+    replica = next((described[name] for name in _REPLICAS if name in described), None)
+    described.setdefault("INSTANCE", replica or f"{socket.gethostname()}-{os.getpid()}")
+    return described
+
+
+def _weaknesses(settings: Settings) -> Iterator[str]:
+    for name, secrets in (
+        ("JWT_SECRET", (settings.jwt_secret,)),
+        ("JWT_PREVIOUS_SECRETS", settings.jwt_previous_secrets),
+        ("METRICS_TOKEN", (settings.metrics_token,) if settings.metrics_token else ()),
+    ):
+        for secret in secrets:
+            if len(secret) < SECRET_MIN:
+                yield f"{name}: at least {SECRET_MIN} characters are needed, from a random source"
+            elif settings.in_production and (
+                len(set(secret)) < 10 or any(known in secret.casefold() for known in _KNOWN)
+            ):
+                yield f"{name}: this is a weak or well-known secret; make one with `openssl rand -base64 48`"
+    if not settings.database_url:
+        yield "DATABASE_URL: it is missing; `make run` brings a PostgreSQL of its own"
+    ports = [port for port in (settings.port, settings.probe_port) if port]
+    if len(set(ports)) < len(ports):
+        yield "PORT and PROBE_PORT: each needs a port of its own"
+    if settings.memory_degraded_percent > settings.memory_unhealthy_percent:
+        yield "MEMORY_DEGRADED_PERCENT: it cannot be more than MEMORY_UNHEALTHY_PERCENT"
+    if settings.in_production:
+        if "*" in settings.cors_origin:
+            yield "CORS_ORIGIN: name the origins; `*` lets any page act for a signed-in user"
+        if not settings.rate_limit_enabled:
+            yield "RATE_LIMIT_ENABLED: limits can be switched off for load tests only, not in production"

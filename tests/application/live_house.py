@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 from dependency_injector import providers
 
@@ -18,7 +19,7 @@ from application.workspaces import Acceptance, NewInvitation
 from domain.access import Role
 from domain.channels import workspace_stream
 from domain.identity import Account
-from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.ids import AccountId, WorkspaceId
 from domain.tasks import Task
 from domain.workspaces import Workspace
 from entrypoints.container import Container, in_memory
@@ -37,17 +38,14 @@ class WatchedAccess(AccessQueries):
         self._inner = inner
         self._at = at
 
-    async def workspace_of(self, workspace: WorkspaceId, by: AccountId) -> WorkspaceId:
+    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
         await self._at("before access")
-        found = await self._inner.workspace_of(workspace, by)
+        found = await self._inner.workspaces_of(places, by)
         await self._at("after access")
         return found
 
-    async def workspace_of_task(self, task: TaskId, by: AccountId) -> WorkspaceId:
-        await self._at("before access")
-        found = await self._inner.workspace_of_task(task, by)
-        await self._at("after access")
-        return found
+    async def state(self, workspace: WorkspaceId, by: AccountId) -> str:
+        return await self._inner.state(workspace, by)
 
 
 class House:
@@ -126,6 +124,7 @@ class Visitor:
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
+        self.bytes = 0
         self.closed: tuple[CloseCode, str] | None = None
         self.listening: list[bool] = []
         self.waiting = 0
@@ -133,6 +132,7 @@ class Visitor:
 
     def write(self, data: bytes) -> None:
         if self.closed is None:
+            self.bytes += len(data)
             self.frames += [json.loads(text) for text in texts(data)]
             if self.is_narrow:
                 self.connection.congested()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
 from adapters.security.tokens import JwtAccessTokens, TokenExpired, TokenInvalid
 from application.authentication import OVERLAP, REMEMBERED_MAX, Authentication, SessionEnded
@@ -60,7 +61,8 @@ class Gate:
 
     def __init__(self, cheap: bool = False) -> None:
         self.tokens, self.store, self.clock = CountedTokens(cheap), SessionList(), MovableClock()
-        self.authentication = Authentication(self.tokens, self.store, self.clock)
+        self.observer = MemoryObserver()
+        self.authentication = Authentication(self.tokens, self.store, self.clock, self.observer)
 
     def principal(self, session: int = 7) -> Principal:
         expires_at = self.clock.now() + ACCESS_LIFETIME
@@ -216,7 +218,9 @@ async def test_the_watch_goes_on_when_the_store_comes_back(gate: Gate) -> None:
 
 async def test_every_way_to_end_a_session_reaches_another_process_with_one_look() -> None:
     door = FrontDoor()
-    elsewhere = Authentication(door.container.tokens(), door.container.session_queries(), door.clock)
+    elsewhere = Authentication(
+        door.container.tokens(), door.container.session_queries(), door.clock, door.container.observer()
+    )
     visits = {reason: await door.register(f"{reason}@example.org") for reason in EndReason}
 
     async def end(visit: Visit, reason: EndReason) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,16 +15,17 @@ from msgspec import Raw
 
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
+from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock, SequentialIds
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
-from application.ports.events import Entry, JournalQueries
+from application.ports.events import Entry, JournalQueries, Span
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork
-from application.realtime.hub import HEAD_CHECK_SECONDS, RETRY_SECONDS, Hub
-from application.realtime.reader import HINTS_MAX, Reader
+from application.realtime.hub import HEAD_CHECK_SECONDS, Hub
+from application.realtime.reader import HINTS_MAX, PAGE, Reader, StartedOver
 from domain.channels import workspace_stream
 from domain.errors import Unavailable
 from tests.support.builders import Work, a_new_task, a_team, an_account
@@ -100,13 +101,13 @@ def on_memory(fates: Sequence[Fate]) -> Store:
 
 def on_postgres(database: Database, fates: Sequence[Fate], ids: Ids) -> Store:
     broker = FaultyBroker(MemoryBroker(), dealing(fates))
-    work = PostgresUnitOfWork(database, broker, ids)
+    work = PostgresUnitOfWork(database, broker, ids, MemoryObserver())
     return Store(work, PostgresJournalQueries(database), broker, MovableClock(), ids)
 
 
 @pytest_asyncio.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, 10)
+    database = Database(database_url, 10, MemoryObserver())
     await database.open()
     yield database
     await database.close()
@@ -137,7 +138,7 @@ async def play(store: Store, plan: Plan) -> None:
         if point.startswith("before") and next(failures, False):
             raise Unavailable("The journal is away.")
 
-    hub = Hub(WatchedJournal(store.journal, at), store.broker)
+    hub = Hub(WatchedJournal(store.journal, at), store.broker, MemoryObserver())
 
     async def write(units: list[tuple[int, int]]) -> None:
         for unit in units:
@@ -189,9 +190,13 @@ async def entries_until(reader: Reader, total: int, plan: ReaderPlan) -> AsyncIt
             reading.cancel()
             patience += 1  # or it would never see anything
         await asyncio.wait([reading])
-        if not reading.cancelled() and not isinstance(reading.exception(), Unavailable):
-            for entry in reading.result():
-                yield entry
+        if reading.cancelled() or isinstance(reading.exception(), Unavailable):
+            continue
+        if isinstance(reading.exception(), StartedOver):
+            assert plan.since is not None
+            continue
+        for entry in reading.result():
+            yield entry
 
 
 @given(plan=PLANS)
@@ -221,7 +226,23 @@ class Alone:
         self.reads: list[str] = []
         self.broker = FaultyBroker(MemoryBroker(), dealing([fate]))
         self._database = MemoryDatabase()
-        self.hub = Hub(WatchedJournal(MemoryJournalQueries(self._database), self.at), self.broker)
+        self.hub = Hub(WatchedJournal(MemoryJournalQueries(self._database), self.at), self.broker, MemoryObserver())
+
+    def prune(self, tail: int) -> None:
+        """Keep only what is behind this offset."""
+        kept = self._database.committed
+        kept.streams[STREAM] = kept.streams[STREAM][tail - kept.tail(STREAM) :]
+        kept.tails[STREAM] = tail
+
+    def restore(self, head: int, epoch: str) -> None:
+        """Become the journal of a backup that ended there."""
+        kept = self._database.committed
+        kept.streams[STREAM] = kept.streams[STREAM][: head - kept.tail(STREAM)]
+        self._database.epoch = epoch
+
+    @property
+    def epoch(self) -> str:
+        return self._database.epoch
 
     @property
     def head(self) -> int:
@@ -263,6 +284,9 @@ async def subscribe_while_publishing(counts: dict[str, int], since: int | None, 
         # Whoever resumes begins there; whoever does not, or cannot, begins behind what was there before.
         assert reader.position == since if since is not None and since <= 3 else reader.position >= 3
         begun = reader.position
+        if begun != since and since is not None:
+            with pytest.raises(StartedOver, match="offset"):
+                await reader.read()
         await store.at("registered")
         if fate in {Fate.IS_LOST, Fate.IS_LATE}:
             await store.hub.check_heads()
@@ -309,7 +333,141 @@ async def test_a_position_of_another_lineage_begins_at_the_head_and_shows_it() -
     async with store.hub.reader(STREAM, 40) as reader:
         assert reader.position == 3
         store.publish(2)
+        with pytest.raises(StartedOver, match="offset"):
+            await reader.read()
         assert await read_until(reader, 5) == [4, 5]
+
+
+@pytest.mark.parametrize("since", [0, 2, 4])
+async def test_a_position_before_the_tail_begins_at_the_head_and_says_why(since: int) -> None:
+    store = Alone()
+    store.publish(8)
+    store.prune(4)
+    async with store.hub.reader(STREAM, since) as reader:
+        if since < 4:
+            with pytest.raises(StartedOver, match="pruned"):
+                await reader.read()
+            assert reader.position == 8
+            store.publish()
+        assert await read_until(reader, store.head) == ([9] if since < 4 else [5, 6, 7, 8])
+
+
+@pytest.mark.parametrize("fate", Fate)
+@pytest.mark.parametrize("tail", [PAGE + 1, 2 * PAGE, 2 * PAGE + 5])
+async def test_a_reader_that_the_tail_overtakes_says_so_before_it_shows_what_is_behind_the_hole(
+    fate: Fate, tail: int
+) -> None:
+    """Whether the check or the page of the journal is what shows it, and whether anything is left or nothing."""
+    for is_checked in (False, True):
+        store = Alone(fate)
+        store.publish(2 * PAGE + 5)
+        async with store.hub.reader(STREAM, 0) as reader:
+            assert await read_until(reader, PAGE) == list(range(1, PAGE + 1))
+            store.prune(tail)
+            if is_checked or tail == store.head:
+                await store.hub.check_heads()
+            with pytest.raises(StartedOver, match="pruned"):
+                await reader.read()
+            assert reader.position == (store.head if is_checked else tail)
+            begun = reader.position
+            store.publish()
+            store.broker.release()
+            await store.hub.check_heads()
+            assert await read_until(reader, store.head) == list(range(begun + 1, store.head + 1))
+
+
+@pytest.mark.parametrize("point", ["before heads", "after heads"])
+async def test_a_check_that_was_asked_for_before_an_entry_came_takes_nobody_back(point: str) -> None:
+    store = Alone()
+    store.publish(3)
+    async with store.hub.reader(STREAM, None) as reader:
+        store.counts[point] = 2
+        checking = asyncio.create_task(store.hub.check_heads())
+        assert await read_until(reader, 5) == [4, 5]
+        await checking
+        store.publish()
+        assert await read_until(reader, 6) == [6]
+
+
+@pytest.mark.parametrize("grown", [0, 2, 3, 9])
+@pytest.mark.parametrize("renewed", [True, False])
+async def test_a_reader_of_a_journal_that_was_restored_under_it_starts_over(grown: int, renewed: bool) -> None:
+    """However far the restored journal has come again: an epoch tells it always, the head alone if it is lower."""
+    store = Alone(Fate.IS_LOST)
+    store.publish(5)
+    async with store.hub.reader(STREAM, 1) as reader:
+        assert await read_until(reader, 5) == [2, 3, 4, 5]
+        store.restore(3, "another" if renewed else store.epoch)
+        store.publish(grown)
+        await store.hub.check_heads()
+        if renewed or grown < 2:
+            with pytest.raises(StartedOver, match="epoch" if renewed else "offset"):
+                await reader.read()
+            assert reader.position == store.head
+        await store.hub.check_heads()
+        store.publish()
+        await store.hub.check_heads()
+        expected = [store.head] if renewed or grown < 2 else list(range(6, store.head + 1))
+        assert await read_until(reader, store.head) == expected
+
+
+async def test_a_read_that_is_under_way_while_the_journal_is_restored_shows_nothing_of_the_old_one() -> None:
+    store = Alone()
+    store.publish(5)
+    async with store.hub.reader(STREAM, 1) as reader:
+        reading = asyncio.create_task(reader.read())
+        await turns(1)
+        store.restore(2, "another")
+        reader.learn("another", Span(0, 2), 1)
+        with pytest.raises(StartedOver, match="epoch"):
+            await reading
+        store.publish()
+        assert await read_until(reader, 3) == [3]
+
+
+class Held(Alone):
+    """Whose first opening asks, and whose first check is answered, only when a test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_ask, self.may_answer = asyncio.Event(), asyncio.Event()
+        self._gates = {"before heads": [self.may_ask], "after heads": [self.may_answer]}
+
+    async def at(self, point: str) -> None:
+        if gates := self._gates.get(point):
+            await gates.pop().wait()
+
+
+async def test_what_a_check_found_before_a_reader_began_is_no_news_to_it() -> None:
+    store = Held()
+    store.publish(2)
+    async with AsyncExitStack() as stack:
+        opening = asyncio.create_task(stack.enter_async_context(store.hub.reader(STREAM, 9)))
+        await turns(3)
+        checking = asyncio.create_task(store.hub.check_heads())
+        await turns(3)
+        store.may_ask.set()
+        reader = await opening
+        with pytest.raises(StartedOver, match="offset"):
+            await reader.read()
+        store.publish(3)
+        assert await read_until(reader, 5) == [3, 4, 5]
+        store.may_answer.set()
+        await checking
+        store.publish()
+        assert await read_until(reader, 6) == [6]
+
+
+async def test_a_stream_that_is_opened_after_a_restore_has_all_others_checked_at_once() -> None:
+    store = Alone(Fate.IS_LOST)
+    store.publish(5)
+    async with running(store.hub), store.hub.reader(STREAM, None) as reader:
+        await turns(5)
+        store.restore(3, "another")
+        async with asyncio.timeout(HEAD_CHECK_SECONDS - 0.2), store.hub.reader("workspace:two", None):
+            with pytest.raises(StartedOver, match="epoch"):
+                await reader.read()
+    assert store.hub.epoch == "another"
 
 
 async def test_a_hint_beyond_the_journal_delays_but_hides_nothing() -> None:
@@ -386,7 +544,7 @@ async def test_a_broken_connection_and_a_journal_that_is_back_are_reasons_to_che
         store.failing[:] = [True] * failures
         store.publish()
         store.broker.forget()
-        async with asyncio.timeout(HEAD_CHECK_SECONDS - 0.2 + failures * RETRY_SECONDS):
+        async with asyncio.timeout((1 + failures) * HEAD_CHECK_SECONDS - 0.2):
             assert await read_until(reader, 1) == [1]
         assert store.failing == []
 

@@ -57,7 +57,8 @@ async def test_whoever_registers_is_signed_in(door: FrontDoor) -> None:
 async def test_a_new_account_has_a_workspace_of_its_own(door: FrontDoor) -> None:
     visit = await door.register()
     workspaces = door.container.access_queries()
-    assert await workspaces.workspace_of(WorkspaceId(visit.account), by=visit.account) == WorkspaceId(visit.account)
+    home = WorkspaceId(visit.account)
+    assert await workspaces.workspaces_of([home], by=visit.account) == {home: home}
 
 
 async def test_a_registration_is_told_in_the_journal(door: FrontDoor) -> None:

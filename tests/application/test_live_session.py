@@ -1,5 +1,6 @@
 """What every frame does on a live connection, without a socket."""
 
+import asyncio
 import json
 from datetime import timedelta
 from uuid import uuid4
@@ -10,6 +11,7 @@ from msgspec import Raw
 from application.ports.events import Signal
 from application.realtime.connection import INBOX_MAX
 from application.realtime.frames import CHANNELS_MAX, DATA_MAX_BYTES, CloseCode
+from application.realtime.live import BACKLOG_MAX_BYTES
 from application.realtime.session import PING_SECONDS
 from domain.channels import account_stream
 from tests.application.live_house import Frame, House, turns
@@ -24,7 +26,7 @@ async def test_the_reply_to_connect_tells_everything_that_the_connection_is_boun
         assert (reply["type"], reply["id"]) == ("reply", 7)
         data = reply["data"]
         assert data["session"] == str(principal(house.ada).session_id)
-        assert data["epoch"] == await house.container.journal().epoch()
+        assert data["epoch"] == (await house.container.journal().survey([])).epoch
         assert data["expires_in"] == timedelta(days=1).total_seconds()
         assert data["ping_interval"] == PING_SECONDS
         assert data["limits"] == {"channels": CHANNELS_MAX, "data_bytes": DATA_MAX_BYTES}
@@ -284,6 +286,19 @@ async def test_who_is_present_is_seen_to_come_and_to_go_once() -> None:
         ]
 
 
+async def test_whoever_was_sent_away_is_expected_back_however_they_close() -> None:
+    house = await House().settle()
+    place = f"presence:{house.channel}"
+    async with house.visit(house.ada) as ada:
+        await ada.say(type="subscribe", id=2, channel=place)
+        async with house.visit(house.bob) as bob:
+            await bob.say(type="presence", id=2, channel=place)
+            bob.connection.send_away(1_000)
+        async with house.visit(house.bob) as back:
+            assert (await back.say(type="presence", id=2, channel=place))["data"] == {"present": [str(house.bob.id)]}
+            assert [frame["left"] for frame in ada.of("presence")] == [[]]
+
+
 async def test_whoever_cannot_keep_up_is_sent_the_newest_value_of_each_key_once_it_can() -> None:
     house = await House().settle()
     task = await house.task()
@@ -359,3 +374,19 @@ async def test_a_command_is_carried_out_and_answered_and_a_refused_one_is_told_w
         assert (await bob.say(type="call", id=6, method="task.create", params={}))["code"] == "validation_failed"
         await bob.until(lambda v: bool(v.events()))
         assert bob.events() == [(3, "task.created")]
+
+
+async def test_one_connection_that_cannot_be_looked_after_is_no_harm_to_the_others() -> None:
+    house = await House().settle()
+    async with house.visit(house.ada) as broken, house.visit(house.bob) as stalled:
+
+        def fails() -> int:
+            raise OSError("nobody knows")
+
+        broken.backlog = fails  # type: ignore[method-assign]
+        stalled.waiting = 2 * BACKLOG_MAX_BYTES
+        looking = asyncio.create_task(house.container.live().run())
+        await stalled.until(lambda visitor: visitor.closed is not None)
+        looking.cancel()
+        assert stalled.closed == (CloseCode.SLOW_CONSUMER, "slow_consumer")
+        assert broken.closed is None

@@ -9,6 +9,7 @@ from msgspec import Raw, json
 
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
+from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from application.ports.events import Signal
 from application.ports.presence import Attendance, Present
@@ -115,14 +116,14 @@ class House:
 
     def __init__(self, presence: MemoryPresence | None = None, grace_seconds: float = 0.0) -> None:
         broker = MemoryBroker()
-        self.hub = Hub(MemoryJournalQueries(MemoryDatabase()), broker)
+        self.hub = Hub(MemoryJournalQueries(MemoryDatabase()), broker, MemoryObserver())
         self.presence = presence or MemoryPresence()
         self.lobby = Lobby(self.presence, broker, self.hub, grace_seconds=grace_seconds)
         self.topic = self.hub.topic(PLACE)
         self.listener = followed(self.topic)
 
-    async def lingered(self) -> None:
-        await asyncio.gather(*self.lobby._lingering)
+    async def all_left(self) -> None:
+        await asyncio.gather(*self.lobby._leaving.values())
 
 
 async def test_an_account_comes_with_its_first_connection_and_goes_with_its_last() -> None:
@@ -131,8 +132,18 @@ async def test_an_account_comes_with_its_first_connection_and_goes_with_its_last
         await house.lobby.enter(house.topic, ADA, connection)
     assert house.listener.changes == [came(ADA)]
     for connection in ("one", "one", "two", "two"):
-        await house.lobby.leave(house.topic.name, connection, "bye")
+        house.lobby.leave(house.topic.name, connection)
+        await house.all_left()
     assert house.listener.changes == [came(ADA), went(ADA, "bye")]
+
+
+async def test_who_goes_and_comes_again_over_the_same_connection_is_there() -> None:
+    house = House()
+    await house.lobby.enter(house.topic, ADA, "one")
+    house.lobby.leave(house.topic.name, "one")
+    await house.lobby.enter(house.topic, ADA, "one")
+    await house.all_left()
+    assert list(house.topic.present()) == [ADA]
 
 
 @pytest.mark.parametrize("returns", [True, False])
@@ -143,7 +154,7 @@ async def test_who_is_lost_goes_after_a_while_and_who_is_back_by_then_was_never_
     assert house.listener.changes == [came(ADA)]
     if returns:
         await house.lobby.enter(house.topic, ADA, "two")
-    await house.lingered()
+    await house.all_left()
     assert house.listener.changes == [came(ADA), *([] if returns else [went(ADA, "lost")])]
     assert list(house.topic.present()) == ([ADA] if returns else [])
 
@@ -154,7 +165,7 @@ async def test_who_is_lost_stays_until_the_grace_is_over() -> None:
     house.lobby.linger(house.topic.name, "one")
     await turns(10)
     assert house.listener.changes == [came(ADA)]
-    (lingering,) = house.lobby._lingering
+    (lingering,) = house.lobby._leaving.values()
     lingering.cancel()
 
 
@@ -164,8 +175,11 @@ async def test_an_account_has_so_many_connections_and_a_refused_one_is_not_count
         assert await house.lobby.admit(ADA, f"connection {number}")
     for _ in range(2):
         assert not await house.lobby.admit(ADA, "one too many")
+        house.lobby.dismiss(ADA, "one too many")
+        await house.all_left()
     assert await house.lobby.admit(BOB, "another")
-    await house.lobby.dismiss(ADA, "connection 3")
+    house.lobby.dismiss(ADA, "connection 3")
+    await house.all_left()
     assert await house.lobby.admit(ADA, "the next")
     assert house.listener.heard == []
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from msgspec import Raw
 
+from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
 from application.authentication import Authentication
 from application.ports.identity import AccessTokens, SessionQueries
@@ -85,7 +86,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock, self.tokens = MovableClock(), Tokens()
-        self.authentication = Authentication(self.tokens, self.tokens, self.clock)
+        self.authentication = Authentication(self.tokens, self.tokens, self.clock, MemoryObserver())
         self.now = 1_000.0
 
     def wait(self, seconds: float) -> None:
@@ -200,11 +201,8 @@ def test_whoever_has_a_good_token_enters_and_is_told_where_everything_stands(des
     assert (enter.id, enter.principal) == (7, principal)
     assert (enter.opening.subscribe, enter.opening.resume, enter.opening.epoch) == (*opening.values(),)
     assert not session.is_open
-    where: dict[str, Subscribed | Refused] = {
-        "me": Subscribed("account:x", 3, True),
-        "task:x": Refused("not_found", "?", "no"),
-    }
-    assert session.entered(7, "e", where) == [
+    where = Subscribed("account:x", 3, True)
+    assert session.entered(7, "e", {"me": where, "task:x": NotFound("?")}) == [
         Send(
             Reply(
                 7,
@@ -214,7 +212,7 @@ def test_whoever_has_a_good_token_enters_and_is_told_where_everything_stands(des
                     "expires_in": 900,
                     "ping_interval": PING_SECONDS,
                     "limits": {"channels": CHANNELS_MAX, "data_bytes": DATA_MAX_BYTES},
-                    "channels": where,
+                    "channels": {"me": where, "task:x": Refused("not_found", "?", "no")},
                 },
             )
         )

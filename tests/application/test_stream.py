@@ -11,9 +11,11 @@ import pytest
 from msgspec import Raw
 
 from adapters.memory.events import MemoryBroker
+from adapters.memory.observer import MemoryObserver
 from application.events import Feed
 from application.paging import Page
-from application.ports.events import Entry, EventFilter, EventView, JournalQueries
+from application.ports.events import Entry, EventFilter, EventView, JournalQueries, Span, Survey
+from application.realtime.frames import Reason
 from application.realtime.hub import Hub
 from application.realtime.reader import PAGE
 from application.realtime.stream import WRITE_BYTES, Following, Stream
@@ -36,6 +38,7 @@ class Journal(JournalQueries):
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.tail = 0
         self.reads: list[int] = []
         self._open = asyncio.Event()
         self._open.set()
@@ -45,7 +48,8 @@ class Journal(JournalQueries):
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
         self.reads.append(after)
-        found = self.entries[after : after + limit]
+        begin = max(after, self.tail)
+        found = self.entries[begin : begin + limit]
         await self._open.wait()
         return found
 
@@ -57,8 +61,8 @@ class Journal(JournalQueries):
     ) -> Page[EventView]:
         raise NotImplementedError
 
-    async def epoch(self) -> str:
-        return "epoch"
+    async def survey(self, streams: Collection[str]) -> Survey:
+        return Survey("epoch", {stream: Span(self.tail, len(self.entries)) for stream in streams})
 
 
 class Desk:
@@ -68,7 +72,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.journal, self.broker = Journal(), MemoryBroker()
-        self.hub = Hub(self.journal, self.broker)
+        self.hub = Hub(self.journal, self.broker, MemoryObserver())
 
     def write(self, count: int = 1, type: str = "task.updated", body: bytes = b"{}", tasks: int = 2) -> None:
         """Entries that are about one task after the other."""
@@ -103,10 +107,11 @@ class Listener:
         self.offsets: list[int] = []
         self.count = self.unread = self.most_unread = 0
         self.is_in_order = True
+        self.restarts: list[Reason] = []
         self._flows = asyncio.Event()
         self._flows.set()
         self._rechecked = recheck
-        self.following = Following(desk.stream, self, account, self._recheck)
+        self.following = Following(desk.stream, self, account, self._recheck, self._restarted)
 
     def write(self, data: bytes) -> None:
         self.unread += len(data)
@@ -139,6 +144,9 @@ class Listener:
 
     async def _recheck(self, _: Following) -> None:
         self._rechecked()
+
+    def _restarted(self, _: Following, reason: Reason) -> None:
+        self.restarts.append(reason)
 
     async def reaches(self, *offsets: int) -> None:
         await self.until(lambda: set(offsets) <= set(self.offsets))
@@ -294,6 +302,31 @@ async def test_nothing_is_shown_behind_a_loss_of_rights_before_they_were_asked_f
             await turns(4)
             assert asked == [[1, 2, 3]]
             assert bob.offsets == [1, 2, 3]
+
+
+@pytest.mark.parametrize("tail", [3, PAGE + 3, 2 * PAGE + 5])
+@pytest.mark.parametrize("is_checked", [True, False])
+async def test_whoever_is_so_far_behind_that_the_tail_overtakes_it_is_told_so_and_goes_on(
+    tail: int, is_checked: bool
+) -> None:
+    async with opened() as desk:
+        listener = Listener(desk)
+        listener.show("all", EVERYTHING, None)
+        listener.congested()
+        desk.write(2 * PAGE + 5)
+        await turns(20)
+        desk.journal.tail = tail
+        if is_checked:
+            await desk.hub.check_heads()
+        listener.relieved()
+        await turns(20)
+        await desk.hub.check_heads()
+        await listener.until(lambda: listener.following.is_live)
+        assert listener.restarts == ["pruned"]
+        assert listener.offsets == []
+        desk.write(2)
+        await listener.reaches(2 * PAGE + 7)
+        assert listener.offsets == [2 * PAGE + 6, 2 * PAGE + 7]
 
 
 async def test_the_stream_of_nobody_is_read_no_longer() -> None:

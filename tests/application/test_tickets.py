@@ -34,9 +34,9 @@ class OpenTicketStore(MemoryTicketStore):
         self.digests.append(digest)
         await super().keep(digest, principal, opening, expires_at)
 
-    async def forget_old(self, now: datetime) -> None:
+    async def forget_old(self, now: datetime, most: int) -> int:
         self.forgot_at.append(now)
-        await super().forget_old(now)
+        return await super().forget_old(now, most)
 
 
 class Counter(FrontDoor):
@@ -134,7 +134,7 @@ async def test_an_end_elsewhere_makes_a_ticket_void_once_it_is_known_here(counte
     ada = await counter.register()
     ticket = await counter.issue(ada)
     here = counter.container
-    authentication = Authentication(here.tokens(), here.session_queries(), here.clock())
+    authentication = Authentication(here.tokens(), here.session_queries(), here.clock(), here.observer())
     tickets = Tickets(counter.store, here.secrets(), authentication, here.clock())
     await counter.identity.log_out(ada.refresh_token)
     await authentication.refresh()

@@ -57,8 +57,8 @@ def test_the_real_assembly_keeps_nothing_in_memory() -> None:
         jwt_secret="only-for-tests-0123456789-abcdefghij",
     )
     wrong = {name for name, module in _adapters(Container(settings=settings)) if module.startswith("adapters.memory")}
-    # Counts for the process alone while Redis is away.
-    assert wrong == {"process_limiter"}
+    # Counts for the process alone while Redis is away, and keeps what every process can have again.
+    assert wrong == {"process_limiter", "process_cache"}
 
 
 def test_the_in_memory_assembly_needs_no_service() -> None:

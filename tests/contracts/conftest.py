@@ -10,33 +10,42 @@ import pytest_asyncio
 from redis import Redis
 
 from adapters.memory.access import MemoryAccessQueries
+from adapters.memory.cache import MemoryCache
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
+from adapters.memory.store import MemoryStoreQueries
 from adapters.memory.system import MovableClock, SequentialIds
 from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries
 from adapters.memory.tickets import MemoryTicketStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.memory.upkeep import MemoryUpkeep
 from adapters.memory.workspaces import MemoryWorkspaceQueries
 from adapters.postgres.access import PostgresAccessQueries
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
+from adapters.postgres.store import PostgresStoreQueries
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.tasks import PostgresTaskQueries
 from adapters.postgres.tickets import PostgresTicketStore
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
+from adapters.postgres.upkeep import PostgresUpkeep
 from adapters.postgres.workspaces import PostgresWorkspaceQueries
 from adapters.redis.broker import RedisBroker
+from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
 from adapters.redis.presence import RedisPresence
 from application.ports.events import Broker
 from tests.contracts.house import House
 from tests.support.services import PostgresService, RedisService
+
+CACHE_BYTES = 1_000_000
 
 
 @pytest.fixture(params=["memory", "postgres_and_redis"])
@@ -50,7 +59,7 @@ def house(request: pytest.FixtureRequest) -> House:
 async def memory_house() -> AsyncIterator[House]:
     """All ports in memory."""
     clock, ids, database, broker = MovableClock(), SequentialIds(), MemoryDatabase(), MemoryBroker()
-    presence = MemoryPresence()
+    presence, cache = MemoryPresence(), MemoryCache(CACHE_BYTES, clock, MemoryObserver())
 
     async def pass_time(duration: timedelta) -> None:
         clock.advance(duration)
@@ -70,8 +79,12 @@ async def memory_house() -> AsyncIterator[House]:
             presence=presence,
             presence_elsewhere=presence,
             limiter=MemoryRateLimiter(clock),
+            cache=cache,
+            cache_elsewhere=cache,
             idempotency=MemoryIdempotency(database, clock),
             ticket_store=MemoryTicketStore(),
+            store=MemoryStoreQueries(database, clock),
+            upkeep=MemoryUpkeep(database),
             clock=clock,
             ids=ids,
             pass_time=pass_time,
@@ -84,18 +97,23 @@ async def postgres_and_redis_house(
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
     clock, ids, database = MovableClock(), SequentialIds(), empty_database
-    broker, elsewhere = RedisBroker(empty_redis), RedisBroker(empty_redis)
+    broker, elsewhere = RedisBroker(empty_redis, MemoryObserver()), RedisBroker(empty_redis, MemoryObserver())
 
     async def pass_time(duration: timedelta) -> None:
         clock.advance(duration)
         if duration <= timedelta(seconds=2):
             await asyncio.sleep(duration.total_seconds())
 
-    limiter = RedisRateLimiter(empty_redis, MemoryRateLimiter(clock))
-    presence, presence_elsewhere = RedisPresence(empty_redis), RedisPresence(empty_redis)
+    limiter = RedisRateLimiter(empty_redis, MemoryRateLimiter(clock), MemoryObserver())
+    presence = RedisPresence(empty_redis, MemoryObserver())
+    presence_elsewhere = RedisPresence(empty_redis, MemoryObserver())
+    cache, cache_elsewhere = (
+        RedisCache(empty_redis, MemoryCache(CACHE_BYTES, clock, observer), CACHE_BYTES, observer)
+        for observer in (MemoryObserver(), MemoryObserver())
+    )
     async with _carrying(broker), _carrying(elsewhere):
         yield House(
-            work=PostgresUnitOfWork(database, elsewhere, ids),
+            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver()),
             task_queries=PostgresTaskQueries(database),
             task_numbers=PostgresTaskNumbers(numbers_database),
             task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),
@@ -108,13 +126,17 @@ async def postgres_and_redis_house(
             presence=presence,
             presence_elsewhere=presence_elsewhere,
             limiter=limiter,
+            cache=cache,
+            cache_elsewhere=cache_elsewhere,
             idempotency=PostgresIdempotency(database, elsewhere, clock),
             ticket_store=PostgresTicketStore(database),
+            store=PostgresStoreQueries(database),
+            upkeep=PostgresUpkeep(database),
             clock=clock,
             ids=ids,
             pass_time=pass_time,
         )
-    for thing in (limiter, presence, presence_elsewhere):
+    for thing in (limiter, cache, cache_elsewhere, presence, presence_elsewhere):
         thing.close()
 
 
@@ -135,7 +157,7 @@ def empty_redis(redis_service: RedisService, redis_url: str) -> str:
 @pytest_asyncio.fixture(scope="session")
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A pool for the session, since connecting costs more than most of these tests."""
-    database = Database(database_url, pool_size=10)
+    database = Database(database_url, 10, MemoryObserver())
     await database.open()
     yield database
     await database.close()
@@ -144,7 +166,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture(scope="session")
 async def numbers_database(database_url: str) -> AsyncIterator[Database]:
     """The pool from which numbers of tasks are reserved; see `PostgresTaskNumbers`."""
-    database = Database(database_url, pool_size=2)
+    database = Database(database_url, 2, MemoryObserver())
     await database.open()
     yield database
     await database.close()

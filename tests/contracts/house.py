@@ -10,15 +10,18 @@ from msgspec import Raw
 
 from adapters.memory.system import MovableClock
 from application.ports.access import AccessQueries
+from application.ports.cache import Cache
 from application.ports.events import Broker, Entry, JournalQueries, Signal
 from application.ports.idempotency import Idempotency
 from application.ports.identity import SessionQueries
 from application.ports.limits import RateLimiter
 from application.ports.presence import Presence
+from application.ports.store import StoreQueries
 from application.ports.system import Ids
 from application.ports.tasks import TaskNumbers, TaskQueries
 from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
+from application.ports.upkeep import Upkeep
 from application.ports.workspaces import WorkspaceQueries
 from tests.support.builders import Work
 
@@ -28,7 +31,8 @@ class House:
     """Every port of one assembly.
 
     `elsewhere` is the broker of another process on the same store, where there can be one, and else the same one;
-    `task_numbers_elsewhere` is what such a process hands out, and `presence_elsewhere` what it knows.
+    `task_numbers_elsewhere` is what such a process hands out, and `presence_elsewhere` and `cache_elsewhere` what it
+    knows.
     `pass_time` lets time pass for everything behind the ports; of a shared store's own clock, two seconds at most.
     """
 
@@ -45,8 +49,12 @@ class House:
     presence: Presence
     presence_elsewhere: Presence
     limiter: RateLimiter
+    cache: Cache
+    cache_elsewhere: Cache
     idempotency: Idempotency
     ticket_store: TicketStore
+    store: StoreQueries
+    upkeep: Upkeep
     clock: MovableClock
     ids: Ids
     pass_time: Callable[[timedelta], Awaitable[None]]

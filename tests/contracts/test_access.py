@@ -1,12 +1,17 @@
 """What `Access` and `AccessQueries` promise: every answer to "what is this account in that workspace?"."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
+from adapters.postgres.database import Database
 from domain.access import Role, Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.workspaces import Workspace
 from tests.contracts.house import House
-from tests.support.builders import a_task, a_team, an_account
+from tests.support.builders import a_comment, a_task, a_team, an_account
 
 
 async def test_a_member_has_the_standing_of_the_role(house: House) -> None:
@@ -41,8 +46,7 @@ async def test_a_stranger_and_an_absent_workspace_read_the_same(house: House) ->
                 await work.access.standing(workspace, account)
             assert await work.access.assignable(workspace, frozenset({account})) == frozenset()
             assert await work.access.members(workspace, frozenset({account})) == frozenset()
-        with pytest.raises(NotFound):
-            await house.access_queries.workspace_of(workspace, account)
+        assert await house.access_queries.workspaces_of([workspace], account) == {}
 
 
 async def test_nobody_has_a_standing_in_a_deleted_workspace(house: House) -> None:
@@ -58,10 +62,7 @@ async def test_nobody_has_a_standing_in_a_deleted_workspace(house: House) -> Non
             await work.access.standing(team.id, ada.id)
         with pytest.raises(NotFound):
             await work.tasks.get(task.id, ada.id)
-    with pytest.raises(NotFound):
-        await house.access_queries.workspace_of(team.id, ada.id)
-    with pytest.raises(NotFound):
-        await house.access_queries.workspace_of_task(task.id, ada.id)
+    assert await house.access_queries.workspaces_of([team.id, task.id], ada.id) == {}
 
 
 async def test_assignable_are_members_who_work_and_are_not_disabled(house: House) -> None:
@@ -88,18 +89,116 @@ async def test_members_are_those_of_any_role(house: House) -> None:
         assert await work.access.members(team.id, frozenset({bob.id})) == {bob.id}
 
 
-async def test_a_member_is_told_the_workspace_of_a_task_deleted_or_not(house: House) -> None:
-    ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
+async def test_a_member_is_told_the_workspace_of_each_place_and_nothing_of_places_elsewhere(house: House) -> None:
+    ada, bob = [await an_account(house, name) for name in ("Ada", "Bob")]
     team = await a_team(house, ada.id, {bob.id: Role.VIEWER})
-    task = await a_task(house, team.id, ada.id)
-    assert await house.access_queries.workspace_of(team.id, bob.id) == team.id
-    assert await house.access_queries.workspace_of_task(task.id, bob.id) == team.id
+    mine, deleted = await a_task(house, team.id, ada.id), await a_task(house, team.id, ada.id)
+    private = await a_task(house, WorkspaceId(ada.id), ada.id)
     async with house.work() as work:
-        found, standing = await work.tasks.get(task.id, ada.id)
+        found, standing = await work.tasks.get(deleted.id, ada.id)
         found.delete(ada.id, standing, house.clock.now())
         work.tasks.save(found)
-    assert await house.access_queries.workspace_of_task(task.id, bob.id) == team.id
-    with pytest.raises(NotFound):
-        await house.access_queries.workspace_of_task(task.id, eve.id)
-    with pytest.raises(NotFound):
-        await house.access_queries.workspace_of_task(TaskId(house.ids.new()), bob.id)
+    places = [team.id, mine.id, deleted.id, WorkspaceId(ada.id), private.id, TaskId(house.ids.new())]
+    seen = dict.fromkeys([team.id, mine.id, deleted.id], team.id)
+    assert await house.access_queries.workspaces_of(places, bob.id) == seen
+    assert await house.access_queries.workspaces_of([], bob.id) == {}
+
+
+async def test_members_are_told_the_same_state_until_something_changes(house: House) -> None:
+    ada, bob = [await an_account(house, name) for name in ("Ada", "Bob")]
+    team, other = await a_team(house, ada.id, {bob.id: Role.VIEWER}), await a_team(house, ada.id)
+    state = await house.access_queries.state(team.id, ada.id)
+    assert await house.access_queries.state(team.id, bob.id) == state
+    elsewhere = await house.access_queries.state(other.id, ada.id)
+    seen = {state}
+
+    async def is_another() -> bool:
+        present = await house.access_queries.state(team.id, ada.id)
+        is_new = present not in seen
+        seen.add(present)
+        return is_new
+
+    now = house.clock.now()
+    task = await a_task(house, team.id, ada.id)
+    assert await is_another()
+    await a_comment(house, task.id, ada.id)
+    assert await is_another()
+    async with house.work() as work:
+        found, _ = await work.tasks.get(task.id, ada.id)
+        found.watch(bob.id, now)
+        work.tasks.save(found)
+    assert await is_another()
+    verbs: list[Callable[[Workspace], None]] = [
+        lambda workspace: workspace.change(ada.id, now, name="Renamed"),
+        lambda workspace: workspace.change_role(bob.id, Role.ADMIN, ada.id, now),
+        lambda workspace: workspace.remove(bob.id, ada.id, now),
+    ]
+    for verb in verbs:
+        async with house.work() as work:
+            workspace = await work.workspaces.get(team.id)
+            verb(workspace)
+            work.workspaces.save(workspace)
+        assert await is_another()
+    assert await house.access_queries.state(other.id, ada.id) == elsewhere
+    assert not await is_another()
+
+
+async def test_nobody_but_a_member_is_told_a_state(house: House) -> None:
+    ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
+    team, gone = await a_team(house, ada.id, {bob.id: Role.MEMBER}), await a_team(house, ada.id)
+    await house.access_queries.state(team.id, bob.id)
+    async with house.work() as work:
+        left, deleted = await work.workspaces.get(team.id), await work.workspaces.get(gone.id)
+        left.remove(bob.id, ada.id, house.clock.now())
+        deleted.delete(ada.id, house.clock.now())
+        work.workspaces.save(left)
+        work.workspaces.save(deleted)
+    nowhere = WorkspaceId(house.ids.new())
+    for workspace_id, account in ((team.id, eve.id), (team.id, bob.id), (gone.id, ada.id), (nowhere, ada.id)):
+        with pytest.raises(NotFound):
+            await house.access_queries.state(workspace_id, account)
+
+
+async def test_in_postgresql_a_workspace_without_a_history_has_a_state_too(
+    postgres_and_redis_house: House, empty_database: Database
+) -> None:
+    """As one that was brought in by SQL has."""
+    house = postgres_and_redis_house
+    ada = await an_account(house)
+    team = await a_team(house, ada.id)
+    before = await house.access_queries.state(team.id, ada.id)
+    async with empty_database.connection() as connection:
+        await connection.execute("TRUNCATE streams, events")
+    assert await house.access_queries.state(team.id, ada.id) != before
+    await a_task(house, team.id, ada.id)
+
+
+async def test_of_many_who_ask_at_once_each_is_told_what_concerns_them(house: House) -> None:
+    owners = [await an_account(house, f"Owner {number}") for number in range(4)]
+    teams = [await a_team(house, owner.id) for owner in owners]
+    for number, (team, owner) in enumerate(zip(teams, owners, strict=True)):
+        for _ in range(number):
+            await a_task(house, team.id, owner.id)
+    alone = [await house.access_queries.state(team.id, owner.id) for team, owner in zip(teams, owners, strict=True)]
+    asked = [(team, owner) for team in range(4) for owner in range(4)] * 5
+
+    async def state(team: int, owner: int) -> str | None:
+        try:
+            return await house.access_queries.state(teams[team].id, owners[owner].id)
+        except NotFound:
+            return None
+
+    outcomes = await asyncio.gather(*(state(team, owner) for team, owner in asked))
+    assert outcomes == [alone[team] if team == owner else None for team, owner in asked]
+
+
+async def test_a_state_is_never_older_than_the_question(house: House) -> None:
+    ada = await an_account(house)
+    team = await a_team(house, ada.id)
+    seen = []
+    for _ in range(10):
+        before = [asyncio.create_task(house.access_queries.state(team.id, ada.id)) for _ in range(3)]
+        await a_task(house, team.id, ada.id)
+        seen.append(await house.access_queries.state(team.id, ada.id))
+        await asyncio.gather(*before)
+    assert len(set(seen)) == 10

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from application.paging import InvalidCursor
-from application.ports.events import Entry, EventBody, EventFilter, EventView, Signal
+from application.ports.events import Entry, EventBody, EventFilter, EventView, Signal, Span, Survey
 from domain.access import Role
 from domain.channels import account_stream, workspace_stream
 from domain.errors import Unavailable
@@ -166,11 +166,15 @@ async def test_a_cursor_belongs_to_its_stream_its_order_and_its_conditions(house
             await house.journal.page(name, wanted, newest_first, given, 1)
 
 
-async def test_a_journal_keeps_its_epoch(house: House) -> None:
-    epoch = await house.journal.epoch()
+async def test_a_survey_tells_the_lineage_and_what_is_kept_of_each_stream(house: House) -> None:
+    epoch = (await house.journal.survey([])).epoch
     assert epoch
-    await an_account(house)
-    assert await house.journal.epoch() == epoch
+    ada = await an_account(house)
+    mine = workspace_stream(WorkspaceId(ada.id))
+    await a_task(house, WorkspaceId(ada.id), ada.id)
+    assert await house.journal.survey([mine, "workspace:nowhere"]) == Survey(
+        epoch, {mine: Span(0, 2), "workspace:nowhere": Span(0, 0)}
+    )
 
 
 async def test_readers_of_a_stream_see_it_grow_without_ever_a_hole(house: House) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.memory.limits import KEYS_MAX, MemoryRateLimiter
+from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
 from adapters.redis.limits import RedisRateLimiter
 from tests.contracts.house import House
@@ -82,7 +83,7 @@ async def test_a_limit_of_any_size_lets_exactly_so_many_pass(house: House) -> No
 
 
 async def test_without_its_store_a_limiter_counts_in_the_process() -> None:
-    limiter = RedisRateLimiter("redis://127.0.0.1:1/0", MemoryRateLimiter(MovableClock()))
+    limiter = RedisRateLimiter("redis://127.0.0.1:1/0", MemoryRateLimiter(MovableClock()), MemoryObserver())
     verdicts = [await limiter.take("alone", 10, MINUTE_MS) for _ in range(30)]
     assert sum(verdict.allowed for verdict in verdicts) == 10
     await limiter.forget("alone")

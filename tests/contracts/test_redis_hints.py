@@ -11,6 +11,7 @@ import pytest_asyncio
 from msgspec import Raw
 from redis import Redis
 
+from adapters.memory.observer import MemoryObserver
 from adapters.redis.broker import QUEUE_MAX, SUBSCRIBE_AT_ONCE, RedisBroker
 from application.ports.events import Entry, Signal
 from domain.errors import Unavailable
@@ -72,7 +73,7 @@ async def new_post(redis: RedisService) -> AsyncIterator[NewPost]:
     async with AsyncExitStack() as posts:
 
         async def start(patience: float = PATIENT) -> Post:
-            broker = RedisBroker(redis.url, canary_seconds=0.1, canary_lost_seconds=patience)
+            broker = RedisBroker(redis.url, MemoryObserver(), canary_seconds=0.1, canary_lost_seconds=patience)
             return await posts.enter_async_context(running(broker))
 
         yield start
@@ -157,7 +158,10 @@ async def test_installations_in_different_databases_of_one_redis_do_not_hear_eac
 ) -> None:
     sender, receiver = pair
     other_url = redis.url.removesuffix("/0") + "/1"
-    async with running(RedisBroker(other_url)) as other, running(RedisBroker(other_url)) as neighbour:
+    async with (
+        running(RedisBroker(other_url, MemoryObserver())) as other,
+        running(RedisBroker(other_url, MemoryObserver())) as neighbour,
+    ):
         other.broker.follow("workspace:w")
         await eventually(lambda: other.are_in_touch_with(neighbour))
         sender.broker.publish([entry(1)])
@@ -288,7 +292,7 @@ async def test_a_channel_that_was_taken_away_silently_is_noticed_by_the_canary(
 
 async def test_without_redis_hints_still_reach_the_process_that_publishes_them(redis: RedisService) -> None:
     redis.kill()
-    async with running(RedisBroker(redis.url)) as post:
+    async with running(RedisBroker(redis.url, MemoryObserver())) as post:
         post.broker.follow("workspace:w")
         post.broker.publish([entry(1), entry(2, "workspace:other"), entry(3)])
         assert post.offsets == [1, 3]
@@ -311,7 +315,7 @@ async def test_a_full_queue_drops_the_oldest_and_counts_them(redis: RedisService
     receiver = await new_post()
     receiver.broker.follow("workspace:w")
     await eventually(lambda: receiver.reconnects > 0)
-    late = RedisBroker(redis.url)
+    late = RedisBroker(redis.url, MemoryObserver())
     for offset in range(1, QUEUE_MAX + 6):
         late.publish([entry(offset)])
     assert late.dropped == 5
@@ -352,7 +356,7 @@ async def test_a_broker_that_ends_sends_its_last_hints_and_leaves_no_connection(
     receiver = await new_post()
     receiver.broker.follow("workspace:w")
     await eventually(lambda: receiver.reconnects > 0)
-    async with running(RedisBroker(redis.url)) as ending:
+    async with running(RedisBroker(redis.url, MemoryObserver())) as ending:
         await eventually(lambda: ending.broker.connected)
         ending.broker.publish([entry(1), entry(2)])
     await eventually(lambda: receiver.offsets == [1, 2])

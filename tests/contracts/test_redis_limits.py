@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.observer import MemoryObserver
 from adapters.redis.limits import RedisRateLimiter
 from adapters.system import SystemClock
 from application.ports.limits import RateLimiter, Verdict
@@ -36,9 +37,9 @@ def new_limiter(redis: RedisService) -> Iterator[Callable[..., RedisRateLimiter]
 
     def make(fallback: RateLimiter | None = None) -> RedisRateLimiter:
         if fallback:
-            limiter = RedisRateLimiter(redis.url, fallback, answer_seconds=10)
+            limiter = RedisRateLimiter(redis.url, fallback, MemoryObserver(), answer_seconds=10)
         else:
-            limiter = RedisRateLimiter(redis.url, MemoryRateLimiter(SystemClock()))
+            limiter = RedisRateLimiter(redis.url, MemoryRateLimiter(SystemClock()), MemoryObserver())
         limiters.append(limiter)
         return limiter
 

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from redis import Redis
 
+from adapters.memory.observer import MemoryObserver
 from adapters.redis.presence import AT_ONCE, RedisPresence
 from application.ports.presence import Attendance
 from domain.errors import Unavailable
@@ -34,7 +35,7 @@ async def new_presence(redis: RedisService) -> AsyncIterator[NewPresence]:
     made: list[RedisPresence] = []
 
     def make(lease_seconds: float = 60, instance: str = "", url: str = redis.url) -> RedisPresence:
-        made.append(RedisPresence(url, instance, lease_seconds=lease_seconds))
+        made.append(RedisPresence(url, MemoryObserver(), instance, lease_seconds=lease_seconds))
         return made[-1]
 
     yield make

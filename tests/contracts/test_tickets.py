@@ -119,7 +119,18 @@ async def test_only_what_has_expired_is_dropped(house: House) -> None:
     house.clock.advance(MILLISECOND)
     await keep(house, b"young", somebody(house))
     house.clock.advance(LIFETIME - MILLISECOND)
-    await house.ticket_store.forget_old(house.clock.now())
+    assert await house.ticket_store.forget_old(house.clock.now(), 10) == 1
     # As the clock of an instance that lags behind would see it.
     house.clock.advance(-LIFETIME)
     assert await still_kept(house, [b"old", b"young"]) == [b"young"]
+
+
+async def test_what_has_expired_is_dropped_in_pieces_whoever_else_does_it(house: House) -> None:
+    for number in range(25):
+        await keep(house, bytes([number]), somebody(house))
+    house.clock.advance(LIFETIME)
+    counts = await asyncio.gather(*(house.ticket_store.forget_old(house.clock.now(), 5) for _ in range(3)))
+    assert all(count <= 5 for count in counts)
+    left = 25 - sum(counts)
+    assert await house.ticket_store.forget_old(house.clock.now(), 100) == left
+    assert await house.ticket_store.forget_old(house.clock.now(), 100) == 0

@@ -1,21 +1,13 @@
-"""The two clients under one steering wheel: orders go in, frames and answers come out, whatever the language."""
+"""A client under a steering wheel: orders go in, frames and answers come out, whatever language it is written in."""
 
 import asyncio
-import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any, Protocol
 
 from entrypoints.client import Client, Refused, Stopped, Subscription
 from tests.support.clients import PATIENCE_SECONDS, Json
-
-SCRIPT = Path(__file__).parents[2] / "src/entrypoints/http/client.js"
-DRIVER = Path(__file__).with_name("driver.mjs")
-# Node.js 20 knows WebSocket only when asked to; later versions take the option as a matter of course.
-NODE_OPTIONS = ("--experimental-websocket", "--no-warnings")
 
 
 class Driver(Protocol):
@@ -115,22 +107,6 @@ class PythonDriver:
             self.heard.append({"type": "stopped", "code": error.code})
 
 
-class NodeDriver:
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.heard: list[Json] = []
-        self.process = process
-
-    async def order(self, do: str, **fields: object) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps({"do": do, **fields}).encode() + b"\n")
-        await self.process.stdin.drain()
-
-    async def listen(self) -> None:
-        assert self.process.stdout
-        while line := await self.process.stdout.readline():
-            self.heard.append(json.loads(line))
-
-
 @asynccontextmanager
 async def python_driver(url: str) -> AsyncIterator[Driver]:
     driver = PythonDriver(url)
@@ -141,26 +117,3 @@ async def python_driver(url: str) -> AsyncIterator[Driver]:
         for task in driver.tasks:
             task.cancel()
         await asyncio.gather(*driver.tasks, return_exceptions=True)
-
-
-@asynccontextmanager
-async def node_driver(url: str, node: str) -> AsyncIterator[Driver]:
-    process = await asyncio.create_subprocess_exec(
-        node,
-        *NODE_OPTIONS,
-        str(DRIVER),
-        str(SCRIPT),
-        url,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=1024 * 1024,
-    )
-    driver = NodeDriver(process)
-    listening = asyncio.create_task(driver.listen())
-    try:
-        yield driver
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        await listening

@@ -140,7 +140,8 @@ async def test_a_stop_is_told_to_each_connection_before_it_comes(three: Servers)
         ]
         stopping = asyncio.create_task(asyncio.to_thread(three[0].terminate))
         hints = [(await live.frame("going_away"))["retry_ms"] for live in lives]
-        assert (await http.get("/ready")).status_code == 503
+        probed = await http.get("/ready")
+        assert (probed.status_code, probed.headers["connection"]) == (503, "close")  # before it is cut
         assert (await people[0].open_task("while it stops"))["version"] == 1
         assert {await live.closed() for live in lives} == {4200}
         assert await stopping == 0

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
+import asyncpg
 import httpx
 import pytest
 
@@ -58,21 +59,62 @@ async def test_without_postgresql_every_request_is_refused_soon_and_the_server_r
                     assert answer.json()["code"] == "dependency_unavailable"
                     assert int(answer.headers["retry-after"]) >= 1
             assert (await http.get("/live")).status_code == 200
-            assert (await http.get("/ready")).status_code == 503
+            await until(lambda: says(http, "/ready", 503))
             health = await http.get("/health")
             assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
+            checks = health.json()["checks"]
+            assert {name for name in checks if checks[name]["status"] == "unhealthy"} == {"database", "migrations"}
             for secret in ("postgresql://", "/tmp", "Traceback", "asyncpg"):
                 assert secret not in health.text
 
             await asyncio.to_thread(postgres.start)
             await until(lambda: is_open(ada))
-            assert (await http.get("/ready")).status_code == 200
+            await until(lambda: says(http, "/ready", 200))
             assert done(await ada.get("/tasks"))["data"] == [task]
             after = await ada.open_task("after")
             assert (await live.event("task.created"))["event"]["resource"]["id"] == after["id"]
             event = await stream.next()
             assert event is not None
             assert event["data"]["resource"]["id"] == after["id"]
+
+
+async def test_whoever_finds_every_connection_in_use_is_refused_soon_and_the_others_are_served(
+    start_server: Callable[..., ServerProcess], new_database: Callable[[], str]
+) -> None:
+    url = new_database()
+    pool = {"DATABASE_POOL_SIZE": "2", "DATABASE_POOL_WAIT_SECONDS": "0.3"}
+    server = start_server(url, **NO_LIMITS, **pool)
+    async with client(server.base_url) as http:
+        ada = await sign_up(http)
+        blocker = await asyncpg.connect(url)
+        try:
+            async with blocker.transaction():
+                await blocker.execute("LOCK tasks")
+                # Two lists that differ, as equal ones are read once for all.
+                holding = [asyncio.create_task(ada.get("/tasks", params={"limit": n})) for n in (1, 2)]
+                await until(lambda: waits(blocker, 2))
+                began = monotonic()
+                answers = await asyncio.gather(*(ada.get("/me") for _ in range(20)))
+                assert monotonic() - began < 1.5
+                assert {answer.status_code for answer in answers} == {503}
+                assert {answer.json()["code"] for answer in answers} == {"dependency_unavailable"}
+        finally:
+            await blocker.close()
+        assert {answer.status_code for answer in await asyncio.gather(*holding)} == {200}
+        answers = await asyncio.gather(*(ada.get("/me") for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {200}
+
+
+async def waits(connection: asyncpg.Connection, many: int) -> bool:
+    """Whether so many in its database wait for a lock."""
+    found = await connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(found == many)
+
+
+async def says(http: httpx.AsyncClient, path: str, status: int) -> bool:
+    return (await http.get(path)).status_code == status
 
 
 async def is_open(person: Person) -> bool:
@@ -89,6 +131,8 @@ async def test_a_server_that_starts_before_postgresql_begins_to_work_when_that_i
         async with client(server.base_url) as http:
             await until(lambda: is_alive(http))
             assert (await http.get("/ready")).status_code == 503
+            assert (await http.get("/health")).status_code == 503
+            assert server.is_running()
             assert await asyncio.to_thread(postgres.start) == url
             await until(server.is_ready)
             await sign_up(http)
@@ -124,11 +168,19 @@ async def test_without_redis_everything_works_and_live_delivery_goes_on(
                 assert monotonic() - began < 3
                 assert [(await live.event())["offset"] for _ in range(10)] == list(range(3, 13))
                 assert (await http.get("/ready")).status_code == 200
+                health = done(await http.get("/health"))
+                assert health["status"] == "degraded"
+                assert health["checks"]["redis"]["detail"] == "Redis does not answer."
                 redis.start()
                 await ada.open_task("after")
                 assert (await live.event())["offset"] == 13
+                await until(lambda: is_healthy(http))
     finally:
         redis.stop()
+
+
+async def is_healthy(http: httpx.AsyncClient) -> bool:
+    return bool(done(await http.get("/health"))["status"] == "healthy")
 
 
 async def test_without_redis_the_limits_hold_in_each_process(start_server: Callable[..., ServerProcess]) -> None:

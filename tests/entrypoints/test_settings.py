@@ -1,11 +1,15 @@
 """What a server accepts as its settings, and that it says everything that is wrong with them at once."""
 
+import os
+import socket
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
-from entrypoints.settings import InvalidSettings, Settings
+from entrypoints.settings import InvalidSettings, Settings, table
 
+ROOT = Path(__file__).parents[2]
 SECRET = "fJ8w!kQ2zR7v#Lm4Xc9p@Tn6Bs1d^Hg3"
 ENOUGH = {"DATABASE_URL": "postgresql://db/signalbox", "JWT_SECRET": SECRET}
 
@@ -64,3 +68,88 @@ def test_lists_and_networks_are_read_from_commas() -> None:
     )
     assert settings.cors_origin == ("https://a.example", "https://b.example")
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1"))
+
+
+def test_what_differs_in_production_is_so_unless_it_is_said() -> None:
+    trial, production = Settings.read(ENOUGH), Settings.read(ENOUGH | {"ENVIRONMENT": "Production"})
+    assert (trial.log_format, trial.otel_traces_sampler_arg) == ("text", 1.0)
+    assert (production.log_format, production.otel_traces_sampler_arg) == ("json", 0.01)
+    assert Settings.read(ENOUGH | {"ENVIRONMENT": "production", "LOG_FORMAT": "text"}).log_format == "text"
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [
+        {"RAILWAY_ENVIRONMENT": "staging", "RAILWAY_REPLICA_ID": "7"},
+        {"RENDER": "true", "RENDER_INSTANCE_ID": "7"},
+    ],
+)
+def test_hosting_platforms_are_understood(platform: dict[str, str]) -> None:
+    hosted = Settings.read(ENOUGH | platform | {"PORT": "10000", "DATABASE_URL": "postgres://db/app"})
+    assert (hosted.environment, hosted.host, hosted.port, hosted.instance) == ("production", "0.0.0.0", 10000, "7")
+    assert hosted.database_url == "postgresql://db/app"
+    own = Settings.read(ENOUGH | platform | {"ENVIRONMENT": "development", "INSTANCE": "mine"})
+    assert (own.environment, own.host, own.instance) == ("development", "127.0.0.1", "mine")
+
+
+def test_a_process_without_a_name_is_called_after_its_host_and_pid() -> None:
+    assert Settings.read(ENOUGH).instance == f"{socket.gethostname()}-{os.getpid()}"
+
+
+def test_no_secret_shows_in_anything_that_is_printed() -> None:
+    settings = Settings.read(
+        ENOUGH
+        | {
+            "DATABASE_URL": "postgres://ada:hunter2@db/app?sslpassword=hunter2&sslmode=require",
+            "DATABASE_READ_REPLICA_URL": "postgresql://ada:hunter2:hunter2@one,two:5433/app?password=hunter2",
+            "REDIS_URL": "rediss://:hunter2@cache:6379/0",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "https://key:hunter2@traces:4318",
+            "JWT_PREVIOUS_SECRETS": SECRET[::-1],
+            "METRICS_TOKEN": SECRET,
+        }
+    )
+    for said in (repr(settings), str(list(settings.shown())), str(settings.__rich_repr__())):
+        assert "hunter2" not in said
+        assert SECRET not in said
+        assert SECRET[::-1] not in said
+        assert "postgresql://ada:***@db/app?sslpassword=***&sslmode=require" in said
+        assert "JWT_SECRET" in said
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+@pytest.mark.parametrize(
+    "address", ["//u:hunter2/2@host/x", "//u:hunter2#2@host/x", "//u:hunter2?2@host", "//[hunter2"]
+)
+def test_a_problem_with_an_address_never_repeats_a_password(name: str, address: str) -> None:
+    scheme = {"DATABASE_URL": "postgresql", "REDIS_URL": "redis", "OTEL_EXPORTER_OTLP_ENDPOINT": "http"}[name]
+    (problem,) = problems(**{name: f"{scheme}:{address}"})
+    assert problem.startswith(f"{name}: ")
+    assert "hunter2" not in problem
+
+
+def test_addresses_of_several_hosts_and_of_sockets_are_understood() -> None:
+    for url in (
+        "postgresql://u:p@one:5432,two:5433/app",
+        "postgresql://u@/app?host=/run/postgresql&port=5432",
+        "postgresql://u:p@[::1]:5432/app",
+    ):
+        assert Settings.read(ENOUGH | {"DATABASE_URL": url}).database_url == url
+    assert Settings.read(ENOUGH | {"REDIS_URL": "unix:///run/redis.sock?db=1"}).redis_url
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    assert problems(PORT="9000", PROBE_PORT="9000") == ["PORT and PROBE_PORT: each needs a port of its own"]
+    assert [p.partition(":")[0] for p in problems(MEMORY_DEGRADED_PERCENT="96")] == ["MEMORY_DEGRADED_PERCENT"]
+    assert [p.partition(":")[0] for p in problems(METRICS_TOKEN="short")] == ["METRICS_TOKEN"]
+
+
+def test_the_page_for_operators_has_every_setting_as_it_is() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert table() in page, "docs/operations.md is old: put the output of `signalbox settings` into it"
+
+
+def test_every_setting_has_a_row_that_says_what_it_means() -> None:
+    rows = table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == [name.upper() for name in Settings.__struct_fields__]
+    for row in rows:
+        assert row.split("|")[-2].strip().endswith("."), row

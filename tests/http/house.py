@@ -1,6 +1,5 @@
 """Assemblies for tests of the HTTP surface: in memory or on PostgreSQL, called in process or over real sockets."""
 
-import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +10,10 @@ from dependency_injector import providers
 
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
+from adapters.telemetry.metrics import Metrics
+from adapters.telemetry.observer import TelemetryObserver
 from entrypoints.container import Container, in_memory, offline
+from entrypoints.lifetimes import furnished
 from entrypoints.server import Server, configuration
 from entrypoints.settings import Settings
 from tests.support.clients import client
@@ -30,6 +32,13 @@ def house_in_memory(**changes: Any) -> Container:
     return in_memory(**({"settings": set_to()} | changes))
 
 
+def watched_house(**settings: Any) -> Container:
+    """An assembly in memory that is watched as one in production is."""
+    metrics = providers.Singleton(Metrics, "1.2.3", "web-1")
+    observer = providers.Singleton(TelemetryObserver, metrics, None, 1.0, 1_000.0, 200.0)
+    return house_in_memory(settings=set_to(**settings), metrics=metrics, observer=observer)
+
+
 def house_on_postgres(database_url: str, **changes: Any) -> Container:
     """The assembly on PostgreSQL with no rate limit, cheap hashing and a clock to move."""
     clock = providers.Singleton(MovableClock)
@@ -41,16 +50,8 @@ def house_on_postgres(database_url: str, **changes: Any) -> Container:
 @asynccontextmanager
 async def opened(house: Container) -> AsyncIterator[None]:
     """The assembly with everything open that it holds, and its loops running."""
-    started = house.init_resources()
-    if inspect.isawaitable(started):
-        await started
-    try:
-        async with house.running()():
-            yield
-    finally:
-        stopped = house.shutdown_resources()
-        if inspect.isawaitable(stopped):
-            await stopped
+    async with furnished(house), house.running()():
+        yield
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import zstandard
 
-from entrypoints.http.edge import COMPRESS_FROM_BYTES
+from entrypoints.http.answer import COMPRESS_FROM_BYTES
 from tests.support.clients import API, PASSWORD, Person, done, log_in
 
 LONG = "lorem ipsum " * 400

@@ -1,13 +1,18 @@
 """Server-sent events: the journal from any offset on, then live, with no hole in between and no longer than allowed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import timedelta
 from time import monotonic
+from uuid import UUID
 
 import pytest
+from dependency_injector import providers
 
+from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.system import MovableClock
+from domain.errors import Unavailable
+from domain.ids import AccountId, WorkspaceId
 from tests.http.house import house_in_memory, served, set_to
 from tests.http.test_problems import problem
 from tests.support.clients import API, EventStream, Json, Person, client, done, following, log_in, sign_up
@@ -164,6 +169,33 @@ async def test_the_end_of_a_workspace_is_the_end_of_its_stream(grace: Person) ->
     async with following(grace, f"workspace:{team}") as stream:
         done(await grace.delete(f"/workspaces/{team}"))
         assert [event["event"] async for event in remaining(stream)] == ["workspace.deleted", "unsubscribed"]
+
+
+async def test_while_nobody_can_tell_whether_a_right_was_lost_a_stream_shows_nothing_and_stays() -> None:
+    asked = asyncio.Event()
+    house = house_in_memory()
+    away: list[bool] = []
+
+    class Access(MemoryAccessQueries):
+        async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
+            if away:
+                asked.set()
+                raise Unavailable("The store is away.")
+            return await super().workspaces_of(places, by)
+
+    house.access_queries.override(providers.Singleton(Access, house.database))
+    async with served(house) as url, client(url) as http:
+        grace, linus = await sign_up(http, "Grace"), await sign_up(http, "Linus")
+        team = (await grace.create_team())["id"]
+        await grace.admit(linus, team)
+        async with following(linus, f"workspace:{team}") as stream:
+            away.append(True)
+            done(await grace.delete(f"/workspaces/{team}/members/{linus.id}"))
+            await grace.open_task("a secret", workspace_id=team)
+            assert (await anext(remaining(stream)))["event"] == "member.removed"
+            await asyncio.wait_for(asked.wait(), 5)
+            away.clear()
+            assert [event["event"] async for event in remaining(stream)] == ["unsubscribed"]
 
 
 async def test_who_was_removed_and_came_back_replays_all_of_it(grace: Person, linus: Person) -> None:

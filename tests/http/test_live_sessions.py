@@ -5,13 +5,27 @@ from datetime import timedelta
 from time import monotonic
 
 import pytest
+import uvloop
 from dependency_injector import providers
 from websockets.exceptions import InvalidStatus
 
 from adapters.memory.system import MovableClock
 from entrypoints.server import FRAME_MAX_BYTES
+from entrypoints.websocket.protocol import LiveProtocol
 from tests.http.house import house_in_memory, served, set_to
-from tests.support.clients import API, Json, Listener, Person, Wire, client, done, listening, log_in, sign_up
+from tests.support.clients import (
+    API,
+    PATIENCE_SECONDS,
+    Json,
+    Listener,
+    Person,
+    Wire,
+    client,
+    done,
+    listening,
+    log_in,
+    sign_up,
+)
 
 UPGRADE = (
     b"GET /api/v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -252,3 +266,27 @@ async def test_a_listener_who_hangs_up_leaves_nothing_behind(live_url: str, grac
 async def first_event(live: Listener) -> Json:
     event: Json = (await live.event())["event"]
     return event
+
+
+async def test_a_wire_whose_peer_is_gone_swallows_what_is_written_and_ends_whoever_takes_it_over() -> None:
+    async def scenario() -> None:
+        house = house_in_memory()
+        async with served(house) as url, client(url) as http, listening(url) as live:
+            ada = await sign_up(http)
+            await live.connect(ada.token)
+            (connection,) = house.live()._connections
+            wire = connection.wire
+            assert isinstance(wire, LiveProtocol)
+            wire.transport.abort()
+            connection.write(b"while it closes")
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not connection.is_closed:
+                    await asyncio.sleep(0)
+            connection.write(b"once it is closed")
+            late = house.live().begin(wire, None)
+            wire.take_over(late)
+            assert late.is_closed
+            assert len(house.live()) == 0
+
+    # On the loop that servers run on: its transports refuse what those of asyncio put up with.
+    await asyncio.to_thread(uvloop.run, scenario())

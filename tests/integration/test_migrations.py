@@ -13,11 +13,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from adapters.postgres import migrations
 from adapters.postgres.tables import metadata
-from tests.support.services import PostgresService, run_apart
+from tests.support.services import PostgresService, call_postgres, run_apart
 
 T = TypeVar("T")
 SRC = Path(__file__).parents[2] / "src"
@@ -173,14 +174,26 @@ async def test_a_database_without_migrations_has_no_revision(url: str) -> None:
 
 
 def test_the_sql_for_an_empty_database_can_be_written_without_one(url: str) -> None:
-    script = migrations.script()
+    # One statement at a time, as an index that is built concurrently stands alone.
+    call_postgres("psql", url, "--quiet", "--set=ON_ERROR_STOP=1", script=migrations.script())
+    assert migrations.current(url) == migrations.head()
 
-    async def run_script() -> None:
+
+def test_a_migration_that_has_to_wait_for_others_gives_up_and_can_be_run_again(url: str) -> None:
+    """Whoever waits for a lock has everybody wait who comes later."""
+
+    async def migrate_while_somebody_reads() -> None:
         connection = await asyncpg.connect(url)
         try:
-            await connection.execute(script)
+            async with connection.transaction():
+                await connection.execute("SELECT FROM streams")
+                with pytest.raises(DBAPIError, match="lock timeout"):
+                    await asyncio.to_thread(migrations.upgrade, url)
         finally:
             await connection.close()
 
-    run_apart(run_script)
+    migrations.upgrade(url, "0003")
+    run_apart(migrate_while_somebody_reads)
+    assert migrations.current(url) == "0003"
+    migrations.upgrade(url)
     assert migrations.current(url) == migrations.head()

@@ -20,7 +20,7 @@ from sqlalchemy.types import NullType, TypeEngine
 
 import adapters.postgres
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres import changes, events, idempotency, tasks
+from adapters.postgres import changes, events, idempotency, tables, tasks
 from adapters.postgres.statement import _DIALECT, Statement
 from application.identity import Client
 from application.ports.events import EventFilter
@@ -95,6 +95,15 @@ def test_there_are_statements_to_look_at() -> None:
 def test_no_parameter_needs_a_processor_that_asyncpg_is_not_told_of(name: str) -> None:
     problems = {key: problem_with(bind.type) for key, bind in ALL[name].compiled.binds.items()}  # type: ignore[attr-defined]
     assert not {key: problem for key, problem in problems.items() if problem}
+
+
+def test_every_statement_is_counted_by_its_verb_and_table() -> None:
+    verbs, names = {"SELECT", "INSERT", "UPDATE", "DELETE"}, set(tables.metadata.tables)
+    for name, statement in ALL.items():
+        verb, _, table = statement.operation.partition(" ")
+        assert verb in verbs, name
+        assert table in names, name
+    assert tasks._page((), False, "due_at", False).operation == "SELECT tasks"
 
 
 async def test_a_processor_would_be_noticed() -> None:

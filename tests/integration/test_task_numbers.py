@@ -9,20 +9,22 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
+from adapters.memory.observer import MemoryObserver
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.task_numbers import BLOCK_MAX, PostgresTaskNumbers
+from application.ports.unit_of_work import Stale
 from domain.errors import NotFound, Unavailable
 from domain.ids import WorkspaceId
 from entrypoints.container import Container, offline
-from tests.support.builders import a_task, a_team, an_account
+from tests.support.builders import a_new_task, a_task, a_team, an_account
 
 
 class Turnstile(Database):
     """Counts what goes through, and lets nothing through while it is closed."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, pool_size=2)
+        super().__init__(url, 2, MemoryObserver())
         self.passed = 0
         self.is_open = asyncio.Event()
         self.is_open.set()
@@ -91,7 +93,7 @@ async def test_a_reservation_goes_on_when_the_one_who_began_it_leaves(house: Hou
 
 
 async def test_a_failure_is_told_to_everybody_separately_and_forgotten(house: House, database_url: str) -> None:
-    away = Database(database_url, pool_size=1)
+    away = Database(database_url, 1, MemoryObserver())
     numbers = PostgresTaskNumbers(away)
     refused = await asyncio.gather(*(numbers.next(house.team) for _ in range(5)), return_exceptions=True)
     assert all(isinstance(refusal, Unavailable) for refusal in refused)
@@ -137,3 +139,27 @@ async def test_a_number_waits_for_no_transaction_that_writes_in_the_workspace(ho
     finally:
         await transaction.rollback()
         await writer.close()
+
+
+async def test_numbers_never_go_back_in_a_process_under_which_the_database_was_restored(
+    house: House, database_url: str
+) -> None:
+    before = [await house.numbers.next(house.team) for _ in range(20)]
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("UPDATE task_numbers SET last = 3")
+    finally:
+        await connection.close()
+    after = [await house.numbers.next(house.team) for _ in range(60)]
+    assert len({*before, *after}) == 80
+    assert [int(key.partition("-")[2]) for key in before + after] == list(range(1, 81))
+
+
+async def test_a_number_that_another_process_has_used_since_is_passed_over(house: House) -> None:
+    ada = await an_account(house)
+    task = await a_task(house, WorkspaceId(ada.id), ada.id)
+    twin = a_new_task(house, WorkspaceId(ada.id), ada.id)
+    twin.key = task.key
+    with pytest.raises(Stale):
+        async with house.work() as work:
+            work.tasks.add(twin)

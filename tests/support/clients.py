@@ -199,6 +199,11 @@ class EventStream:
         self.response = response
         self._lines = response.aiter_lines()
 
+    async def begun(self) -> None:
+        """The first line is there, so everything from now on is heard."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert (await anext(self._lines)).startswith("retry: ")
+
     async def next(self) -> Json | None:
         """The fields of the next event that has data, that decoded; None at the end."""
         fields: Json = {}
@@ -221,7 +226,9 @@ async def following(person: Person, channel: str | None = None, since: int | Non
     headers = person.authorization | ({} if since is None else {"Last-Event-ID": str(since)})
     async with person.http.stream("GET", f"{API}/events/stream", params=params, headers=headers) as response:
         assert response.status_code == 200, await response.aread()
-        yield EventStream(response)
+        stream = EventStream(response)
+        await stream.begun()
+        yield stream
 
 
 class Wire:
@@ -250,6 +257,10 @@ class Wire:
             await self._writer.drain()
         except ConnectionError:
             return
+
+    def abort(self) -> None:
+        """Go away at once, without having read what came."""
+        self._writer.transport.abort()
 
     def is_closed(self) -> bool:
         """Whether the peer has hung up, as far as is known."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from application.paging import Page
-from application.ports.events import Broker, Entry, EventFilter, EventView, JournalQueries, Signal
+from application.ports.events import Broker, Entry, EventFilter, EventView, JournalQueries, Signal, Survey
 
 
 class Fate(Enum):
@@ -143,5 +143,8 @@ class WatchedJournal(JournalQueries):
     ) -> Page[EventView]:
         return await self._inner.page(stream, wanted, newest_first, cursor, limit)
 
-    async def epoch(self) -> str:
-        return await self._inner.epoch()
+    async def survey(self, streams: Collection[str]) -> Survey:
+        await self._at("before heads")
+        survey = await self._inner.survey(streams)
+        await self._at("after heads")
+        return survey

@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +20,7 @@ JWT_SECRET = "only-for-tests-0123456789-abcdefghij"
 
 
 class ServerProcess:
-    """`signalbox serve` on a free port of the loopback interface.
+    """`signalbox serve`, or another `command`, on a free port of the loopback interface.
 
     The environment holds nothing but `database_url`, `redis_url` and what `environment` sets besides, so that no
     setting of the developer changes a test. Everything it says goes to `log_path`.
@@ -32,10 +32,13 @@ class ServerProcess:
         log_path: Path,
         redis_url: str | None = None,
         environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("serve",),
     ) -> None:
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
+        self.database_url = database_url
         self.log_path = log_path
+        self._command = command
         self._environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
             "PYTHONPATH": str(ROOT / "src"),
@@ -56,7 +59,7 @@ class ServerProcess:
         """Start the process without waiting for it."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "entrypoints.cli", "serve"],
+                [sys.executable, "-m", "entrypoints.cli", *self._command],
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -97,6 +100,13 @@ class ServerProcess:
         self._running().kill()
         self._running().wait()
 
+    def pause(self) -> None:
+        """Stop it from doing anything, while its connections stay open; until `resume`."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._running().send_signal(signal.SIGCONT)
+
     def terminate(self) -> int:
         """Ask the process to drain and end, wait for that, and return its exit status; TimeoutExpired after 35 s."""
         self._running().send_signal(signal.SIGTERM)
@@ -105,6 +115,7 @@ class ServerProcess:
     def stop(self) -> None:
         """End the process in any way that works; does nothing if it has ended."""
         if self.is_running():
+            self.resume()
             try:
                 self.terminate()
             except subprocess.TimeoutExpired:

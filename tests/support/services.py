@@ -18,7 +18,7 @@ from uuid import uuid4
 import asyncpg
 from redis import Redis
 
-from adapters.embedded import EmbeddedPostgres
+from adapters.embedded import EmbeddedPostgres, programs
 from adapters.postgres import migrations
 
 T = TypeVar("T")
@@ -77,6 +77,10 @@ class PostgresService:
         """Delete every row of a cloned database but those that the migrations brought."""
         run_apart(lambda: _execute(url, self._emptying))
 
+    def standby(self) -> "PostgresStandby":
+        """A copy of this server that follows it."""
+        return PostgresStandby(self._server.url)
+
     def stop(self) -> None:
         self._server.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -98,6 +102,70 @@ class PostgresService:
         return run_apart(call)
 
 
+class PostgresStandby:
+    """A streaming replica of a PostgreSQL: it answers reads, and may be held back, stopped and started."""
+
+    def __init__(self, primary_url: str) -> None:
+        self._source = primary_url.partition("host=")[2].partition("&")[0]
+        self._folder = Path(tempfile.mkdtemp(prefix="signalbox-tests-"))
+        self._data = self._folder / "data"
+        self._owner = Path(self._source).stat()
+        os.chown(self._folder, self._owner.st_uid, self._owner.st_gid)
+        try:
+            self._run(
+                *("pg_basebackup", f"--host={self._source}", "--username=postgres", f"--pgdata={self._data}"),
+                *("--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+            )
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def url(self, primary_url: str) -> str:
+        """The URL of the copy of one of the primary's databases."""
+        return primary_url.replace(f"host={self._source}", f"host={self._folder}")
+
+    def start(self) -> None:
+        options = f"-c unix_socket_directories={self._folder} -c listen_addresses= -c fsync=off"
+        self._run("pg_ctl", "start", "--wait", f"--pgdata={self._data}", f"--options={options}", "--log=/dev/null")
+
+    def halt(self) -> None:
+        """End it; `start` brings it back."""
+        self._run("pg_ctl", "stop", "--wait", f"--pgdata={self._data}", "--mode=immediate")
+
+    def hold_back(self) -> None:
+        """Stay where it is, until `go_on`."""
+        run_apart(lambda: _execute(self.url(self._any), "SELECT pg_wal_replay_pause()"))
+
+    def go_on(self) -> None:
+        run_apart(lambda: _execute(self.url(self._any), "SELECT pg_wal_replay_resume()"))
+
+    def stop(self) -> None:
+        if (self._data / "postmaster.pid").exists():
+            self.halt()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _any(self) -> str:
+        return f"postgresql://postgres@/postgres?host={self._source}&port=5432"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        identity = {"user": self._owner.st_uid, "group": self._owner.st_gid} if os.geteuid() == 0 else {}
+        done = subprocess.run(
+            [programs() / program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd="/",
+            **identity,  # type: ignore[call-overload]
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed:\n{done.stderr}")
+
+
 async def _execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     try:
@@ -114,6 +182,16 @@ async def _tables_without_rows(connection: asyncpg.Connection) -> list[str]:
         )
     ]
     return [name for name in tables if not await connection.fetchval(f"SELECT EXISTS (SELECT FROM {name})")]
+
+
+def call_postgres(program: str, *arguments: str, script: str = "") -> str:
+    """What one of PostgreSQL's own programs prints; RuntimeError if it fails."""
+    done = subprocess.run(
+        [programs() / program, *arguments], input=script, capture_output=True, text=True, check=False, timeout=60
+    )
+    if done.returncode:
+        raise RuntimeError(f"{program} failed:\n{done.stderr}")
+    return done.stdout
 
 
 class RedisService:

@@ -1,9 +1,13 @@
 """Memberships in memory, as the other contexts ask for them."""
 
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.unit import Unit, standing_in
 from application.ports.access import Access, AccessQueries
 from domain.access import Role, Standing
+from domain.channels import workspace_stream
 from domain.errors import NotFound
 from domain.ids import AccountId, TaskId, WorkspaceId
 
@@ -42,13 +46,18 @@ class MemoryAccessQueries(AccessQueries):
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
-    async def workspace_of(self, workspace: WorkspaceId, by: AccountId) -> WorkspaceId:
-        if standing_in(self._database.committed, workspace, by) is None:
-            raise NotFound
-        return workspace
+    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
+        tables = self._database.committed
+        found = {}
+        for place in places:
+            task = tables.tasks.get(TaskId(place))
+            workspace = WorkspaceId(place) if task is None else task.workspace_id
+            if standing_in(tables, workspace, by) is not None:
+                found[place] = workspace
+        return found
 
-    async def workspace_of_task(self, task: TaskId, by: AccountId) -> WorkspaceId:
-        found = self._database.committed.tasks.get(task)
-        if found is None:
+    async def state(self, workspace: WorkspaceId, by: AccountId) -> str:
+        tables = self._database.committed
+        if standing_in(tables, workspace, by) is None:
             raise NotFound
-        return await self.workspace_of(found.workspace_id, by)
+        return f"{self._database.epoch}.{tables.head(workspace_stream(workspace))}"

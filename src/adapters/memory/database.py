@@ -40,6 +40,7 @@ class Tables:
     tasks: dict[TaskId, Task] = field(default_factory=dict)
     comments: dict[CommentId, Comment] = field(default_factory=dict)
     streams: dict[str, list[Entry]] = field(default_factory=dict)
+    tails: dict[str, int] = field(default_factory=dict)
     answers: dict[tuple[AccountId, str], Remembered] = field(default_factory=dict)
     borrowed: set[str] = field(default_factory=set)
     """The streams whose list still belongs to the tables that these were copied from."""
@@ -57,7 +58,10 @@ class Tables:
         self.streams.setdefault(entry.stream, []).append(entry)
 
     def head(self, stream: str) -> int:
-        return len(self.streams.get(stream, ()))
+        return self.tail(stream) + len(self.streams.get(stream, ()))
+
+    def tail(self, stream: str) -> int:
+        return self.tails.get(stream, 0)
 
 
 class Transaction:

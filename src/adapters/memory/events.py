@@ -10,7 +10,17 @@ from adapters.memory.database import MemoryDatabase
 from adapters.memory.pages import page_of
 from application.journal import event_view
 from application.paging import Page, decode_cursor, encode_cursor
-from application.ports.events import Broker, Entry, EventFilter, EventView, JournalQueries, Signal
+from application.ports.events import (
+    Broker,
+    Entry,
+    EventFilter,
+    EventView,
+    HistoryGone,
+    JournalQueries,
+    Signal,
+    Span,
+    Survey,
+)
 
 log = logging.getLogger(__name__)
 
@@ -24,22 +34,26 @@ class MemoryJournalQueries(JournalQueries):
         self._database = database
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
-        return self._stream(stream)[max(after, 0) : max(after, 0) + limit]
+        begin = max(after - self._database.committed.tail(stream), 0)
+        return self._stream(stream)[begin : begin + limit]
 
     async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
-        return {stream: len(self._stream(stream)) for stream in streams}
+        return {stream: self._database.committed.head(stream) for stream in streams}
+
+    async def survey(self, streams: Collection[str]) -> Survey:
+        kept = self._database.committed
+        return Survey(self._database.epoch, {name: Span(kept.tail(name), kept.head(name)) for name in streams})
 
     async def page(
         self, stream: str, wanted: EventFilter, newest_first: bool, cursor: str | None, limit: int
     ) -> Page[EventView]:
         query = f"events {stream} {newest_first} {_encode(wanted).decode()}"
         after = decode_cursor(cursor, query, int) if cursor is not None else None
+        if after is not None and not newest_first and self._database.committed.tail(stream) > after[0]:
+            raise HistoryGone("Events that come next here are kept no longer.", pointer="?cursor")
         found = [view for entry in self._stream(stream) if _meets(view := _view(entry), wanted)]
         page, last = page_of(found, lambda view: (view.offset,), after, limit, newest_first)
         return Page(page, encode_cursor(query, last.offset) if last else None)
-
-    async def epoch(self) -> str:
-        return self._database.epoch
 
     def _stream(self, stream: str) -> Sequence[Entry]:
         return self._database.committed.streams.get(stream, ())

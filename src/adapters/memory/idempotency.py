@@ -52,8 +52,15 @@ class MemoryIdempotency(Idempotency):
         finally:
             self._running.pop(place).set()
 
-    async def forget_old(self) -> None:
-        await self._database.apply(self._drop_old, lambda _: None)
+    async def forget_old(self, most: int) -> int:
+        dropped = [0]
+
+        def change(tables: Tables) -> Sequence[Entry]:
+            dropped[0] = self._drop_old(tables, most)
+            return ()
+
+        await self._database.apply(change, lambda _: None)
+        return dropped[0]
 
     async def _replay_or_turn(self, place: tuple[AccountId, str], fingerprint: bytes) -> Answer | None:
         """The answer that was given before, or None when it is this request's turn to run."""
@@ -75,12 +82,12 @@ class MemoryIdempotency(Idempotency):
                 raise StillRunning("The first request with this idempotency key is still running.") from None
 
     def _remember(self, tables: Tables, place: tuple[AccountId, str], answer: Remembered) -> Sequence[Entry]:
-        self._drop_old(tables)
         tables.answers[place] = answer
         return ()
 
-    def _drop_old(self, tables: Tables) -> Sequence[Entry]:
-        for place, known in list(tables.answers.items()):
-            if self._clock.now() - known.at >= KEPT:
-                del tables.answers[place]
-        return ()
+    def _drop_old(self, tables: Tables, most: int) -> int:
+        now = self._clock.now()
+        old = [place for place, known in tables.answers.items() if now - known.at >= KEPT][:most]
+        for place in old:
+            del tables.answers[place]
+        return len(old)

@@ -31,5 +31,8 @@ class MemoryTicketStore(TicketStore):
         kept = self._tickets.pop(digest, None)
         return (kept.principal, kept.opening) if kept and now < kept.expires_at else None
 
-    async def forget_old(self, now: datetime) -> None:
-        self._tickets = {key: kept for key, kept in self._tickets.items() if now < kept.expires_at}
+    async def forget_old(self, now: datetime, most: int) -> int:
+        expired = [key for key, kept in self._tickets.items() if now >= kept.expires_at][:most]
+        for key in expired:
+            del self._tickets[key]
+        return len(expired)

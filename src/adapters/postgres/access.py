@@ -1,17 +1,20 @@
 """Memberships in PostgreSQL, as the other contexts ask for them."""
 
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Text, Uuid, and_, bindparam, column, func, select, true, union_all
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
-from adapters.postgres.tables import accounts, members, tasks, workspaces
+from adapters.postgres.tables import accounts, lineage, members, streams, tasks, workspaces
+from adapters.postgres.together import Together
 from adapters.postgres.unit import Unit
 from application.ports.access import Access, AccessQueries
 from domain.access import Role, Standing
+from domain.channels import workspace_stream
 from domain.errors import NotFound
-from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.ids import AccountId, WorkspaceId
 
 _STANDING = Statement(
     select(members.c.role, workspaces.c.viewers_comment)
@@ -28,12 +31,36 @@ _ASSIGNABLE = Statement(
     .where(*_AMONG, members.c.role != Role.VIEWER.value, accounts.c.disabled_at.is_(None))
 )
 _MEMBERS = Statement(select(members.c.account_id).where(*_AMONG))
-_MEMBER = (members.c.account_id == bindparam("account"),)
-_WORKSPACE = Statement(select(members.c.workspace_id).where(members.c.workspace_id == bindparam("workspace"), *_MEMBER))
-_WORKSPACE_OF_TASK = Statement(
-    select(members.c.workspace_id)
-    .join(tasks, tasks.c.workspace_id == members.c.workspace_id)
-    .where(tasks.c.id == bindparam("task"), *_MEMBER)
+_MEMBER = members.c.account_id == bindparam("account")
+_PLACES = func.any(bindparam("places", type_=ARRAY(Uuid)))
+_WORKSPACES = Statement(
+    union_all(
+        select(members.c.workspace_id.label("place"), members.c.workspace_id).where(
+            members.c.workspace_id == _PLACES, _MEMBER
+        ),
+        select(tasks.c.id, members.c.workspace_id)
+        .join(members, members.c.workspace_id == tasks.c.workspace_id)
+        .where(tasks.c.id == _PLACES, _MEMBER),
+    )
+)
+
+
+_ASKED = (
+    func.unnest(
+        bindparam("workspaces", type_=ARRAY(Uuid)),
+        bindparam("accounts", type_=ARRAY(Uuid)),
+        bindparam("streams", type_=ARRAY(Text)),
+    )
+    .table_valued(column("workspace", Uuid), column("account", Uuid), column("stream", Text))
+    .render_derived(name="asked")
+)
+# In one statement, so in one snapshot: whoever is a member in it may see what was made of the stream up to this head.
+_STATES = Statement(
+    select(members.c.workspace_id, members.c.account_id, func.coalesce(streams.c.head, 0), lineage.c.epoch)
+    .select_from(members)
+    .join(_ASKED, and_(members.c.workspace_id == _ASKED.c.workspace, members.c.account_id == _ASKED.c.account))
+    .outerjoin(streams, streams.c.name == _ASKED.c.stream)
+    .join(lineage, true())
 )
 
 
@@ -66,14 +93,24 @@ class PostgresAccessQueries(AccessQueries):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._states: Together[tuple[UUID, UUID], str] = Together(self._read_states)
 
-    async def workspace_of(self, workspace: WorkspaceId, by: AccountId) -> WorkspaceId:
-        return self._found(await self._database.fetchrow(_WORKSPACE, workspace=workspace, account=by))
+    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
+        return dict(await self._database.fetch(_WORKSPACES, places=list(places), account=by))
 
-    async def workspace_of_task(self, task: TaskId, by: AccountId) -> WorkspaceId:
-        return self._found(await self._database.fetchrow(_WORKSPACE_OF_TASK, task=task, account=by))
-
-    def _found(self, row: tuple[UUID] | None) -> WorkspaceId:
-        if row is None:
+    async def state(self, workspace: WorkspaceId, by: AccountId) -> str:
+        with self._database.call("state"):
+            state = await self._states.get((workspace, by))
+        if state is None:
             raise NotFound
-        return WorkspaceId(row[0])
+        return state
+
+    async def _read_states(self, asked: Sequence[tuple[UUID, UUID]]) -> Mapping[tuple[UUID, UUID], str]:
+        workspaces = [workspace for workspace, _ in asked]
+        rows = await self._database.fetch(
+            _STATES,
+            workspaces=workspaces,
+            accounts=[account for _, account in asked],
+            streams=[workspace_stream(WorkspaceId(workspace)) for workspace in workspaces],
+        )
+        return {(workspace, account): f"{epoch}.{head}" for workspace, account, head, epoch in rows}

@@ -3,32 +3,23 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 
-import asyncpg
-
 from adapters.postgres.changes import Change, apply
-from adapters.postgres.database import Connection, Database, translated
+from adapters.postgres.database import Connection, Database
 from application.ports.events import Entry
 from application.ports.unit_of_work import Stale
 from domain.errors import Unavailable
 
 TOGETHER_MAX = 32
-# Perhaps it was committed, so nobody may try again; or it waited in vain for a lock, as each would again.
-_FOR_ALL = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    OSError,
-    TimeoutError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-)
 
 
 @dataclass(slots=True)
 class _Waiting:
     change: Change
     applied: "asyncio.Future[Sequence[Entry]]"
+    is_sent: bool = False
 
 
 class Commits:
@@ -53,13 +44,14 @@ class Commits:
         """Apply a change at once; those to the same stream that come meanwhile queue behind it."""
         stream = change.stream
         if stream is None or stream in self._waiting:
-            return await _applied(connection, change)
+            return await self._applied(connection, change)
         self._waiting[stream] = deque()
         try:
-            return await _applied(connection, change)
+            return await self._applied(connection, change)
         finally:
             if self._waiting[stream]:
-                task = asyncio.create_task(self._drain(stream))
+                # It works for many, so what it does is not on the account of this one: each tells how long it waited.
+                task = asyncio.create_task(self._drain(stream), context=Context())
                 self._draining.add(task)
                 task.add_done_callback(self._draining.discard)
             else:
@@ -69,7 +61,12 @@ class Commits:
         """Apply a change to a busy stream with whatever else waits for it."""
         waiting = _Waiting(change, asyncio.get_running_loop().create_future())
         self._waiting[stream].append(waiting)
-        return await waiting.applied
+        call = self._database.call("commit")
+        with call:
+            try:
+                return await waiting.applied
+            finally:
+                call.commits = waiting.is_sent
 
     async def _drain(self, stream: str) -> None:
         queue = self._waiting[stream]
@@ -93,12 +90,16 @@ class Commits:
             _fail(batch, error)
             return
         try:
-            entries = await apply(connection, [waiting.change for waiting in batch])
-        except _FOR_ALL as error:
-            _fail(batch, translated(error))
+            for waiting in batch:
+                waiting.is_sent = True
+            with self._database.commit("group commit", connection):
+                entries = await apply(connection, [waiting.change for waiting in batch])
+        except Unavailable as error:
+            # Perhaps it was committed, so nobody may try again; or it waited in vain for a lock, as each would again.
+            _fail(batch, error)
         except Exception as error:  # noqa: BLE001
             if len(batch) == 1:
-                _fail(batch, translated(error))
+                _fail(batch, error)
             else:
                 await self._one_by_one(connection, batch)
         else:
@@ -113,20 +114,18 @@ class Commits:
             if waiting.applied.done():
                 continue
             try:
-                entries = await _applied(connection, waiting.change)
+                with self._database.commit("group commit", connection):
+                    (entries,) = await apply(connection, [waiting.change])
             except Exception as error:  # noqa: BLE001
                 _fail([waiting], error)
             else:
                 if not waiting.applied.done():
                     waiting.applied.set_result(entries)
 
-
-async def _applied(connection: Connection, change: Change) -> Sequence[Entry]:
-    try:
-        (entries,) = await apply(connection, [change])
-    except Exception as error:
-        raise translated(error) from error
-    return entries
+    async def _applied(self, connection: Connection, change: Change) -> Sequence[Entry]:
+        with self._database.commit("commit", connection):
+            (entries,) = await apply(connection, [change])
+            return entries
 
 
 def _fail(batch: Iterable[_Waiting], error: Exception) -> None:

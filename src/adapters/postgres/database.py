@@ -1,24 +1,30 @@
 """The pool of connections, with every wait bounded and every failure told in the words of the domain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeAlias
+from time import perf_counter
+from types import TracebackType
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
 
-from adapters.postgres.migrations import current_revision, head
+from adapters.postgres.failures import is_answered, translated
 from adapters.postgres.statement import Statement
-from application.ports.unit_of_work import Stale
-from domain.errors import DomainError, Invalid, NotFound, Unavailable
-from domain.identity import EmailTaken
-from domain.workspaces import SlugTaken
+from application.ports.observer import Observer
+from application.ports.unit_of_work import Interrupted, OutcomeUnknown, Stale
+from domain.errors import DomainError, Unavailable
 
 CONNECT_SECONDS = 3.0
-ACQUIRE_SECONDS = 2.0
+IDLE_SECONDS = 300.0
+CLOSE_SECONDS = 5.0
+UNDO_SECONDS = 2.0
+WAIT_SECONDS = 2.0
 COMMAND_SECONDS = 8.0
 # Outlast what the process grants each step, so that a statement ends on the server before its caller gives up.
 SERVER_SETTINGS = {
@@ -29,32 +35,51 @@ SERVER_SETTINGS = {
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "10000",
 }
-STALE_SQLSTATE = "SB001"  # raised by verify(), see the migrations
 
-_CONSTRAINTS: Mapping[str, Callable[[], DomainError]] = {
-    "uq_accounts_email": lambda: EmailTaken("An account with this e-mail address exists.", pointer="/email"),
-    "uq_workspaces_slug": lambda: SlugTaken("This slug is taken.", pointer="/slug"),
-    # Only a thing that vanished meanwhile can be missing: what is written was found before.
-    "fk_comments_task_id": NotFound,
-    "fk_idempotency_account_id": NotFound,
-}
+# A peer that is gone without a word is noticed after some 20 s of silence, or after 15 s in which it took nothing. An
+# idle connection would be kept for the quarter of an hour that the kernel grants; asyncpg sets nothing of this.
+KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
+
+T = TypeVar("T")
 
 Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
+Fetch: TypeAlias = Callable[[Connection, Statement, Mapping[str, Any]], Awaitable[T]]
 
 
 class Database:
     """A pool of at most `pool_size` connections to the PostgreSQL at `url`.
 
-    Nothing connects before it is needed, so the process can start while PostgreSQL is away. `fetch` and its kin raise
-    Unavailable when PostgreSQL does not answer in time, Stale when the effort is worth repeating, and the domain's
-    own error where a constraint speaks for a rule.
+    Whoever needs one waits `wait_seconds` at most, and one that nobody needs is closed within `idle_seconds`. Nothing
+    connects before it is needed, so the process can start while PostgreSQL is away. `fetch` and its kin raise
+    Unavailable when PostgreSQL does not answer in time, Stale when the effort is worth repeating, and the domain's own
+    error where a constraint speaks for a rule.
     """
 
-    def __init__(self, url: str, pool_size: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        pool_size: int,
+        observer: Observer,
+        wait_seconds: float = WAIT_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
         self._url = url
         self._size = pool_size
+        self._wait_seconds = wait_seconds
+        # After one to two of these it goes to the pool of asyncpg, and after a third it is closed.
+        self._idle_seconds = idle_seconds / 3
+        self._observer = observer
         self._pool: asyncpg.Pool | None = None
-        self._head = head()
+        self._is_open = False
+        # Connections between two uses, the last used at the end. asyncpg's pool makes a task and several timers for
+        # each use, which costs more than a short query, so it sees only those that are new or left over.
+        self._kept: list[Connection] = []
+        self._least_kept = 0
+        self._broken_off: set[Connection] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        # How many calls wait for a connection at this moment.
+        self.waiting = 0
+        self._thinning: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Make the pool in the running event loop."""
@@ -62,7 +87,7 @@ class Database:
             self._url,
             min_size=0,
             max_size=self._size,
-            max_inactive_connection_lifetime=300,
+            max_inactive_connection_lifetime=self._idle_seconds,
             timeout=CONNECT_SECONDS,
             command_timeout=COMMAND_SECONDS,
             statement_cache_size=512,
@@ -72,38 +97,94 @@ class Database:
             # Nothing that a unit of work does outlives its transaction, so there is nothing to reset.
             reset=_nothing,
         )
+        self._thinning = asyncio.create_task(self._thin_out(self._pool))
+        self._is_open = True
 
     async def close(self) -> None:
         """Let running statements finish for a moment, then close every connection."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            try:
-                await asyncio.wait_for(pool.close(), 5)
-            except TimeoutError:
-                pool.terminate()
+        self._is_open = False
+        if self._pool is None or self._thinning is None:
+            return
+        self._thinning.cancel()
+        while self._kept:
+            await self._pool.release(self._kept.pop())
+        try:
+            await asyncio.wait_for(self._pool.close(), CLOSE_SECONDS)
+        except TimeoutError:
+            self._pool.terminate()
 
     async def check(self) -> None:
-        """Return if PostgreSQL answers and its schema is the one this code needs; Unavailable otherwise."""
+        """Return if PostgreSQL answers; Unavailable otherwise."""
         async with self.connection() as connection:
-            revision = await current_revision(connection)
-        if revision != self._head:
-            raise Unavailable(
-                f"The schema is at revision {revision}, and {self._head} is needed: run `signalbox migrate`."
-            )
+            with self.call("ping", connection):
+                await connection.fetchval("SELECT 1")
+
+    async def identify(self) -> tuple[str, datetime]:
+        """The version of PostgreSQL, and what its clock says."""
+        async with self.connection() as connection:
+            version = connection.get_server_version()
+            with self.call("identify", connection):
+                return f"{version.major}.{version.minor}", await connection.fetchval("SELECT clock_timestamp()")
+
+    def call(self, operation: str, connection: Connection | None = None) -> "Call":
+        """Around one call of PostgreSQL: the observer is told of it as `operation`, and its failure is translated."""
+        return Call(self._observer, operation, connection, self._broken_off)
+
+    def commit(self, operation: str, connection: Connection | None = None) -> "Call":
+        """Around a call that commits: OutcomeUnknown if PostgreSQL does not say whether it did."""
+        call = self.call(operation, connection)
+        call.commits = True
+        return call
+
+    def pool_state(self) -> tuple[int, int, int]:
+        """How many connections are open, how many of these idle, and the most there may be."""
+        if self._pool is None:
+            return 0, 0, self._size
+        return self._pool.get_size(), self._pool.get_idle_size() + len(self._kept), self._size
 
     async def acquire(self) -> Connection:
-        """A connection, within 2 s; to be given back with `release`."""
-        if self._pool is None:
+        """A connection, or Unavailable if none gets free in time; to be given back with `release`."""
+        if self._pool is None or not self._is_open:
             raise Unavailable("The store is not open.")
+        while self._kept:
+            connection = self._kept.pop()
+            self._least_kept = min(self._least_kept, len(self._kept))
+            if _is_usable(connection):
+                return connection
+            await self._pool.release(connection)
+        self.waiting += 1
         try:
-            async with asyncio.timeout(ACQUIRE_SECONDS):
-                return await self._pool.acquire()
-        except Exception as error:
-            raise translated(error) from error
+            with self.call("acquire"):
+                async with asyncio.timeout(self._wait_seconds):
+                    return await self._pool.acquire()
+        finally:
+            self.waiting -= 1
 
     async def release(self, connection: Connection) -> None:
-        if self._pool is not None:
+        """Give a connection back, in whatever state it is."""
+        if connection in self._broken_off:
+            self._broken_off.discard(connection)
+            # It may take a while to learn whether PostgreSQL hears that it should stop.
+            closing = asyncio.create_task(_discard(connection), context=Context())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        elif self._is_open and not self.waiting and _is_usable(connection):
+            self._kept.append(connection)
+        elif self._pool is not None:
             await self._pool.release(connection)
+
+    def _is_whole(self, connection: Connection) -> bool:
+        """Whether nothing on it was broken off."""
+        return connection not in self._broken_off and _is_usable(connection)
+
+    async def _thin_out(self, pool: asyncpg.Pool) -> None:
+        """Leave to the pool what was not used for a while; cancelled at the end."""
+        while True:
+            self._least_kept = len(self._kept)
+            await asyncio.sleep(self._idle_seconds)
+            surplus, self._kept[: self._least_kept] = self._kept[: self._least_kept], []
+            for connection in surplus:
+                await pool.release(connection)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -116,53 +197,115 @@ class Database:
         finally:
             await self.release(connection)
 
+    @asynccontextmanager
+    async def transaction(self, connection: Connection) -> AsyncIterator[None]:
+        """A transaction around a block: leaving it commits, raising rolls back."""
+        transaction = connection.transaction()
+        with self.call("begin", connection):
+            await transaction.start()
+        try:
+            yield
+        except BaseException:
+            # Where it cannot be told, PostgreSQL does it by itself when the connection ends.
+            if self._is_whole(connection):
+                with suppress(DomainError), self.call("rollback", connection):
+                    async with asyncio.timeout(UNDO_SECONDS):
+                        await transaction.rollback()
+            raise
+        with self.commit("commit", connection):
+            await transaction.commit()
+
     async def fetch(self, statement: Statement, **values: Any) -> Sequence[asyncpg.Record]:
         """All rows of one statement on a connection of its own."""
-        connection = await self.acquire()
-        try:
-            rows: list[asyncpg.Record] = await connection.fetch(statement.text, *statement.args(values))
-        except Exception as error:
-            raise translated(error) from error
-        finally:
-            await self.release(connection)
-        return rows
+        return await self._apart(self.fetch_on, statement, values)
 
     async def fetchrow(self, statement: Statement, **values: Any) -> asyncpg.Record | None:
         """The first row of one statement on a connection of its own."""
+        return await self._apart(self.fetchrow_on, statement, values)
+
+    async def _apart(self, fetch: Fetch[T], statement: Statement, values: Mapping[str, Any]) -> T:
+        """On a connection of its own; if that is lost and nothing can have happened, once more on another one."""
         connection = await self.acquire()
         try:
-            return await connection.fetchrow(statement.text, *statement.args(values))
-        except Exception as error:
-            raise translated(error) from error
+            return await fetch(connection, statement, values)
+        except Interrupted as lost:
+            if statement.changes and not (lost.__cause__ and is_answered(lost.__cause__)):
+                raise
         finally:
             await self.release(connection)
+        async with self.connection() as another:
+            return await fetch(another, statement, values)
+
+    async def fetch_on(
+        self, connection: Connection, statement: Statement, values: Mapping[str, Any]
+    ) -> Sequence[asyncpg.Record]:
+        """All rows of one statement on this connection."""
+        with self.call(statement.operation, connection):
+            rows: list[asyncpg.Record] = await connection.fetch(statement.text, *statement.args(values))
+            return rows
+
+    async def fetchrow_on(
+        self, connection: Connection, statement: Statement, values: Mapping[str, Any]
+    ) -> asyncpg.Record | None:
+        """The first row of one statement on this connection."""
+        with self.call(statement.operation, connection):
+            return await connection.fetchrow(statement.text, *statement.args(values))
 
 
-def translated(error: Exception) -> Exception:
-    """What this failure of PostgreSQL means to a use case; the same error if it means a mistake of ours."""
-    match error:
-        case DomainError() | Stale():
-            return error
-        case asyncpg.PostgresError(sqlstate=sqlstate) if sqlstate == STALE_SQLSTATE:
-            return Stale()
-        case asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
-            return Stale()
-        case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in _CONSTRAINTS:
-            return _CONSTRAINTS[name]()
-        # What the domain let through and PostgreSQL cannot keep: a rule is missing, but the caller's input is at fault.
-        case asyncpg.DataError() | UnicodeEncodeError():
-            return Invalid("This contains a value that cannot be stored.")
-        case asyncpg.PostgresConnectionError() | asyncpg.InterfaceError() | OSError() | TimeoutError():
-            return Unavailable("The store does not answer.")
-        case asyncpg.OperatorInterventionError() | asyncpg.InsufficientResourcesError():
-            return Unavailable("The store cannot take this now.")
-        case asyncpg.LockNotAvailableError():
-            return Unavailable("Too many others are changing this right now.")
-        case _:
-            return error
+class Call:
+    """One call of PostgreSQL, which the observer is told of, however it ends.
+
+    `commits` says whether it may have changed something for good when nobody sees its end.
+    """
+
+    __slots__ = ("_began", "_broken_off", "_connection", "_observer", "_operation", "commits")
+
+    def __init__(
+        self, observer: Observer, operation: str, connection: Connection | None, broken_off: set[Connection]
+    ) -> None:
+        self._observer = observer
+        self._operation = operation
+        self._connection = connection
+        self._broken_off = broken_off
+        self.commits = False
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        meaning = translated(error) if isinstance(error, Exception) else error
+        if error is not None:
+            is_unknown = not is_answered(error)
+            if self._connection is not None and (is_unknown or isinstance(meaning, Interrupted)):
+                self._broken_off.add(self._connection)
+            if self.commits and is_unknown:
+                meaning = OutcomeUnknown()
+                self._observer.happened("commit_unknown", "lost")
+        # A conflict is nothing that failed in PostgreSQL, which has no name for it either.
+        self._observer.called(
+            "postgresql", self._operation, self._began, meaning if isinstance(meaning, Stale) else error
+        )
+        if meaning is not None and meaning is not error:
+            raise meaning from error
+
+
+def _is_usable(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool has taken it back, as it does when the server hangs up
+        return False
+
+
+async def _discard(connection: Connection) -> None:
+    """Close a connection in whose middle something was broken off, within two seconds."""
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        await connection.close(timeout=UNDO_SECONDS)
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
+    _keep_alive(connection._transport.get_extra_info("socket"))  # noqa: SLF001  # asyncpg has no other way to it
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
@@ -172,6 +315,15 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "timestamptz", schema="pg_catalog", format="tuple", encoder=_microseconds, decoder=_instant
     )
+
+
+def _keep_alive(peer: socket.socket) -> None:
+    if peer.family == socket.AF_UNIX:
+        return
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):  # macOS has not all of them
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # from which PostgreSQL counts

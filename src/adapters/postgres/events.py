@@ -4,16 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import asyncpg
 import msgspec
 from msgspec import Raw
 from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, func, select
 
 from adapters.postgres.database import Database
+from adapters.postgres.replica import Replica
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import events, lineage, streams
 from application.journal import event_view
 from application.paging import Page, decode_cursor, encode_cursor
-from application.ports.events import Entry, EventFilter, EventView, JournalQueries
+from application.ports.events import Entry, EventFilter, EventView, HistoryGone, JournalQueries, Span, Survey
 
 _READ = Statement(
     select(events.c.stream, events.c.offset, events.c.type, events.c.resource_id, events.c.body)
@@ -24,14 +26,22 @@ _READ = Statement(
 _HEADS = Statement(
     select(streams.c.name, streams.c.head).where(streams.c.name == func.any(bindparam("streams", type_=ARRAY(Text))))
 )
-_EPOCH = Statement(select(lineage.c.epoch))
+_wanted = streams.c.name == func.any(bindparam("streams", type_=ARRAY(Text)))
+# One row at least, as there is one lineage, and all of them as of one moment.
+_SURVEY = Statement(
+    select(lineage.c.epoch, streams.c.name, streams.c.tail, streams.c.head).select_from(
+        lineage.outerjoin(streams, _wanted)
+    )
+)
+_TAIL = Statement(select(streams.c.tail).where(streams.c.name == bindparam("stream")))
 
 
 class PostgresJournalQueries(JournalQueries):
-    """The journal for reading."""
+    """The journal for reading. Pages of the past come from the `replica`, if there is one and it has what they need."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, replica: Replica | None = None) -> None:
         self._database = database
+        self._replica = replica
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
         rows = await self._database.fetch(_READ, stream=stream, after=after, limit=limit)
@@ -40,6 +50,11 @@ class PostgresJournalQueries(JournalQueries):
     async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
         rows = await self._database.fetch(_HEADS, streams=list(streams))
         return dict.fromkeys(streams, 0) | dict(rows)
+
+    async def survey(self, streams: Collection[str]) -> Survey:
+        rows = await self._database.fetch(_SURVEY, streams=list(streams))
+        spans = {stream: Span(tail, head) for _, stream, tail, head in rows if stream is not None}
+        return Survey(rows[0][0], dict.fromkeys(streams, Span(0, 0)) | spans)
 
     async def page(
         self, stream: str, wanted: EventFilter, newest_first: bool, cursor: str | None, limit: int
@@ -52,13 +67,27 @@ class PostgresJournalQueries(JournalQueries):
             (values["place"],) = decode_cursor(cursor, query, int)
         conditions = tuple(name for name in wanted.__struct_fields__ if getattr(wanted, name) is not None)
         globbed = bool(wanted.type and wanted.type.endswith("*"))
-        rows = await self._database.fetch(_page(conditions, globbed, newest_first, cursor is not None), **values)
+        statement = _page(conditions, globbed, newest_first, cursor is not None)
+        rows = await self._past(stream, newest_first, statement, values)
+        if rows is None:
+            rows = await self._database.fetch(statement, **values)
+        if cursor is not None and not newest_first:
+            # Looked at after the page: what is missing from that was gone before.
+            row = await self._database.fetchrow(_TAIL, stream=stream)
+            if row is not None and row[0] > values["place"]:
+                raise HistoryGone("Events that come next here are kept no longer.", pointer="?cursor")
         views = [event_view(stream, offset, body) for offset, body in rows[:limit]]
         return Page(views, encode_cursor(query, views[-1].offset) if len(rows) > limit else None)
 
-    async def epoch(self) -> str:
-        row = await self._database.fetchrow(_EPOCH)
-        return row[0] if row else ""
+    async def _past(
+        self, stream: str, newest_first: bool, statement: Statement, values: Mapping[str, Any]
+    ) -> Sequence[asyncpg.Record] | None:
+        """The rows from the replica, if they are certain to be those of the primary; events never change."""
+        if self._replica is None or (newest_first and "place" not in values):
+            return None
+        rows = await self._replica.fetch(stream, values.get("place", 0), statement, values)
+        # Upwards, a page with more behind it is complete; only the primary knows which one is the last.
+        return rows if newest_first or (rows and len(rows) == values["limit"]) else None
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import msgspec
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.database import Connection, Database
@@ -16,6 +16,7 @@ from adapters.postgres.unit_of_work import Enclosing, enclosing
 from application.ports.events import Broker
 from application.ports.idempotency import Answer, Attempt, Idempotency, KeyReused, StillRunning
 from application.ports.system import Clock
+from application.ports.unit_of_work import Interrupted
 from domain.errors import DomainError
 from domain.ids import AccountId
 
@@ -38,7 +39,19 @@ _KEEP = Statement(
         set_={name: _upsert.excluded[name] for name in ("fingerprint", "answer", "created_at")},
     )
 )
-_FORGET = Statement(delete(idempotency).where(idempotency.c.created_at < bindparam("before")))
+_KEY = (idempotency.c.account_id, idempotency.c.key)
+_FORGET = Statement(
+    delete(idempotency)
+    .where(
+        tuple_(*_KEY).in_(
+            select(*_KEY)
+            .where(idempotency.c.created_at < bindparam("before"))
+            .limit(bindparam("most"))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(literal_column("1"))
+)
 
 
 class _Attempt(Attempt):
@@ -77,7 +90,7 @@ class PostgresIdempotency(Idempotency):
                 scope = Enclosing(connection)
                 attempt = None
                 try:
-                    async with connection.transaction():
+                    async with self._database.transaction(connection):
                         await self._lock(connection, account, key)
                         attempt = _Attempt(await self._find(connection, account, key, fingerprint))
                         token = enclosing.set(scope)
@@ -86,6 +99,8 @@ class PostgresIdempotency(Idempotency):
                         finally:
                             scope.is_open = False
                             enclosing.reset(token)
+                        if scope.is_interrupted:
+                            raise Interrupted
                         if attempt.answer is None:
                             raise _Undo
                         await self._keep(connection, account, key, fingerprint, attempt.answer)
@@ -96,9 +111,8 @@ class PostgresIdempotency(Idempotency):
             del self._running[name]
             done.set()
 
-    async def forget_old(self) -> None:
-        """Drop what is older than 24 hours."""
-        await self._database.fetch(_FORGET, before=self._clock.now() - RETENTION)
+    async def forget_old(self, most: int) -> int:
+        return len(await self._database.fetch(_FORGET, before=self._clock.now() - RETENTION, most=most))
 
     async def _wait_for_twin(self, name: tuple[AccountId, str]) -> None:
         try:
@@ -110,14 +124,18 @@ class PostgresIdempotency(Idempotency):
 
     async def _lock(self, connection: Connection, account: AccountId, key: str) -> None:
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-        while not await connection.fetchval(_LOCK, f"{account} {key}"):
+        while not await self._has_locked(connection, f"{account} {key}"):
             if asyncio.get_running_loop().time() > deadline:
                 raise self._still_running()
             await asyncio.sleep(0.05)
 
+    async def _has_locked(self, connection: Connection, name: str) -> bool:
+        with self._database.call("lock key", connection):
+            return bool(await connection.fetchval(_LOCK, name))
+
     async def _find(self, connection: Connection, account: AccountId, key: str, fingerprint: bytes) -> Answer | None:
         values = {"account": account, "key": key, "since": self._clock.now() - RETENTION}
-        row = await connection.fetchrow(_FIND.text, *_FIND.args(values))
+        row = await self._database.fetchrow_on(connection, _FIND, values)
         if row is None:
             return None
         if row[0] != fingerprint:
@@ -134,7 +152,7 @@ class PostgresIdempotency(Idempotency):
             "answer": msgspec.msgpack.encode(answer),
             "created_at": self._clock.now(),
         }
-        await connection.execute(_KEEP.text, *_KEEP.args(values))
+        await self._database.fetch_on(connection, _KEEP, values)
 
     @staticmethod
     def _still_running() -> DomainError:

@@ -9,11 +9,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-FOLDER = Path(__file__).parents[3] / "migrations"
+_CODE = Path(__file__).parents[2]
+# Beside `src` in a checkout, and beside the packages where they are installed.
+FOLDER = (_CODE.parent if _CODE.name == "src" else _CODE) / "migrations"
 
 
 def upgrade(url: str, target: str = "head") -> None:
-    """Run the revisions that are missing up to `target`, all in one transaction.
+    """Run the revisions that are missing up to `target`, each in a transaction of its own.
 
     Processes that start at the same time wait for each other, and the later ones find nothing left to do. Blocks, and
     runs an event loop of its own: from inside one, call it in a thread, and in one thread at a time.
@@ -26,10 +28,10 @@ def downgrade(url: str, target: str) -> None:
     command.downgrade(_config(url), target)
 
 
-def script(target: str = "head") -> str:
-    """The SQL from an empty database to `target`, for those who run it by hand."""
+def script(target: str = "head", since: str = "base") -> str:
+    """The SQL that leads from the revision `since`, or an empty database, to `target`; for psql."""
     written = io.StringIO()
-    command.upgrade(_config(None, written), target, sql=True)
+    command.upgrade(_config(None, written), f"{since}:{target}", sql=True)
     return written.getvalue()
 
 

@@ -10,10 +10,15 @@ from sqlalchemy.sql import ClauseElement
 
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"\$(\d+)")
+_VERB = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\b")
+_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE) (\w+)")
 
 
 class Statement:
     """A compiled statement: `text` with `$1 …`, and `names`, the bind parameters in that order.
+
+    `operation` is what it is counted as: the first verb in it, and the first table. `changes` says whether it may do
+    more than read.
 
     Values go to asyncpg as they are: the column types in use need no bind processor, which a test proves.
     """
@@ -21,6 +26,8 @@ class Statement:
     def __init__(self, expression: ClauseElement) -> None:
         compiled = expression.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text: str = str(compiled)
+        self.operation = f"{_VERB.findall(self.text)[0]} {_TABLE.findall(self.text)[0]}"
+        self.changes = set(_VERB.findall(self.text)) != {"SELECT"}
         self.names: tuple[str, ...] = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
         self.constants: Mapping[str, Any] = {k: v for k, v in compiled.params.items() if v is not None}
         self.compiled = compiled

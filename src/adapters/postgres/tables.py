@@ -81,6 +81,7 @@ sessions = Table(
     _one_of("ended_because", EndReason),
     Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
     Index("ix_sessions_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+    Index("ix_sessions_created_at", "created_at"),
 )
 
 workspaces = Table(
@@ -209,6 +210,12 @@ streams = Table(
     metadata,
     Column("name", Text(collation="C"), primary_key=True),
     Column("head", BigInteger, nullable=False),
+    # The newest offset that is kept no longer.
+    Column("tail", BigInteger, nullable=False, server_default=text("0")),
+    # Nothing that is kept is older, as far as whoever drops old events has looked. Writers leave it alone, so that a
+    # new head needs no new entry in the index.
+    Column("oldest_at", Instant, nullable=False, server_default=text("'-infinity'")),
+    Index("ix_streams_oldest_at", "oldest_at"),
 )
 
 events = Table(

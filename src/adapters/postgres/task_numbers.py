@@ -87,6 +87,12 @@ class PostgresTaskNumbers(TaskNumbers):
             if row is None:
                 raise NotFound
             last, prefix = row
+            if spent and last - size < spent.last:
+                # The database was restored from a backup: what it hands out anew was handed out here already.
+                row = await self._database.fetchrow(_RESERVE, workspace=workspace, size=spent.last - last + size)
+                if row is None:
+                    raise NotFound
+                last, prefix = row
             # Last in the order of those to forget.
             self._blocks.pop(workspace, None)
             self._blocks[workspace] = _Block(prefix, last - size, last, size)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, literal_column, select
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
@@ -38,7 +38,18 @@ _TAKE = Statement(
         tickets.c.account_id, tickets.c.session_id, tickets.c.role, tickets.c.token_expires_at, tickets.c.opening
     )
 )
-_FORGET = Statement(delete(tickets).where(tickets.c.expires_at <= bindparam("now")))
+_FORGET = Statement(
+    delete(tickets)
+    .where(
+        tickets.c.number.in_(
+            select(tickets.c.number)
+            .where(tickets.c.expires_at <= bindparam("now"))
+            .limit(bindparam("most"))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(literal_column("1"))
+)
 
 
 class PostgresTicketStore(TicketStore):
@@ -57,10 +68,9 @@ class PostgresTicketStore(TicketStore):
             "opening": opening,
             "expires_at": expires_at,
         }
-        async with self._database.connection() as connection:
-            await connection.execute(_KEEP.text, *_KEEP.args(values))
-            # Once the ticket is committed: of several at once, whoever trims last sees all of them.
-            await connection.execute(_TRIM.text, *_TRIM.args({"account": principal.account_id}))
+        await self._database.fetch(_KEEP, **values)
+        # Once the ticket is committed: of several at once, whoever trims last sees all of them.
+        await self._database.fetch(_TRIM, account=principal.account_id)
 
     async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:
         row = await self._database.fetchrow(_TAKE, digest=digest, now=now)
@@ -69,5 +79,5 @@ class PostgresTicketStore(TicketStore):
         account, session, role, token_expires_at, opening = row
         return Principal(account, session, AccountRole(role), token_expires_at), opening
 
-    async def forget_old(self, now: datetime) -> None:
-        await self._database.fetch(_FORGET, now=now)
+    async def forget_old(self, now: datetime, most: int) -> int:
+        return len(await self._database.fetch(_FORGET, now=now, most=most))

@@ -10,12 +10,13 @@ from sqlalchemy import bindparam, select
 
 from adapters.postgres.changes import Change, Part, Record, apply
 from adapters.postgres.commits import Commits
-from adapters.postgres.database import Connection, Database, translated
+from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import members
 from application.journal import encode_event
 from application.ports.events import Entry
 from application.ports.system import Ids
+from application.ports.unit_of_work import Interrupted
 from domain.ids import AccountId, WorkspaceId
 from domain.kernel import Aggregate, Event
 
@@ -54,17 +55,16 @@ class Unit:
     async def fetch(self, statement: Statement, **values: Any) -> Sequence[asyncpg.Record]:
         connection = self.connection or await self._connect()
         try:
-            rows: list[asyncpg.Record] = await connection.fetch(statement.text, *statement.args(values))
-        except Exception as error:
-            raise translated(error) from error
-        return rows
+            return await self._database.fetch_on(connection, statement, values)
+        except Interrupted:
+            return await self._database.fetch_on(await self._reconnect(), statement, values)
 
     async def fetchrow(self, statement: Statement, **values: Any) -> asyncpg.Record | None:
         connection = self.connection or await self._connect()
         try:
-            return await connection.fetchrow(statement.text, *statement.args(values))
-        except Exception as error:
-            raise translated(error) from error
+            return await self._database.fetchrow_on(connection, statement, values)
+        except Interrupted:
+            return await self._database.fetchrow_on(await self._reconnect(), statement, values)
 
     def note(self, statement: Statement, **values: Any) -> None:
         self._noted.append((statement.text, statement.args(values)))
@@ -89,6 +89,13 @@ class Unit:
             return []
         if self._given is not None:
             return await self._join(self._given, change)
+        try:
+            return await self._commit(change)
+        except Interrupted:
+            await self.release()
+            return await self._commit(change)
+
+    async def _commit(self, change: Change) -> Sequence[Entry]:
         stream = change.stream
         if stream is not None and self._commits.is_busy(stream):
             await self.release()
@@ -98,12 +105,10 @@ class Unit:
 
     async def _join(self, connection: Connection, change: Change) -> Sequence[Entry]:
         """Apply it within the open transaction; if it cannot be, the transaction goes on without it."""
-        try:
+        with self._database.call("write", connection):
             async with connection.transaction():
                 (entries,) = await apply(connection, [change])
-        except Exception as error:
-            raise translated(error) from error
-        return entries
+            return entries
 
     def _change(self) -> Change | None:
         """What was noted and saved so far, or None if that is nothing."""
@@ -137,6 +142,13 @@ class Unit:
         id = self._ids.new()
         body = encode_event(event, id).decode()
         return Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body)
+
+    async def _reconnect(self) -> Connection:
+        """Another connection for the one that was lost, and with it nothing, unless a transaction was open on it."""
+        if self._given is not None:
+            raise Interrupted
+        await self.release()
+        return await self._connect()
 
     async def _connect(self) -> Connection:
         self.connection = await self._database.acquire()

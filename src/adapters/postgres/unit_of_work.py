@@ -13,7 +13,9 @@ from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.unit import Unit
 from adapters.postgres.workspaces import PostgresWorkspaces
 from application.ports.events import Broker, Entry
+from application.ports.observer import Observer
 from application.ports.system import Ids
+from application.ports.unit_of_work import Interrupted, Stale
 
 
 @dataclass(slots=True)
@@ -23,6 +25,7 @@ class Enclosing:
     connection: Connection
     entries: list[Entry] = field(default_factory=list)
     is_open: bool = True
+    is_interrupted: bool = False
 
 
 enclosing: ContextVar[Enclosing | None] = ContextVar("enclosing", default=None)
@@ -31,8 +34,9 @@ enclosing: ContextVar[Enclosing | None] = ContextVar("enclosing", default=None)
 class PostgresWork:
     """One unit of work; see `UnitOfWork`. Every repository is made when it is asked for."""
 
-    def __init__(self, database: Database, commits: Commits, broker: Broker, ids: Ids) -> None:
+    def __init__(self, database: Database, commits: Commits, broker: Broker, ids: Ids, observer: Observer) -> None:
         self._broker = broker
+        self._observer = observer
         scope = enclosing.get()
         self._enclosing = scope if scope and scope.is_open else None
         self._unit = Unit(database, commits, ids, self._enclosing.connection if self._enclosing else None)
@@ -65,7 +69,15 @@ class PostgresWork:
     ) -> None:
         try:
             entries = () if error else await self._unit.flush()
+        except Stale:
+            self._observer.happened("retry", "stale")
+            raise
+        except Interrupted as lost:
+            error = lost
+            raise
         finally:
+            if self._enclosing and isinstance(error, Interrupted):
+                self._enclosing.is_interrupted = True
             await self._unit.release()
         if entries:
             if self._enclosing:
@@ -77,11 +89,12 @@ class PostgresWork:
 class PostgresUnitOfWork:
     """Opens units of work on a database and hints at their events once they have committed."""
 
-    def __init__(self, database: Database, broker: Broker, ids: Ids) -> None:
+    def __init__(self, database: Database, broker: Broker, ids: Ids, observer: Observer) -> None:
         self._database = database
         self._commits = Commits(database)
         self._broker = broker
         self._ids = ids
+        self._observer = observer
 
     def __call__(self) -> PostgresWork:
-        return PostgresWork(self._database, self._commits, self._broker, self._ids)
+        return PostgresWork(self._database, self._commits, self._broker, self._ids, self._observer)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 
 from adapters.redis.connection import Address, Link, pack
 from application.ports.events import Broker, Entry, Signal
+from application.ports.observer import Observer
 from domain.errors import Unavailable
 
 QUEUE_MAX = 10_000
@@ -47,12 +49,15 @@ class RedisBroker(Broker):
     def __init__(
         self,
         url: str,
+        observer: Observer,
         prefix: str = "signalbox:hint:",
         canary_seconds: float = CANARY_SECONDS,
         canary_lost_seconds: float = CANARY_LOST_SECONDS,
     ) -> None:
         self.connected = False
+        self.reconnects = 0
         self.dropped = 0
+        self._observer = observer
         self._address = Address(url)
         self._prefix = f"{prefix}{self._address.database}:"
         self._listener: Callable[[Entry | Signal], None] = _nobody
@@ -66,6 +71,7 @@ class RedisBroker(Broker):
         self._canary_seconds = canary_seconds
         self._canary_lost_seconds = canary_lost_seconds
         self._canary_seen = 0.0
+        self._proved_at = time.monotonic()
         self._complained = False
 
         self._outbound: Link | None = None
@@ -84,7 +90,11 @@ class RedisBroker(Broker):
     def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
         self._listener, self._reconnected = take, reconnected
 
+    def silent_seconds(self) -> float:
+        return time.monotonic() - self._proved_at
+
     def publish(self, items: Sequence[Entry | Signal]) -> None:
+        began = time.perf_counter()
         for item in items:
             if len(self._queue) == QUEUE_MAX:
                 self.dropped += 1
@@ -94,6 +104,7 @@ class RedisBroker(Broker):
             asyncio.get_running_loop().call_soon(self._flush)
         for item in items:
             self._deliver(item)
+        self._observer.called("redis", "publish", began)
 
     def follow(self, topic: str) -> None:
         if topic not in self._followed:
@@ -238,8 +249,10 @@ class RedisBroker(Broker):
 
     def _canary_returned(self) -> None:
         self._canary_seen = asyncio.get_running_loop().time()
+        self._proved_at = time.monotonic()
         self.connected = True
         if self._complained:
+            self.reconnects += 1
             self._complained = False
             log.info("hints and signals reach other processes through Redis again")
 

@@ -2,20 +2,20 @@
 
 import asyncio
 import hashlib
-import logging
-import math
+from contextvars import Context
+from time import perf_counter
 from typing import Any
 
 import hiredis
 
+from adapters.redis.breaker import Breaker
 from adapters.redis.connection import Address, Link, pack
 from application.ports.limits import RateLimiter, Verdict
+from application.ports.observer import Observer
 
-ANSWER_SECONDS = 0.1
+# Logging in takes from four counts one after the other, and shall not wait for Redis longer than 250 ms.
+ANSWER_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
-PAUSE_SECONDS = 1.0
-
-log = logging.getLogger(__name__)
 
 # The generic cell rate algorithm. A key holds the time, in µs, at which its count will be empty again. Every call
 # moves it one interval on, and may not move it further ahead of now than a whole burst. All numbers are whole and
@@ -46,10 +46,10 @@ class RedisRateLimiter(RateLimiter):
     """Counts in Redis, by the clock of Redis, in one Lua script; counts with `fallback` while Redis is away.
 
     What is asked during one turn of the event loop, and while an answer is awaited, goes out as one call: with 32
-    requests in flight a limit costs each a few µs. An answer may take `answer_seconds`, and so may the connection, for
-    which only the very first callers wait: nobody waits for longer than twice that. After a failure Redis is left alone
-    for a second, and connecting goes on behind the callers' backs, so an outage makes no request wait. For use on one
-    event loop.
+    requests in flight a limit costs each a few µs. Nobody waits for longer than `answer_seconds`, for the connection
+    (as only the very first callers do), the answer before theirs and their own together. After a failure Redis is left
+    alone for a second, and connecting goes on behind the callers' backs, so an outage makes no request wait. For use on
+    one event loop.
 
     The interval between two calls is a whole number of µs, rounded down.
     """
@@ -58,22 +58,25 @@ class RedisRateLimiter(RateLimiter):
         self,
         url: str,
         fallback: RateLimiter,
+        observer: Observer,
         prefix: str = "signalbox:limit:",
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._address = Address(url)
         self._fallback = fallback
+        self._observer = observer
         self._prefix = prefix
         self._answer_seconds = answer_seconds
         self._link: Link | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._first = True
-        self._paused_until = 0.0
+        self._closed = False
         self._waiting: list[_Question] = []
+        self._waiting_since = 0.0
         self._asked: list[_Question] = []
         self._flush_is_due = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._away = False
+        self.breaker = Breaker("limits are counted in this process only", "limits are shared through Redis again")
 
     async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
         interval = max(1, window_ms * 1_000 // limit)
@@ -95,20 +98,25 @@ class RedisRateLimiter(RateLimiter):
         if self._connecting is not None:
             self._connecting.cancel()
         self._give_up(None)
-        self._paused_until = math.inf
+        self._closed = True
 
     async def _ask(self, key: str, interval: int, burst: int) -> int | None:
         """How many µs the count of `key` was ahead before this call, or None if Redis cannot be asked."""
+        began = perf_counter()
         loop = asyncio.get_running_loop()
         if self._link is None:
             self._connect(loop)
         answer: asyncio.Future[int | None] = loop.create_future()
+        if not self._waiting:
+            self._waiting_since = loop.time()
         # Total, since one key that cannot be encoded would spoil the call of everybody.
         self._waiting.append(((self._prefix + key).encode("utf-8", "surrogatepass"), interval, burst, answer))
         if not self._flush_is_due:
             self._flush_is_due = True
             loop.call_soon(self._flush)
-        return await answer
+        ahead = await answer
+        self._observer.called("redis", "limit", began, None if ahead is not None else _AWAY)
+        return ahead
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -119,10 +127,10 @@ class RedisRateLimiter(RateLimiter):
             if not self._first:
                 self._give_up(None)
             elif self._deadline is None:
-                self._set_deadline(self._answer_seconds)
+                self._set_deadline()
             return
         self._asked, self._waiting = self._waiting, []
-        self._set_deadline(self._answer_seconds)
+        self._set_deadline()
         self._call(link, "EVALSHA", _SHA)
 
     def _call(self, link: Link, command: str, script: str | bytes) -> None:
@@ -139,9 +147,7 @@ class RedisRateLimiter(RateLimiter):
         if not isinstance(reply, list) or len(reply) != len(self._asked):
             self._give_up(f"it answered {str(reply)[:100]!r}")
             return
-        if self._away:
-            self._away = False
-            log.info("limits are shared through Redis again")
+        self.breaker.succeed()
         self._clear_deadline()
         asked, self._asked = self._asked, []
         for (_, _, _, answer), ahead in zip(asked, reply, strict=True):
@@ -149,9 +155,10 @@ class RedisRateLimiter(RateLimiter):
                 answer.set_result(ahead)
         self._flush()
 
-    def _set_deadline(self, seconds: float) -> None:
+    def _set_deadline(self) -> None:
         self._clear_deadline()
-        self._deadline = asyncio.get_running_loop().call_later(seconds, self._give_up, "no answer in time")
+        deadline = self._waiting_since + self._answer_seconds
+        self._deadline = asyncio.get_running_loop().call_at(deadline, self._give_up, "no answer in time")
 
     def _clear_deadline(self) -> None:
         if self._deadline is not None:
@@ -166,10 +173,7 @@ class RedisRateLimiter(RateLimiter):
             self._link.abort()  # its next reply would belong to a question that nobody asks any more
             self._link = None
         if reason is not None:
-            self._paused_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
-            if not self._away:
-                log.warning("limits are counted in this process only, for Redis is away: %s", reason)
-            self._away = True
+            self.breaker.fail(reason)
         questions, self._asked, self._waiting = self._asked + self._waiting, [], []
         for _, _, _, answer in questions:
             if not answer.done():
@@ -183,8 +187,9 @@ class RedisRateLimiter(RateLimiter):
             self._connect(asyncio.get_running_loop())
 
     def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._connecting is None and loop.time() >= self._paused_until:
-            self._connecting = loop.create_task(self._connect_now())
+        if self._connecting is None and not self._closed and self.breaker.state != "open":
+            # What the connection will say is not on the account of whoever happens to need it first.
+            self._connecting = loop.create_task(self._connect_now(), context=Context())
 
     async def _connect_now(self) -> None:
         try:
@@ -199,4 +204,5 @@ class RedisRateLimiter(RateLimiter):
         self._flush()
 
 
+_AWAY = ConnectionError("Redis cannot be asked")
 _Question = tuple[bytes, int, int, "asyncio.Future[int | None]"]

@@ -1,19 +1,19 @@
 """Who is where on all instances, in Redis; each instance answers for what it entered by a lease that the dead lose."""
 
 import asyncio
-import hashlib
 import itertools
-import logging
 import secrets
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import hiredis
-
-from adapters.redis.connection import Address, Link, pack
+from adapters.redis.breaker import Breaker
+from adapters.redis.line import Line, Script
+from application.ports.observer import Observer
 from application.ports.presence import Attendance, Presence, Present
 from domain.errors import Unavailable
 from domain.ids import AccountId
@@ -21,8 +21,6 @@ from domain.ids import AccountId
 LEASE_SECONDS = 13.0
 ANSWER_SECONDS = 0.25
 AT_ONCE = 500
-
-log = logging.getLogger(__name__)
 
 # Under the prefix stand, of each channel, the hash `connections` (connection to account), the hash `accounts` (account
 # to number of connections) and the counter `version`; of each instance the set `entered` (channel, NUL, connection) and
@@ -78,26 +76,25 @@ end
 """
 
 
-class _Script:
+def _script(name: str, text: str) -> Script:
     """A script behind what all of them have in common."""
-
-    def __init__(self, text: str) -> None:
-        self.text = _COMMON + text
-        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+    return Script(f"presence {name}", _COMMON + text)
 
 
 # Answers whether the lease was still held.
-_KEEP = _Script(
+_KEEP = _script(
+    "lease",
     """
 local held = holds_lease()
 redis.call('ZADD', instances, now + ARGV[3], instance)
 return held and 1 or 0
-"""
+""",
 )
 
 # Refuses (nil) an instance whose lease is not held, since more may be lost with it than these changes. Refuses a turn
 # that was overtaken: a command that was given up may still arrive, and would enter who has left since.
-_CHANGE = _Script(
+_CHANGE = _script(
+    "batch",
     """
 if not holds_lease() then return false end
 local turn = tonumber(ARGV[3])
@@ -118,16 +115,18 @@ for i = 4, #ARGV, 4 do
   outcomes[#outcomes + 1] = {changed and 1 or 0, connections, changed or version_of(channel)}
 end
 return outcomes
-"""
+""",
 )
 
-_PRESENT = _Script(
+_PRESENT = _script(
+    "read",
     """
 return {version_of(ARGV[3]), redis.call('HKEYS', key('accounts', ARGV[3]))}
-"""
+""",
 )
 
-_REAP = _Script(
+_REAP = _script(
+    "reap",
     """
 local gone, budget = {}, tonumber(ARGV[3])
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now, 'LIMIT', 0, 100)) do
@@ -146,90 +145,8 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', instances, '-inf', now, 'LIMIT
   end
 end
 return gone
-"""
+""",
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    script: _Script
-    arguments: tuple[str | int, ...]
-    answer: "asyncio.Future[Any]"
-
-    def packed(self, command: str, script: str) -> bytes:
-        # Total, since one text that cannot be encoded would spoil the call of everybody.
-        arguments = (str(argument).encode("utf-8", "surrogatepass") for argument in self.arguments)
-        return pack((command, script, 0, *arguments))
-
-
-class _Line:
-    """One link on which scripts are called, any number at once; made when it is needed, and anew when it is lost."""
-
-    def __init__(self, url: str) -> None:
-        self._address = Address(url)
-        self._link: Link | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._asked: deque[_Call] = deque()
-        self._closed = False
-
-    async def call(self, script: _Script, *arguments: str | int) -> Any:
-        """What a script answers; OSError if there is no answer within 250 ms."""
-        call = _Call(script, arguments, asyncio.get_running_loop().create_future())
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                link = await self._connected()
-                self._asked.append(call)
-                link.send(call.packed("EVALSHA", script.sha))
-                return await call.answer
-        except TimeoutError:
-            if call in self._asked and self._link is not None:
-                self._link.abort()
-                self._lost()
-            raise
-
-    def close(self) -> None:
-        self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._link is not None:
-            self._link.abort()
-            self._lost()
-
-    async def _connected(self) -> Link:
-        if self._link is None and not self._closed:
-            if self._connecting is None:
-                self._connecting = asyncio.get_running_loop().create_task(self._connect())
-            await asyncio.wait((self._connecting,))
-        if self._link is None:
-            raise ConnectionError("there is no connection")
-        return self._link
-
-    async def _connect(self) -> None:
-        try:
-            self._link = await self._address.connect("signalbox-presence", self._received, self._lost, ANSWER_SECONDS)
-        except OSError as problem:
-            log.debug("cannot connect: %r", problem)
-        finally:
-            self._connecting = None
-
-    def _received(self, reply: Any) -> None:
-        call = self._asked.popleft()
-        if call.answer.done():
-            return
-        if not isinstance(reply, hiredis.ReplyError):
-            call.answer.set_result(reply)
-        elif str(reply).startswith("NOSCRIPT") and self._link is not None:
-            self._asked.append(call)
-            self._link.send(call.packed("EVAL", call.script.text))
-        else:
-            call.answer.set_exception(ConnectionError(f"Redis answered {str(reply)[:200]!r}"))
-
-    def _lost(self) -> None:
-        self._link = None
-        asked, self._asked = self._asked, deque()
-        for call in asked:
-            if not call.answer.done():
-                call.answer.set_exception(ConnectionError("the connection was lost"))
 
 
 class _Place(NamedTuple):
@@ -267,14 +184,17 @@ class RedisPresence(Presence):
     def __init__(
         self,
         url: str,
+        observer: Observer,
         instance: str = "",
         prefix: str = "signalbox:presence:",
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
+        self._observer = observer
         self._instance = instance or secrets.token_hex(8)
         self._prefix = prefix
         self._lease_us = round(lease_seconds * 1_000_000)
-        self._line = _Line(url)
+        self.breaker = Breaker("nobody knows who is present", "Redis knows again who is present")
+        self._line = Line(url, "signalbox-presence", ANSWER_SECONDS, self.breaker)
         self._turns = itertools.count(1)
 
         self._here: dict[_Place, AccountId] = {}
@@ -284,7 +204,6 @@ class RedisPresence(Presence):
 
         self._queue: deque[_Change] = deque()
         self._sending: asyncio.Task[None] | None = None
-        self._away = False
 
     async def enter(self, channel: str, account: AccountId, connection: str) -> Attendance:
         place = _Place(channel, connection)
@@ -340,11 +259,13 @@ class RedisPresence(Presence):
         change = _Change(place, account, place in self._here, loop.create_future())
         self._queue.append(change)
         if self._sending is None:
-            self._sending = loop.create_task(self._send())
+            # It sends for many, so what it does is on the account of none: each tells how long it waited.
+            self._sending = loop.create_task(self._send(), context=Context())
         return change
 
     async def _outcomes(self, changes: Sequence[_Change]) -> Sequence[_Outcome]:
         """What became of the changes; Unavailable if that is not known in time, which leaves them to the refresh."""
+        began = perf_counter()
         outcomes: list[_Outcome] = []
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -357,9 +278,11 @@ class RedisPresence(Presence):
             for change in changes:
                 self._unsettled[change.place] = change.account
                 change.outcome.cancel()
+            self._observer.called("redis", "presence change", began, problem)
             if isinstance(problem, TimeoutError):
                 raise _unavailable() from problem
             raise
+        self._observer.called("redis", "presence change", began)
         return outcomes
 
     async def _send(self) -> None:
@@ -409,17 +332,14 @@ class RedisPresence(Presence):
             if not held:  # or it is not known, as an answer that got lost may have said so
                 self._store_may_have_lost_us = True
 
-    async def _call(self, script: _Script, *arguments: str | int) -> Any:
+    async def _call(self, script: Script, *arguments: str | int) -> Any:
+        began = perf_counter()
         try:
-            reply = await self._line.call(script, self._prefix, self._instance, *arguments)
+            reply = await self._line.run(script, self._prefix, self._instance, *arguments)
         except OSError as problem:  # as TimeoutError is
-            if not self._away:
-                log.warning("nobody knows who is present, for Redis is away: %r", problem)
-            self._away = True
+            self._observer.called("redis", script.name, began, problem)
             raise _unavailable() from problem
-        if self._away:
-            self._away = False
-            log.info("Redis knows again who is present")
+        self._observer.called("redis", script.name, began)
         return reply
 
 

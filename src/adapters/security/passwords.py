@@ -57,6 +57,7 @@ class Argon2Hasher(PasswordHasher):
         )
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
         self._places = workers + waiting_max
+        self.pending = 0
 
     async def hash(self, password: str) -> str:
         return await self._run(self._argon2.hash, _normal(password))
@@ -91,13 +92,13 @@ class Argon2Hasher(PasswordHasher):
             return False
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
-        if self._places == 0:
+        if self.pending == self._places:
             raise Unavailable("Too many people are signing in right now.", retry_after_seconds=2.0)
-        self._places -= 1
+        self.pending += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
         finally:
-            self._places += 1
+            self.pending -= 1
 
 
 def _normal(password: str) -> bytes:

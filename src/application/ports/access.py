@@ -1,9 +1,11 @@
 """The one question every context asks of a workspace before it acts: what is this account in it?"""
 
+from collections.abc import Collection, Mapping
 from typing import Protocol
+from uuid import UUID
 
 from domain.access import Standing
-from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.ids import AccountId, WorkspaceId
 
 
 class Access(Protocol):
@@ -32,10 +34,17 @@ class Access(Protocol):
 class AccessQueries(Protocol):
     """The same question for reading only."""
 
-    async def workspace_of(self, workspace: WorkspaceId, by: AccountId) -> WorkspaceId:
-        """The same workspace, if `by` is a member of it; NotFound otherwise."""
+    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
+        """The workspace of each of these places: of a task, deleted or not, that it is in; of a workspace, itself.
+
+        Those that are absent, or in a workspace that `by` is no member of, are left out.
+        """
         ...
 
-    async def workspace_of_task(self, task: TaskId, by: AccountId) -> WorkspaceId:
-        """The workspace of a task, deleted or not, if `by` is a member of it; NotFound otherwise."""
+    async def state(self, workspace: WorkspaceId, by: AccountId) -> str:
+        """What names the present state of a workspace; NotFound for a stranger or an absent workspace.
+
+        It is another one after every change of anything that belongs to the workspace, and after the store was put
+        back to an earlier time. Whoever asks after a commit, of whichever process, is not told of the time before it.
+        """
         ...

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Raw, Struct
 
-from application.paging import Page
+from application.paging import InvalidCursor, Page
 
 
 class Entry(Struct, frozen=True):
@@ -91,25 +91,62 @@ class EventFilter(Struct, frozen=True, omit_defaults=True):
     before: datetime | None = None
 
 
+class Span(Struct, frozen=True):
+    """What is kept of a stream: the entries behind offset `tail`, up to `head`."""
+
+    tail: int
+    head: int
+
+
+class Survey(Struct, frozen=True):
+    """The lineage of the journal, and what it keeps of some streams, as of one moment.
+
+    After a restore from a backup the lineage is another (`epoch`), and offsets of the one before mean nothing.
+    """
+
+    epoch: str
+    spans: Mapping[str, Span]
+
+
+class HistoryGone(InvalidCursor):
+    """What comes next in this order is kept no longer."""
+
+    code = "history_gone"
+
+
 class JournalQueries(Protocol):
-    """The journal as it is committed: streams of events with gapless offsets from 1."""
+    """The journal as it is committed: streams of events with gapless offsets from 1.
+
+    Entries are kept for a while or for ever, and go oldest first. Whoever reads a stream from a position on, and finds
+    that its next entry has a higher offset than the next one, or that the tail is behind the position, has missed some.
+    """
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
-        """The entries of a stream behind offset `after`, in order, at most `limit`; without a hole between them."""
+        """The entries of a stream behind offset `after`, in order, at most `limit`; without a hole between them.
+
+        Those that are kept no longer are missing at the beginning.
+        """
         ...
 
     async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
         """The newest offset of each of these streams; 0 for a stream that nothing was written to."""
         ...
 
+    async def survey(self, streams: Collection[str]) -> Survey:
+        """The lineage, and the span of each of these streams; 0 to 0 for a stream that nothing was written to.
+
+        Everything that was committed before the call is in it.
+        """
+        ...
+
     async def page(
         self, stream: str, wanted: EventFilter, newest_first: bool, cursor: str | None, limit: int
     ) -> Page[EventView]:
-        """A page of a stream's events that meet `wanted`; a cursor of another query is `InvalidCursor`."""
-        ...
+        """A page of a stream's events that meet `wanted`; a cursor of another query is `InvalidCursor`.
 
-    async def epoch(self) -> str:
-        """The lineage of this journal: after a restore from a backup it is another, and old offsets mean nothing."""
+        Newest first, the last page is the one with the oldest event that is kept. Oldest first, a cursor that leads to
+        events that are kept no longer is `HistoryGone`.
+        """
         ...
 
 
@@ -119,7 +156,18 @@ class Broker(Protocol):
     The topic of an entry is its stream, that of a signal its channel. Anything may be lost, doubled or reordered; who
     needs every entry checks offsets and reads the journal. So a broker never waits for a reader, never fails a writer,
     and may be down.
+
+    `connected` tells whether other processes hear now, `reconnects` how often they do again after they did not, and
+    `dropped` how much never left for them.
     """
+
+    connected: bool = True
+    reconnects: int = 0
+    dropped: int = 0
+
+    def silent_seconds(self) -> float:
+        """How long ago it was last proved that what is published arrives; 0 where nothing has to travel."""
+        return 0.0
 
     def publish(self, items: Sequence[Entry | Signal]) -> None:
         """Hint at entries that are committed, or signal. Returns at once, never raises; what cannot be sent is dropped.

@@ -48,10 +48,14 @@ class Idempotency(Protocol):
         `replay` is the answer that this account recorded under this key in the last 24 hours. The same key with
         another fingerprint is KeyReused. While another request with the key runs, this one waits a moment for its
         answer; if there is none yet, StillRunning. Queries inside the block see what is committed, and work that
-        outlives it is applied for itself.
+        outlives it is applied for itself. OutcomeUnknown on leaving it means that both were applied or neither,
+        Interrupted that neither was and that the whole may be run again.
         """
         ...
 
-    async def forget_old(self) -> None:
-        """Drop the answers that are older than 24 hours."""
+    async def forget_old(self, most: int) -> int:
+        """Drop answers that are older than 24 hours, at most so many at a time; how many it were.
+
+        Several may do this at once: each drops others, and none waits.
+        """
         ...

@@ -95,8 +95,11 @@ class SessionQueries(Protocol):
 class PasswordHasher(Protocol):
     """Slow, salted hashing that never blocks the event loop.
 
-    At most a few hashes run at once and a bounded number waits; beyond that the answer is Unavailable.
+    At most a few hashes run at once and a bounded number waits; beyond that the answer is Unavailable. `pending`
+    is how many run or wait.
     """
+
+    pending: int = 0
 
     async def hash(self, password: str) -> str:
         """A new encoded hash, parameters and salt included."""

@@ -22,6 +22,9 @@ class TicketStore(Protocol):
         """
         ...
 
-    async def forget_old(self, now: datetime) -> None:
-        """Drop the tickets that have expired."""
+    async def forget_old(self, now: datetime, most: int) -> int:
+        """Drop tickets that have expired, at most so many at a time; how many it were.
+
+        Several may do this at once: each drops others, and none waits.
+        """
         ...

@@ -28,7 +28,7 @@ class UnitOfWork(Protocol[W_co]):
     What was read to be written is verified on leaving: if a saved aggregate, or a membership that was asked for, has
     changed since, nothing is applied and `Stale` is raised. Nothing is locked while the block runs. A unit that
     notes no change writes nothing. Constraint violations (a taken e-mail address) are raised on leaving, as the
-    domain error of that constraint.
+    domain error of that constraint. If the store does not say whether it applied the unit, that is OutcomeUnknown.
     """
 
     def __call__(self) -> AbstractAsyncContextManager[W_co]: ...
@@ -36,6 +36,28 @@ class UnitOfWork(Protocol[W_co]):
 
 class Stale(Exception):
     """What a unit of work was built on has changed before it could be applied; run again, it may well succeed."""
+
+
+class Interrupted(Unavailable):
+    """The store was lost on the way before anything was applied: run again, it may well succeed."""
+
+    def __init__(self) -> None:
+        super().__init__("The store does not answer.")
+
+
+class OutcomeUnknown(Unavailable):
+    """The store was told to commit and did not say whether it did, so it may never be run again by itself.
+
+    Whoever repeats it under the same idempotency key gets the true answer.
+    """
+
+    code = "outcome_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "It is not known whether this was done. Repeat it with the same Idempotency-Key to learn that; "
+            "if it had none, look first."
+        )
 
 
 def retried(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
@@ -55,5 +77,18 @@ def retried(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
                 await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # jitter, not a secret
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         raise Unavailable("Too many others are changing this right now.")
+
+    return run
+
+
+def uninterrupted(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Run again, once and from its start, what was `Interrupted`."""
+
+    @wraps(method)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await method(*args, **kwargs)
+        except Interrupted:
+            return await method(*args, **kwargs)
 
     return run

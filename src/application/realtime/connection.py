@@ -3,24 +3,23 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from application.events import Feed
 from application.ports.events import Signal
-from application.principal import Correlation, correlation
+from application.ports.observer import Command as CommandName
+from application.principal import correlation
 from application.realtime.frames import (
+    Announcement,
+    Call,
     CloseCode,
     Connect,
     Error,
+    GoingAway,
     Opening,
-    Refused,
-    Resync,
-    Subscribed,
-    Unsubscribed,
     encode_frame,
     on_the_wire,
 )
@@ -35,16 +34,12 @@ from application.realtime.session import (
     Say,
     Send,
     Session,
-    refused,
 )
-from application.realtime.stream import Following
+from application.realtime.subscriptions import Subscriptions
 from application.realtime.surroundings import Surroundings, Wire
-from application.realtime.topic import Topic, value_of
-from domain.channels import ChannelKind
-from domain.errors import DomainError, NotFound, Unavailable
+from domain.errors import DomainError, Forbidden
 
 INBOX_MAX = 32
-REPEAT_SECONDS = 0.5
 COMMAND_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
@@ -54,14 +49,17 @@ class Connection:
     """Between a wire and a session. Its frames are done one after the other; at most 32 wait."""
 
     __slots__ = (
+        "_carries_out",
         "_congested_at",
-        "_followings",
         "_held",
         "_inbox",
-        "_present",
+        "_is_sent_away",
+        "_opened_at",
+        "_origin",
+        "_received",
         "_relieved",
         "_shared",
-        "_topics",
+        "_subscriptions",
         "_worker",
         "dropped",
         "ended",
@@ -81,14 +79,17 @@ class Connection:
         self.is_closed = False
         self.dropped = 0
         self._shared = shared
+        self._origin = correlation.get()
+        self._opened_at = time.monotonic()
+        self._received = 0
         self._inbox: deque[bytes] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._followings: dict[str, Following] = {}
-        self._topics: dict[str, Topic] = {}
-        self._present: set[str] = set()
+        self._carries_out = False
+        self._subscriptions = Subscriptions(self.id, session, shared, self, self.say)
         self._congested_at: float | None = None
         self._relieved: asyncio.Event | None = None
         self._held: dict[tuple[str, str], bytes] | None = None
+        self._is_sent_away = False
 
     # From the wire
 
@@ -96,6 +97,8 @@ class Connection:
         """A text frame has come."""
         if self.is_closed:
             return
+        self._shared.observer.received(len(text))
+        self._received += 1
         self._inbox.append(text)
         if self._worker is None:
             self._work_off()
@@ -106,39 +109,50 @@ class Connection:
         """The peer takes less than it is sent: from here on it reads the journal at its own pace."""
         if self._congested_at is None:
             self._congested_at = asyncio.get_running_loop().time()
-            for following in self._followings.values():
-                following.stream.fall_behind(following)
+            self._subscriptions.fall_behind()
 
     def relieved(self) -> None:
         """The peer has taken most of it."""
         self._congested_at = None
         if self._held:
             held, self._held = self._held, None
-            self.wire.write(b"".join(held.values()))
+            data = b"".join(held.values())
+            self.wire.write(data)
+            self._shared.observer.sent("signal", len(held), len(data))
         if self._relieved is not None:
             self._relieved.set()
 
-    def lost(self, *, clean: bool) -> None:
-        """The wire is gone; `clean` if the peer said goodbye."""
+    def lost(self, *, clean: bool, code: int | None = None) -> None:
+        """The wire is gone; `clean` if the peer said goodbye, `code` if it was cut by this side for what it sent."""
+        # Whoever was sent away says goodbye to this server only, perhaps before the next one has taken them in.
+        is_leaving = clean and not self._is_sent_away
+        self._over(str(code) if code else "by_peer" if clean else "lost", is_leaving=is_leaving)
+
+    def _over(self, outcome: str, *, is_leaving: bool) -> None:
+        """Follow nothing any more; who `is_leaving` is not expected back."""
         if self.is_closed:
             return
         self.is_closed = True
-        if self._worker is not None:
+        account = self.session.account
+        self._shared.observer.happened(
+            "socket_closed",
+            outcome,
+            connection=self.id,
+            seconds=round(time.monotonic() - self._opened_at, 3),
+            received=self._received,
+            dropped=self.dropped,
+            offsets=self._subscriptions.offsets(),
+            # It began with that request, in whosever course it ends.
+            request_id=self._origin.request_id,
+            trace_id=self._origin.traceparent[3:35],
+            **({} if account is None else {"user.id": str(account)}),
+        )
+        # What changes something goes on without its caller: nobody would know how a commit ended that is broken off.
+        if self._worker is not None and not self._carries_out:
             self._worker.cancel()
-        for following in list(self._followings.values()):
-            following.end()
-            self._shared.hub.release(following.stream)
-        for topic in list(self._topics.values()):
-            self._forget(topic)
-        self._followings.clear()
-        lobby = self._shared.lobby
-        for channel in self._present:
-            if clean:
-                _soon(lobby.leave(channel, self.id, "bye"))
-            else:
-                lobby.linger(channel, self.id)
-        if self.session.principal is not None:
-            _soon(lobby.dismiss(self.session.principal.account_id, self.id))
+        self._subscriptions.end(is_leaving=is_leaving)
+        if account is not None:
+            self._shared.lobby.dismiss(account, self.id)
         self.ended(self)
 
     # From the streams and topics
@@ -163,11 +177,15 @@ class Connection:
     def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
         if self._congested_at is None:
             self.wire.write(data)
+            self._shared.observer.sent("signal", 1, len(data))
         elif key is None:
             self.dropped += 1
+            self._shared.observer.happened("dropped", "ephemeral")
         else:
             if self._held is None:
                 self._held = {}
+            elif (channel, key) in self._held:
+                self._shared.observer.happened("dropped", "superseded")
             self._held[channel, key] = data
 
     # From the clock
@@ -186,22 +204,37 @@ class Connection:
 
     def enter(self, opening: Opening) -> None:
         """Connect whoever was offered with the upgrade, as if the peer had asked for it with id 0."""
-        self.received(msgspec.json.encode(Connect(id=0, **msgspec.structs.asdict(opening))))
+        connect = Connect(id=0, **msgspec.structs.asdict(opening))
+        self._begin(self.session.connect(connect, asyncio.get_running_loop().time()))
+
+    def send_away(self, retry_ms: int) -> None:
+        """Ask the peer to connect to another server after so many milliseconds."""
+        self._is_sent_away = True
+        self.say(GoingAway(retry_ms))
 
     def close(self, code: CloseCode, reason: str) -> None:
         self._do(Close(code, reason))
 
+    def say(self, frame: Announcement) -> None:
+        data = on_the_wire(encode_frame(frame))
+        self.wire.write(data)
+        self._shared.observer.sent("answer", 1, len(data))
+
     # Performing
 
     def _work_off(self) -> None:
-        """Do what is in the inbox, as far as it needs no waiting; the rest goes on in a task."""
-        while self._inbox and not self.is_closed:
-            effects = self.session.receive(self._inbox.popleft(), asyncio.get_running_loop().time())
-            for index, effect in enumerate(effects):
-                if isinstance(effect, Enter | Join | CarryOut):
-                    self._worker = asyncio.create_task(self._wait_for(effects[index:]))
-                    return
-                self._do(effect)
+        """Do what is in the inbox, up to what has to be waited for."""
+        while self._inbox and self._worker is None and not self.is_closed:
+            self._begin(self.session.receive(self._inbox.popleft(), asyncio.get_running_loop().time()))
+
+    def _begin(self, effects: Effects) -> None:
+        """Do what needs no waiting; the rest goes on in a task."""
+        for index, effect in enumerate(effects):
+            if isinstance(effect, Enter | Join | CarryOut):
+                self._carries_out = isinstance(effect, CarryOut)
+                self._worker = asyncio.create_task(self._wait_for(effects[index:]))
+                return
+            self._do(effect)
 
     async def _wait_for(self, effects: Effects) -> None:
         id: int | None = None
@@ -228,31 +261,47 @@ class Connection:
     async def _perform(self, effect: Effect) -> None:
         match effect:
             case Enter():
-                await self._enter(effect)
+                await self._as_command("connect", effect.id, self._enter(effect))
             case Join():
-                await self._join(effect)
+                await self._as_command("subscribe", effect.id, self._join(effect))
             case CarryOut(call):
-                assert self.session.principal
-                correlation.set(_cause())
-                try:
-                    result = await self._shared.call(self.session.principal, call.method, call.params, call.key)
-                except DomainError as error:
-                    self.do(self.session.refused(call.id, error))
-                else:
-                    self.do(self.session.carried_out(call.id, result))
+                await self._as_command("call", call.id, self._carry_out(call))
             case _:
                 self._do(effect)
+
+    async def _as_command(self, name: CommandName, id: int, work: Awaitable[None]) -> None:
+        """Do what a command asks for, and tell the peer if it is refused."""
+        activity = self._shared.observer.command(name, self.id, self._origin)
+        code = ""
+        try:
+            await work
+        except DomainError as error:
+            code = error.code
+            if isinstance(error, Forbidden):
+                self._shared.observer.happened("denied", "command")
+            self.do(self.session.refused(id, error))
+        except BaseException as error:
+            # Which also ends it is that its time is up, or that the connection is gone.
+            code = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"
+            raise
+        finally:
+            activity.end(code=code, account=self.session.account)
+
+    async def _carry_out(self, call: Call) -> None:
+        assert self.session.principal
+        result = await self._shared.call(self.session.principal, call.method, call.params, call.key)
+        self.do(self.session.carried_out(call.id, result))
 
     def _do(self, effect: Effect) -> None:
         match effect:
             case Send(frame):
-                self.wire.write(on_the_wire(encode_frame(frame)))
+                self.say(frame)
             case Close(code, reason):
                 if not self.is_closed:
                     self.wire.close(code, reason)
-                    self.lost(clean=code is not CloseCode.DRAINING and code < CloseCode.SLOW_CONSUMER)
+                    self._over(str(int(code)), is_leaving=code < CloseCode.SLOW_CONSUMER)
             case Leave(channel):
-                self._leave(channel)
+                self._subscriptions.leave(channel)
             case Say(channel, data):
                 assert self.session.principal
                 signal = Signal(channel, str(self.session.principal.account_id), 0, data)
@@ -262,152 +311,34 @@ class Connection:
         if not await self._shared.lobby.admit(enter.principal.account_id, self.id):
             self._do(Close(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections"))
             return
+        opening = enter.opening
         try:
-            epoch = await self._shared.journal.epoch()
+            await self._shared.hub.know_epoch()
+            channels = await self._subscriptions.follow(
+                opening.subscribe, lambda feed: opening.resume.get(feed.stream or ""), lineage=opening.epoch
+            )
         except DomainError as error:
             self.do(self.session.refused(enter.id, error))
             self._do(Close(CloseCode.UNAVAILABLE, error.code))
             return
-        channels: dict[str, Subscribed | Refused] = {}
-        foreign: set[str] = set()
-        opening = enter.opening
-        for name in opening.subscribe:
-            try:
-                feed = await self._shared.events.feed(enter.principal, name, self._entitled())
-                since = opening.resume.get(feed.stream) if feed.stream and feed.shows_any else None
-                if since is not None and opening.epoch not in (None, epoch):
-                    where = await self._follow(name, feed, None)
-                    channels[name] = msgspec.structs.replace(where, recovered=False)
-                    foreign.add(str(feed.stream))
-                else:
-                    channels[name] = await self._follow(name, feed, since)
-            except DomainError as error:
-                channels[name] = refused(error)
-        for stream in foreign:
-            self._do(Send(Resync(stream, "epoch")))
+        epoch = self._subscriptions.epoch = self._shared.hub.epoch
         self.do(self.session.entered(enter.id, epoch, channels))
-        self._go_on()
+        self._subscriptions.go_on()
 
     async def _join(self, join: Join) -> None:
-        assert self.session.principal
         try:
-            feed = await self._shared.events.feed(self.session.principal, join.channel, self._entitled())
-            where = await self._follow(join.channel, feed, join.since, be_present=join.be_present)
-        except DomainError as error:
-            self.do(self.session.refused(join.id, error))
-        else:
+            followed = await self._subscriptions.follow(
+                [join.channel],
+                lambda _: join.since,
+                lineage=self._subscriptions.epoch,
+                be_present=join.be_present,
+            )
+            where = followed[join.channel]
+            if isinstance(where, DomainError):
+                raise where
             self.do(self.session.joined(join, where))
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Send what the channels show, now that the peer has been told of them."""
-        for following in self._followings.values():
-            following.go_on()
-
-    async def _follow(self, name: str, feed: Feed, since: int | None, *, be_present: bool = False) -> Subscribed:
-        """Show one more channel, from behind `since` or from now on."""
-        where = Subscribed() if feed.stream is None else await self._show(name, feed, feed.stream, since)
-        if feed.shows_any:
-            return where
-        topic = self._topics[name] = self._shared.hub.topic(feed.channel)
-        topic.followers.add(self)
-        if feed.channel.kind is ChannelKind.PRESENCE:
-            assert self.session.principal
-            try:
-                if be_present:
-                    self._present.add(name)
-                    await self._shared.lobby.enter(topic, self.session.principal.account_id, self.id)
-                await self._shared.lobby.correct(topic)
-            except BaseException:
-                if name not in self.session.channels and not self.is_closed:
-                    self._leave(name)
-                raise
-            if self._topics.get(name) is not topic:  # the right to it was lost meanwhile
-                await self._shared.lobby.leave(name, self.id, "bye")
-                raise NotFound
-            return Subscribed(present=list(topic.present()))
-        for signal in topic.newest():
-            self.pass_on(name, signal.key, on_the_wire(encode_frame(value_of(signal))))
-        return Subscribed()
-
-    async def _show(self, name: str, feed: Feed, stream_name: str, since: int | None) -> Subscribed:
-        assert self.session.principal
-        following = self._followings.get(stream_name)
-        if following is None:
-            stream = await self._shared.hub.stream(stream_name)
-            following = Following(stream, self, self.session.principal.account_id, self._recheck)
-            self._followings[stream_name] = following
-        try:
-            recovered = True
-            if since is not None and since > following.stream.position:
-                if since > await self._shared.hub.head(stream_name):
-                    recovered, since = False, None
-                else:
-                    await following.stream.reaches(since)
-            # Asked again now that the stream is heard: a right that was lost before, or while this was asked, would be
-            # lost unnoticed.
-            losses = -1
-            while losses != following.stream.losses:
-                losses = following.stream.losses
-                feed = await self._shared.events.feed(self.session.principal, name, self._entitled())
-            following.entitled_as_of = losses
-            if self._followings.get(stream_name) is not following:
-                raise NotFound
-            offset = following.show(name, feed, since)
         finally:
-            if not following.channels:
-                self._end(stream_name)
-        if not feed.shows_any:
-            return Subscribed()
-        if not recovered:
-            self._do(Send(Resync(stream_name, "offset")))
-        return Subscribed(stream_name, offset, recovered)
-
-    def _entitled(self) -> set[str]:
-        """The streams that are followed and that nobody lost since: the right to one covers every channel of it."""
-        return {
-            name for name, following in self._followings.items() if following.entitled_as_of == following.stream.losses
-        }
-
-    def _leave(self, name: str) -> None:
-        for stream, following in list(self._followings.items()):
-            if name in following.channels:
-                following.hide(name)
-                if not following.channels:
-                    self._end(stream)
-        topic = self._topics.get(name)
-        if topic is not None:
-            self._forget(topic)
-        if name in self._present:
-            self._present.discard(name)
-            _soon(self._shared.lobby.leave(name, self.id, "bye"))
-
-    def _forget(self, topic: Topic) -> None:
-        self._topics.pop(topic.name, None)
-        topic.followers.discard(self)
-        self._shared.hub.forget(topic)
-
-    def _end(self, stream: str) -> None:
-        following = self._followings.pop(stream, None)
-        if following is not None:
-            following.end()
-            self._shared.hub.release(following.stream)
-
-    async def _recheck(self, following: Following) -> None:
-        """Ask again for the right to every channel of a stream; a replay passes by losses of long ago."""
-        assert self.session.principal
-        for name in list(following.channels):
-            while True:
-                try:
-                    await self._shared.events.feed(self.session.principal, name)
-                except Unavailable:
-                    await asyncio.sleep(REPEAT_SECONDS)  # nothing more is shown until this is known
-                    continue
-                except DomainError as error:
-                    self._do(Send(Unsubscribed(name, error.code)))
-                    self.session.lost(name)
-                    self._leave(name)
-                break
+            self._subscriptions.go_on()
 
 
 def _asked_by(effect: Effect) -> int | None:
@@ -419,18 +350,3 @@ def _asked_by(effect: Effect) -> int | None:
             return call.id
         case _:
             return None
-
-
-_background: set[asyncio.Task[None]] = set()
-
-
-def _soon(work: Coroutine[Any, Any, None]) -> None:
-    """Do it beside; the set keeps it from being collected before it is done."""
-    task = asyncio.create_task(work)
-    _background.add(task)
-    task.add_done_callback(_background.discard)
-
-
-def _cause() -> Correlation:
-    trace, span = secrets.token_hex(16), secrets.token_hex(8)
-    return Correlation(trace, f"00-{trace}-{span}-00")

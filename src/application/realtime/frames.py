@@ -17,6 +17,7 @@ ChannelName = Annotated[str, Meta(min_length=2, max_length=64)]
 FrameId = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Token = Annotated[str, Meta(max_length=4_096)]
+Reason = Literal["epoch", "offset", "pruned"]
 
 
 class Opening(Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,11 +172,18 @@ class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
     code: str
 
 
-class Resync(Struct, frozen=True, tag_field="type", tag="resync"):
-    """The position means nothing here, as the journal is another one (`epoch`) or ends before it (`offset`)."""
+class Resync(Struct, frozen=True, tag_field="type", tag="resync", omit_defaults=True):
+    """Nothing follows the position, for this reason: the state has to be read anew.
+
+    The journal is another one (`epoch`), ends before it (`offset`) or begins behind it (`pruned`). With an `offset`,
+    every channel of the stream goes on behind that from now on; without one this belongs to the reply that follows.
+    `epoch` is given if it is another one than the connection was told.
+    """
 
     stream: str
-    reason: Literal["epoch", "offset"]
+    reason: Reason
+    offset: int | None = None
+    epoch: str | None = None
 
 
 class Renew(Struct, frozen=True, tag_field="type", tag="renew"):

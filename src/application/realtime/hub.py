@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from contextvars import Context
 
-from application.ports.events import Broker, Entry, JournalQueries, Signal
+from application.ports.events import Broker, Entry, JournalQueries, Signal, Survey
+from application.ports.observer import Observer
 from application.realtime.pages import Pages
 from application.realtime.reader import Reader
 from application.realtime.stream import Stream
@@ -15,7 +17,6 @@ from domain.channels import Channel
 from domain.errors import DomainError
 
 HEAD_CHECK_SECONDS = 0.5
-RETRY_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -28,34 +29,47 @@ class Hub:
     a lost last hint, also of the entry that takes somebody's rights away.
     """
 
-    def __init__(self, journal: JournalQueries, broker: Broker) -> None:
+    def __init__(self, journal: JournalQueries, broker: Broker, observer: Observer) -> None:
         self._journal = journal
+        self._observer = observer
         self._broker = broker
         self._pages = Pages(journal)
         self._readers: dict[str, set[Reader]] = {}
-        self._streams: dict[str, asyncio.Task[tuple[Stream, asyncio.Task[None]]]] = {}
+        self._streams: dict[str, tuple[asyncio.Future[Stream], asyncio.Task[None]]] = {}
         self._topics: dict[str, Topic] = {}
         self._check = asyncio.Event()
+        # What was committed and not sent to connections here when the heads were last checked: entries, and seconds.
+        self.lag = (0, 0.0)
+        # The lineage of the journal, as of half a second ago at most; empty before anything was asked of it.
+        self.epoch = ""
         broker.listen(self._take, self._check.set)
+
+    @property
+    def followed(self) -> int:
+        """How many streams somebody on this process follows."""
+        return len(self._readers)
 
     @asynccontextmanager
     async def reader(self, stream: str, since: int | None) -> AsyncIterator[Reader]:
         """A reader of `stream` that starts behind offset `since`, or at the present head without one.
 
-        A `since` beyond the head belongs to another lineage of the journal; then, too, it starts at the head, and the
-        caller sees by `position` that nothing could be resumed.
+        A `since` beyond the head belongs to another lineage of the journal, and what follows one before the tail is
+        kept no longer; then the reader starts over at the head.
         """
         # Following begins before the head is read, so nothing falls between the two.
-        reader = Reader(self._journal, stream, since or 0)
+        reader = Reader(self._journal, stream, since or 0, self._observer)
         followers = self._readers.setdefault(stream, set())
         if not followers:
             self._broker.follow(stream)
         followers.add(reader)
         try:
-            head = (await self._journal.heads([stream]))[stream]
-            if since is None or since > head:
-                reader.start_at(head)
-            reader.learn_head(head)
+            survey = await self._survey([stream])
+            span = survey.spans[stream]
+            if since is None:
+                reader.start_at(span.head)
+            reader.learn(survey.epoch, span, reader.position)
+            if since is not None:
+                self._observer.happened("resume", reader.started_over or "recovered")
             yield reader
         finally:
             followers.discard(reader)
@@ -69,48 +83,45 @@ class Hub:
         Give it back with `release` when nothing on it is followed any more.
         """
         while True:
-            opening = self._streams.get(name)
-            if opening is None:
-                opening = self._streams[name] = asyncio.create_task(self._open(name))
+            if name not in self._streams:
+                opening = asyncio.get_running_loop().create_future()
+                # It outlives the command that is the first to need it, so it is not on the account of that one.
+                self._streams[name] = opening, asyncio.create_task(self._run(name, opening), context=Context())
+            opened, _ = self._streams[name]
             try:
-                stream, _ = await asyncio.shield(opening)
-            except BaseException:
-                # Whoever is cancelled may have been the only one who wanted it.
-                opening.add_done_callback(lambda opened: self._opened_for_nobody(name, opened))
+                stream = await asyncio.shield(opened)
+            except asyncio.CancelledError:
+                opened.add_done_callback(self._opened_perhaps_for_nobody)
                 raise
-            if self._streams.get(name) is opening:  # and was not closed while this waited for its turn
+            if self._is_open(stream):  # and was not closed while this waited for its turn
                 return stream
 
     def release(self, stream: Stream) -> None:
         """Read a stream no longer if nobody follows it."""
-        opening = self._streams.get(stream.name)
-        if not stream.followings and opening is not None and opening.done() and opening.result()[0] is stream:
-            del self._streams[stream.name]
-            opening.result()[1].cancel()
+        if not stream.followings and self._is_open(stream):
+            _, running = self._streams.pop(stream.name)
+            running.cancel()
 
-    def _opened_for_nobody(self, name: str, opening: "asyncio.Task[tuple[Stream, asyncio.Task[None]]]") -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            self.release(opening.result()[0])
-        elif self._streams.get(name) is opening:
-            self._streams.pop(name, None)
+    def _is_open(self, stream: Stream) -> bool:
+        opened, _ = self._streams.get(stream.name, (None, None))
+        return opened is not None and opened.done() and opened.exception() is None and opened.result() is stream
 
-    async def _open(self, name: str) -> tuple[Stream, asyncio.Task[None]]:
-        opened = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(self._run(name, opened))
-        return await opened, running
+    def _opened_perhaps_for_nobody(self, opened: asyncio.Future[Stream]) -> None:
+        if opened.exception() is None:
+            self.release(opened.result())
 
     async def _run(self, name: str, opened: asyncio.Future[Stream]) -> None:
         try:
             async with self.reader(name, None) as reader:
-                stream = Stream(reader, self._pages)
+                stream = Stream(reader, self._pages, self._observer)
                 opened.set_result(stream)
                 await stream.run()
         except Exception as error:
+            self._streams.pop(name, None)
             if not opened.done():
                 opened.set_exception(error)
                 return
             log.exception("following %s failed", name)
-            self._streams.pop(name, None)
             for following in list(opened.result().followings):
                 following.peer.fail()
 
@@ -132,6 +143,11 @@ class Hub:
     def topics(self) -> list[Topic]:
         return list(self._topics.values())
 
+    async def know_epoch(self) -> None:
+        """Return once `epoch` is known; Unavailable if it cannot be now."""
+        if not self.epoch:
+            await self._survey([])
+
     async def head(self, stream: str) -> int:
         """How far a stream has come, by the journal itself."""
         return (await self._journal.heads([stream]))[stream]
@@ -144,15 +160,37 @@ class Hub:
             topic.take(item)
 
     async def check_heads(self) -> None:
-        """Tell every reader how far its stream has come."""
-        if not self._readers:
-            return
-        for stream, head in (await self._journal.heads(list(self._readers))).items():
-            for reader in self._readers.get(stream, ()):
-                reader.learn_head(head)
+        """Tell every reader how far its stream has come, and whether it is still the same one."""
+        # Who is about to begin asks for itself; this answer may be the older one, and come later.
+        begun = [reader for followers in self._readers.values() for reader in followers if reader.has_begun]
+        positions = [(reader, reader.position) for reader in begun]
+        survey = await self._survey(list(self._readers))
+        for reader, position in positions:
+            reader.learn(survey.epoch, survey.spans[reader.stream], position)
+        entries, seconds = 0, 0.0
+        for opened, _ in self._streams.values():
+            if opened.done() and opened.exception() is None:
+                stream = opened.result()
+                span = survey.spans.get(stream.name)
+                head = span.head if span else 0
+                entries += max(0, head - stream.position)
+                seconds = max(seconds, stream.overdue(head))
+        self.lag = (entries, seconds)
+        self._observer.happened("position_check", "behind" if entries else "level")
+
+    async def _survey(self, streams: Collection[str]) -> Survey:
+        survey = await self._journal.survey(streams)
+        if survey.epoch != self.epoch:
+            if self.epoch:
+                log.warning("the journal is another one: epoch %s, and not %s any more", survey.epoch, self.epoch)
+                self._pages.forget()
+                self._check.set()
+            self.epoch = survey.epoch
+        return survey
 
     async def run(self) -> None:
         """Check the heads until cancelled; while the journal is away, keep trying."""
+        is_away = False
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEAD_CHECK_SECONDS):
@@ -160,7 +198,9 @@ class Hub:
             self._check.clear()
             try:
                 await self.check_heads()
+                is_away = False
             except DomainError as problem:
-                log.warning("cannot check the heads of the followed streams: %s", problem)
-                await asyncio.sleep(RETRY_SECONDS)
-                self._check.set()
+                self._observer.happened("position_check", "unavailable")
+                if not is_away:
+                    log.warning("cannot check the heads of the followed streams: %s", problem)
+                is_away = True

@@ -1,6 +1,7 @@
 """All live connections of this process: how they begin, what time does to them, and how they are sent away."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Collection
 
@@ -8,7 +9,7 @@ from application.authentication import Authentication
 from application.ports.system import Clock
 from application.principal import Principal
 from application.realtime.connection import Connection
-from application.realtime.frames import CloseCode, GoingAway, encode_frame, on_the_wire
+from application.realtime.frames import CloseCode
 from application.realtime.session import Session
 from application.realtime.surroundings import Surroundings, Wire
 from domain.ids import SessionId
@@ -22,12 +23,16 @@ RENEW_JITTER_SECONDS = 15.0
 WAVES_A_SECOND = 4
 RETURN_SPREAD_MS = 2_000
 
+log = logging.getLogger(__name__)
+
 
 class Live:
     """The connections of this process.
 
-    Every connection is looked at about once a second. One that takes nothing for 30 s, or has more than 1 MiB waiting,
-    is cut, and so are the largest when more than 256 MiB wait for all of them together.
+    Every connection is looked at twice a second. One that takes nothing for 30 s, or has more than 1 MiB waiting,
+    is cut, and so are the largest when more than 256 MiB wait for all of them together. What the last look found:
+    `backlog` is how many bytes waited, `backlog_max` how many for one of them, and `congested` how many could not keep
+    up.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Live:
         self._congested_seconds = congested_seconds
         self._connections: set[Connection] = set()
         self.draining = False
+        self.backlog = self.backlog_max = self.congested = 0
         authentication.listen(self._end_sessions)
 
     def __len__(self) -> int:
@@ -65,14 +71,13 @@ class Live:
         while True:
             waiting: list[tuple[int, Connection]] = []
             for index, connection in enumerate(list(self._connections), 1):
-                now = loop.time()
-                backlog = connection.wire.backlog()
-                if backlog > BACKLOG_MAX_BYTES or connection.congested_for(now) > self._congested_seconds:
-                    connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")
-                elif not connection.is_closed:
+                try:
+                    backlog = self._look_after(connection, loop.time())
+                except Exception:  # the others have to be looked after all the same
+                    log.exception("a live connection could not be looked after")
+                else:
                     if backlog:
                         waiting.append((backlog, connection))
-                    connection.elapsed(now)
                 if index % AT_ONCE == 0:
                     await asyncio.sleep(0)
             self._keep_within_budget(waiting)
@@ -87,7 +92,7 @@ class Live:
         for wave in range(waves):
             for connection in leaving[wave::waves]:
                 retry_ms = random.randrange(pause_ms, pause_ms + RETURN_SPREAD_MS)  # noqa: S311
-                connection.write(on_the_wire(encode_frame(GoingAway(retry_ms))))
+                connection.send_away(retry_ms)
             if not self._connections:
                 return
             await asyncio.sleep(seconds / waves)
@@ -101,8 +106,21 @@ class Live:
             if principal is not None and principal.session_id in sessions:
                 connection.do(connection.session.revoked())
 
+    def _look_after(self, connection: Connection, now: float) -> int:
+        """Do what the moment asks for; returns how many bytes wait for a peer that may stay."""
+        if connection.is_closed:
+            return 0
+        backlog = connection.wire.backlog()
+        if backlog > BACKLOG_MAX_BYTES or connection.congested_for(now) > self._congested_seconds:
+            connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")
+            return 0
+        connection.elapsed(now)
+        return backlog
+
     def _keep_within_budget(self, waiting: list[tuple[int, Connection]]) -> None:
-        total = sum(backlog for backlog, _ in waiting)
+        total = self.backlog = sum(backlog for backlog, _ in waiting)
+        self.backlog_max = max((backlog for backlog, _ in waiting), default=0)
+        self.congested = sum(not connection.keeps_up for _, connection in waiting)
         if total > BACKLOGS_MAX_BYTES:
             for backlog, connection in sorted(waiting, key=lambda each: each[0], reverse=True):
                 connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")

@@ -23,6 +23,8 @@ REAPINGS_MAX = 40
 REFRESH_EVERY = 2  # reapings
 CORRECT_EVERY = 5  # reapings
 CONNECTIONS_MAX = 10
+# However many connections end in one moment, the store is asked by so many at once.
+AT_ONCE = 64
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +50,11 @@ class Lobby:
         self._grace_seconds = grace_seconds
         self._broker = broker
         self._hub = hub
-        self._lingering: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._leaving: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def admit(self, account: AccountId, connection: str) -> bool:
-        """Count a connection of an account; whether it may stay, of 10 on all instances.
+        """Count a connection of an account until it is dismissed; whether it may stay, of 10 on all instances.
 
         Without the store it may, as nobody should be locked out by its absence.
         """
@@ -61,44 +64,32 @@ class Lobby:
             attendance = await self._presence.enter(_door(account), account, connection)
         except Unavailable:
             return True
-        if attendance.connections > CONNECTIONS_MAX:
-            await self.dismiss(account, connection)
-            return False
-        return True
+        return attendance.connections <= CONNECTIONS_MAX
 
-    async def dismiss(self, account: AccountId, connection: str) -> None:
-        """Count a connection no longer."""
-        if not self._is_limited:
-            return
-        try:
-            await self._presence.leave(_door(account), connection)
-        except Unavailable:
-            log.info("a connection that ended is uncounted later")
+    def dismiss(self, account: AccountId, connection: str) -> None:
+        """Count a connection no longer, soon."""
+        if self._is_limited:
+            self._leave_soon(_door(account), connection, "bye")
 
     async def enter(self, topic: Topic, account: AccountId, connection: str) -> None:
         """Be present on a channel. Unavailable, and not present, if the store does not answer."""
+        if leaving := self._leaving.get((topic.name, connection)):
+            await asyncio.wait([leaving])  # or it would end what begins here
         try:
             attendance = await self._presence.enter(topic.name, account, connection)
         except Unavailable:
-            await self.leave(topic.name, connection, "bye")
+            self.leave(topic.name, connection)
             raise
         if attendance.connections == 1:
             self._tell([attendance], Here(True))
 
-    async def leave(self, channel: str, connection: str, why: Literal["bye", "lost"]) -> None:
-        """Be present no longer."""
-        try:
-            attendance = await self._presence.leave(channel, connection)
-        except Unavailable:
-            return
-        if attendance is not None and attendance.connections == 0:
-            self._tell([attendance], Here(False, why))
+    def leave(self, channel: str, connection: str) -> None:
+        """Be present no longer, soon."""
+        self._leave_soon(channel, connection, "bye")
 
     def linger(self, channel: str, connection: str) -> None:
         """Be present no longer after 10 s; who is back by then was never away."""
-        task = asyncio.create_task(self._leave_later(channel, connection))
-        self._lingering.add(task)
-        task.add_done_callback(self._lingering.discard)
+        self._leave_soon(channel, connection, "lost", self._grace_seconds)
 
     async def correct(self, topic: Topic) -> None:
         """Ask the store who is present; Unavailable if it does not answer."""
@@ -118,17 +109,32 @@ class Lobby:
                     if not gone:
                         break
                 if turn % CORRECT_EVERY == 0:
-                    for topic in self._hub.topics():
-                        if topic.channel.kind is ChannelKind.PRESENCE:
-                            await self.correct(topic)
+                    await self._correct_all()
             except Unavailable as problem:
                 log.debug("presence stands still: %s", problem)
             turn += 1
             await asyncio.sleep(REAP_SECONDS)
 
-    async def _leave_later(self, channel: str, connection: str) -> None:
-        await asyncio.sleep(self._grace_seconds)
-        await self.leave(channel, connection, "lost")
+    async def _correct_all(self) -> None:
+        topics = [topic for topic in self._hub.topics() if topic.channel.kind is ChannelKind.PRESENCE]
+        for start in range(0, len(topics), AT_ONCE):
+            await asyncio.gather(*(self.correct(topic) for topic in topics[start : start + AT_ONCE]))
+
+    def _leave_soon(self, channel: str, connection: str, why: Literal["bye", "lost"], seconds: float = 0.0) -> None:
+        leaving = self._leaving[channel, connection] = asyncio.create_task(
+            self._leave(channel, connection, why, seconds)
+        )
+        leaving.add_done_callback(lambda _: self._leaving.pop((channel, connection), None))
+
+    async def _leave(self, channel: str, connection: str, why: Literal["bye", "lost"], seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        try:
+            async with self._turns:
+                attendance = await self._presence.leave(channel, connection)
+        except Unavailable:
+            return  # the store learns it with the next `refresh`
+        if attendance is not None and attendance.connections == 0:
+            self._tell([attendance], Here(False, why))
 
     def _tell(self, attendances: Iterable[Attendance], here: Here) -> None:
         signals = [

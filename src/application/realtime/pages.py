@@ -25,8 +25,8 @@ class JournalPage:
 class Pages:
     """Reads pages of the journal, at most 8 at a time, so that a storm of resumes leaves the store to others.
 
-    What is read is a fact for ever, so it is remembered, up to 32 MiB of it; and whoever asks for a page that is being
-    read gets the same one.
+    What is read is a fact as long as the journal is the same, so it is remembered, up to 32 MiB of it; and whoever asks
+    for a page that is being read gets the same one.
     """
 
     def __init__(self, journal: JournalQueries) -> None:
@@ -35,6 +35,12 @@ class Pages:
         self._known: OrderedDict[tuple[str, int], JournalPage] = OrderedDict()
         self._size = 0
         self._reading: dict[tuple[str, int], asyncio.Task[JournalPage]] = {}
+
+    def forget(self) -> None:
+        """Remember nothing: what was read were the facts of another journal."""
+        self._known.clear()
+        self._reading.clear()
+        self._size = 0
 
     async def after(self, stream: str, offset: int) -> JournalPage:
         """The entries of a stream that follow an offset, if there are any; Unavailable if that cannot be read."""
@@ -54,9 +60,12 @@ class Pages:
         async with self._turns:
             entries = await self._journal.read(*key, PAGE)
         frames = [on_the_wire(event_frame(entry)) for entry in entries]
-        return JournalPage(entries, frames, sum(map(len, frames)))
+        # Each is there twice: by itself, and in its frame.
+        return JournalPage(entries, frames, 2 * sum(map(len, frames)))
 
     def _finished(self, key: tuple[str, int], task: asyncio.Task[JournalPage]) -> None:
+        if self._reading.get(key) is not task:
+            return
         del self._reading[key]
         if task.cancelled() or task.exception() is not None or not task.result().entries:
             return

@@ -4,10 +4,20 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from application.ports.events import Entry, JournalQueries
+from application.ports.events import Entry, JournalQueries, Span
+from application.ports.observer import Observer
+from application.realtime.frames import Reason
 
 PAGE = 250
 HINTS_MAX = 1_000
+
+
+class StartedOver(Exception):
+    """What was read does not lead to where the reader goes on, its `position` now: the state has to be read anew."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
 
 
 class Reader:
@@ -16,19 +26,39 @@ class Reader:
     Hints arrive through `offer` and may be lost, doubled or reordered. The next offset is taken, a lower one
     dropped; a higher one, or word of a higher head, proves that something is missing, which is then read from the
     journal in its place. At most 1,000 hints wait here: for a slower reader they are dropped and read later.
+
+    Where that is impossible, as the journal is another one since it was restored, or what follows is kept no longer,
+    the reader starts over, and says so.
     """
 
-    def __init__(self, journal: JournalQueries, stream: str, position: int) -> None:
+    def __init__(self, journal: JournalQueries, stream: str, position: int, observer: Observer) -> None:
         self._journal = journal
+        self._observer = observer
         self.stream = stream
         self.position = position
         self._hints: deque[Entry] = deque()  # a run without holes, though there may be one before it
         self._head = position
+        self.tail = 0
+        self._epoch: str | None = None
+        self.started_over: Reason | None = None
         self._news = asyncio.Event()
+        self._was_level = False  # what is missing before it ever was, nobody lost
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it was told of the journal, and so has a position there that can be compared."""
+        return self._epoch is not None
 
     def start_at(self, position: int) -> None:
-        """Leave out everything up to `position`, or go back to it if the stream ends there."""
+        """Leave out everything up to `position`."""
         self.position = position
+
+    def start_over(self, position: int, reason: Reason) -> None:
+        """Go on from `position`, whatever was read before; the next `read` tells why."""
+        self._hints.clear()
+        self.position = self._head = position
+        self.started_over = reason
+        self._news.set()
 
     def offer(self, entry: Entry) -> None:
         """Take a hint. Never waits."""
@@ -46,24 +76,48 @@ class Reader:
         if self._head > self.position:
             self._news.set()
 
+    def learn(self, epoch: str, span: Span, position: int) -> None:
+        """Take word of the lineage and of what is kept of the stream, asked for when this was at `position`."""
+        known, self._epoch, self.tail = self._epoch, epoch, span.tail
+        if known not in {None, epoch}:
+            self.start_over(span.head, "epoch")
+        elif span.head < min(position, self.position):  # it may have gone on meanwhile, or started over
+            self.start_over(span.head, "offset")
+        elif span.tail > self.position:
+            self.start_over(span.head, "pruned")
+        else:
+            self.learn_head(span.head)
+
     async def read(self) -> Sequence[Entry]:
         """Wait for what follows the position, advance over it, and hand it out: at least one entry, at most 1,000.
 
-        If the journal cannot be read now, Unavailable; the position stays and the call can be repeated. A call that
-        is cancelled loses nothing.
+        If the journal cannot be read now, Unavailable; the position stays and the call can be repeated. StartedOver,
+        once, if the reader cannot go on where it was; the next call goes on. A call that is cancelled loses nothing.
         """
         while True:
+            if self.started_over is not None:
+                reason, self.started_over = self.started_over, None
+                raise StartedOver(reason)
             while self._hints and self._hints[0].offset <= self.position:
                 self._hints.popleft()
             if self._hints and self._hints[0].offset == self.position + 1:
                 entries: Sequence[Entry] = list(self._hints)
                 self._hints.clear()
             elif self._head > self.position:
+                if self._was_level:
+                    self._observer.happened("gap", "hint" if self._hints else "head")
                 entries = await self._journal.read(self.stream, self.position, PAGE)
-                if not entries:  # a head that the journal, restored from a backup, no longer has
+                if self.started_over is not None:
+                    continue
+                if not entries:  # none are kept, or they are those of a journal before a restore: the next check tells
                     self._hints.clear()
                     self._head = self.position
+                elif entries[0].offset > self.position + 1:
+                    self.start_over(entries[0].offset - 1, "pruned")
+                    self.learn_head(entries[-1].offset)
+                    continue
             else:
+                self._was_level = True
                 self._news.clear()
                 await self._news.wait()
                 continue

@@ -1,6 +1,6 @@
 """The protocol of one live connection as a pure state machine: a frame or a moment in, effects out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -34,6 +34,7 @@ from application.realtime.frames import (
     decode_command,
 )
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
+from domain.ids import AccountId
 
 CONNECT_SECONDS = 10.0
 PING_SECONDS = 25.0
@@ -160,6 +161,11 @@ class Session:
         self.is_open = False
         self.channels: set[str] = set()
 
+    @property
+    def account(self) -> AccountId | None:
+        """Whose connection it is, once that is known."""
+        return None if self.principal is None else self.principal.account_id
+
     def receive(self, text: bytes, now: float) -> Effects:
         """What a text frame asks for."""
         self._heard = now
@@ -171,7 +177,7 @@ class Session:
             refusal = Send(Error(_id_of(text), "bad_frame", str(error), "no"))
             return [_CONNECT_FIRST] if self.principal is None else [refusal]
         if isinstance(command, Connect):
-            return self._connect(command, now)
+            return self.connect(command, now)
         return [_CONNECT_FIRST] if self.principal is None else self._command(command)
 
     def _command(self, command: Command) -> Effects:
@@ -193,6 +199,23 @@ class Session:
                 return [CarryOut(command)]
             case _:
                 return []  # a pong is a sign of life, no more
+
+    def connect(self, command: Connect, now: float) -> Effects:
+        """What the first command asks for, or the upgrade in its stead."""
+        if self.principal is not None:
+            return [Send(Error(command.id, "already_connected", "This connection is connected.", "no"))]
+        offered = self._offered if command.token is None else command.token
+        if offered is None:
+            return [Close(CloseCode.TOKEN_INVALID, "token_missing")]
+        try:
+            principal = offered if isinstance(offered, Principal) else self._authentication.authenticate(offered)
+        except Unauthenticated as error:
+            code = _CLOSINGS.get(error.code, CloseCode.TOKEN_INVALID)
+            return [_refusal(command.id, error), Close(code, error.code)]
+        self.principal = principal
+        self._offered = None
+        self._pinged = now
+        return [Enter(command.id, principal, command)]
 
     def elapsed(self, now: float) -> Effects:
         """What the passing of time asks for."""
@@ -218,11 +241,12 @@ class Session:
         """The session that the token belongs to has ended."""
         return [Close(CloseCode.REVOKED, "session_ended")]
 
-    def entered(self, id: int, epoch: str, channels: dict[str, Subscribed | Refused]) -> Effects:
+    def entered(self, id: int, epoch: str, followed: Mapping[str, Subscribed | DomainError]) -> Effects:
         """The connection is counted, and its first channels are followed or refused."""
         assert self.principal
         self.is_open = True
-        self.channels.update(name for name, where in channels.items() if isinstance(where, Subscribed))
+        self.channels.update(name for name, where in followed.items() if isinstance(where, Subscribed))
+        channels = {n: refused(where) if isinstance(where, DomainError) else where for n, where in followed.items()}
         left = max(0, int(self._seconds_left()))
         return [Send(Reply(id, connected_data(str(self.principal.session_id), epoch, left, PING_SECONDS, channels)))]
 
@@ -239,21 +263,6 @@ class Session:
     def lost(self, channel: str) -> None:
         """The right to follow a channel is gone."""
         self.channels.discard(channel)
-
-    def _connect(self, command: Connect, now: float) -> Effects:
-        if self.principal is not None:
-            return [Send(Error(command.id, "already_connected", "This connection is connected.", "no"))]
-        offered = self._offered if command.token is None else command.token
-        if offered is None:
-            return [Close(CloseCode.TOKEN_INVALID, "token_missing")]
-        try:
-            principal = offered if isinstance(offered, Principal) else self._authentication.authenticate(offered)
-        except Unauthenticated as error:
-            code = _CLOSINGS.get(error.code, CloseCode.TOKEN_INVALID)
-            return [_refusal(command.id, error), Close(code, error.code)]
-        self.principal = principal
-        self._pinged = now
-        return [Enter(command.id, principal, command)]
 
     def _join(self, join: Join) -> Effects:
         if len(self.channels) >= CHANNELS_MAX and join.channel not in self.channels:

@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 from uuid import UUID
 
 from application.events import EVERYBODY, Everybody, Feed, loser_of
 from application.ports.events import Entry
-from application.realtime.frames import event_frame, on_the_wire
+from application.ports.observer import Observer
+from application.realtime.frames import Reason, event_frame, on_the_wire
 from application.realtime.pages import Pages
-from application.realtime.reader import Reader
+from application.realtime.reader import Reader, StartedOver
 from domain.errors import Unavailable
 from domain.ids import AccountId
 
@@ -50,18 +52,23 @@ class Stream:
     that cannot keep up falls behind: it is left out until it has read what it missed from the journal.
     """
 
-    def __init__(self, reader: Reader, pages: Pages) -> None:
+    def __init__(self, reader: Reader, pages: Pages, observer: Observer) -> None:
         self.name = reader.stream
         self.reader = reader
         self.pages = pages
+        self.observer = observer
         self.position = reader.position
-        # How many entries were delivered that take rights away.
+        # How many entries were delivered that take rights away, or may have been among those that nobody saw.
         self.losses = 0
+        # How often it started over, and why at last.
+        self.restarts = 0
+        self.restarted_because: Reason = "offset"
         self.followings: set[Following] = set()
         self._of_all: set[Following] = set()
         self._of_one: dict[UUID, set[Following]] = {}
         self._fallen: list[Following] | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._due: tuple[int, float] | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -72,6 +79,9 @@ class Stream:
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except StartedOver as restart:
+                self._start_over(restart.reason)
+                continue
             began = loop.time()
             self._deliver(entries)
             # Under load whoever writes gets as much of the loop as whoever listens, and what is written meanwhile goes
@@ -79,37 +89,77 @@ class Stream:
             await asyncio.sleep(min(loop.time() - began, PAUSE_SECONDS))
 
     async def reaches(self, offset: int) -> None:
-        """Return once everything up to `offset` has been delivered."""
+        """Return once everything up to `offset` has been delivered, or never will be as the stream started over."""
         if self.position < offset:
             self.reader.learn_head(offset)
             reached = asyncio.get_running_loop().create_future()
             self._waiting.append((offset, reached))
             await reached
 
+    def overdue(self, head: int) -> float:
+        """For how many seconds it has been known that there is an entry, up to `head`, that was not delivered yet."""
+        now = time.monotonic()
+        if self.position >= head:
+            self._due = None
+        elif self._due is None or self.position >= self._due[0]:
+            self._due = (head, now)
+        return 0.0 if self._due is None else now - self._due[1]
+
+    def _start_over(self, reason: Reason) -> None:
+        self.position = self.reader.position
+        self.losses += 1
+        self.restarts += 1
+        self.restarted_because = reason
+        if reason == "offset":
+            self.pages.forget()
+        waiting, self._waiting = self._waiting, []
+        for _, reached in waiting:
+            if not reached.done():
+                reached.set_result(None)
+        for following in list(self.followings):
+            following.start_over(reason)
+
     def _deliver(self, entries: Sequence[Entry]) -> None:
+        began = time.perf_counter()
+        receivers = sent = size = 0
         for batch, frames in _batches(entries):
             self._fallen = []
-            if self._of_all:
+            everybody = len(self._of_all)
+            if everybody:
                 data = b"".join(frames)
                 for following in self._of_all:
                     following.peer.write(data)
+                sent += everybody * len(frames)
+                size += everybody * len(data)
+            some = 0
             if self._of_one:
-                self._deliver_to_some(batch, frames)
+                some, more_sent, more_size = self._deliver_to_some(batch, frames)
+                sent += more_sent
+                size += more_size
+            receivers = max(receivers, everybody + some)
             self.position = batch[-1].offset
             loser = loser_of(batch[-1])
             if loser is not None:
                 self.losses += 1
-                self._fallen += [f for f in self.followings if f.is_live and f.is_concerned(loser)]
+                for following in self.followings:
+                    if following.is_live and following.is_concerned(loser):
+                        following.must_recheck = True
+                        self._fallen.append(following)
             fallen, self._fallen = self._fallen, None
             for following in fallen:
-                self.fall_behind(following, rights_changed=loser is not None)
+                self.fall_behind(following)
+        if sent:
+            self.observer.sent("event", sent, size)
+        self.observer.delivered(entries, receivers, began)
         if self._waiting:
             for offset, reached in self._waiting:
                 if offset <= self.position and not reached.done():
                     reached.set_result(None)
             self._waiting = [(offset, reached) for offset, reached in self._waiting if not reached.done()]
 
-    def _deliver_to_some(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
+    def _deliver_to_some(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> tuple[int, int, int]:
+        """Deliver to those who follow single resources; how many they were, and how many frames and bytes they got."""
+        sent = size = 0
         parts: dict[Following, list[bytes]] = {}
         for entry, frame in zip(entries, frames, strict=True):
             for following in self._of_one.get(entry.resource_id, ()):
@@ -119,6 +169,9 @@ class Stream:
             key = tuple(map(id, mine))
             data = joined.get(key) or joined.setdefault(key, b"".join(mine))
             following.peer.write(data)
+            sent += len(mine)
+            size += len(data)
+        return len(parts), sent, size
 
     def go_live(self, following: "Following") -> None:
         """From now on the following gets what is delivered; it must have everything up to the position."""
@@ -130,7 +183,7 @@ class Stream:
             for resource in resources:
                 self._of_one.setdefault(resource, set()).add(following)
 
-    def fall_behind(self, following: "Following", *, rights_changed: bool = False) -> None:
+    def fall_behind(self, following: "Following") -> None:
         """Leave it out of what is delivered from here on, and let it catch up by itself."""
         if not following.is_live:
             return
@@ -138,7 +191,7 @@ class Stream:
             self._fallen.append(following)
             return
         self.leave_out(following)
-        following.fell_at(self.position, rights_changed=rights_changed)
+        following.fell_at(self.position)
 
     def drop(self, following: "Following") -> None:
         self.leave_out(following)
@@ -184,6 +237,7 @@ class Following:
 
     __slots__ = (
         "_recheck",
+        "_restarted",
         "account",
         "channels",
         "entitled_as_of",
@@ -200,7 +254,9 @@ class Following:
         peer: Peer,
         account: AccountId,
         recheck: Callable[["Following"], Awaitable[None]],
+        restarted: Callable[["Following", Reason], None],
     ) -> None:
+        """`recheck` asks again for the rights, and `restarted` tells the connection that it has to read anew."""
         self.stream = stream
         self.peer = peer
         self.account = account
@@ -211,6 +267,7 @@ class Following:
         self.entitled_as_of = -1
         self.task: asyncio.Task[None] | None = None
         self._recheck = recheck
+        self._restarted = restarted
         stream.followings.add(self)
 
     def resources(self) -> set[UUID] | None:
@@ -251,9 +308,8 @@ class Following:
         if was_live and self.channels:
             self.stream.go_live(self)
 
-    def fell_at(self, position: int, *, rights_changed: bool) -> None:
+    def fell_at(self, position: int) -> None:
         self._all_shown_to(position)
-        self.must_recheck = self.must_recheck or rights_changed
         self.go_on()
 
     def go_on(self) -> None:
@@ -265,6 +321,18 @@ class Following:
         else:
             self.task = asyncio.create_task(self._catch_up())
             self.task.add_done_callback(self._caught_up)
+
+    def start_over(self, reason: Reason) -> None:
+        """Show what happens from the position of the stream on, to whoever still may see it."""
+        self.stream.leave_out(self)
+        if self.task is not None:
+            self.task.cancel()  # what it holds may be of another journal
+            self.task = None
+        if self.channels:
+            self._all_shown_to(self.stream.position)
+            self.must_recheck = True
+            self._restarted(self, reason)
+            self.go_on()
 
     def end(self) -> None:
         self.stream.drop(self)
@@ -301,8 +369,12 @@ class Following:
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if not page.entries:  # a position that the journal, restored from a backup, no longer has
-                await asyncio.sleep(RETRY_SECONDS)
+            if not page.entries or page.entries[0].offset > cursor + 1:
+                if page.entries or cursor < self.stream.reader.tail:
+                    self.task = None
+                    self.start_over("pruned")
+                    return
+                await asyncio.sleep(RETRY_SECONDS)  # until the reader knows what became of the journal
                 continue
             self.stream.reader.learn_head(page.entries[-1].offset)
             await self._send(page.entries, page.frames)
@@ -325,11 +397,15 @@ class Following:
             if loser is not None and self.is_concerned(loser):
                 self.must_recheck = True
             if size >= WRITE_BYTES:
-                self.peer.write(b"".join(unsent))
+                self._write(unsent, size)
                 unsent, size = [], 0
                 await self.peer.caught_up()
         if unsent:
-            self.peer.write(b"".join(unsent))
+            self._write(unsent, size)
+
+    def _write(self, frames: Sequence[bytes], size: int) -> None:
+        self.peer.write(b"".join(frames))
+        self.stream.observer.sent("event", len(frames), size)
 
     def _shows(self, entry: Entry) -> bool:
         """Whether a channel that has come right up to this entry shows it, and none that is further has shown it."""

@@ -5,9 +5,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from application.authentication import Authentication
 from application.events import Events
-from application.ports.events import Broker, JournalQueries
+from application.ports.events import Broker
+from application.ports.observer import Observer
 from application.principal import Principal
 from application.realtime.frames import CloseCode
 from application.realtime.hub import Hub
@@ -39,22 +39,20 @@ class Wire(Protocol):
 class Surroundings:
     """What all connections of a process share."""
 
-    __slots__ = ("authentication", "broker", "call", "events", "hub", "journal", "lobby")
+    __slots__ = ("broker", "call", "events", "hub", "lobby", "observer")
 
     def __init__(
         self,
-        authentication: Authentication,
         events: Events,
         hub: Hub,
-        journal: JournalQueries,
         lobby: Lobby,
         broker: Broker,
         call: Call,
+        observer: Observer,
     ) -> None:
-        self.authentication = authentication
         self.events = events
         self.hub = hub
-        self.journal = journal
         self.lobby = lobby
         self.broker = broker
         self.call = call
+        self.observer = observer

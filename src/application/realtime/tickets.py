@@ -66,7 +66,3 @@ class Tickets:
             raise TicketInvalid("This ticket opens nothing; get a new one.")
         principal, opening = taken
         return principal, _decode(opening)
-
-    async def forget_old(self) -> None:
-        """Drop the tickets that nobody used in time."""
-        await self._store.forget_old(self._clock.now())

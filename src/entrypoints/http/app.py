@@ -12,6 +12,7 @@ from application.identity import Identity
 from application.realtime.hub import Hub
 from application.realtime.live import Live
 from application.realtime.tickets import Tickets
+from application.statistics import Statistics
 from application.tasks import Tasks
 from application.workspaces import Workspaces
 from domain.errors import DomainError
@@ -21,10 +22,12 @@ from entrypoints.http.events import event_routes
 from entrypoints.http.health import HealthChecks, health_routes
 from entrypoints.http.identity import identity_routes
 from entrypoints.http.live import live_routes
+from entrypoints.http.metrics import metrics_routes
 from entrypoints.http.problems import respond
 from entrypoints.http.request import ApiRequest, before_route
 from entrypoints.http.tasks import task_routes
 from entrypoints.http.workspaces import workspace_routes
+from entrypoints.metrics import Exposition
 from entrypoints.websocket.gateway import gateway
 
 
@@ -40,6 +43,10 @@ def create_app(
     tickets: Tickets,
     authentication: Authentication,
     health: HealthChecks,
+    statistics: Statistics,
+    exposition: Exposition,
+    metrics_token: str,
+    in_production: bool,
 ) -> Litestar:
     """All routes; `origins` are the sites whose pages may call."""
     api = Router(
@@ -55,7 +62,12 @@ def create_app(
         before_request=before_route,
     )
     return Litestar(
-        route_handlers=[api, documentation_routes(version), health_routes(health)],
+        route_handlers=[
+            api,
+            documentation_routes(version),
+            health_routes(health, statistics),
+            metrics_routes(exposition, metrics_token, in_production),
+        ],
         dto=JsonBody,
         return_dto=None,
         request_class=ApiRequest,

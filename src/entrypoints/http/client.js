@@ -255,8 +255,7 @@ export class SignalboxClient {
         this.#channels.delete(frame.channel);
         return this.#emit("unsubscribed", frame);
       case "resync":
-        this.#resyncs.set(frame.stream, frame.reason);
-        return;
+        return this.#resync(frame);
       case "ping":
         return this.#send(socket, { type: "pong", time: frame.time });
       case "renew":
@@ -277,6 +276,17 @@ export class SignalboxClient {
         isNew = true;
       }
     if (isNew) this.#emit("event", frame);
+  }
+
+  #resync(frame) {
+    this.#epoch = frame.epoch ?? this.#epoch;
+    if (frame.offset === undefined) {
+      this.#resyncs.set(frame.stream, frame.reason); // a reply follows that has the offset
+      return;
+    }
+    for (const channel of this.#channels.values())
+      if (channel.joined && channel.stream === frame.stream) channel.position = frame.offset;
+    this.#emit("resync", frame);
   }
 
   #answered(frame) {

@@ -14,10 +14,18 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.types import Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
+from application.paging import Encoded
 from domain.errors import Invalid
 from entrypoints.http.problems import InvalidParameter, Malformed, from_msgspec
 
-encode = msgspec.json.Encoder().encode
+
+def _as_it_is(thing: object) -> msgspec.Raw:
+    if isinstance(thing, Encoded):
+        return thing.json
+    raise NotImplementedError
+
+
+encode = msgspec.json.Encoder(enc_hook=_as_it_is).encode
 _ENTITY_TAG = re.compile(rb'(W/)?"([^"]*)"')
 
 
@@ -92,7 +100,10 @@ class _Sendable:
 
 
 class JsonResponse(Response[Any]):
-    """Answers with a message as JSON. One that has a `version` carries it as a strong ETag, and may be a 304."""
+    """Answers with a message as JSON. One that has a `version` carries it as an ETag, and may be a 304.
+
+    That of a resource is a number and its ETag strong, for If-Match; that of a page is text, and its ETag weak.
+    """
 
     def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **_: Any) -> Any:
         content = self.content
@@ -101,19 +112,23 @@ class JsonResponse(Response[Any]):
         headers = [(b"content-type", b"application/json")]
         version = getattr(content, "version", None)
         if version is not None:
-            tag = b'"%d"' % version
+            tag = b'"%d"' % version if isinstance(version, int) else f'W/"{version}"'.encode()
             headers.append((b"etag", tag))
-            if request.method == "GET" and _none_matches(request, tag):
+            if request.method == "GET" and none_matches(request, tag):
                 return _Sendable(304, headers[1:], b"")
         body = encode(content)
         headers.append((b"content-length", b"%d" % len(body)))
         return _Sendable(self.status_code or 200, headers, body)
 
 
-def _none_matches(request: Request[Any, Any, Any], tag: bytes) -> bool:
+def none_matches(request: Request[Any, Any, Any], tag: bytes) -> bool:
+    """Whether the caller has what this entity tag stands for already."""
+    opaque = tag.removeprefix(b"W/")
     for name, value in request.scope["headers"]:
         if name == b"if-none-match":
-            return value.strip() == b"*" or any(b'"' + found + b'"' == tag for _, found in _ENTITY_TAG.findall(value))
+            return value.strip() == b"*" or any(
+                b'"' + found + b'"' == opaque for _, found in _ENTITY_TAG.findall(value)
+            )
     return False
 
 

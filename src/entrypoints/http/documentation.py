@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from litestar import Litestar, MediaType, Response, Router, get
 
-from entrypoints.http.codec import encode
+from entrypoints.http.codec import encode, none_matches
 from entrypoints.http.openapi import document
 from entrypoints.http.request import ApiRequest
 from entrypoints.websocket import asyncapi
@@ -30,10 +30,14 @@ def documentation_routes(version: str) -> Router:
     # Weak, as the edge may compress it.
     version_of_client = f'W/"{sha256(client).hexdigest()[:32]}"'
 
-    # Made when somebody first asks for it: it takes as long as the rest of the start.
+    # Made when somebody first asks for them: they take as long as the rest of the start.
     @cache
     def described(app: Litestar) -> bytes:
         return encode(document(app, version))
+
+    @cache
+    def described_live() -> bytes:
+        return encode(asyncapi.document(version))
 
     @get("/api/openapi.json", include_in_schema=False, sync_to_thread=False)
     def openapi(request: ApiRequest) -> Response[bytes]:
@@ -41,7 +45,7 @@ def documentation_routes(version: str) -> Router:
 
     @get("/api/asyncapi.json", include_in_schema=False, sync_to_thread=False)
     def live_document() -> Response[bytes]:
-        return Response(encode(asyncapi.document(version)), media_type=MediaType.JSON)
+        return Response(described_live(), media_type=MediaType.JSON)
 
     @get("/api/docs", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
     def page() -> Response[str]:
@@ -62,7 +66,7 @@ def documentation_routes(version: str) -> Router:
     @get("/client.js", include_in_schema=False, sync_to_thread=False)
     def live_client(request: ApiRequest) -> Response[bytes]:
         headers = {"etag": version_of_client}
-        if request.headers.get("if-none-match") == version_of_client:
+        if none_matches(request, version_of_client.encode()):
             return Response(b"", status_code=304, headers=headers)
         return Response(client, media_type="text/javascript", headers=headers)
 

@@ -17,7 +17,7 @@ from application.paging import PAGE_DEFAULT, Page
 from application.ports.events import Entry, EventFilter, EventView
 from application.principal import Principal
 from application.realtime.hub import Hub
-from application.realtime.reader import Reader
+from application.realtime.reader import Reader, StartedOver
 from domain.channels import Channel, ChannelKind
 from domain.errors import NotFound, Unavailable
 from domain.ids import TaskId
@@ -94,15 +94,33 @@ async def _follow(
     since: int | None,
 ) -> AsyncIterator[bytes]:
     """The frames of a stream, until the session ends, the token expires or the right to follow is lost."""
+
+    async def may_follow() -> bool:
+        # Until there is an answer nothing is shown; that nobody can tell is no reason to hang up.
+        while authentication.is_live(actor):
+            try:
+                await events.feed(actor, str(feed.channel))
+            except NotFound:
+                return False
+            except Unavailable:
+                await asyncio.sleep(RECHECK_SECONDS)
+            else:
+                return True
+        return True  # the end of the session is told by the end of the stream alone
+
     async with hub.reader(stream, since) as reader:
         yield b"retry: %d\n\n" % RETRY_MS
-        if since is not None and reader.position < since:
-            yield b"event: resync\nid: %d\ndata: {}\n\n" % reader.position
         # Asked again now that the stream is heard: a right that was lost before would be lost unnoticed.
-        is_lost = not await _may_follow(events, actor, feed)
+        is_lost = not await may_follow()
         quiet = 0.0
         while not is_lost and authentication.is_live(actor):
-            entries = await _next(reader)
+            try:
+                entries = await _next(reader)
+            except StartedOver as restart:
+                yield b'event: resync\nid: %d\ndata: {"reason":"%b"}\n\n' % (reader.position, restart.reason.encode())
+                # Who lost the right in what nobody saw would go on unnoticed.
+                is_lost = not await may_follow()
+                continue
             quiet = 0.0 if entries else quiet + RECHECK_SECONDS
             if quiet >= KEEP_ALIVE_SECONDS:
                 quiet = 0.0
@@ -111,19 +129,11 @@ async def _follow(
                 if feed.shows(entry):
                     yield b"id: %d\nevent: %b\ndata: %b\n\n" % (entry.offset, entry.type.encode(), entry.body)
                 # A replay passes by losses of long ago; what counts are the rights of now.
-                if feed.is_lost_by(actor.account_id, entry) and not await _may_follow(events, actor, feed):
+                if feed.is_lost_by(actor.account_id, entry) and not await may_follow():
                     is_lost = True
                     break
         if is_lost:
             yield b"event: unsubscribed\ndata: {}\n\n"
-
-
-async def _may_follow(events: Events, actor: Principal, feed: Feed) -> bool:
-    try:
-        await events.feed(actor, str(feed.channel))
-    except NotFound:
-        return False
-    return True
 
 
 async def _next(reader: Reader) -> list[Entry]:

@@ -8,23 +8,34 @@ from typing import Literal, Protocol
 from litestar import Response, Router, get
 from msgspec import Struct
 
+from application.statistics import Statistics, Summary
+from domain.errors import DomainError
+from entrypoints.http.request import ApiRequest
+
 CHECK_SECONDS = 1.0
+# However many ask, a thing is asked once in that time.
+FRESH_SECONDS = 1.0
+# How often in a row something may not answer before no more traffic comes.
+MISSES_MAX = 3
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+_FROM_BEST_TO_WORST: tuple[Status, ...] = ("healthy", "degraded", "unhealthy")
 
 
 class Check(Struct, frozen=True):
-    """One dependency: whether it answers, and how long that took."""
+    """One thing that was looked at: how it is, and how long the answer took."""
 
-    status: Literal["up", "down"]
+    status: Status
     latency_ms: float
     detail: str = ""
 
 
 class Health(Struct, frozen=True):
-    """The whole: `degraded` when only something dispensable is down, `unhealthy` when nothing useful can be done."""
+    """The whole: `degraded` when something dispensable is down, `unhealthy` when nothing useful can be done."""
 
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: Status
     version: str
-    uptime_seconds: float
+    uptime_seconds: int
     checks: Mapping[str, Check]
 
 
@@ -36,64 +47,133 @@ class Ready(Struct, frozen=True):
 
 
 class Checkable(Protocol):
-    """Something whose `check` returns if it is well and raises with the reason if it is not."""
+    """Something that knows how it is."""
 
-    async def check(self) -> None: ...
+    async def check(self) -> str | None:
+        """None if it is well, a remark if it still works but not as it should; raises with the reason if it does not.
+
+        The remark, and the detail of a DomainError, are shown to anybody.
+        """
+        ...
+
+
+class Stopping(Protocol):
+    """What knows whether this process is about to end."""
+
+    @property
+    def draining(self) -> bool: ...
 
 
 class HealthChecks:
-    """Asks what the process depends on, each under its own deadline.
+    """Asks what the process depends on, all at once and each under its own deadline.
 
-    `required` has to answer for traffic to come, `optional` need not.
+    Without the `needed` no request can be answered, so no traffic shall come; once one of them has answered, that is
+    so after three misses in a row. Of what is the process's `own` another process may have more. What is `optional`
+    degrades at most. A None stands for what is not configured.
     """
 
     def __init__(
         self,
-        required: Mapping[str, Checkable],
-        optional: Mapping[str, Checkable],
+        needed: Mapping[str, Checkable | None],
+        own: Mapping[str, Checkable | None],
+        optional: Mapping[str, Checkable | None],
+        stopping: Stopping,
         version: str,
+        fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
-        self._required = required
-        self._optional = optional
+        self._needed = _watched(needed, fresh_seconds)
+        self._optional = _watched(optional, fresh_seconds)
+        self._all = {**self._needed, **_watched(own, fresh_seconds), **self._optional}
+        self._stopping = stopping
         self._version = version
         self._started = time.monotonic()
-        self.draining = False
+        # What was last told to whoever asked, or None if nobody did.
+        self.was_ready: bool | None = None
 
     async def ready(self) -> Ready:
-        if self.draining:
+        ready = await self._ready()
+        self.was_ready = ready.ready
+        return ready
+
+    async def _ready(self) -> Ready:
+        if self._stopping.draining:
             return Ready(False, "draining")
-        for name, thing in self._required.items():
-            result = await _ask(thing)
-            if result.status == "down":
-                return Ready(False, f"{name}: {result.detail}")
+        checks = await _looked_at(self._needed)
+        for name, check in checks.items():
+            if self._needed[name].is_missing:
+                return Ready(False, f"{name}: {check.detail}")
         return Ready(True)
 
     async def health(self) -> Health:
-        checks = {name: await _ask(thing) for name, thing in (*self._required.items(), *self._optional.items())}
-        status: Literal["healthy", "degraded", "unhealthy"] = "healthy"
-        if any(checks[name].status == "down" for name in self._optional):
-            status = "degraded"
-        if any(checks[name].status == "down" for name in self._required):
-            status = "unhealthy"
-        return Health(status, self._version, round(time.monotonic() - self._started, 3), checks)
+        checks = await _looked_at(self._all)
+        found: set[Status] = {
+            "degraded" if name in self._optional and check.status != "healthy" else check.status
+            for name, check in checks.items()
+        }
+        status = max(found, key=_FROM_BEST_TO_WORST.index, default=_FROM_BEST_TO_WORST[0])
+        return Health(status, self._version, int(time.monotonic() - self._started), checks)
 
 
-async def _ask(thing: Checkable) -> Check:
-    began = time.monotonic()
+class _Watched:
+    """Something that is not asked again while its answer is fresh; knows how often in a row it did not answer."""
+
+    def __init__(self, thing: Checkable, fresh_seconds: float) -> None:
+        self._thing = thing
+        self._fresh_seconds = fresh_seconds
+        self._looking: asyncio.Task[Check] | None = None
+        self._asking: asyncio.Task[tuple[Status, str]] | None = None
+        self._began = 0.0
+        self._misses = MISSES_MAX  # it never was well
+
+    @property
+    def is_missing(self) -> bool:
+        return self._misses >= MISSES_MAX
+
+    async def look(self) -> Check:
+        stale = time.monotonic() - self._began >= self._fresh_seconds
+        if self._looking is None or (self._looking.done() and stale):
+            self._began = time.monotonic()
+            self._looking = asyncio.create_task(self._look())
+        # Others may be waiting for the same answer when one of them goes.
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> Check:
+        # What hangs may not end when it is cancelled: nobody waits for that, and it is not asked twice at a time.
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(_ask(self._thing))
+        answered, _ = await asyncio.wait({self._asking}, timeout=CHECK_SECONDS)
+        status: Status = "unhealthy"
+        detail = f"There was no answer within {CHECK_SECONDS:g} s."
+        if not answered:
+            self._asking.cancel()
+        elif not self._asking.cancelled():
+            status, detail = self._asking.result()
+        self._misses = self._misses + 1 if status == "unhealthy" else 0
+        return Check(status, round(1000 * (time.monotonic() - self._began), 2), detail)
+
+
+async def _ask(thing: Checkable) -> tuple[Status, str]:
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await thing.check()
-    except Exception as error:  # noqa: BLE001  # whatever a dependency raises, the answer is that it is down
-        return Check("down", _since(began), str(error) or type(error).__name__)
-    return Check("up", _since(began))
+        remark = await thing.check()
+    except DomainError as error:
+        return "unhealthy", error.detail
+    except Exception as error:  # noqa: BLE001  # whatever a dependency raises, it is not well
+        # Only the kind: the message may hold an address.
+        return "unhealthy", type(error).__name__
+    return ("degraded", remark) if remark else ("healthy", "")
 
 
-def _since(began: float) -> float:
-    return round((time.monotonic() - began) * 1000, 2)
+def _watched(things: Mapping[str, Checkable | None], fresh_seconds: float) -> Mapping[str, _Watched]:
+    return {name: _Watched(thing, fresh_seconds) for name, thing in things.items() if thing is not None}
 
 
-def health_routes(checks: HealthChecks) -> Router:
-    """Routes for probes."""
+async def _looked_at(things: Mapping[str, _Watched]) -> Mapping[str, Check]:
+    checks = await asyncio.gather(*(thing.look() for thing in things.values()))
+    return dict(zip(things, checks, strict=True))
+
+
+def health_routes(checks: HealthChecks, statistics: Statistics) -> Router:
+    """Routes for probes, and for admins."""
 
     @get("/live", include_in_schema=False)
     async def live() -> dict[str, str]:
@@ -109,4 +189,8 @@ def health_routes(checks: HealthChecks) -> Router:
         result = await checks.health()
         return Response(result, status_code=503 if result.status == "unhealthy" else 200)
 
-    return Router("/", route_handlers=[live, ready, health])
+    @get("/stats", include_in_schema=False)
+    async def stats(request: ApiRequest) -> Summary:
+        return await statistics.summary(request.actor)
+
+    return Router("/", route_handlers=[live, ready, health, stats])

@@ -7,6 +7,9 @@ from typing import Any
 from litestar.types import ASGIApp, Receive, Send
 
 from application.ports.idempotency import Answer, Idempotency
+from application.ports.observer import Observer
+from application.ports.unit_of_work import uninterrupted
+from domain.ids import AccountId
 from entrypoints.http.edge import KEYLESS, Caller
 from entrypoints.http.problems import InvalidParameter
 
@@ -24,9 +27,10 @@ class IdempotentRequests:
     Answers that carry access tokens or tickets come from the paths in `KEYLESS`, so none of those is ever kept.
     """
 
-    def __init__(self, app: ASGIApp, idempotency: Idempotency) -> None:
+    def __init__(self, app: ASGIApp, idempotency: Idempotency, observer: Observer) -> None:
         self._app = app
         self._idempotency = idempotency
+        self._observer = observer
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in _METHODS:
@@ -44,15 +48,24 @@ class IdempotentRequests:
         fingerprint = sha256(
             b"\n".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], body))
         ).digest()
+        answer = await self._answer(caller, caller.principal.account_id, match[1].decode(), fingerprint, scope, body)
+        await answer.deliver(send)
+
+    @uninterrupted
+    async def _answer(
+        self, caller: Caller, account: AccountId, key: str, fingerprint: bytes, scope: Any, body: bytes
+    ) -> "_Recorder":
         answer = _Recorder()
-        async with self._idempotency.attempt(caller.principal.account_id, match[1].decode(), fingerprint) as attempt:
+        caller.code = ""
+        async with self._idempotency.attempt(account, key, fingerprint) as attempt:
             if attempt.replay is None:
                 await self._app(scope, _once(body), answer.send)
                 if 200 <= answer.status < 300:
                     attempt.record(answer.recorded())
             else:
+                self._observer.happened("idempotent_replay", "request")
                 answer.replay(attempt.replay)
-        await answer.deliver(send)
+        return answer
 
 
 class _Recorder:

@@ -18,19 +18,13 @@ from application.identity import (
 )
 from application.paging import Page
 from application.ports.identity import SessionView, UserView
-from domain.errors import Forbidden
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE
-from domain.ids import SessionId
+from domain.ids import AccountId, SessionId
+from entrypoints.http.edge import CrossSite
 from entrypoints.http.request import ApiRequest
 
 # The prefix makes browsers insist on Secure, Path=/ and no Domain, so no sibling site can plant one.
 COOKIE = "__Host-refresh"
-
-
-class CrossSite(Forbidden):
-    """A page of another site made the browser send this with our cookie."""
-
-    code = "cross_site"
 
 
 def identity_routes(identity: Identity[Any], allowed_origins: Sequence[str]) -> Router:
@@ -39,17 +33,17 @@ def identity_routes(identity: Identity[Any], allowed_origins: Sequence[str]) -> 
     @post("/auth/register")
     async def register(request: ApiRequest, data: JSONBody[Registration]) -> Response[SignedIn]:
         """Create an account with a personal workspace, and sign in."""
-        return _signed_in(*await identity.register(data, _client(request)), status=201)
+        return _signed_in(request, *await identity.register(data, _client(request)), status=201)
 
     @post("/auth/login", status_code=200)
     async def log_in(request: ApiRequest, data: JSONBody[Credentials]) -> Response[SignedIn]:
         """Sign in: an access token in the answer, and a refresh token in an HttpOnly cookie."""
-        return _signed_in(*await identity.log_in(data, _client(request)))
+        return _signed_in(request, *await identity.log_in(data, _client(request)))
 
     @post("/auth/refresh", status_code=200)
     async def refresh(request: ApiRequest) -> Response[SignedIn]:
         """Trade the refresh cookie for a new access token and the next cookie."""
-        return _signed_in(*await identity.refresh(_cookie(request, allowed_origins)))
+        return _signed_in(request, *await identity.refresh(_cookie(request, allowed_origins)))
 
     @post("/auth/logout", status_code=204)
     async def log_out(request: ApiRequest) -> Response[None]:
@@ -111,7 +105,8 @@ def _client(request: ApiRequest) -> Client:
     return Client(caller.address, caller.headers.get(b"user-agent", b"").decode("latin-1"))
 
 
-def _signed_in(signed_in: SignedIn, refresh: str, status: int = 200) -> Response[SignedIn]:
+def _signed_in(request: ApiRequest, signed_in: SignedIn, refresh: str, status: int = 200) -> Response[SignedIn]:
+    request.caller.account = AccountId(signed_in.user.id)
     lifetime = int(min(SESSION_IDLE, SESSION_ABSOLUTE).total_seconds())
     return Response(signed_in, status_code=status, cookies=[_kept(refresh, lifetime)])
 

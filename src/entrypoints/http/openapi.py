@@ -23,13 +23,15 @@ DESCRIPTION = """A backend for applications that people use together, live. Ever
 every screen that may see it, in order, with nothing lost. Errors are RFC 9457 problems with a stable `code`.
 The live connection at `/api/v1/ws` has a page of its own in the documentation of the project."""
 
-# Routes that are no part of the published contract: probes, this documentation, and the live connection, for which
-# OpenAPI has no words. A route is either here or in the document.
+# Routes that are no part of the published contract: what is for operators, this documentation, and the live connection,
+# for which OpenAPI has no words. A route is either here or in the document.
 INTERNAL = frozenset(
     {
         "/live",
         "/ready",
         "/health",
+        "/stats",
+        "/metrics",
         "/client.js",
         "/api/docs",
         "/api/docs/start.js",
@@ -94,6 +96,8 @@ _ALWAYS = frozenset({400, 408, 429, 431, 500, 503})
 _NAMES_A_THING = frozenset({"list_tasks", "open_task", "bulk", "list_events", "stream_events", "accept_invitation"})
 _PERMITTED = frozenset({"list_invitations", "refresh", "log_out"})
 _BY_COOKIE = frozenset({"refresh", "log_out"})
+# Pages that have a version too, as long as they are the first and can be kept.
+_VERSIONED_LISTS = frozenset({"list_tasks"})
 # Operations that may be meant for one version only, and what is at another one then.
 _CONDITIONAL: Mapping[str, str] = {
     "change_me": "UserView",
@@ -126,7 +130,7 @@ _RESPONSE_HEADERS: Mapping[str, str] = {
     "RateLimit": "What is left of the limit (`r`), and the seconds until all of it is (`t`).",
     "RateLimit-Policy": "The limit: `q` requests in `w` seconds.",
     "Retry-After": "Seconds to wait before the next attempt.",
-    "ETag": "The version of the resource, for If-Match and If-None-Match.",
+    "ETag": "The version of what is answered, for If-None-Match and, of one thing, for If-Match.",
     "Idempotency-Replayed": "`true` if this is the answer to an earlier request with the same key.",
     "Set-Cookie": "The refresh token, out of reach of scripts.",
 }
@@ -165,7 +169,7 @@ def document(app: Litestar, version: str) -> dict[str, Any]:
     for name, handler in handlers.items():
         path, method, operation = operations[name]
         body, answer = (message and next(remaining) for message in _messages(handler))
-        has_version = "version" in getattr(_messages(handler)[1], "__struct_fields__", ())
+        has_version = name in _VERSIONED_LISTS or "version" in getattr(_messages(handler)[1], "__struct_fields__", ())
         _complete(operation, _Facts(name, path, method, body, answer, has_version))
     # The names of generic messages, without their brackets.
     renamed: dict[str, Any] = msgspec.json.decode(_PAGE_OF.sub(r"\1Page", msgspec.json.encode(schema).decode()))

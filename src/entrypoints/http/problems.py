@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Request, Response
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "/problems/"
+INTERNAL = "internal_error"
 _POINTER = re.compile(r" - at `\$(.*)`$")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
@@ -109,7 +110,14 @@ _STATUS: Mapping[type[DomainError], int] = {
 }
 _HTTP_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
-Refusal = tuple[int, Sequence[tuple[bytes, bytes]], bytes]
+
+class Refusal(NamedTuple):
+    """An answer that says what was wrong."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    code: str
 
 
 def refusal(error: Exception) -> Refusal:
@@ -128,13 +136,14 @@ def refusal(error: Exception) -> Refusal:
                 detail = "This method does not exist here."
             return _render(status, code, detail, headers=headers)
         case _:
-            log.error("unexpected error in request %s", correlation.get().request_id, exc_info=error)
-            return _render(500, "internal_error", "Something went wrong here; it is logged under the request id.")
+            log.error("nobody expected this error", exc_info=error)
+            return _render(500, INTERNAL, "Something went wrong here; it is logged under the request id.")
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The same as Litestar's exception handlers have to return it."""
-    status, headers, body = refusal(error)
+    status, headers, body, code = refusal(error)
+    request.scope["signalbox"].code = code  # type: ignore[typeddict-item]
     if status == 405:
         allowed = ", ".join(sorted(methods_of(request)))
         headers = [*headers, (b"allow", allowed.encode())]
@@ -196,7 +205,7 @@ def _render(
         errors=list(errors),
     )
     members = msgspec.structs.asdict(problem) | dict(extra or {})
-    return status, [(b"content-type", MEDIA_TYPE.encode()), *headers], msgspec.json.encode(members)
+    return Refusal(status, [(b"content-type", MEDIA_TYPE.encode()), *headers], msgspec.json.encode(members), code)
 
 
 def methods_of(request: Request[Any, Any, Any]) -> set[str]:

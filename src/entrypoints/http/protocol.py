@@ -1,12 +1,14 @@
 """HTTP on a socket, with the bounds that uvicorn leaves out: on headers, and on the patience with who sends slowly."""
 
 import asyncio
+import logging
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from application.principal import correlation
-from entrypoints.http.edge import HEADERS_MAX, SECURITY_HEADERS, URL_MAX, correlation_of
+from application.principal import correlation, new_correlation
+from entrypoints.http.answer import SECURITY_HEADERS
+from entrypoints.http.edge import HEADERS_MAX, URL_MAX
 from entrypoints.http.problems import HeadersTooLarge, Malformed, refusal
 
 # The edge refuses what is over its limits; here ends what would not even get there.
@@ -14,14 +16,18 @@ HEAD_MAX = 2 * (URL_MAX + HEADERS_MAX)
 # How long a peer may go on sending a body that was answered already: closing at once could cost it the answer.
 LINGER_SECONDS = 2.0
 
+log = logging.getLogger(__name__)
+
 
 class BoundedHttp(HttpToolsProtocol):
     """One connection, which is closed when the headers of a request, or the first request, take too long.
 
     That is `head_seconds`; uvicorn's own timer covers an idle connection, and the deadline at the edge a body.
+    Once the class is `retiring`, each connection ends with its next answer, which says so.
     """
 
     head_seconds = 30.0
+    retiring = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -53,6 +59,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head = False
         self._wait(None)
         super().on_headers_complete()
+        if self.retiring and (answering := self._answering()):
+            answering.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._in_head = self._moved_on = True
@@ -76,9 +84,10 @@ class BoundedHttp(HttpToolsProtocol):
         """Answer with a problem and hang up, as nothing that follows could be trusted."""
         answering = self._answering()
         if not self.transport.is_closing() and not (answering and answering.response_started):
-            cause = correlation_of({})
+            cause = new_correlation()
             token = correlation.set(cause)
-            status, headers, body = refusal(error)
+            status, headers, body, code = refusal(error)
+            log.info("refused before it was a request: %s", code)
             correlation.reset(token)
             fields = [
                 *headers,

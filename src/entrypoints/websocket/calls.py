@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from application.ports.idempotency import Answer, Idempotency
+from application.ports.observer import Observer
+from application.ports.unit_of_work import uninterrupted
 from application.principal import Principal
 from application.tasks import NewComment, NewTask, TaskPatch, Tasks
 from domain.errors import Invalid, NotFound
@@ -42,8 +44,9 @@ class CommentParams(Struct, frozen=True, forbid_unknown_fields=True):
 class Calls:
     """The methods that can be called, each with the shape of its params."""
 
-    def __init__(self, tasks: Tasks, idempotency: Idempotency) -> None:
+    def __init__(self, tasks: Tasks, idempotency: Idempotency, observer: Observer) -> None:
         self._idempotency = idempotency
+        self._observer = observer
         self.methods: Mapping[str, tuple[type, Handler]] = {
             "task.create": (NewTask, tasks.open),
             "task.update": (UpdateParams, lambda a, p: tasks.edit(a, TaskId(p.id), p.patch, p.version)),
@@ -67,8 +70,13 @@ class Calls:
         if key is None:
             return Raw(msgspec.json.encode(await handler(actor, decoded)))
         fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params)))).digest()
+        return await self._once(actor, handler, decoded, key, fingerprint)
+
+    @uninterrupted
+    async def _once(self, actor: Principal, handler: Handler, decoded: Any, key: str, fingerprint: bytes) -> Raw:
         async with self._idempotency.attempt(actor.account_id, key, fingerprint) as attempt:
             if attempt.replay is not None:
+                self._observer.happened("idempotent_replay", "call")
                 return Raw(attempt.replay.body)
             body = msgspec.json.encode(await handler(actor, decoded))
             attempt.record(Answer(200, (), body))

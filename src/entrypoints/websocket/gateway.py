@@ -11,7 +11,7 @@ from application.realtime.frames import CloseCode
 from application.realtime.live import Live
 from application.realtime.tickets import Tickets
 from domain.errors import DomainError, Unavailable
-from entrypoints.http.edge import Caller
+from entrypoints.http.edge import Caller, CrossSite
 from entrypoints.http.problems import refusal
 from entrypoints.websocket.protocol import LiveProtocol
 
@@ -25,6 +25,7 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
     async def open_live(socket: Socket) -> None:
         caller: Caller = socket.scope["signalbox"]  # type: ignore[typeddict-item]
         if not _is_welcome(caller, allowed_origins):
+            caller.code = CrossSite.code
             await socket.close(code=CloseCode.PROTOCOL)  # before the upgrade this is a 403
             return
         query = parse_qs(socket.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -34,11 +35,13 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
                 raise Unavailable("This server is about to stop; another one takes over.")
             principal, opening = await tickets.redeem(ticket[0]) if ticket else (None, None)
         except DomainError as error:
+            caller.code = error.code
             await _refuse(socket, error)
             return
         await socket.accept()
         wire: LiveProtocol = socket.scope["signalbox.wire"]  # type: ignore[typeddict-item]
         connection = live.begin(wire, principal or _token(caller))
+        caller.connection = connection.id
         wire.take_over(connection)
         if opening is not None:
             connection.enter(opening)
@@ -48,7 +51,7 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
 
 async def _refuse(socket: Socket, error: DomainError) -> None:
     """Answer the upgrade with a problem, as any other request."""
-    status, headers, body = refusal(error)
+    status, headers, body, _ = refusal(error)
     head: Any = {"type": "websocket.http.response.start", "status": status, "headers": list(headers)}
     rest: Any = {"type": "websocket.http.response.body", "body": body}
     await socket.send(head)

@@ -39,7 +39,10 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.scope = self.request = self.response = self.queue = None  # type: ignore[assignment]
 
     def take_over(self, connection: Connection) -> None:
-        """From now on, this connection is what speaks and listens here."""
+        """From now on, this connection is what speaks and listens here; if the peer is gone already, it is told so."""
+        if self.transport.is_closing():
+            connection.lost(clean=False)
+            return
         self.connection = connection
         self.transport.set_write_buffer_limits(CONGESTED_BYTES, RELIEVED_BYTES)
         while not self.queue.empty():  # what the peer sent without waiting for the handshake
@@ -53,7 +56,8 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     # What the connection asks for
 
     def write(self, data: bytes) -> None:
-        if not self.close_sent:
+        # One that failed is told as lost a turn of the loop later; until then uvloop's raises.
+        if not self.close_sent and not self.transport.is_closing():
             self.transport.write(data)
 
     def backlog(self) -> int:
@@ -94,7 +98,8 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.disconnected = True
         if self.close_timer is not None:
             self.close_timer.cancel()
-        self.connection.lost(clean=self.conn.close_rcvd is not None)
+        told = None if self.conn.close_rcvd_then_sent else self.conn.close_sent
+        self.connection.lost(clean=self.conn.close_rcvd is not None, code=None if told is None else told.code)
 
     def shutdown(self) -> None:
         if self.connection is None:
@@ -138,6 +143,6 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             text.decode()
         except UnicodeDecodeError:
             self.close(1007, "text frames are UTF-8")
-            self.connection.lost(clean=False)
+            self.connection.lost(clean=False, code=1007)
             return
         self.connection.received(text)

@@ -1,15 +1,11 @@
 """The JavaScript client in a real browser, on a page of another site."""
 
 import asyncio
-import shutil
 from pathlib import Path
-
-import pytest
 
 from tests.http.house import house_in_memory, served, set_to
 from tests.support.clients import client, sign_up
 
-CHROMIUM = shutil.which("chromium")
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -30,24 +26,29 @@ await client.subscribe("CHANNEL", { since: 1 });
 </script>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH")
 async def test_a_page_of_another_site_hears_what_happens(tmp_path: Path) -> None:
-    assert CHROMIUM
     heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     page = ""
 
+    answering: set[asyncio.Task[None] | None] = set()
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        if head.startswith("post /heard"):
-            length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
-            body = (await reader.readexactly(length)).decode()
-            if not heard.done():
-                heard.set_result(body)
-        text = page.encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n")
-        writer.write(b"Content-Length: %d\r\n\r\n" % len(text) + text)
-        await writer.drain()
-        writer.close()
+        answering.add(asyncio.current_task())
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            if head.startswith("post /heard"):
+                length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+                body = (await reader.readexactly(length)).decode()
+                if not heard.done():
+                    heard.set_result(body)
+            text = page.encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n")
+            writer.write(b"Content-Length: %d\r\n\r\n" % len(text) + text)
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # a browser connects in advance, and may end without having asked
+        finally:
+            writer.close()
 
     site = await asyncio.start_server(answer, "127.0.0.1", 0)
     origin = f"http://127.0.0.1:{site.sockets[0].getsockname()[1]}"
@@ -60,7 +61,7 @@ async def test_a_page_of_another_site_hears_what_happens(tmp_path: Path) -> None
         for name, value in values.items():
             page = page.replace(name, value)
         browser = await asyncio.create_subprocess_exec(
-            CHROMIUM,
+            "chromium",
             *FLAGS,
             f"--user-data-dir={tmp_path}",
             "--remote-debugging-port=0",
@@ -74,3 +75,4 @@ async def test_a_page_of_another_site_hears_what_happens(tmp_path: Path) -> None
         finally:
             browser.terminate()
             await browser.wait()
+            await asyncio.gather(*filter(None, answering))

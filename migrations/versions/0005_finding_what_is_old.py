@@ -1,0 +1,27 @@
+"""What finds the streams with old events, and the sessions that are over."""
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+INDEXES = (("ix_streams_oldest_at", "streams", "oldest_at"), ("ix_sessions_created_at", "sessions", "created_at"))
+
+
+def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        # It waits for transactions that are under way, for as long as they take; but nobody waits for it.
+        op.execute("SET lock_timeout = 0")
+        for name, table, column in INDEXES:
+            # An attempt that broke off leaves an index behind that is of no use.
+            op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
+            op.create_index(name, table, [column], unique=False, postgresql_concurrently=True)
+        op.execute("SET lock_timeout = '3s'")
+
+
+def downgrade() -> None:
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        for name, table, _ in INDEXES:
+            op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
+        op.execute("SET lock_timeout = '3s'")

@@ -1,0 +1,64 @@
+"""First pages of tasks, which many clients ask for again and again while nothing changes."""
+
+import hashlib
+
+import msgspec
+
+from application.paging import Encoded, Page
+from application.ports.access import AccessQueries
+from application.ports.cache import Cache
+from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskView
+from domain.errors import NotFound
+from domain.ids import AccountId, TaskId, WorkspaceId
+
+_encode = msgspec.json.Encoder().encode
+# What is kept outlives a deployment, so it is kept under the form that it has.
+_FORM = hashlib.blake2b(repr(TaskView.__annotations__).encode(), digest_size=8).hexdigest()
+
+
+class CachedTaskQueries(TaskQueries):
+    """Keeps the first pages of lists as the JSON that they go out as, each as of a state of its workspace.
+
+    A page of tasks depends on nothing but the workspace and the query, so a page that was made in the present state is
+    right for every member. State and membership are asked for with each call, in one snapshot, and no right is
+    remembered. `queries` has to read what is committed: a replica that is behind would be kept as the present.
+
+    Left out is what nobody asks for twice: searches, later pages, and what is overdue, as that is another query with
+    every millisecond.
+    """
+
+    def __init__(self, queries: TaskQueries, access: AccessQueries, cache: Cache) -> None:
+        self._queries = queries
+        self._access = access
+        self._cache = cache
+
+    async def view(self, id: TaskId, by: AccountId) -> TaskView:
+        return await self._queries.view(id, by)
+
+    async def page(
+        self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
+    ) -> Page[TaskView]:
+        if cursor is not None or wanted.words is not None or wanted.open_only:
+            return await self._queries.page(workspace, by, wanted, sort, cursor, limit)
+        state = await self._access.state(workspace, by)
+        key = f"tasks {_FORM} {workspace} {sort} {limit} {_encode(wanted).decode()}"
+        own: Page[TaskView] | None = None
+
+        async def load() -> bytes | None:
+            nonlocal own
+            try:
+                own = await self._queries.page(workspace, by, wanted, sort, cursor, limit)
+                is_of_the_state = await self._access.state(workspace, by) == state
+            except NotFound:  # for this caller, while others wait who may still see it
+                return None
+            return b"%s\n%s" % ((own.next_cursor or "").encode(), _encode(own.data)) if is_of_the_state else None
+
+        kept = await self._cache.through(key, state, load)
+        if kept is None:
+            return own or await self._queries.page(workspace, by, wanted, sort, cursor, limit)
+        end = kept.index(b"\n")
+        tag = hashlib.blake2b(f"{key} {state}".encode(), digest_size=12).hexdigest()
+        return Page(Encoded(memoryview(kept)[end + 1 :], TaskView, tag), kept[:end].decode() or None)
+
+    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        return await self._queries.comments(task, by, cursor, limit)

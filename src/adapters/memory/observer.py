@@ -1,0 +1,74 @@
+"""An observer that remembers what it was told, for tests and for assemblies that nobody watches."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from application.ports.events import Entry
+from application.ports.observer import OTHER, OUTCOMES, Activity, Command, Frames, Happening, Observer, Service
+from application.principal import Correlation, correlation, new_correlation
+from domain.ids import AccountId
+
+REMEMBERED_MAX = 1_000
+
+T = TypeVar("T")
+
+
+class MemoryObserver(Observer):
+    """Counts calls and happenings, and remembers how the last 1,000 activities ended."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[tuple[Service, str]] = Counter()
+        self.happenings: Counter[tuple[Happening, str]] = Counter()
+        self.ended: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_MAX)
+        self.frames: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+
+    def request(self, method: str, request_id: str, traceparent: str) -> Activity:
+        return _Remembered(self, method, new_correlation(request_id, traceparent))
+
+    def command(self, name: Command, connection: str, origin: Correlation) -> Activity:
+        return _Remembered(self, name, new_correlation())
+
+    def called(self, service: Service, operation: str, began: float, error: BaseException | None = None) -> None:
+        self.calls[service, operation] += 1
+
+    def happened(self, what: Happening, outcome: str, **facts: object) -> None:
+        self.happenings[what, outcome if outcome in OUTCOMES[what] else OTHER] += 1
+
+    def received(self, size: int) -> None:
+        self.frames["received"] += 1
+        self.bytes["received"] += size
+
+    def sent(self, frames: Frames, count: int, size: int) -> None:
+        self.frames[frames] += count
+        self.bytes[frames] += size
+
+    def delivered(self, entries: Sequence[Entry], receivers: int, began: float) -> None: ...
+
+    def watched(self, thing: T) -> T:
+        return thing
+
+
+class _Remembered(Activity):
+    def __init__(self, observer: MemoryObserver, name: str, cause: Correlation) -> None:
+        self._observer = observer
+        self._name = name
+        self._cause = cause
+        correlation.set(cause)
+
+    @property
+    def correlation(self) -> Correlation:
+        return self._cause
+
+    def end(
+        self,
+        *,
+        route: str = "",
+        status: int = 0,
+        code: str = "",
+        account: AccountId | None = None,
+        is_stream: bool = False,
+        **facts: str | int,
+    ) -> None:
+        self._observer.ended.append({"name": self._name, "route": route, "status": status, "code": code})

@@ -1,0 +1,74 @@
+"""What is done to the memory of a process beside the use cases."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from itertools import islice, takewhile
+from typing import Any, TypeVar
+
+from adapters.memory.database import MemoryDatabase, Tables
+from application.journal import event_view
+from application.ports.events import Entry
+from application.ports.upkeep import Upkeep
+
+V = TypeVar("V")
+
+
+class MemoryUpkeep(Upkeep):
+    """Walks everything that there is: what is kept here is little."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def forget_events(self, now: datetime, kept: timedelta, most: int) -> int:
+        def drop(tables: Tables) -> int:
+            dropped = 0
+            for stream, entries in list(tables.streams.items()):
+                old = takewhile(lambda entry: _happened_at(entry) < now - kept, entries)
+                if count := sum(1 for _ in islice(old, most - dropped)):
+                    tables.streams[stream] = entries[count:]
+                    tables.borrowed.discard(stream)
+                    tables.tails[stream] = tables.tail(stream) + count
+                    dropped += count
+            return dropped
+
+        return await self._dropped(drop)
+
+    async def forget_sessions(self, ended_before: datetime, begun_before: datetime, most: int) -> int:
+        return await self._dropped(
+            lambda tables: _drop(
+                tables.sessions,
+                lambda s: s.created_at < begun_before or (s.ended_at is not None and s.ended_at < ended_before),
+                most,
+            )
+        )
+
+    async def forget_invitations(self, expired_before: datetime, most: int) -> int:
+        return await self._dropped(
+            lambda tables: _drop(tables.invitations, lambda invitation: invitation.expires_at < expired_before, most)
+        )
+
+    async def begin_lineage(self) -> str:
+        self._database.epoch = secrets.token_hex(4)
+        return self._database.epoch
+
+    async def _dropped(self, drop: Callable[[Tables], int]) -> int:
+        counts: list[int] = []
+
+        def change(tables: Tables) -> Sequence[Entry]:
+            counts.append(drop(tables))
+            return ()
+
+        await self._database.apply(change, lambda _: None)
+        return counts[0]
+
+
+def _drop(table: dict[Any, V], is_old: Callable[[V], bool], most: int) -> int:
+    old = [key for key, value in table.items() if is_old(value)][:most]
+    for key in old:
+        del table[key]
+    return len(old)
+
+
+def _happened_at(entry: Entry) -> datetime:
+    return event_view(entry.stream, entry.offset, bytes(entry.body).decode()).at

@@ -1,0 +1,69 @@
+"""What a failure of PostgreSQL means to a use case, and to whoever wanted to commit something."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import asyncpg
+
+from application.ports.unit_of_work import Interrupted, Stale
+from domain.errors import DomainError, Invalid, NotFound, Unavailable
+from domain.identity import EmailTaken
+from domain.workspaces import SlugTaken
+
+STALE_SQLSTATE = "SB001"  # raised by verify(), see the migrations
+
+_CONSTRAINTS: Mapping[str, Callable[[], Exception]] = {
+    "uq_accounts_email": lambda: EmailTaken("An account with this e-mail address exists.", pointer="/email"),
+    "uq_workspaces_slug": lambda: SlugTaken("This slug is taken.", pointer="/slug"),
+    # A number that was reserved before the database was restored, and was handed out again since: the next one may do.
+    "uq_tasks_workspace_id_key": Stale,
+    # Only a thing that vanished meanwhile can be missing: what is written was found before.
+    "fk_comments_task_id": NotFound,
+    "fk_idempotency_account_id": NotFound,
+}
+
+
+def translated(error: Exception) -> Exception:
+    """What this failure of PostgreSQL means to a use case; the same error if it means a mistake of ours."""
+    match error:
+        case DomainError() | Stale():
+            return error
+        case asyncpg.PostgresError(sqlstate=sqlstate) if sqlstate == STALE_SQLSTATE:
+            return Stale()
+        case asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
+            return Stale()
+        case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in _CONSTRAINTS:
+            return _CONSTRAINTS[name]()
+        # What the domain let through and PostgreSQL cannot keep: a rule is missing, but the caller's input is at fault.
+        case asyncpg.DataError() | UnicodeEncodeError():
+            return Invalid("This contains a value that cannot be stored.")
+        case asyncpg.ConnectionDoesNotExistError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return Interrupted()
+        # A migration changed what a statement answers: outside of a transaction asyncpg asks again by itself.
+        case asyncpg.InvalidCachedStatementError() | asyncpg.InFailedSQLTransactionError():
+            return Interrupted()
+        case asyncpg.PostgresConnectionError() | OSError() | TimeoutError():
+            return Unavailable("The store does not answer.")
+        case asyncpg.OperatorInterventionError() | asyncpg.InsufficientResourcesError():
+            return Unavailable("The store cannot take this now.")
+        case asyncpg.LockNotAvailableError():
+            return Unavailable("Too many others are changing this right now.")
+        case _:
+            return error
+
+
+def is_answered(error: BaseException) -> bool:
+    """Whether PostgreSQL said itself that it did not do what it was asked, or never was asked.
+
+    Otherwise it may have done it. The last word on a connection that it ends is such an answer too, unless a crash of
+    another process made it end all of them, wherever they were.
+    """
+    if isinstance(error, asyncpg.PostgresConnectionError) and isinstance(error.__cause__, asyncpg.PostgresError):
+        error = error.__cause__
+    if isinstance(error, asyncpg.InternalClientError):
+        # The last word was heard and the connection not closed yet, so nothing was sent on it any more.
+        return str(error).startswith("cannot switch to state")
+    return not isinstance(
+        error,
+        asyncpg.PostgresConnectionError | asyncpg.CrashShutdownError | OSError | TimeoutError | asyncio.CancelledError,
+    )

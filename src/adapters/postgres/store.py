@@ -1,0 +1,48 @@
+"""Figures about a PostgreSQL: counted where that is cheap, and else what it notes down itself."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Select, Table, cast, column, func, literal_column, select, table, union_all
+
+from adapters.postgres import tables
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Statement
+from application.ports.store import Pool, Stored, StoreQueries
+
+COUNTED_MAX = 10_000
+
+_relations = table("pg_class", column("oid"), column("reltuples"))
+_TABLES: Mapping[str, Table] = {name: getattr(tables, name) for name in Stored.__struct_fields__}
+
+
+def _figures(name: str, counted: Table) -> Select[tuple[str, int, int]]:
+    """The rows of a table up to one more than are counted, and as many as the last ANALYZE found."""
+    some = select(literal_column("1")).select_from(counted).limit(literal_column(str(COUNTED_MAX + 1))).subquery()
+    count = select(func.count()).select_from(some).scalar_subquery()
+    return select(literal_column(f"'{name}'"), count, cast(_relations.c.reltuples, BigInteger)).where(
+        _relations.c.oid == func.to_regclass(literal_column(f"'{counted.name}'"))
+    )
+
+
+_STORED = Statement(union_all(*(_figures(name, counted) for name, counted in _TABLES.items())))
+
+
+class PostgresStoreQueries(StoreQueries):
+    """Exact up to 10,000 of a kind, and beyond that what the last ANALYZE found, which autovacuum repeats."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def now(self) -> datetime:
+        _, now = await self._database.identify()
+        return now
+
+    async def stored(self) -> Stored:
+        rows = await self._database.fetch(_STORED)
+        return Stored(
+            **{name: counted if counted <= COUNTED_MAX else max(counted, about) for name, counted, about in rows}
+        )
+
+    def pool(self) -> Pool:
+        return Pool(*self._database.pool_state(), self._database.waiting)

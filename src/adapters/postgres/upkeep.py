@@ -1,0 +1,114 @@
+"""What is done to a PostgreSQL beside the use cases; see `docs/decisions/0015-the-journal-is-pruned-by-age.md`."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, delete, func, literal_column, or_, select, update
+
+from adapters.postgres.database import Connection, Database
+from adapters.postgres.statement import Statement
+from adapters.postgres.tables import events, invitations, lineage, sessions, streams
+from application.ports.upkeep import Upkeep
+
+# Any number will do, as long as nothing else in the database locks the same one.
+PRUNING_LOCK = 5_117_202_608
+
+_TURN = Statement(select(func.pg_try_advisory_xact_lock(literal_column(str(PRUNING_LOCK)))).select_from(lineage))
+_DUE = Statement(
+    select(streams.c.name, streams.c.tail)
+    .where(streams.c.oldest_at < bindparam("before"))
+    .order_by(streams.c.oldest_at)
+    .limit(1)
+)
+_OLDEST = Statement(
+    select(events.c.offset, events.c.at)
+    .where(events.c.stream == bindparam("stream"), events.c.offset > bindparam("tail"))
+    .order_by(events.c.offset)
+    .limit(bindparam("most"))
+)
+_PRUNE = Statement(
+    delete(events).where(events.c.stream == bindparam("stream"), events.c.offset <= bindparam("new_tail"))
+)
+_MOVE_TAIL = Statement(
+    update(streams)
+    .where(streams.c.name == bindparam("stream"))
+    .values(tail=bindparam("new_tail"), oldest_at=bindparam("oldest_at"))
+)
+_FORGET_SESSIONS = Statement(
+    delete(sessions)
+    .where(
+        sessions.c.id.in_(
+            select(sessions.c.id)
+            .where(
+                or_(sessions.c.ended_at < bindparam("ended_before"), sessions.c.created_at < bindparam("begun_before"))
+            )
+            .limit(bindparam("most"))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(literal_column("1"))
+)
+_FORGET_INVITATIONS = Statement(
+    delete(invitations)
+    .where(
+        invitations.c.id.in_(
+            select(invitations.c.id)
+            .where(invitations.c.expires_at < bindparam("expired_before"))
+            .limit(bindparam("most"))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(literal_column("1"))
+)
+_BEGIN_LINEAGE = Statement(update(lineage).values(epoch=bindparam("epoch")))
+
+
+class PostgresUpkeep(Upkeep):
+    """Deletes in statements of bounded size, passing over what somebody else has locked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def forget_events(self, now: datetime, kept: timedelta, most: int) -> int:
+        """One stream after the other, each in a transaction of its own; one process prunes at a time."""
+        dropped = 0
+        while dropped < most:
+            async with self._database.connection() as connection, self._database.transaction(connection):
+                turn = await self._database.fetchrow_on(connection, _TURN, {})
+                due = await self._database.fetchrow_on(connection, _DUE, {"before": now - kept})
+                if turn is None or not turn[0] or due is None:
+                    break
+                name, tail = due
+                dropped += await self._prune(connection, name, tail, now, kept, most - dropped)
+        return dropped
+
+    async def _prune(
+        self, connection: Connection, stream: str, tail: int, now: datetime, kept: timedelta, most: int
+    ) -> int:
+        """Drop the oldest events of a stream up to the first that is young enough, and note how far that is."""
+        wanted = {"stream": stream, "tail": tail, "most": most + 1}
+        rows = await self._database.fetch_on(connection, _OLDEST, wanted)
+        old = next((index for index, (_, at) in enumerate(rows) if at >= now - kept), len(rows))
+        dropped = min(old, most)
+        moved: dict[str, object] = {"stream": stream, "new_tail": rows[dropped - 1][0] if dropped else tail}
+        if dropped:
+            await self._database.fetch_on(connection, _PRUNE, moved)
+        # Where nothing is left, whatever comes will be no older than now. This is last, as whoever writes to the stream
+        # waits for this transaction from here on.
+        moved["oldest_at"] = rows[dropped][1] if dropped < len(rows) else now
+        await self._database.fetch_on(connection, _MOVE_TAIL, moved)
+        return dropped
+
+    async def forget_sessions(self, ended_before: datetime, begun_before: datetime, most: int) -> int:
+        rows = await self._database.fetch(
+            _FORGET_SESSIONS, ended_before=ended_before, begun_before=begun_before, most=most
+        )
+        return len(rows)
+
+    async def forget_invitations(self, expired_before: datetime, most: int) -> int:
+        return len(await self._database.fetch(_FORGET_INVITATIONS, expired_before=expired_before, most=most))
+
+    async def begin_lineage(self) -> str:
+        epoch = secrets.token_hex(4)
+        await self._database.fetch(_BEGIN_LINEAGE, epoch=epoch)
+        return epoch

@@ -1,0 +1,242 @@
+"""What is counted and timed, in the names and units of Prometheus: plain numbers, made into metrics when asked for."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from application.ports.observer import OTHER, OUTCOMES, Happening
+
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+CALL_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+DELIVERY_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+CONNECTION_BUCKETS = (0.1, 1, 10, 60, 300, 900, 3_600, 14_400, 86_400)
+
+# Name, labels and meaning of what is counted for each happening.
+_HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
+    "cache": (
+        "cache_reads",
+        ["outcome"],
+        "Lists that were kept (`hit`), kept as of before (`stale`) or not kept (`miss`); of these, `shared` by Redis.",
+    ),
+    "commit_unknown": ("commit_unknown", ["outcome"], "Commits of which nobody knows whether they happened."),
+    "denied": ("denied", ["kind"], "Requests, and commands over live connections, that lacked a right."),
+    "dropped": (
+        "ws_dropped",
+        ["kind"],
+        "Signals that a congested peer never got: ephemeral ones, and values that a newer one superseded.",
+    ),
+    "gap": (
+        "gaps",
+        ["source"],
+        "Holes in what the broker brought, filled from the journal; `head`: found by the check of the heads.",
+    ),
+    "idempotent_replay": ("idempotent_replays", ["kind"], "Answers that were given again under their idempotency key."),
+    "login": ("logins", ["outcome"], "Attempts to sign in with address and password."),
+    "origin_rejected": ("origin_rejected", ["kind"], "Pages of foreign sites that were kept out."),
+    "position_check": (
+        "position_checks",
+        ["outcome"],
+        "Checks of the heads of all followed streams; `behind`: a reader had not come to one of them yet.",
+    ),
+    "rate_limited": ("rate_limited", ["policy"], "Refusals by a rate limit."),
+    "refresh": ("refreshes", ["outcome"], "Uses of refresh tokens; `grace`: of the one before, `reuse`: of an older."),
+    "resume": ("resumes", ["outcome"], "Channels that were resumed, or why their position meant nothing: a resync."),
+    "retry": ("tx_retries", ["reason"], "Use cases that were run again because what they were built on had changed."),
+    "socket_closed": (
+        "ws_closed",
+        ["code", "by"],
+        "Live connections that ended: by the server with a code of its own, by the peer, or by the network.",
+    ),
+    "socket_opened": ("ws_opened", ["status_code"], "Upgrades to live connections by the status of their answer."),
+    "token_rejected": ("token_rejected", ["reason"], "Access tokens that were no good."),
+}
+
+
+class Histogram:
+    """How many values fell below each bound, and their sum; docs/decisions/0018 says why it is our own.
+
+    Written from one thread, and read from any.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def read(self) -> tuple[list[tuple[str, float]], float]:
+        """The number of values up to each bound, and their sum."""
+        total, buckets = 0, []
+        for bound, count in zip((*self._bounds, inf), self._counts, strict=True):
+            total += count
+            buckets.append((f"{float(bound)}" if bound < inf else "+Inf", float(total)))
+        return buckets, self._sum
+
+
+class Histograms:
+    """The histograms of one metric by their labels, each made when it is first needed."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
+        self._name = name
+        self._text = text
+        self._labels = labels
+        self._bounds = bounds
+        self._by_labels: dict[tuple[str, ...], Histogram] = {}
+
+    def observe(self, value: float, *labels: str) -> None:
+        histogram = self._by_labels.get(labels)
+        if histogram is None:
+            histogram = self.of(*labels)
+        histogram.observe(value)
+
+    def of(self, *labels: str) -> Histogram:
+        return self._by_labels.setdefault(labels, Histogram(self._bounds))
+
+    def family(self) -> Metric:
+        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, histogram in list(self._by_labels.items()):
+            buckets, total = histogram.read()
+            family.add_metric(labels, buckets, total)
+        return family
+
+
+class Metrics(Collector):
+    """The metrics of one process, each on a registry of its own, so that several can stand in one test.
+
+    `process` is what the process is called. Labels have few values, which come from this code and never from a caller.
+    """
+
+    def __init__(self, version: str, process: str) -> None:
+        self._about = (version, process)
+        self.registry = CollectorRegistry()
+        self.requests = Histograms(
+            "http_server_request_duration_seconds",
+            "Requests by route template; an upgrade ends with status 101, and `error_type` is the code of a problem.",
+            ["method", "route", "status_code", "error_type"],
+            REQUEST_BUCKETS,
+        )
+        self.commands = Histograms(
+            "signalbox_ws_command_duration_seconds",
+            "Commands over live connections; `outcome` is `ok` or the code of the error.",
+            ["command", "outcome"],
+            REQUEST_BUCKETS,
+        )
+        for command in ("connect", "subscribe", "call"):
+            self.commands.of(command, "ok")
+        self.database_calls = Histograms(
+            "db_client_operation_duration_seconds",
+            "Calls of PostgreSQL and Redis; `error_type` is the kind of failure, empty if there was none.",
+            ["system", "operation", "error_type"],
+            CALL_BUCKETS,
+        )
+        self.http_calls = Histograms(
+            "http_client_request_duration_seconds",
+            "Calls of other servers over HTTP; `error_type` is the kind of failure, empty if there was none.",
+            ["operation", "error_type"],
+            REQUEST_BUCKETS,
+        )
+        self._waits = Histograms(
+            "db_client_connection_wait_time_seconds",
+            "How long a connection to PostgreSQL was waited for when none was at hand, in vain or not.",
+            [],
+            CALL_BUCKETS,
+        )
+        self.waits = self._waits.of()
+        self.wait_timeouts = 0
+        self._delays = Histograms(
+            "signalbox_commit_to_send_seconds",
+            "From the moment that an event carries, just before its commit, to its write to the sockets.",
+            [],
+            DELIVERY_BUCKETS,
+        )
+        self.delays = self._delays.of()
+        self._lag = Histograms(
+            "signalbox_event_loop_lag_seconds", "How late the event loop came to what was due.", [], LAG_BUCKETS
+        )
+        self.lag = self._lag.of()
+        self._connections = Histograms(
+            "signalbox_ws_connection_duration_seconds", "How long live connections lasted.", [], CONNECTION_BUCKETS
+        )
+        self.connections = self._connections.of()
+        self.active_requests = 0
+        self.happenings: dict[tuple[Happening, str], int] = {
+            (what, outcome): 0 for what, outcomes in OUTCOMES.items() for outcome in outcomes
+        }
+        self.frames = dict.fromkeys(("event", "signal", "answer", "command"), 0)
+        self.bytes = dict.fromkeys(self.frames, 0)
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def happened(self, what: Happening, outcome: str) -> None:
+        key = (what, outcome)
+        if key not in self.happenings:
+            key = (what, OTHER)
+            self.happenings.setdefault(key, 0)
+        self.happenings[key] += 1
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, as everything here is read when somebody asks."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        build = GaugeMetricFamily(
+            "signalbox_build_info", "Which version runs, and what the process is called.", labels=["version", "process"]
+        )
+        build.add_metric(self._about, 1)
+        yield build
+        yield GaugeMetricFamily("http_server_active_requests", "Requests under way.", value=self.active_requests)
+        for histograms in (
+            self.requests,
+            self.commands,
+            self.database_calls,
+            self.http_calls,
+            self._waits,
+            self._delays,
+            self._lag,
+            self._connections,
+        ):
+            yield histograms.family()
+        yield CounterMetricFamily(
+            "db_client_connection_timeouts",
+            "Waits for a connection to PostgreSQL that were given up.",
+            value=self.wait_timeouts,
+        )
+        yield from self._happenings()
+        yield self._traffic("messages", "Frames that went over live connections.", self.frames)
+        yield self._traffic("bytes", "Bytes that went over live connections.", self.bytes)
+
+    def _happenings(self) -> Iterable[Metric]:
+        families = {
+            what: CounterMetricFamily(f"signalbox_{name}", text, labels=labels)
+            for what, (name, labels, text) in _HAPPENINGS.items()
+        }
+        for (what, outcome), count in list(self.happenings.items()):
+            families[what].add_metric(_closing(outcome) if what == "socket_closed" else [outcome], count)
+        yield from families.values()
+
+    @staticmethod
+    def _traffic(what: str, text: str, counts: Mapping[str, int]) -> Metric:
+        family = CounterMetricFamily(f"signalbox_ws_{what}", text, labels=["direction", "type"])
+        for kind, count in counts.items():
+            family.add_metric(["in" if kind == "command" else "out", kind], count)
+        return family
+
+
+def _closing(outcome: str) -> Sequence[str]:
+    """The code with which a connection ended, if one of ours did it, and who ended it."""
+    return (
+        [outcome, "server"] if outcome.isdecimal() else ["", {"by_peer": "peer", "lost": "network"}.get(outcome, OTHER)]
+    )

@@ -1,0 +1,36 @@
+"""How much there is and how busy this process is, for admins of the installation."""
+
+from msgspec import Struct
+
+from application.ports.store import Pool, Stored, StoreQueries
+from application.principal import Principal
+from application.realtime.hub import Hub
+from application.realtime.live import Live
+from domain.errors import Forbidden
+
+
+class Summary(Struct, frozen=True):
+    """The name of this process, its live connections, the streams they follow, its pool, and what the store holds."""
+
+    instance: str
+    connections: int
+    streams_followed: int
+    pool: Pool
+    stored: Stored
+
+
+class Statistics:
+    """What an admin may know about the whole installation, which is numbers only."""
+
+    def __init__(self, store: StoreQueries, live: Live, hub: Hub, instance: str) -> None:
+        self._store = store
+        self._live = live
+        self._hub = hub
+        self._instance = instance
+
+    async def summary(self, actor: Principal) -> Summary:
+        """The figures of now; Forbidden for anybody but an admin, Unavailable while the store is away."""
+        if not actor.is_admin:
+            raise Forbidden("This is for admins of the installation.")
+        stored = await self._store.stored()
+        return Summary(self._instance, len(self._live), self._hub.followed, self._store.pool(), stored)

@@ -1,0 +1,177 @@
+"""How every answer leaves: what the edge adds to it on the way, and what it notes of it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litestar.types import ASGIApp, Message, Receive, Send
+
+from application.ports.limits import Verdict
+from application.principal import Correlation
+from entrypoints.http.compression import compressed, preferred_encoding
+from entrypoints.http.cors import Headers
+from entrypoints.http.problems import refusal
+
+COMPRESS_FROM_BYTES = 1_024
+
+SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+# A script of ours may be kept, if it is asked each time whether it is still the same one.
+SCRIPT_HEADERS: Sequence[tuple[bytes, bytes]] = (
+    *((name, value) for name, value in SECURITY_HEADERS if name != b"cache-control"),
+    (b"cache-control", b"no-cache"),
+)
+# The interactive documentation is a page of our own with a script of our own, and nothing from anywhere else.
+DOCS_HEADERS: Sequence[tuple[bytes, bytes]] = tuple(
+    (name, b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
+    if name == b"content-security-policy"
+    else (name, value)
+    for name, value in SECURITY_HEADERS
+)
+
+_OWN_HEADERS = {"/api/docs": DOCS_HEADERS, "/client.js": SCRIPT_HEADERS}
+
+
+class Answer:
+    """The one wrapper around `send`: headers that every answer has, and compression where it pays.
+
+    Without `has_body`, as HEAD wants it, everything is the same but the bytes, and a stream ends at its beginning.
+    """
+
+    __slots__ = (
+        "_cause",
+        "_cors",
+        "_headers",
+        "_held",
+        "_is_complete",
+        "_path",
+        "_send",
+        "_started",
+        "bytes_out",
+        "deadline",
+        "has_body",
+        "is_stream",
+        "limit",
+        "status",
+    )
+
+    def __init__(
+        self, send: Send, path: str, headers: Mapping[bytes, bytes], cause: Correlation, cors: Headers
+    ) -> None:
+        self._send = send
+        self._path = path
+        self._headers = headers
+        self._cause = cause
+        self._cors = cors
+        self._started = False
+        self._is_complete = False
+        self._held: Any = None
+        self.has_body = True
+        self.is_stream = False
+        self.bytes_out = 0
+        self.status = 499  # whoever asked has gone, as long as nobody answers
+        self.limit: tuple[bytes, Verdict] | None = None
+        self.deadline: asyncio.Timeout | None = None
+
+    async def send(self, message: Message) -> None:
+        if self._is_complete:
+            return
+        if message["type"] == "http.response.start":
+            self._started = True
+            self.status = message["status"]
+            headers = list(message["headers"])
+            headers.append((b"x-request-id", self._cause.request_id.encode()))
+            headers += _OWN_HEADERS.get(self._path, SECURITY_HEADERS)
+            headers += self._cors
+            if self.limit is not None:
+                policy, verdict = self.limit
+                headers.append((b"ratelimit-policy", policy))
+                headers.append(
+                    (b"ratelimit", b'"default";r=%d;t=%d' % (verdict.remaining, -(-verdict.reset_seconds // 1)))
+                )
+            message["headers"] = headers
+            if b"accept-encoding" in self._headers:
+                self._held = message
+                return
+            if message["status"] == 200 and _is_stream(headers):
+                self._last()
+        elif self._held is not None:
+            start, self._held = self._held, None
+            message = self._encode(start, message)
+            if _is_stream(start["headers"]):
+                self._last()
+            await self._send(start)
+        if not self.has_body and message["type"] == "http.response.body":
+            self._is_complete = True
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        body: Any = message.get("body", b"")
+        self.bytes_out += len(body)
+        await self._send(message)
+
+    def _last(self) -> None:
+        """Go on for as long as the reader likes."""
+        self.is_stream = True
+        if self.deadline is not None:
+            self.deadline.reschedule(None)
+
+    def _encode(self, start: Any, message: Any) -> Any:
+        body = message.get("body", b"")
+        if message.get("more_body") or len(body) < COMPRESS_FROM_BYTES or self._path.startswith("/api/v1/auth/"):
+            return message
+        headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+        headers.append((b"vary", b"accept-encoding"))
+        encoding = preferred_encoding(self._headers[b"accept-encoding"])
+        if encoding:
+            body = compressed(encoding, body)
+            headers.append((b"content-encoding", encoding.encode()))
+        headers.append((b"content-length", b"%d" % len(body)))
+        start["headers"] = headers
+        return {**message, "body": body}
+
+    async def permit(self, headers: Headers) -> None:
+        """Answer a browser that asks what a page may call."""
+        await self.send({"type": "http.response.start", "status": 204, "headers": headers})
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def refuse(self, error: Exception) -> str:
+        """Answer with a problem, whose code it returns; after a begun answer, let the server cut the connection."""
+        if self._started and self._held is None:
+            raise error
+        self._held = None
+        status, headers, body, code = refusal(error)
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+        return code
+
+
+class Upgrade:
+    """Notes how a request for a live connection is answered."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 500
+
+    async def run(self, app: ASGIApp, scope: Any, receive: Receive) -> None:
+        await app(scope, receive, self._note)
+
+    async def _note(self, message: Any) -> None:
+        match message["type"]:
+            case "websocket.accept":
+                self.status = 101
+            case "websocket.close" if self.status == 500:
+                self.status = 403
+            case "websocket.http.response.start":
+                self.status = message["status"]
+        await self._send(message)
+
+
+def _is_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)

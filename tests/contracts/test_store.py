@@ -1,0 +1,44 @@
+"""What `StoreQueries` promises: figures that are right as long as there is little, and near when there is much."""
+
+import asyncpg
+import msgspec
+
+from adapters.postgres.store import COUNTED_MAX
+from domain.channels import account_stream, workspace_stream
+from domain.ids import WorkspaceId
+from tests.contracts.house import House
+from tests.support.builders import a_comment, a_task, a_team, an_account
+
+
+async def test_what_there_is_is_counted(house: House) -> None:
+    assert set(msgspec.structs.astuple(await house.store.stored())) == {0}
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    team = await a_team(house, ada.id)
+    task = await a_task(house, team.id, ada.id)
+    await a_comment(house, task.id, ada.id)
+    found = await house.store.stored()
+    assert (found.accounts, found.workspaces, found.tasks, found.comments) == (2, 3, 1, 1)
+    streams = [account_stream(ada.id), account_stream(bob.id)]
+    streams += [workspace_stream(id) for id in (WorkspaceId(ada.id), WorkspaceId(bob.id), team.id)]
+    heads = await house.journal.heads(streams)
+    assert found.events == sum(heads.values())
+    assert found.streams == sum(head > 0 for head in heads.values())
+
+
+async def test_connections_are_never_more_than_there_may_be(house: House) -> None:
+    await house.store.stored()
+    pool = house.store.pool()
+    assert 0 <= pool.idle <= pool.open <= pool.most
+
+
+async def test_beyond_what_is_counted_the_figure_is_near(postgres_and_redis_house: House, database_url: str) -> None:
+    many = 3 * COUNTED_MAX
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("INSERT INTO streams SELECT 'many:' || n, 0 FROM generate_series(1, $1::int) n", many)
+        await connection.execute("ANALYZE streams")
+    finally:
+        await connection.close()
+
+    found = await postgres_and_redis_house.store.stored()
+    assert abs(found.streams - many) <= many / 10

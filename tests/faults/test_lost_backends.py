@@ -1,0 +1,156 @@
+"""PostgreSQL ends connections one by one, or changes a table under load: nobody who uses the server sees it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.support.clients import Person, client, listening, sign_up, until
+from tests.support.server import ServerProcess
+
+ENVIRONMENT = {"RATE_LIMIT_ENABLED": "false", "DATABASE_POOL_SIZE": "8"}
+WORKERS = 12
+ENDED = 60
+
+_END_ONE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'signalbox' AND pid <> $1
+ORDER BY backend_start LIMIT 1
+"""
+
+
+class Load:
+    """People who read, and write under keys, one thing after the other, until told to stop."""
+
+    def __init__(self, ada: Person) -> None:
+        self._ada = ada
+        self._titles = (f"Title {number}" for number in count())
+        self.answers: Counter[str] = Counter()
+        self.opened: list[str] = []
+        self.unknown: list[str] = []
+        self._stopping = False
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            for number in range(WORKERS):
+                group.create_task(self._work(self._read if number % 2 else self._write))
+            yield
+            self._stopping = True
+
+    async def _work(self, one: Callable[[], Awaitable[None]]) -> None:
+        while not self._stopping:
+            await one()
+
+    async def _read(self) -> None:
+        for path in ("/tasks", "/me", f"/workspaces/{self._ada.id}", "/events"):
+            answer = await self._ada.get(path)
+            self.answers[f"GET {answer.status_code}"] += 1
+
+    async def _write(self) -> None:
+        title = next(self._titles)
+        answer = await self._ada.post("/tasks", {"title": title}, headers={"Idempotency-Key": uuid4().hex})
+        if answer.status_code == 201:
+            self.opened.append(title)
+            self.answers["POST 201"] += 1
+        else:
+            self.unknown.append(title)
+            self.answers[f"POST {answer.json()['code']}"] += 1
+
+
+@pytest.fixture
+def url(new_database: Callable[[], str]) -> str:
+    return new_database()
+
+
+@asynccontextmanager
+async def loaded(server: ServerProcess, url: str) -> AsyncIterator[tuple[asyncpg.Connection, Person, Load]]:
+    """A connection beside the server's, and a load that has begun."""
+    admin = await asyncpg.connect(url)
+    try:
+        async with client(server.base_url) as http:
+            ada = await sign_up(http)
+            load = Load(ada)
+            async with load():
+                await until(lambda: load.answers.total() > 50)
+                yield admin, ada, load
+            titles = [event["data"]["title"] for event in await ada.events(f"workspace:{ada.id}") if is_opened(event)]
+            assert len(set(titles)) == len(titles)
+            assert set(load.opened) <= set(titles) <= {*load.opened, *load.unknown}
+    finally:
+        await admin.close()
+
+
+def is_opened(event: dict[str, object]) -> bool:
+    return event["type"] == "task.created"
+
+
+async def test_connections_that_are_ended_one_by_one_are_seen_by_nobody(
+    start_server: Callable[..., ServerProcess], url: str
+) -> None:
+    server = start_server(url, **ENVIRONMENT)
+    async with loaded(server, url) as (admin, _, load):
+        for _ in range(ENDED):
+            before = load.answers.total()
+            await admin.fetchval(_END_ONE, admin.get_server_pid())
+            await until(lambda: load.answers.total() > before + WORKERS)  # noqa: B023
+    # Only of a commit that was under way can nobody know, and such a moment is short.
+    assert set(load.answers) <= {"GET 200", "POST 201", "POST outcome_unknown"}, load.answers
+    assert load.answers["POST outcome_unknown"] <= ENDED / 10, load.answers
+
+
+async def test_an_idle_pool_whose_connections_were_all_ended_serves_the_next_request(
+    start_server: Callable[..., ServerProcess], url: str
+) -> None:
+    server = start_server(url, **ENVIRONMENT)
+    admin = await asyncpg.connect(url)
+    try:
+        async with client(server.base_url) as http:
+            ada = await sign_up(http)
+            async with listening(server.base_url, ada.token) as live:
+                for number in range(5):
+                    await asyncio.gather(*(ada.get("/tasks") for _ in range(16)))
+                    await admin.fetch(_END_ONE.replace("LIMIT 1", ""), admin.get_server_pid())
+                    answers = await asyncio.gather(
+                        *(ada.get("/tasks") for _ in range(8)),
+                        ada.post("/tasks", {"title": "keyed"}, headers={"Idempotency-Key": uuid4().hex}),
+                        ada.post("/tasks", {"title": "plain"}),
+                        ada.patch("/me", {"display_name": f"Ada {number}"}),
+                    )
+                    assert {answer.status_code for answer in answers} == {200, 201}
+                    call = {"method": "task.create", "params": {"title": "live"}, "key": uuid4().hex}
+                    assert (await live.call("call", **call))["type"] == "reply"
+    finally:
+        await admin.close()
+
+
+async def migrate(admin: asyncpg.Connection, change: str) -> None:
+    """As migrations do it: nobody waits long behind one that has to wait itself."""
+    await admin.execute("SET lock_timeout = '1500ms'")
+    while True:
+        with suppress(asyncpg.LockNotAvailableError):
+            await admin.execute(change)
+            return
+
+
+async def test_a_migration_under_load_is_seen_by_nobody(start_server: Callable[..., ServerProcess], url: str) -> None:
+    server = start_server(url, **ENVIRONMENT)
+    async with loaded(server, url) as (admin, ada, load):
+        for table in ("tasks", "accounts", "workspaces", "members", "events", "streams", "idempotency"):
+            await migrate(admin, f"ALTER TABLE {table} ADD COLUMN added text")
+            before = load.answers.total()
+            await until(lambda: load.answers.total() > before + WORKERS)  # noqa: B023
+        # What a statement answers changes its type, for which PostgreSQL refuses what was prepared before.
+        await migrate(admin, "ALTER TABLE workspaces ALTER COLUMN name TYPE varchar(500)")
+        await migrate(admin, "ALTER TABLE members ALTER COLUMN role TYPE varchar(500)")
+        await migrate(admin, "ALTER TABLE tasks ALTER COLUMN status TYPE varchar(500)")
+        before = load.answers.total()
+        await until(lambda: load.answers.total() > before + 10 * WORKERS)
+        await ada.open_task("after")
+        load.opened.append("after")
+    assert set(load.answers) == {"GET 200", "POST 201"}, load.answers

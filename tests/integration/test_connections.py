@@ -1,0 +1,119 @@
+"""Connections are kept between two uses, unless something on them was broken off or nobody needs them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from sqlalchemy import func, select
+
+from adapters.memory.observer import MemoryObserver
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Statement
+from adapters.postgres.tables import lineage
+from domain.errors import Unavailable
+from tests.support.clients import until
+
+_PID = Statement(select(func.pg_backend_pid()).select_from(lineage))
+_LONG = Statement(select(func.pg_sleep(60)).select_from(lineage))
+
+
+@pytest_asyncio.fixture
+async def database(new_database: Callable[[], str]) -> AsyncIterator[Database]:
+    database = Database(new_database(), 3, MemoryObserver(), wait_seconds=0.5, idle_seconds=0.6)
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def pid(database: Database) -> int:
+    row = await database.fetchrow(_PID)
+    assert row
+    return int(row[0])
+
+
+async def test_uses_one_after_the_other_share_a_connection(database: Database) -> None:
+    assert len({await pid(database) for _ in range(20)}) == 1
+    assert database.pool_state() == (1, 1, 3)
+
+
+async def test_uses_at_the_same_time_get_as_many_connections_as_there_may_be(database: Database) -> None:
+    pids = await asyncio.gather(*(pid(database) for _ in range(50)))
+    assert 1 < len(set(pids)) <= 3
+
+
+async def test_whoever_waits_gets_what_is_given_back(database: Database) -> None:
+    taken = [await database.acquire() for _ in range(3)]
+    waiting = [asyncio.create_task(database.acquire()) for _ in range(2)]
+    await until(lambda: _soon(database.waiting == 2))
+    for connection in taken:
+        await database.release(connection)
+    for connection in await asyncio.gather(*waiting):
+        await database.release(connection)
+    assert database.pool_state() == (3, 3, 3)
+
+
+async def test_whoever_waits_too_long_is_refused_and_leaves_the_queue(database: Database) -> None:
+    taken = [await database.acquire() for _ in range(3)]
+    began = asyncio.get_running_loop().time()
+    refused = await asyncio.gather(*(database.fetchrow(_PID) for _ in range(10)), return_exceptions=True)
+    assert asyncio.get_running_loop().time() - began < 2
+    assert [type(each) for each in refused] == [Unavailable] * 10
+    assert database.waiting == 0
+    for connection in taken:
+        await database.release(connection)
+    assert database.pool_state() == (3, 3, 3)
+    assert len(await asyncio.gather(*(pid(database) for _ in range(10)))) == 10
+
+
+async def _soon(value: bool) -> bool:
+    return value
+
+
+async def test_a_use_that_is_broken_off_leaves_nothing_to_the_next_one(database: Database) -> None:
+    first = await pid(database)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await database.fetchrow(_LONG)
+    for _ in range(5):
+        assert await pid(database) > 0
+    assert first
+    assert not database._broken_off
+    async with database.connection() as connection:
+        assert not await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+        )
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_given_to_anybody(database: Database) -> None:
+    first = await pid(database)
+    other = await asyncpg.connect(database._url)
+    try:
+        await other.fetchval("SELECT pg_terminate_backend($1)", first)
+    finally:
+        await other.close()
+    await until(lambda: _is_empty(database))
+    assert await pid(database) != first
+
+
+async def test_what_nobody_uses_is_closed_after_a_while(database: Database) -> None:
+    held = [await database.acquire() for _ in range(3)]
+    for connection in held:
+        await database.release(connection)
+    assert database.pool_state() == (3, 3, 3)
+    await until(lambda: _is_empty(database))
+
+
+async def _is_empty(database: Database) -> bool:
+    return database.pool_state() == (0, 0, 3)
+
+
+async def test_a_closed_database_is_unavailable_and_takes_back_what_was_out(database: Database) -> None:
+    connection = await database.acquire()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    await database.release(connection)
+    await closing
+    with pytest.raises(Unavailable):
+        await database.acquire()

@@ -1,0 +1,128 @@
+"""What the pool of connections does for those who use it: it tells of every call, on whose account it was."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from dependency_injector import providers
+from msgspec.structs import replace
+
+from adapters.memory.observer import MemoryObserver
+from application.ports.idempotency import Answer
+from application.ports.observer import Service
+from application.principal import Principal, correlation
+from application.tasks import NewComment, NewTask
+from domain.errors import Unavailable
+from domain.ids import TaskId
+from entrypoints.container import Container, offline
+from tests.support.builders import an_account, principal
+
+
+class Accounts(MemoryObserver):
+    """Remembers what each request called, and how it ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: dict[str, list[str]] = defaultdict(list)
+        self.errors: list[str] = []
+
+    def called(self, service: Service, operation: str, began: float, error: BaseException | None = None) -> None:
+        if operation != "acquire":  # told only by those for whom no connection was there
+            self.of[correlation.get().request_id].append(operation)
+        if error is not None:
+            self.errors.append(f"{operation}: {type(error).__name__}")
+
+
+class House:
+    """The assembly on PostgreSQL with somebody in it, and the accounts of who called what."""
+
+    actor: Principal
+    task: TaskId
+
+    def __init__(self, database_url: str) -> None:
+        self.accounts = Accounts()
+        self.container = Container(
+            settings=replace(offline(), database_url=database_url), observer=providers.Object(self.accounts)
+        )
+        self.work, self.clock, self.ids = self.container.work(), self.container.clock(), self.container.ids()
+
+    async def request(self, name: str, act: Callable[[], Awaitable[object]]) -> None:
+        """Do this as a request of this name."""
+        self.accounts.request("POST", name, "")
+        await act()
+
+    async def a_task(self) -> TaskId:
+        return TaskId((await self.container.tasks().open(self.actor, NewTask("A task"))).id)
+
+    async def write(self, task: TaskId | None = None) -> None:
+        """Comment on this task, or on the one that there is from the beginning."""
+        await self.container.tasks().comment(self.actor, task or self.task, NewComment("Done?"))
+
+
+def busy(house: House) -> int:
+    """How many connections are in use."""
+    size, idle, _ = house.container.database().pool_state()
+    return int(size - idle)
+
+
+@pytest_asyncio.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    house = House(database_url)
+    databases = house.container.database(), house.container.numbers_database()
+    for database in databases:
+        await database.open()
+    house.actor = principal(await an_account(house))
+    house.task = await house.a_task()
+    yield house
+    for database in databases:
+        await database.close()
+
+
+async def test_every_call_is_told_under_one_of_few_names(house: House) -> None:
+    await house.request("writing", house.write)
+    assert house.accounts.of["writing"] == ["SELECT tasks", "commit"]
+
+
+async def test_who_waits_for_a_group_commit_is_charged_for_it_and_nobody_for_the_others(
+    house: House, database_url: str
+) -> None:
+    requests = {f"r{number}": await house.a_task() for number in range(5)}
+    blocker = await asyncpg.connect(database_url)
+    async with asyncio.TaskGroup() as group, blocker.transaction():
+        await blocker.execute("LOCK streams IN EXCLUSIVE MODE")
+        for name, task in requests.items():
+            group.create_task(house.request(name, partial(house.write, task)))
+        # All have read, one holds a connection to commit on, and the others wait for that without one.
+        while any(not house.accounts.of[name] for name in requests) or busy(house) > 1:
+            await asyncio.sleep(0.01)
+    await blocker.close()
+    for name in requests:
+        assert house.accounts.of[name] == ["SELECT tasks", "commit"]
+    assert house.accounts.of[""][-1] == "group commit"
+
+
+async def test_a_request_with_a_key_is_charged_for_its_transaction(house: House) -> None:
+    async def keyed() -> None:
+        async with house.container.idempotency().attempt(house.actor.account_id, "key", b"") as attempt:
+            await house.write()
+            attempt.record(Answer(201, (), b""))
+
+    await house.request("keyed", keyed)
+    assert house.accounts.of["keyed"] == [
+        *("begin", "lock key", "SELECT idempotency"),
+        *("SELECT tasks", "write", "INSERT idempotency", "commit"),
+    ]
+
+
+async def test_what_fails_is_told_with_its_cause(house: House, database_url: str) -> None:
+    blocker = await asyncpg.connect(database_url)
+    async with blocker.transaction():
+        await blocker.execute("LOCK streams IN EXCLUSIVE MODE")
+        with pytest.raises(Unavailable):
+            await house.write()
+    await blocker.close()
+    assert house.accounts.errors == ["commit: LockNotAvailableError"]
