@@ -42,10 +42,13 @@ from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
 from adapters.redis.presence import RedisPresence
 from application.ports.events import Broker
+from tests.contracts.crowd import NewPresence
 from tests.contracts.house import House
 from tests.support.services import PostgresService, RedisService
 
 CACHE_BYTES = 1_000_000
+# Instead of the fractions of a second that a request waits for Redis: a busy machine is not a Redis that is away.
+PATIENT_SECONDS = 10.0
 
 
 @pytest.fixture(params=["memory", "postgres_and_redis"])
@@ -104,11 +107,18 @@ async def postgres_and_redis_house(
         if duration <= timedelta(seconds=2):
             await asyncio.sleep(duration.total_seconds())
 
-    limiter = RedisRateLimiter(empty_redis, MemoryRateLimiter(clock), MemoryObserver())
-    presence = RedisPresence(empty_redis, MemoryObserver())
-    presence_elsewhere = RedisPresence(empty_redis, MemoryObserver())
+    limiter = RedisRateLimiter(empty_redis, MemoryRateLimiter(clock), MemoryObserver(), answer_seconds=PATIENT_SECONDS)
+    presence, presence_elsewhere = (
+        RedisPresence(empty_redis, MemoryObserver(), answer_seconds=PATIENT_SECONDS) for _ in range(2)
+    )
     cache, cache_elsewhere = (
-        RedisCache(empty_redis, MemoryCache(CACHE_BYTES, clock, observer), CACHE_BYTES, observer)
+        RedisCache(
+            empty_redis,
+            MemoryCache(CACHE_BYTES, clock, observer),
+            CACHE_BYTES,
+            observer,
+            answer_seconds=PATIENT_SECONDS,
+        )
         for observer in (MemoryObserver(), MemoryObserver())
     )
     async with _carrying(broker), _carrying(elsewhere):
@@ -193,6 +203,27 @@ def admin(redis: RedisService) -> Iterator[Redis]:
     """A client that looks at Redis from outside."""
     with Redis.from_url(redis.url, protocol=2) as client:
         yield client
+
+
+@pytest.fixture
+def new_presence(redis: RedisService) -> Iterator[NewPresence]:
+    """Makes what each of several processes has."""
+    made: list[RedisPresence] = []
+
+    def make(
+        instance: str = "",
+        url: str = redis.url,
+        lease_seconds: float = 60,
+        answer_seconds: float = PATIENT_SECONDS,
+    ) -> RedisPresence:
+        made.append(
+            RedisPresence(url, MemoryObserver(), instance, "signalbox:presence:", lease_seconds, answer_seconds)
+        )
+        return made[-1]
+
+    yield make
+    for presence in made:
+        presence.close()
 
 
 @asynccontextmanager

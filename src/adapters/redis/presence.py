@@ -188,13 +188,15 @@ class RedisPresence(Presence):
         instance: str = "",
         prefix: str = "signalbox:presence:",
         lease_seconds: float = LEASE_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._observer = observer
         self._instance = instance or secrets.token_hex(8)
         self._prefix = prefix
         self._lease_us = round(lease_seconds * 1_000_000)
         self.breaker = Breaker("nobody knows who is present", "Redis knows again who is present")
-        self._line = Line(url, "signalbox-presence", ANSWER_SECONDS, self.breaker)
+        self._answer_seconds = answer_seconds
+        self._line = Line(url, "signalbox-presence", answer_seconds, self.breaker)
         self._turns = itertools.count(1)
 
         self._here: dict[_Place, AccountId] = {}
@@ -268,7 +270,7 @@ class RedisPresence(Presence):
         began = perf_counter()
         outcomes: list[_Outcome] = []
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 for change in changes:
                     outcome = await change.outcome
                     if outcome is None:
