@@ -277,11 +277,15 @@ class Container(containers.DeclarativeContainer):
     breakers = providers.Selector(
         sharing,
         redis=providers.Dict(
+            postgresql=database.provided.breaker,
+            postgresql_numbers=numbers_database.provided.breaker,
             redis_cache=cache.provided.breaker,
             redis_limits=limiter.provided.breaker,
             redis_presence=presence.provided.breaker,
         ),
-        process=providers.Dict(),
+        process=providers.Dict(
+            postgresql=database.provided.breaker, postgresql_numbers=numbers_database.provided.breaker
+        ),
     )
     statistics = Singleton(Statistics, store, live, hub, settings.provided.instance)
 
@@ -377,6 +381,7 @@ def in_memory(**changes: Any) -> Container:
             "store": Singleton(MemoryStoreQueries, database, clock),
             "upkeep": Singleton(MemoryUpkeep, database),
             "needed": providers.Dict(),
+            "breakers": providers.Dict(),
             **changes,
         }
     )

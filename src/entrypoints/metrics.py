@@ -149,7 +149,7 @@ class Exposition(Collector):
         yield connections
         breakers = GaugeMetricFamily(
             "signalbox_breaker_state",
-            "Whether a use of Redis works: 0 yes (closed), 1 whoever needs it next will see (half open), 2 no (open).",
+            "Whether a use of a service works: 0 yes (closed), 1 it is tried again (half open), 2 no (open).",
             labels=["service"],
         )
         for service, breaker in self._breakers.items():

@@ -5,14 +5,22 @@ from collections.abc import Callable
 from time import monotonic
 from uuid import uuid4
 
-from tests.support.clients import client, done, listening, sign_up, until
+from tests.support.clients import Person, client, done, listening, sign_up, until
 from tests.support.postgres_proxy import PostgresProxy
 from tests.support.server import ServerProcess
 
 # What a command may take and then the wait for a connection, as lists that are read together ask one after the other;
 # and a little more for the machine.
 PATIENCE_SECONDS = 12.0
+AT_ONCE_SECONDS = 0.5
 POOL_SIZE = 6
+
+
+async def is_refused_at_once(person: Person) -> bool:
+    began = monotonic()
+    answer = await person.get("/me")
+    assert answer.status_code == 503
+    return monotonic() - began < AT_ONCE_SECONDS
 
 
 async def test_every_request_is_refused_at_its_deadline_and_the_pool_is_not_poisoned(
@@ -36,6 +44,7 @@ async def test_every_request_is_refused_at_its_deadline_and_the_pool_is_not_pois
                 assert monotonic() - began < PATIENCE_SECONDS
                 assert {answer.status_code for answer in answers} == {503}
                 assert all("retry-after" in answer.headers for answer in answers)
+                await until(lambda: is_refused_at_once(ada))
 
                 # What was swallowed stays so, and new connections pass, as when a route has changed.
                 proxy.cut()

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 import msgspec
 
+from adapters.breaker import Breaker
 from adapters.postgres.failures import is_answered, translated
 from adapters.postgres.statement import Statement
 from application.ports.observer import Observer
@@ -21,6 +22,7 @@ from application.ports.unit_of_work import Interrupted, OutcomeUnknown, Stale
 from domain.errors import DomainError, Unavailable
 
 CONNECT_SECONDS = 3.0
+TRY_AGAIN_SECONDS = 0.25
 IDLE_SECONDS = 300.0
 CLOSE_SECONDS = 5.0
 UNDO_SECONDS = 2.0
@@ -53,6 +55,9 @@ class Database:
     connects before it is needed, so the process can start while PostgreSQL is away. `fetch` and its kin raise
     Unavailable when PostgreSQL does not answer in time, Stale when the effort is worth repeating, and the domain's own
     error where a constraint speaks for a rule.
+
+    Whoever waits in vain makes it doubtful whether PostgreSQL answers at all. If it takes no new connection either, the
+    breaker opens, and nobody else waits until it does.
     """
 
     def __init__(
@@ -80,6 +85,8 @@ class Database:
         # How many calls wait for a connection at this moment.
         self.waiting = 0
         self._thinning: asyncio.Task[None] | None = None
+        self.breaker = Breaker("PostgreSQL is silent, so nobody waits for it", "PostgreSQL answers again")
+        self._trial: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Make the pool in the running event loop."""
@@ -106,6 +113,8 @@ class Database:
         if self._pool is None or self._thinning is None:
             return
         self._thinning.cancel()
+        if self._trial is not None:
+            self._trial.cancel()
         while self._kept:
             await self._pool.release(self._kept.pop())
         try:
@@ -128,7 +137,7 @@ class Database:
 
     def call(self, operation: str, connection: Connection | None = None) -> "Call":
         """Around one call of PostgreSQL: the observer is told of it as `operation`, and its failure is translated."""
-        return Call(self._observer, operation, connection, self._broken_off)
+        return Call(self, self._observer, operation, connection)
 
     def commit(self, operation: str, connection: Connection | None = None) -> "Call":
         """Around a call that commits: OutcomeUnknown if PostgreSQL does not say whether it did."""
@@ -146,6 +155,8 @@ class Database:
         """A connection, or Unavailable if none gets free in time; to be given back with `release`."""
         if self._pool is None or not self._is_open:
             raise Unavailable("The store is not open.")
+        if self.breaker.state != "closed":
+            raise Unavailable("The store does not answer.")
         while self._kept:
             connection = self._kept.pop()
             self._least_kept = min(self._least_kept, len(self._kept))
@@ -172,6 +183,35 @@ class Database:
             self._kept.append(connection)
         elif self._pool is not None:
             await self._pool.release(connection)
+
+    def break_off(self, connection: Connection) -> None:
+        """Nobody knows what became of the last call on it: it is closed once it is given back."""
+        self._broken_off.add(connection)
+
+    def doubt(self) -> None:
+        """Somebody waited in vain: see whether PostgreSQL takes a new connection, until it does."""
+        if self._trial is None and self._is_open:
+            self._trial = asyncio.create_task(self._try(), context=Context())
+
+    async def _try(self) -> None:
+        try:
+            while await self._is_silent():
+                self.breaker.fail(f"it took no connection for {CONNECT_SECONDS:g} s")
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
+            self.breaker.succeed()
+        finally:
+            self._trial = None
+
+    async def _is_silent(self) -> bool:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await asyncpg.connect(self._url, server_settings=SERVER_SETTINGS)
+        except TimeoutError:
+            return True
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            return False  # to be refused is an answer, which everybody else gets as soon
+        await _discard(connection)
+        return False
 
     def _is_whole(self, connection: Connection) -> bool:
         """Whether nothing on it was broken off."""
@@ -258,15 +298,13 @@ class Call:
     `commits` says whether it may have changed something for good when nobody sees its end.
     """
 
-    __slots__ = ("_began", "_broken_off", "_connection", "_observer", "_operation", "commits")
+    __slots__ = ("_began", "_connection", "_database", "_observer", "_operation", "commits")
 
-    def __init__(
-        self, observer: Observer, operation: str, connection: Connection | None, broken_off: set[Connection]
-    ) -> None:
+    def __init__(self, database: Database, observer: Observer, operation: str, connection: Connection | None) -> None:
+        self._database = database
         self._observer = observer
         self._operation = operation
         self._connection = connection
-        self._broken_off = broken_off
         self.commits = False
 
     def __enter__(self) -> None:
@@ -279,7 +317,9 @@ class Call:
         if error is not None:
             is_unknown = not is_answered(error)
             if self._connection is not None and (is_unknown or isinstance(meaning, Interrupted)):
-                self._broken_off.add(self._connection)
+                self._database.break_off(self._connection)
+            if isinstance(error, TimeoutError):
+                self._database.doubt()
             if self.commits and is_unknown:
                 meaning = OutcomeUnknown()
                 self._observer.happened("commit_unknown", "lost")

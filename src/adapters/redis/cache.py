@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from adapters.redis.breaker import Breaker
+from adapters.breaker import Breaker
 from adapters.redis.line import Line
 from application.ports.cache import Cache
 from application.ports.observer import Observer
@@ -37,7 +37,7 @@ class RedisCache(Cache):
         self._max_bytes = max_bytes
         self._observer = observer
         self._prefix = prefix
-        self.breaker = Breaker("lists are kept in this process only", "lists are kept in Redis again")
+        self.breaker = Breaker("Redis is away, so lists are kept by each process", "lists are kept in Redis again")
         self._line = Line(url, "signalbox-cache", answer_seconds, self.breaker)
         self._put_bytes = 0
         self._put_since = 0.0

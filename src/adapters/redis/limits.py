@@ -8,7 +8,7 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.breaker import Breaker
+from adapters.breaker import Breaker
 from adapters.redis.connection import Address, Link, pack
 from application.ports.limits import RateLimiter, Verdict
 from application.ports.observer import Observer
@@ -76,7 +76,7 @@ class RedisRateLimiter(RateLimiter):
         self._asked: list[_Question] = []
         self._flush_is_due = False
         self._deadline: asyncio.TimerHandle | None = None
-        self.breaker = Breaker("limits are counted in this process only", "limits are shared through Redis again")
+        self.breaker = Breaker("Redis is away, so each process counts for itself", "limits are shared again")
 
     async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
         interval = max(1, window_ms * 1_000 // limit)

@@ -8,7 +8,7 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.breaker import Breaker
+from adapters.breaker import Breaker
 from adapters.redis.connection import Address, Link, pack
 
 

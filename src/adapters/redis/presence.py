@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from adapters.redis.breaker import Breaker
+from adapters.breaker import Breaker
 from adapters.redis.line import Line, Script
 from application.ports.observer import Observer
 from application.ports.presence import Attendance, Presence, Present
@@ -194,7 +194,7 @@ class RedisPresence(Presence):
         self._instance = instance or secrets.token_hex(8)
         self._prefix = prefix
         self._lease_us = round(lease_seconds * 1_000_000)
-        self.breaker = Breaker("nobody knows who is present", "Redis knows again who is present")
+        self.breaker = Breaker("Redis is away, so nobody knows who is present", "Redis knows again who is present")
         self._answer_seconds = answer_seconds
         self._line = Line(url, "signalbox-presence", answer_seconds, self.breaker)
         self._turns = itertools.count(1)

@@ -1,4 +1,4 @@
-"""Circuit breakers: whoever finds out that Redis is away does so for everybody, and only some come back to look."""
+"""Circuit breakers: whoever finds out that a service is away does so for everybody, and only some come back to look."""
 
 import logging
 import time
@@ -10,10 +10,7 @@ log = logging.getLogger(__name__)
 
 
 class Breaker:
-    """Whether one use of Redis works. It guards the making of connections, as one that failed is given up.
-
-    `away` and `back` are what the log says when it opens and when it closes.
-    """
+    """Whether one use of a service works; `away` and `back` are what the log says when it opens and when it closes."""
 
     def __init__(self, away: str, back: str) -> None:
         self._away = away
@@ -40,6 +37,6 @@ class Breaker:
     def fail(self, reason: str) -> None:
         """There was no answer, or none of use: it is left alone for a second."""
         if not self._has_failed:
-            log.warning("%s, for Redis is away: %s", self._away, reason)
+            log.warning("%s: %s", self._away, reason)
         self._next_try = time.monotonic() + PAUSE_SECONDS
         self._has_failed = True
