@@ -11,6 +11,7 @@ $(shell test -x $(BIN)/python || rm -f .venv/.runtime .venv/.development)
 
 .DEFAULT_GOAL := help
 SYSTEM_PACKAGES := chromium nginx-light nodejs openssl prometheus
+FAULT_PACKAGES := iproute2 strace
 
 .PHONY: help run test test-system test-faults check format migration lock bench clean
 
@@ -28,7 +29,8 @@ test-system: .venv/.development ## Test with a real Chromium, Node.js, nginx and
 	@tests/system/tools.sh $(SYSTEM_PACKAGES)
 	@$(BIN)/python -m pytest -o faulthandler_timeout=600 tests/system $(ARGS)
 
-test-faults: .venv/.development ## Test under load while processes are killed, stopped and starved: minutes
+test-faults: .venv/.development ## Test under load while processes are killed, stopped and starved: minutes, as root
+	@tests/system/tools.sh $(FAULT_PACKAGES)
 	@$(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: .venv/.development ## Check format, lint, types, architecture and the files of deployments

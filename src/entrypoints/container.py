@@ -1,5 +1,6 @@
 """The whole assembly on one screen: which adapter stands behind which port, and how the use cases get them."""
 
+import operator
 from typing import Any, Protocol, TypeVar
 
 from dependency_injector import containers, providers
@@ -274,18 +275,17 @@ class Container(containers.DeclarativeContainer):
     disk = Singleton(Disk, settings.provided.data_dir)
     heart = Singleton(Heart, metrics.provided.lag.observe)
     drift = Singleton(Drift, store, clock)
-    breakers = providers.Selector(
+    postgres_breakers = providers.Dict(
+        postgresql=database.provided.breaker, postgresql_numbers=numbers_database.provided.breaker
+    )
+    redis_breakers = providers.Selector(
         sharing,
         redis=providers.Dict(
-            postgresql=database.provided.breaker,
-            postgresql_numbers=numbers_database.provided.breaker,
             redis_cache=cache.provided.breaker,
             redis_limits=limiter.provided.breaker,
             redis_presence=presence.provided.breaker,
         ),
-        process=providers.Dict(
-            postgresql=database.provided.breaker, postgresql_numbers=numbers_database.provided.breaker
-        ),
+        process=providers.Dict(),
     )
     statistics = Singleton(Statistics, store, live, hub, settings.provided.instance)
 
@@ -314,7 +314,7 @@ class Container(containers.DeclarativeContainer):
         drift,
         heart,
         process_cache,
-        breakers,
+        providers.Callable(operator.or_, postgres_breakers, redis_breakers),
     )
     litestar = Singleton(
         create_app,
@@ -381,7 +381,7 @@ def in_memory(**changes: Any) -> Container:
             "store": Singleton(MemoryStoreQueries, database, clock),
             "upkeep": Singleton(MemoryUpkeep, database),
             "needed": providers.Dict(),
-            "breakers": providers.Dict(),
+            "postgres_breakers": providers.Dict(),
             **changes,
         }
     )

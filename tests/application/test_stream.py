@@ -136,6 +136,7 @@ class Listener:
 
     def relieved(self) -> None:
         self._flows.set()
+        self.following.relieved()
 
     def show(self, name: str, feed: Feed, since: int | None) -> int:
         begins = self.following.show(name, feed, since)

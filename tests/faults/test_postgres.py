@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.support.clients import client, done, listening
 from tests.support.exposition import Samples
-from tests.support.load import under_load
+from tests.support.load import ANSWER_SECONDS, under_load
 from tests.support.own_postgres import OwnPostgres, small_disk
 from tests.support.postgres_proxy import Commit, PostgresProxy
 from tests.support.server import ServerProcess
@@ -109,6 +111,55 @@ async def test_while_the_disk_is_full_writes_are_refused_reads_go_on_and_sockets
 
 
 @pytest.fixture
+def cramped_log() -> Iterator[OwnPostgres]:
+    """A PostgreSQL whose write-ahead log is on a small disk of its own."""
+    with small_disk(64) as folder:
+        service = OwnPostgres(log_folder=folder)
+        yield service
+        service.end()
+
+
+async def test_without_room_for_its_log_postgresql_ends_itself_and_nothing_that_was_acknowledged_is_lost(
+    cramped_log: OwnPostgres, tmp_path: Path, start_server: Callable[..., ServerProcess]
+) -> None:
+    server = start_server(cramped_log.url, RATE_LIMIT_ENABLED="false")
+    async with under_load([server.base_url], tmp_path) as load:
+        await load.more()
+        with load.history.outage("log"):
+            await asyncio.to_thread(cramped_log.fill_disk)
+            # What is begun is used up first; this begins the next file, for which there is no room.
+            with suppress(asyncpg.PostgresError, OSError):
+                await switch_log(cramped_log.url)
+            await load.refusals(20)
+            await asyncio.to_thread(cramped_log.clear_disk)
+            await asyncio.to_thread(cramped_log.start)
+        await load.more()
+        assert await closings([server]) == 0
+    server.stop()
+
+
+async def switch_log(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        while True:
+            await connection.execute("SELECT pg_logical_emit_message(false, '', 'x'), pg_switch_wal()")
+    finally:
+        connection.terminate()
+
+
+async def test_a_disk_that_gives_out_costs_what_was_not_acknowledged_and_nothing_else(
+    two: Servers, postgres: OwnPostgres, tmp_path: Path
+) -> None:
+    async with under_load(urls(two), tmp_path) as load:
+        await load.more()
+        with load.history.outage("fsync"):
+            with postgres.failing_disk():
+                await load.refusals(1)
+            await load.more()
+        await load.more()
+
+
+@pytest.fixture
 def proxied(
     new_database: Callable[[], str], start_server: Callable[..., ServerProcess]
 ) -> Iterator[tuple[ServerProcess, PostgresProxy]]:
@@ -147,16 +198,16 @@ async def test_a_slow_postgresql_makes_everybody_slow_and_refuses_nobody(
     assert load.history.refused == 0
 
 
-async def test_a_postgresql_that_takes_a_second_for_each_step_harms_nobody_once_it_is_fast_again(
+async def test_a_postgresql_that_takes_two_seconds_for_each_step_harms_nobody_once_it_is_fast_again(
     proxied: tuple[ServerProcess, PostgresProxy], tmp_path: Path
 ) -> None:
     server, proxy = proxied
-    # Nine steps are in a write under a key, so this is what an answer may take.
-    async with under_load([server.base_url], tmp_path, patience_seconds=20) as load:
+    # Nine steps are in a write under a key, so it may take as long as a request may.
+    async with under_load([server.base_url], tmp_path, patience_seconds=ANSWER_SECONDS) as load:
         await load.more()
-        with load.history.outage("a second for each step"):
-            proxy.delay(0.5)  # in either direction
-            await load.going_on(6)
+        with load.history.outage("two seconds for each step"):
+            proxy.delay(1.0)  # in either direction
+            await load.refusals(10)
             proxy.heal()
             await load.more()
         await load.more()

@@ -16,17 +16,19 @@ from adapters.postgres import migrations
 class OwnPostgres:
     """A durable PostgreSQL with one migrated database, at `url`, to which anything may be done; `start` heals it.
 
-    With a `folder` its data is there, or else in one of its own.
+    With a `folder` its data is there, or else in one of its own; with a `log_folder` its write-ahead log is there.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, log_folder: Path | None = None) -> None:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="signalbox-tests-"))
         self.folder.chmod(0o711)
-        self._ballast = self.folder / "ballast"
+        self._ballast = (log_folder or self.folder) / "ballast"
         self._server = EmbeddedPostgres(self.folder)
         try:
             self.url = self._server.start()
             migrations.upgrade(self.url)
+            if log_folder:
+                self._move_log(log_folder)
         except BaseException:
             self.end()
             raise
@@ -50,7 +52,7 @@ class OwnPostgres:
         next(process for process in self._processes() if "[local]" in " ".join(process.cmdline())).kill()
 
     def fill_disk(self) -> None:
-        """Take all the room that is left where the data is; until `clear_disk`."""
+        """Take all the room that is left where the data is, or the log if that is apart; until `clear_disk`."""
         with self._ballast.open("wb", buffering=0) as ballast, suppress(OSError):
             while True:
                 ballast.write(bytes(65_536))
@@ -66,6 +68,26 @@ class OwnPostgres:
     def resume(self) -> None:
         for process in reversed(self._processes()):
             process.resume()
+
+    @contextmanager
+    def failing_disk(self) -> Iterator[None]:
+        """Let every fsync of those who serve connections fail, as on a disk that gives out."""
+        backends = [f"--attach={process.pid}" for process in self._processes()[1:]]
+        failing = ["--quiet=all", "--trace=fsync,fdatasync", "--inject=fsync,fdatasync:error=EIO", "--output=/dev/null"]
+        tracer = subprocess.Popen(["strace", *failing, *backends], stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            tracer.terminate()
+            tracer.wait()
+
+    def _move_log(self, folder: Path) -> None:
+        self._server.stop()
+        log = self.folder / "postgres" / "pg_wal"
+        subprocess.run(["cp", "--archive", log, folder], check=True)
+        shutil.rmtree(log)
+        log.symlink_to(folder / log.name)
+        self._server.start()
 
     def end(self) -> None:
         """Stop it for good, and remove its data."""

@@ -42,9 +42,12 @@ class Commit(Enum):
 
 
 class PostgresProxy:
-    """Stands at `url` before the database of another URL; `failed_commits` counts the commits that it has failed."""
+    """Stands at `url` before the database of another URL; `failed_commits` counts the commits that it has failed.
 
-    def __init__(self, database_url: str) -> None:
+    It listens with the `door`, a bound socket, or else on the loopback.
+    """
+
+    def __init__(self, database_url: str, door: socket.socket | None = None) -> None:
         parts = urlsplit(database_url)
         asked = parse_qs(parts.query)
         self._socket_path = asked["host"][0] + "/.s.PGSQL.5432" if "host" in asked else None
@@ -54,7 +57,8 @@ class PostgresProxy:
         self._thread.start()
         self._server: asyncio.Server | None = None
         self._links: dict[_Link, asyncio.Task[None]] = {}
-        self._own_port = 0
+        self._door = door
+        self._own_host, self._own_port = "127.0.0.1", 0
         self._passing = asyncio.Event()
         self._passing.set()
         self._delay = 0.0
@@ -63,7 +67,7 @@ class PostgresProxy:
         self.failed_commits = 0
         self._call(self._listen())
         who = f"{parts.username or 'postgres'}{':' + parts.password if parts.password else ''}"
-        self.url = f"postgresql://{who}@127.0.0.1:{self._own_port}{parts.path}?sslmode=disable"
+        self.url = f"postgresql://{who}@{self._own_host}:{self._own_port}{parts.path}?sslmode=disable"
 
     def __enter__(self) -> Self:
         return self
@@ -123,8 +127,11 @@ class PostgresProxy:
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result(CALL_SECONDS)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", self._own_port)
-        self._own_port = self._server.sockets[0].getsockname()[1]
+        if self._door is not None:
+            self._server = await asyncio.start_server(self._take, sock=self._door)
+        else:
+            self._server = await asyncio.start_server(self._take, self._own_host, self._own_port)
+        self._own_host, self._own_port = self._server.sockets[0].getsockname()
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -121,6 +121,7 @@ class Connection:
             self._shared.observer.sent("signal", len(held), len(data))
         if self._relieved is not None:
             self._relieved.set()
+        self._subscriptions.relieved()
 
     def lost(self, *, clean: bool, code: int | None = None) -> None:
         """The wire is gone; `clean` if the peer said goodbye, `code` if it was cut by this side for what it sent."""

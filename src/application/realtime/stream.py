@@ -33,7 +33,7 @@ class Peer(Protocol):
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the peer takes what is written to it."""
+        """Whether the peer takes what is written to it; once it does again, its followings are told."""
         ...
 
     def fail(self) -> None:
@@ -236,6 +236,7 @@ class Following:
     """
 
     __slots__ = (
+        "_awaits_relief",
         "_recheck",
         "_restarted",
         "account",
@@ -266,6 +267,8 @@ class Following:
         # How many losses of rights the stream had seen when this one's were last asked for.
         self.entitled_as_of = -1
         self.task: asyncio.Task[None] | None = None
+        # A crowd that reads nothing falls behind in one go: what only has to wait is no task.
+        self._awaits_relief = False
         self._recheck = recheck
         self._restarted = restarted
         stream.followings.add(self)
@@ -316,11 +319,19 @@ class Following:
         """Be live again if nothing is missing, or else catch up."""
         if self.task is not None:
             return
-        if self._is_level() and not self.must_recheck and self.peer.keeps_up:
+        self._awaits_relief = not self.peer.keeps_up and not self.must_recheck
+        if self._awaits_relief:
+            return
+        if self._is_level() and not self.must_recheck:
             self.stream.go_live(self)
         else:
             self.task = asyncio.create_task(self._catch_up())
             self.task.add_done_callback(self._caught_up)
+
+    def relieved(self) -> None:
+        """The peer keeps up again."""
+        if self._awaits_relief:
+            self.go_on()
 
     def start_over(self, reason: Reason) -> None:
         """Show what happens from the position of the stream on, to whoever still may see it."""
@@ -335,6 +346,7 @@ class Following:
             self.go_on()
 
     def end(self) -> None:
+        self._awaits_relief = False
         self.stream.drop(self)
         if self.task is not None and self.task is not asyncio.current_task():
             self.task.cancel()

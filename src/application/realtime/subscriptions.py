@@ -70,6 +70,11 @@ class Subscriptions:
         for following in self._followings.values():
             following.stream.fall_behind(following)
 
+    def relieved(self) -> None:
+        """The peer keeps up again."""
+        for following in self._followings.values():
+            following.relieved()
+
     def offsets(self) -> dict[str, int]:
         """Up to where the peer was sent each stream that it follows."""
         return {

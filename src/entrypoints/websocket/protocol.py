@@ -1,5 +1,6 @@
 """A WebSocket on its transport: uvicorn does the handshake and the parsing, what goes out is written directly."""
 
+import socket
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -11,6 +12,9 @@ from application.realtime.frames import CloseCode
 # Above the first a peer counts as congested, and as relieved below the second.
 CONGESTED_BYTES = 131_072
 RELIEVED_BYTES = 32_768
+# What the kernel may hold of it beside what is on its way. By itself it takes megabytes from a peer that never reads,
+# which nobody would see for minutes.
+UNSENT_BYTES = 16_384
 CLOSE_SECONDS = 2.0
 
 
@@ -45,6 +49,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             return
         self.connection = connection
         self.transport.set_write_buffer_limits(CONGESTED_BYTES, RELIEVED_BYTES)
+        self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         while not self.queue.empty():  # what the peer sent without waiting for the handshake
             message: Any = self.queue.get_nowait()
             if message["type"] == "websocket.receive":
