@@ -44,8 +44,8 @@ class WatchedAccess(AccessQueries):
         await self._at("after access")
         return found
 
-    async def state(self, workspace: WorkspaceId, by: AccountId) -> str:
-        return await self._inner.state(workspace, by)
+    async def state(self, place: UUID, by: AccountId) -> str:
+        return await self._inner.state(place, by)
 
 
 class House:

@@ -143,6 +143,25 @@ async def test_members_are_told_the_same_state_until_something_changes(house: Ho
     assert not await is_another()
 
 
+async def test_a_task_has_the_state_of_its_workspace(house: House) -> None:
+    ada, bob = [await an_account(house, name) for name in ("Ada", "Bob")]
+    team = await a_team(house, ada.id)
+    task = await a_task(house, team.id, ada.id)
+
+    async def is_the_same() -> bool:
+        return await house.access_queries.state(task.id, ada.id) == await house.access_queries.state(team.id, ada.id)
+
+    assert await is_the_same()
+    async with house.work() as work:
+        found, standing = await work.tasks.get(task.id, ada.id)
+        found.delete(ada.id, standing, house.clock.now())
+        work.tasks.save(found)
+    assert await is_the_same()
+    for place, account in ((task.id, bob.id), (TaskId(house.ids.new()), ada.id)):
+        with pytest.raises(NotFound):
+            await house.access_queries.state(place, account)
+
+
 async def test_nobody_but_a_member_is_told_a_state(house: House) -> None:
     ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
     team, gone = await a_team(house, ada.id, {bob.id: Role.MEMBER}), await a_team(house, ada.id)

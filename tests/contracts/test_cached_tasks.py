@@ -18,7 +18,7 @@ from adapters.memory.database import MemoryDatabase
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock, SequentialIds
 from application.paging import Page
-from application.ports.tasks import TaskFilter, TaskQueries, TaskView
+from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskView
 from application.principal import Principal
 from application.tasks import NewComment, NewTask, TaskPatch
 from application.workspaces import RoleChange
@@ -30,7 +30,7 @@ from domain.workspaces import Workspace
 from entrypoints.container import Container, in_memory, offline
 from entrypoints.lifetimes import furnished
 from tests.contracts.house import House, eventually
-from tests.support.builders import a_task, a_team, an_account, principal
+from tests.support.builders import a_comment, a_task, a_team, an_account, principal
 
 PEOPLE = ("owner", "admin", "member", "viewer", "stranger")
 
@@ -125,6 +125,7 @@ class Team:
         self._team = team
         self._people = people
         self._tasks: list[TaskId] = []
+        self._nowhere = TaskId(processes.ids.new())
 
     @classmethod
     async def gather(cls, processes: Processes) -> "Team":
@@ -143,21 +144,32 @@ class Team:
 
     async def _read_by_all(self, step: Step, port: str) -> list[Any]:
         queries = [getattr(process, port)() for process in self._processes.both]
-        return list(await asyncio.gather(*(self._read(q, who, step) for q in queries for who in PEOPLE)))
+        lists = [asked for q in queries for who in PEOPLE for asked in self._lists(q, who, step)]
+        return list(await asyncio.gather(*map(self._read, lists)))
 
-    async def _read(self, queries: TaskQueries, who: str, step: Step) -> object:
+    def _lists(self, queries: TaskQueries, who: str, step: Step) -> list[Awaitable[Page[Any]]]:
+        """Tasks, and the comments of one of them."""
+        by = self._people[who].account_id
+        return [
+            queries.page(self._team.id, by, step.wanted, step.sort, None, step.limit),
+            queries.comments(self._task(step), by, None, step.limit),
+        ]
+
+    async def _read(self, reading: Awaitable[Page[Any]]) -> object:
         try:
-            page = await queries.page(
-                self._team.id, self._people[who].account_id, step.wanted, step.sort, None, step.limit
-            )
+            page = await reading
         except NotFound:
             return NotFound
         return list(page.data), page.next_cursor
 
+    def _task(self, step: Step) -> TaskId:
+        """One of those that were opened, or one that is nowhere."""
+        return self._tasks[step.task % len(self._tasks)] if self._tasks else self._nowhere
+
     async def _write(self, step: Step) -> None:
         process = self._processes.both[step.process]
         tasks, who, whom = process.tasks(), self._people[step.who], self._people[step.whom]
-        task = self._tasks[step.task % len(self._tasks)] if self._tasks else TaskId(self._processes.ids.new())
+        task = self._task(step)
         deeds: dict[str, Callable[[], Awaitable[object]]] = {
             "open": lambda: tasks.open(who, NewTask("Plan", workspace_id=self._team.id, labels=["a\n label"])),
             "edit": lambda: tasks.edit(who, task, TaskPatch(priority=Priority.HIGH, description=str(step))),
@@ -243,7 +255,9 @@ class Watched(TaskQueries):
         await self.open.wait()
         return await self._inner.page(workspace, by, wanted, sort, cursor, limit)
 
-    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Any:
+    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        self.reads += 1
+        await self.open.wait()
         return await self._inner.comments(task, by, cursor, limit)
 
 
@@ -282,6 +296,32 @@ async def test_a_list_is_read_once_for_all_members_until_something_changes(
     assert changed.data[0].id == task.id
     assert watched.reads == 2
     assert changed.version != pages[0].version
+
+
+async def test_comments_are_read_once_for_all_members_until_something_changes(
+    house: House, watched: Watched, cached: CachedTaskQueries
+) -> None:
+    ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
+    team = await a_team(house, ada.id, {bob.id: Role.VIEWER})
+    task, other = [await a_task(house, team.id, ada.id) for _ in range(2)]
+    for _ in range(3):
+        await a_comment(house, task.id, ada.id)
+    pages = [await cached.comments(task.id, by, None, 2) for by in (ada.id, bob.id, ada.id)]
+    assert watched.reads == 1
+    plain = await house.task_queries.comments(task.id, ada.id, None, 2)
+    for page in pages:
+        assert (list(page.data), page.next_cursor) == (list(plain.data), plain.next_cursor)
+    assert len({page.version for page in pages}) == 1
+    assert (await cached.comments(other.id, ada.id, None, 2)).version != pages[0].version
+    with pytest.raises(NotFound):
+        await cached.comments(task.id, eve.id, None, 2)
+
+    reads = watched.reads
+    later = await cached.comments(task.id, ada.id, plain.next_cursor, 2)
+    assert (len(later.data), later.version, watched.reads) == (1, None, reads + 1)
+    await a_comment(house, task.id, ada.id)
+    changed = await cached.comments(task.id, bob.id, None, 4)
+    assert (len(changed.data), watched.reads) == (4, reads + 2)
 
 
 async def test_lists_of_different_queries_and_workspaces_have_different_versions(

@@ -48,6 +48,19 @@ async def test_a_reader_who_has_the_present_list_gets_a_304(ada: Person) -> None
     assert answer.json()["data"][0] == task
 
 
+async def test_a_reader_who_has_the_present_comments_gets_a_304(ada: Person) -> None:
+    path = f"/tasks/{(await ada.open_task())['id']}/comments"
+    done(await ada.post(path, {"text": "Hello"}))
+    tag = (await ada.get(path)).headers["etag"]
+    assert tag.startswith('W/"')
+    answer = await ada.get(path, headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+    comment = done(await ada.post(path, {"text": "And again"}))
+    answer = await ada.get(path, headers={"If-None-Match": tag})
+    assert answer.status_code == 200
+    assert answer.json()["data"][-1] == comment
+
+
 async def test_the_etag_of_one_list_fits_no_other(ada: Person, bob: Person) -> None:
     for person in (ada, bob):
         await person.open_task()

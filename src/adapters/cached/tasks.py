@@ -1,6 +1,10 @@
-"""First pages of tasks, which many clients ask for again and again while nothing changes."""
+"""First pages of tasks and comments, which many clients ask for again and again while nothing changes."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -11,17 +15,22 @@ from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskVi
 from domain.errors import NotFound
 from domain.ids import AccountId, TaskId, WorkspaceId
 
+V = TypeVar("V", TaskView, CommentView)
+
 _encode = msgspec.json.Encoder().encode
 # What is kept outlives a deployment, so it is kept under the form that it has.
-_FORM = hashlib.blake2b(repr(TaskView.__annotations__).encode(), digest_size=8).hexdigest()
+_FORMS = {
+    view: hashlib.blake2b(repr(view.__annotations__).encode(), digest_size=8).hexdigest()
+    for view in (TaskView, CommentView)
+}
 
 
 class CachedTaskQueries(TaskQueries):
     """Keeps the first pages of lists as the JSON that they go out as, each as of a state of its workspace.
 
-    A page of tasks depends on nothing but the workspace and the query, so a page that was made in the present state is
-    right for every member. State and membership are asked for with each call, in one snapshot, and no right is
-    remembered. `queries` has to read what is committed: a replica that is behind would be kept as the present.
+    A page depends on nothing but the workspace and the query, so a page that was made in the present state is right for
+    every member. State and membership are asked for with each call, in one snapshot, and no right is remembered.
+    `queries` has to read what is committed: a replica that is behind would be kept as the present.
 
     Left out is what nobody asks for twice: searches, later pages, and what is overdue, as that is another query with
     every millisecond.
@@ -38,27 +47,38 @@ class CachedTaskQueries(TaskQueries):
     async def page(
         self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
     ) -> Page[TaskView]:
+        read = partial(self._queries.page, workspace, by, wanted, sort, cursor, limit)
         if cursor is not None or wanted.words is not None or wanted.open_only:
-            return await self._queries.page(workspace, by, wanted, sort, cursor, limit)
-        state = await self._access.state(workspace, by)
-        key = f"tasks {_FORM} {workspace} {sort} {limit} {_encode(wanted).decode()}"
-        own: Page[TaskView] | None = None
+            return await read()
+        return await self._kept(
+            TaskView, f"tasks {workspace} {sort} {limit} {_encode(wanted).decode()}", workspace, by, read
+        )
+
+    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        read = partial(self._queries.comments, task, by, cursor, limit)
+        if cursor is not None:
+            return await read()
+        return await self._kept(CommentView, f"comments {task} {limit}", task, by, read)
+
+    async def _kept(
+        self, view: type[V], query: str, place: UUID, by: AccountId, read: Callable[[], Awaitable[Page[V]]]
+    ) -> Page[V]:
+        state = await self._access.state(place, by)
+        key = f"{_FORMS[view]} {query}"
+        own: Page[V] | None = None
 
         async def load() -> bytes | None:
             nonlocal own
             try:
-                own = await self._queries.page(workspace, by, wanted, sort, cursor, limit)
-                is_of_the_state = await self._access.state(workspace, by) == state
+                own = await read()
+                is_of_the_state = await self._access.state(place, by) == state
             except NotFound:  # for this caller, while others wait who may still see it
                 return None
             return b"%s\n%s" % ((own.next_cursor or "").encode(), _encode(own.data)) if is_of_the_state else None
 
         kept = await self._cache.through(key, state, load)
         if kept is None:
-            return own or await self._queries.page(workspace, by, wanted, sort, cursor, limit)
+            return own or await read()
         end = kept.index(b"\n")
         tag = hashlib.blake2b(f"{key} {state}".encode(), digest_size=12).hexdigest()
-        return Page(Encoded(memoryview(kept)[end + 1 :], TaskView, tag), kept[:end].decode() or None)
-
-    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
-        return await self._queries.comments(task, by, cursor, limit)
+        return Page(Encoded(memoryview(kept)[end + 1 :], view, tag), kept[:end].decode() or None)

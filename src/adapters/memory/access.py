@@ -47,17 +47,17 @@ class MemoryAccessQueries(AccessQueries):
         self._database = database
 
     async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
-        tables = self._database.committed
-        found = {}
-        for place in places:
-            task = tables.tasks.get(TaskId(place))
-            workspace = WorkspaceId(place) if task is None else task.workspace_id
-            if standing_in(tables, workspace, by) is not None:
-                found[place] = workspace
-        return found
+        found = {place: self._workspace_of(place, by) for place in places}
+        return {place: workspace for place, workspace in found.items() if workspace is not None}
 
-    async def state(self, workspace: WorkspaceId, by: AccountId) -> str:
-        tables = self._database.committed
-        if standing_in(tables, workspace, by) is None:
+    async def state(self, place: UUID, by: AccountId) -> str:
+        workspace = self._workspace_of(place, by)
+        if workspace is None:
             raise NotFound
-        return f"{self._database.epoch}.{tables.head(workspace_stream(workspace))}"
+        return f"{self._database.epoch}.{self._database.committed.head(workspace_stream(workspace))}"
+
+    def _workspace_of(self, place: UUID, by: AccountId) -> WorkspaceId | None:
+        tables = self._database.committed
+        task = tables.tasks.get(TaskId(place))
+        workspace = WorkspaceId(place) if task is None else task.workspace_id
+        return None if standing_in(tables, workspace, by) is None else workspace

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, and_, bindparam, column, func, select, true, union_all
+from sqlalchemy import ARRAY, Text, Uuid, and_, bindparam, cast, column, func, literal_column, select, true, union_all
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
@@ -12,7 +12,6 @@ from adapters.postgres.together import Together
 from adapters.postgres.unit import Unit
 from application.ports.access import Access, AccessQueries
 from domain.access import Role, Standing
-from domain.channels import workspace_stream
 from domain.errors import NotFound
 from domain.ids import AccountId, WorkspaceId
 
@@ -46,21 +45,20 @@ _WORKSPACES = Statement(
 
 
 _ASKED = (
-    func.unnest(
-        bindparam("workspaces", type_=ARRAY(Uuid)),
-        bindparam("accounts", type_=ARRAY(Uuid)),
-        bindparam("streams", type_=ARRAY(Text)),
-    )
-    .table_valued(column("workspace", Uuid), column("account", Uuid), column("stream", Text))
+    func.unnest(bindparam("places", type_=ARRAY(Uuid)), bindparam("accounts", type_=ARRAY(Uuid)))
+    .table_valued(column("place", Uuid), column("account", Uuid))
     .render_derived(name="asked")
 )
+_WORKSPACE = func.coalesce(tasks.c.workspace_id, _ASKED.c.place)
+_STREAM = literal_column("'workspace:'", Text) + cast(_WORKSPACE, Text)  # as `workspace_stream` names it
 # In one statement, so in one snapshot: whoever is a member in it may see what was made of the stream up to this head.
 _STATES = Statement(
-    select(members.c.workspace_id, members.c.account_id, func.coalesce(streams.c.head, 0), lineage.c.epoch)
-    .select_from(members)
-    .join(_ASKED, and_(members.c.workspace_id == _ASKED.c.workspace, members.c.account_id == _ASKED.c.account))
-    .outerjoin(streams, streams.c.name == _ASKED.c.stream)
-    .join(lineage, true())
+    select(_ASKED.c.place, _ASKED.c.account, func.coalesce(streams.c.head, 0), lineage.c.epoch)
+    .select_from(lineage)
+    .join(_ASKED, true())
+    .outerjoin(tasks, tasks.c.id == _ASKED.c.place)
+    .join(members, and_(members.c.workspace_id == _WORKSPACE, members.c.account_id == _ASKED.c.account))
+    .outerjoin(streams, streams.c.name == _STREAM)
 )
 
 
@@ -98,19 +96,15 @@ class PostgresAccessQueries(AccessQueries):
     async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
         return dict(await self._database.fetch(_WORKSPACES, places=list(places), account=by))
 
-    async def state(self, workspace: WorkspaceId, by: AccountId) -> str:
+    async def state(self, place: UUID, by: AccountId) -> str:
         with self._database.call("state"):
-            state = await self._states.get((workspace, by))
+            state = await self._states.get((place, by))
         if state is None:
             raise NotFound
         return state
 
     async def _read_states(self, asked: Sequence[tuple[UUID, UUID]]) -> Mapping[tuple[UUID, UUID], str]:
-        workspaces = [workspace for workspace, _ in asked]
         rows = await self._database.fetch(
-            _STATES,
-            workspaces=workspaces,
-            accounts=[account for _, account in asked],
-            streams=[workspace_stream(WorkspaceId(workspace)) for workspace in workspaces],
+            _STATES, places=[place for place, _ in asked], accounts=[account for _, account in asked]
         )
-        return {(workspace, account): f"{epoch}.{head}" for workspace, account, head, epoch in rows}
+        return {(place, account): f"{epoch}.{head}" for place, account, head, epoch in rows}

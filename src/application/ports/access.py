@@ -41,10 +41,11 @@ class AccessQueries(Protocol):
         """
         ...
 
-    async def state(self, workspace: WorkspaceId, by: AccountId) -> str:
-        """What names the present state of a workspace; NotFound for a stranger or an absent workspace.
+    async def state(self, place: UUID, by: AccountId) -> str:
+        """What names the present state of a workspace, or of the one that a task is in, deleted or not.
 
-        It is another one after every change of anything that belongs to the workspace, and after the store was put
-        back to an earlier time. Whoever asks after a commit, of whichever process, is not told of the time before it.
+        NotFound for a stranger or an absent place. It is another one after every change of anything that belongs to the
+        workspace, and after the store was put back to an earlier time. Whoever asks after a commit, of whichever
+        process, is not told of the time before it.
         """
         ...

@@ -97,7 +97,7 @@ _NAMES_A_THING = frozenset({"list_tasks", "open_task", "bulk", "list_events", "s
 _PERMITTED = frozenset({"list_invitations", "refresh", "log_out"})
 _BY_COOKIE = frozenset({"refresh", "log_out"})
 # Pages that have a version too, as long as they are the first and can be kept.
-_VERSIONED_LISTS = frozenset({"list_tasks"})
+_VERSIONED_LISTS = frozenset({"list_tasks", "list_comments"})
 # Operations that may be meant for one version only, and what is at another one then.
 _CONDITIONAL: Mapping[str, str] = {
     "change_me": "UserView",
