@@ -9,6 +9,11 @@ IN_SRC := PYTHONPATH=src
 # An environment whose interpreter is gone is made anew.
 $(shell test -x $(BIN)/python || rm -f .venv/.runtime .venv/.development)
 
+# Without caches each process that a test starts would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+# Many tests wait for something that happens elsewhere: one process more than there are processors loses nothing by it.
+TEST_PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+
 .DEFAULT_GOAL := help
 SYSTEM_PACKAGES := chromium nginx-light nodejs openssl prometheus
 FAULT_PACKAGES := iproute2 strace
@@ -22,7 +27,7 @@ run: .venv/.runtime ## Run Signalbox with a PostgreSQL of its own; PORT and DATA
 	@$(IN_SRC) exec $(BIN)/python -m entrypoints.cli demo
 
 test: .venv/.development ## Run all tests against a real PostgreSQL and Redis; ARGS="-k tasks" narrows them
-	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
 
 # What these need comes from Debian; root gets it installed, anybody else is told what is missing.
 test-system: .venv/.development ## Test with a real Chromium, Node.js, nginx and Prometheus, which Debian brings
