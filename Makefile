@@ -27,7 +27,7 @@ run: .venv/.runtime ## Run Signalbox with a PostgreSQL of its own; PORT and DATA
 	@$(IN_SRC) exec $(BIN)/python -m entrypoints.cli demo
 
 test: .venv/.development ## Run all tests against a real PostgreSQL and Redis; ARGS="-k tasks" narrows them
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 # What these need comes from Debian; root gets it installed, anybody else is told what is missing.
 test-system: .venv/.development ## Test with a real Chromium, Node.js, nginx and Prometheus, which Debian brings
