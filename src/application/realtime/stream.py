@@ -19,7 +19,7 @@ from domain.ids import AccountId
 # As much as goes out to everybody before it is asked who cannot keep up.
 WRITE_BYTES = 65_536
 RETRY_SECONDS = 0.5
-PAUSE_SECONDS = 0.005
+PAUSE_SECONDS = 0.025
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +84,9 @@ class Stream:
                 continue
             began = loop.time()
             self._deliver(entries)
-            # Under load whoever writes gets as much of the loop as whoever listens, and what is written meanwhile goes
-            # out in one piece: a write to each connection is what costs, not its size.
-            await asyncio.sleep(min(loop.time() - began, PAUSE_SECONDS))
+            # Under load whoever writes gets twice as much of the loop as whoever listens, and what is written meanwhile
+            # goes out in one piece: a write to each connection is what costs, not its size.
+            await asyncio.sleep(min(2 * (loop.time() - began), PAUSE_SECONDS))
 
     async def reaches(self, offset: int) -> None:
         """Return once everything up to `offset` has been delivered, or never will be as the stream started over."""
