@@ -1,8 +1,7 @@
 """A deadlock and a serialization failure, both PostgreSQL's own: the loser runs again from its start, unseen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Self
 
 import asyncpg
@@ -12,24 +11,10 @@ from application.ports.idempotency import Answer
 from application.tasks import TaskPatch
 from domain.channels import workspace_stream
 from domain.ids import WorkspaceId
-from tests.integration.test_database import House
-from tests.support.builders import an_account, principal
+from tests.integration.test_database import House, furnished
 from tests.support.clients import until
 
 Change = Callable[[House], Coroutine[object, object, None]]
-
-
-@asynccontextmanager
-async def furnished(url: str) -> AsyncIterator[House]:
-    house = House(url)
-    databases = house.container.database(), house.container.numbers_database()
-    for database in databases:
-        await database.open()
-    house.actor = principal(await an_account(house))
-    house.task = await house.a_task()
-    yield house
-    for database in databases:
-        await database.close()
 
 
 class Rival:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 import asyncpg
@@ -69,9 +70,10 @@ def busy(house: House) -> int:
     return int(size - idle)
 
 
-@pytest_asyncio.fixture
-async def house(database_url: str) -> AsyncIterator[House]:
-    house = House(database_url)
+@asynccontextmanager
+async def furnished(url: str) -> AsyncIterator[House]:
+    """The house with its pools open, and somebody in it who has a task."""
+    house = House(url)
     databases = house.container.database(), house.container.numbers_database()
     for database in databases:
         await database.open()
@@ -80,6 +82,12 @@ async def house(database_url: str) -> AsyncIterator[House]:
     yield house
     for database in databases:
         await database.close()
+
+
+@pytest_asyncio.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    async with furnished(database_url) as house:
+        yield house
 
 
 async def test_every_call_is_told_under_one_of_few_names(house: House) -> None:

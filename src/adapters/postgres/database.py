@@ -208,8 +208,8 @@ class Database:
                 connection = await asyncpg.connect(self._url, server_settings=SERVER_SETTINGS)
         except TimeoutError:
             return True
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            return False  # to be refused is an answer, which everybody else gets as soon
+        except Exception:  # noqa: BLE001  # to be refused, however, is an answer, which everybody else gets as soon
+            return False
         await _discard(connection)
         return False
 
