@@ -151,7 +151,7 @@ class Client:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._socket is not None:
-            await self._socket.close()
+            await _leave(self._socket)
         self._end(None)
 
     def subscribe(self, channel: str, since: int | None = None) -> Subscription:
@@ -234,7 +234,7 @@ class Client:
                 try:
                     socket = await self._open()
                     if old is not None:
-                        self._soon(old.close())  # only now, so that whoever is present here never left
+                        self._soon(_leave(old))  # only now, so that whoever is present here never left
                         old = None
                     began = loop.time()
                     await self._listen(socket)
@@ -246,7 +246,9 @@ class Client:
                 tries = 0 if loop.time() - began >= STABLE_SECONDS else tries + 1
                 await asyncio.sleep(self._pause(ended, tries))
         except Exception as error:  # noqa: BLE001  # whatever it is, everybody who waits here is told
-            self._socket = None
+            if self._socket is not None:
+                self._socket.transport.abort()
+                self._socket = None
             self._end(error)
         finally:
             if old is not None:
@@ -419,3 +421,15 @@ class Client:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _leave(socket: ClientConnection) -> None:
+    """Close, and listen until it is closed: who does not take what still comes never hears the other side's goodbye."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(socket.close())
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await socket.recv()
+    finally:
+        socket.transport.abort()
