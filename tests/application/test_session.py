@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from adapters.memory.observer import MemoryObserver
@@ -439,3 +441,28 @@ def test_a_flood_before_connect_ends_too(desk: Desk) -> None:
 
 def sent(effects: Effects) -> list[object]:
     return [effect.frame for effect in effects if isinstance(effect, Send)]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["wait", "say", "renew"]), st.integers(0, 40)), max_size=60), st.floats(0, 15)
+)
+def test_nothing_is_asked_for_before_it_is_due(acts: list[tuple[str, int]], early: float) -> None:
+    desk = Desk()
+    session = desk.connected(lifetime=timedelta(seconds=150), early=early)
+    for act, seconds in acts:
+        desk.wait(seconds)
+        if act == "say":
+            desk.say(session, type="pong")
+        elif act == "renew":
+            desk.say(session, type="authenticate", id=1, token=desk.token(lifetime=timedelta(seconds=100 + seconds)))
+        is_due = desk.now >= session.due_at or desk.clock.now() >= session.due_by
+        effects = session.elapsed(desk.now)
+        assert is_due or not effects
+        if any(isinstance(effect, Close) for effect in effects):
+            return
+        assert session.due_at > desk.now
+
+
+def test_nobody_who_has_said_nothing_is_due_before_the_time_to_connect_is_over(desk: Desk) -> None:
+    session = desk.session()
+    assert (session.due_at, session.due_by) == (desk.now + CONNECT_SECONDS, datetime.max.replace(tzinfo=UTC))

@@ -195,9 +195,6 @@ class Connection:
         """Seconds since the peer could keep up."""
         return 0.0 if self._congested_at is None else now - self._congested_at
 
-    def elapsed(self, now: float) -> None:
-        self.do(self.session.elapsed(now))
-
     def do(self, effects: Effects) -> None:
         """Do what needs no waiting."""
         for effect in effects:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Collection
+from datetime import datetime
 
 from application.authentication import Authentication
 from application.ports.system import Clock
@@ -70,9 +71,10 @@ class Live:
         loop = asyncio.get_running_loop()
         while True:
             waiting: list[tuple[int, Connection]] = []
+            now, instant = loop.time(), self._clock.now()
             for index, connection in enumerate(list(self._connections), 1):
                 try:
-                    backlog = self._look_after(connection, loop.time())
+                    backlog = self._look_after(connection, now, instant)
                 except Exception:  # the others have to be looked after all the same
                     log.exception("a live connection could not be looked after")
                 else:
@@ -80,6 +82,7 @@ class Live:
                         waiting.append((backlog, connection))
                 if index % AT_ONCE == 0:
                     await asyncio.sleep(0)
+                    now, instant = loop.time(), self._clock.now()
             self._keep_within_budget(waiting)
             await asyncio.sleep(TICK_SECONDS)
 
@@ -106,7 +109,7 @@ class Live:
             if principal is not None and principal.session_id in sessions:
                 connection.do(connection.session.revoked())
 
-    def _look_after(self, connection: Connection, now: float) -> int:
+    def _look_after(self, connection: Connection, now: float, instant: datetime) -> int:
         """Do what the moment asks for; returns how many bytes wait for a peer that may stay."""
         if connection.is_closed:
             return 0
@@ -114,7 +117,9 @@ class Live:
         if backlog > BACKLOG_MAX_BYTES or connection.congested_for(now) > self._congested_seconds:
             connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")
             return 0
-        connection.elapsed(now)
+        session = connection.session
+        if now >= session.due_at or instant >= session.due_by:
+            connection.do(session.elapsed(now))
         return backlog
 
     def _keep_within_budget(self, waiting: list[tuple[int, Connection]]) -> None:

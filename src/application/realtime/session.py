@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from msgspec import Raw
@@ -45,6 +46,7 @@ FRAMES_AT_ONCE = 100
 FRAMES_A_SECOND = 50
 VIOLATIONS_MAX = 10
 VIOLATIONS_SECONDS = 60.0
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ class Session:
     """What was said on one connection, and what follows from it.
 
     Times are seconds of one monotonic clock. Commands come one at a time: the next after what the last one asked for is
-    done. `elapsed` wants to be called about once a second.
+    done. `elapsed` wants to be called about once a second from the moment `due_at`, or from the instant `due_by` of the
+    clock of tokens; before both it has nothing to say.
     """
 
     __slots__ = (
@@ -127,7 +130,8 @@ class Session:
         "_since_violation",
         "_violations",
         "channels",
-        "connect_by",
+        "due_at",
+        "due_by",
         "is_open",
         "principal",
     )
@@ -156,7 +160,8 @@ class Session:
         self._allowance_at = now
         self._violations = 0
         self._since_violation = now
-        self.connect_by = now + connect_seconds
+        self.due_at = now + connect_seconds
+        self.due_by = _NEVER
         self.principal: Principal | None = None
         self.is_open = False
         self.channels: set[str] = set()
@@ -215,12 +220,13 @@ class Session:
         self.principal = principal
         self._offered = None
         self._pinged = now
+        self._wait()
         return [Enter(command.id, principal, command)]
 
     def elapsed(self, now: float) -> Effects:
         """What the passing of time asks for."""
         if self.principal is None:
-            if now >= self.connect_by:
+            if now >= self.due_at:
                 return [Close(CloseCode.NOT_CONNECTED_IN_TIME, "connect_first")]
             return []
         left = self._seconds_left()
@@ -235,6 +241,7 @@ class Session:
         if now - self._pinged >= PING_SECONDS:
             self._pinged = now
             effects.append(Send(Ping(self._clock.now().timestamp())))
+        self._wait()
         return effects
 
     def revoked(self) -> Effects:
@@ -289,7 +296,15 @@ class Session:
         # A token that lasts no longer would be asked to be renewed again at once.
         self._renewed = self._renewed and principal.expires_at <= self.principal.expires_at
         self.principal = principal
+        self._wait()
         return [Send(Reply(id, {"expires_in": max(0, int(self._seconds_left()))}))]
+
+    def _wait(self) -> None:
+        """Set when time asks for something again. A sign of life may put that off, which is found out then."""
+        assert self.principal
+        self.due_at = min(self._pinged + PING_SECONDS, self._heard + GONE_SECONDS)
+        early = 0.0 if self._renewed else RENEW_SECONDS + self._renew_early
+        self.due_by = self.principal.expires_at - timedelta(seconds=early)
 
     def _seconds_left(self) -> float:
         assert self.principal
