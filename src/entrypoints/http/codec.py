@@ -71,7 +71,10 @@ class JsonBody(AbstractDTO[Any]):
         return False
 
     def decode_bytes(self, value: bytes) -> Any:
-        decoder = self._decoders[self.asgi_connection.route_handler.handler_id]
+        handler = self.asgi_connection.route_handler
+        decoder = handler.opt.get("decoder")
+        if decoder is None:  # the id is made anew each time that it is asked for
+            decoder = handler.opt["decoder"] = self._decoders[handler.handler_id]
         try:
             message = decoder.decode(value)
             _walk(value.decode())

@@ -26,6 +26,10 @@ class ApiRequest(Request[Any, Any, Any]):
     """A request to a route of ours."""
 
     @property
+    def content_length(self) -> None:
+        """Nothing that matters any more: the edge refuses what is announced to be too long, and counts what comes."""
+
+    @property
     def caller(self) -> Caller:
         """Who sends it, as the edge found out."""
         caller: Caller = self.scope["signalbox"]  # type: ignore[typeddict-item]
