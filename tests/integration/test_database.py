@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from adapters.memory.observer import MemoryObserver
 from application.ports.idempotency import Answer
 from application.ports.observer import Service
+from application.ports.tasks import TaskView
 from application.principal import Principal, correlation
 from application.tasks import NewComment, NewTask
-from domain.errors import Unavailable
+from domain.errors import NotFound, Unavailable
 from domain.ids import TaskId
 from entrypoints.container import Container, offline
 from tests.support.builders import an_account, principal
@@ -93,6 +94,27 @@ async def house(database_url: str) -> AsyncIterator[House]:
 async def test_every_call_is_told_under_one_of_few_names(house: House) -> None:
     await house.request("writing", house.write)
     assert house.accounts.of["writing"] == ["SELECT tasks", "commit"]
+
+
+async def test_who_looks_up_at_one_time_shares_a_statement_and_nothing_else(house: House) -> None:
+    stranger = await an_account(house, "Bob")
+    found: dict[str, TaskView] = {}
+
+    async def look(id: TaskId) -> None:
+        found[correlation.get().request_id] = await house.container.task_queries().view(id, house.actor.account_id)
+
+    async def look_in_vain() -> None:
+        with pytest.raises(NotFound):
+            await house.container.task_queries().view(house.task, stranger.id)
+
+    wanted = {f"r{number}": await house.a_task() for number in range(5)}
+    house.accounts.of.clear()
+    async with asyncio.TaskGroup() as group:
+        for name, task in wanted.items():
+            group.create_task(house.request(name, partial(look, task)))
+        group.create_task(house.request("vain", look_in_vain))
+    assert {name: view.id for name, view in found.items()} == wanted
+    assert house.accounts.of == {"": ["group SELECT tasks"]} | {name: ["SELECT tasks"] for name in (*wanted, "vain")}
 
 
 async def test_who_waits_for_a_group_commit_is_charged_for_it_and_nobody_for_the_others(

@@ -20,7 +20,7 @@ from sqlalchemy.types import NullType, TypeEngine
 
 import adapters.postgres
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres import changes, events, idempotency, tables, tasks
+from adapters.postgres import access, changes, events, idempotency, tables, tasks
 from adapters.postgres.statement import _DIALECT, Statement
 from application.identity import Client
 from application.ports.events import EventFilter
@@ -216,6 +216,39 @@ async def house(database_url: str) -> AsyncIterator[House]:
     yield house
     await house.container.numbers_database().close()
     await house.container.database().close()
+
+
+@pytest.mark.parametrize("statement", [tasks._GET, tasks._VIEW, access._STANDING, access._STATE])
+async def test_a_membership_is_found_without_reading_those_of_everybody_in_a_large_workspace(
+    house: House, connection: asyncpg.Connection, statement: Statement
+) -> None:
+    task = await house.kept()
+    # One of 2,000 members among 500 of three.
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(
+        "INSERT INTO members (workspace_id, account_id, role, joined_at)"
+        " SELECT CASE WHEN n <= 2000 THEN $1 ELSE md5((n % 500)::text)::uuid END, gen_random_uuid(), 'member', now()"
+        " FROM generate_series(1, 3500) AS n",
+        task.workspace_id,
+    )
+    await connection.execute("ANALYZE members")
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute(f"PREPARE lookup AS {statement.text}")
+    by = [house.actor.account_id]
+    values = {"workspace": [task.workspace_id], "id": [task.id], "place": [task.id], "account": by}
+    given = (f"'{{{value[0]}}}'" if isinstance(value, list) else str(value) for value in statement.args(values))
+    explained = await connection.fetchval(
+        f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE lookup ({', '.join(given)})"
+    )
+    (plan,) = msgspec.json.decode(explained)
+    assert plan["Plan"]["Actual Rows"] == 1
+    assert [node["Actual Rows"] for node in nodes(plan["Plan"]) if node.get("Relation Name") == "members"] == [1]
+
+
+def nodes(plan: Any) -> Iterator[Any]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)
 
 
 @pytest.mark.parametrize(

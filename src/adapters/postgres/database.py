@@ -16,7 +16,8 @@ import msgspec
 
 from adapters.breaker import Breaker
 from adapters.postgres.failures import is_answered, translated
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Lookup, Statement
+from adapters.postgres.together import Together
 from application.ports.observer import Observer
 from application.ports.unit_of_work import Interrupted, OutcomeUnknown, Stale
 from domain.errors import DomainError, Unavailable
@@ -87,6 +88,7 @@ class Database:
         self._thinning: asyncio.Task[None] | None = None
         self.breaker = Breaker("PostgreSQL is silent, so nobody waits for it", "PostgreSQL answers again")
         self._trial: asyncio.Task[None] | None = None
+        self._lookups: dict[Lookup, Together[tuple[Any, ...], asyncpg.Record]] = {}
 
     async def open(self) -> None:
         """Make the pool in the running event loop."""
@@ -262,6 +264,19 @@ class Database:
     async def fetchrow(self, statement: Statement, **values: Any) -> asyncpg.Record | None:
         """The first row of one statement on a connection of its own."""
         return await self._apart(self.fetchrow_on, statement, values)
+
+    async def look_up(self, lookup: Lookup, *key: Any) -> asyncpg.Record | None:
+        """The row of one key, found by a statement that everybody shares who looks up such a row at that moment."""
+        together = self._lookups.get(lookup)
+        if together is None:
+
+            async def ask(keys: Sequence[tuple[Any, ...]]) -> Mapping[tuple[Any, ...], asyncpg.Record]:
+                rows = await self._apart(self.fetch_on, lookup.shared, lookup.values(keys))
+                return {keys[row[-1] - 1]: row for row in rows}
+
+            together = self._lookups[lookup] = Together(ask)
+        with self.call(lookup.operation):
+            return await together.get(key)
 
     async def _apart(self, fetch: Fetch[T], statement: Statement, values: Mapping[str, Any]) -> T:
         """On a connection of its own; if that is lost and nothing can have happened, once more on another one."""

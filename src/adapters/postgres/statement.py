@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import ARRAY, Select, TableValuedAlias, Uuid, bindparam, column, func
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.sql import ClauseElement
 
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"\$(\d+)")
 _VERB = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\b")
-_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE) (\w+)")
+_TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (?!LATERAL)(\w+)\b(?!\()")  # a function is none
+_NUMBER = "number"
 
 
 class Statement:
@@ -36,6 +39,31 @@ class Statement:
         """The arguments in order; parameters that the expression gave a value itself keep it."""
         constants = self.constants
         return [values[name] if name in values else constants[name] for name in self.names]
+
+
+class Lookup(Statement):
+    """A statement that finds at most one row for each of many keys; the last column of a row is its key's number.
+
+    `expression` selects from what `keys` made. `shared` is the same statement under the name by which it is counted
+    when it is made for many, each of whom is counted as if they had made it alone.
+    """
+
+    def __init__(self, keys: TableValuedAlias, expression: Select[Any]) -> None:
+        super().__init__(expression.add_columns(keys.c[_NUMBER]))
+        self.shared: Statement = copy(self)
+        self.shared.operation = f"group {self.operation}"
+        self._columns = [column.name for column in keys.c if column.name != _NUMBER]
+
+    def values(self, keys: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
+        """The parameters that ask for these keys, which are numbered from 1 on."""
+        return {name: [key[place] for key in keys] for place, name in enumerate(self._columns)}
+
+
+def keys(*columns: str) -> TableValuedAlias:
+    """The keys of a lookup as a table of these columns, which hold UUIDs."""
+    arrays = (bindparam(name, type_=ARRAY(Uuid)) for name in columns)
+    table = func.unnest(*arrays).table_valued(*(column(name, Uuid) for name in columns), with_ordinality=_NUMBER)
+    return table.render_derived(name="wanted")
 
 
 @lru_cache(maxsize=512)

@@ -21,15 +21,17 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
     tuple_,
     update,
 )
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
+from adapters.postgres.access import membership
 from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Lookup, Statement, keys
 from adapters.postgres.tables import comments, members, tasks, workspaces
 from adapters.postgres.unit import Unit
 from application.paging import Page, decode_cursor, encode_cursor
@@ -47,17 +49,18 @@ _STATUS, _PRIORITY = _FIELDS.index("status"), _FIELDS.index("priority")
 _WORDS = func.cast(bindparam("words", type_=Text), TSVECTOR)
 _FIXED = {"id", "workspace_id", "key", "created_by", "created_at"}
 
+# A task, for a member of its workspace.
+_KEY = keys("id", "account")
+_MEMBER = membership(tasks.c.workspace_id, _KEY.c.account)
 _LOADED = (
-    select(*_COLUMNS, tasks.c.version, members.c.role, workspaces.c.viewers_comment)
+    select(*_COLUMNS, tasks.c.version, _MEMBER.c.role, workspaces.c.viewers_comment)
+    .select_from(_KEY)
+    .join(tasks, tasks.c.id == _KEY.c.id)
+    .join(_MEMBER, true())
     .join(workspaces, workspaces.c.id == tasks.c.workspace_id)
-    .join(members, members.c.workspace_id == tasks.c.workspace_id)
-    .where(members.c.account_id == bindparam("account"))
 )
-_GET_ANY = Statement(_LOADED.where(tasks.c.id == bindparam("id")))
-_GET = Statement(_LOADED.where(tasks.c.id == bindparam("id"), tasks.c.deleted_at.is_(None)))
-_GET_MANY = Statement(
-    _LOADED.where(tasks.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), tasks.c.deleted_at.is_(None))
-)
+_GET_ANY = Lookup(_KEY, _LOADED)
+_GET = Lookup(_KEY, _LOADED.where(tasks.c.deleted_at.is_(None)))
 _IS_OPEN = and_(tasks.c.status != Status.DONE.value, tasks.c.status != Status.CANCELLED.value)
 _IS_ASSIGNED = tasks.c.assignees.bool_op("@>")(bindparam("assignee", type_=ARRAY(Uuid)))
 _ASSIGNED = Statement(
@@ -94,20 +97,20 @@ class PostgresTasks(TaskRepository):
         self._unit = unit
 
     async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:
-        row = await self._unit.fetchrow(_GET_ANY if deleted else _GET, id=id, account=by)
+        row = await self._unit.look_up(_GET_ANY if deleted else _GET, id, by)
         if row is None:
             raise NotFound
         return self._loaded(row, by)
 
     async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
-        rows = await self._unit.fetch(_GET_MANY, ids=list(ids), account=by)
+        rows = await self._unit.fetch(_GET, **_GET.values([(id, by) for id in ids]))
         return {row[0]: self._loaded(row, by) for row in rows}
 
     async def assigned(self, workspace: WorkspaceId, account: AccountId) -> Sequence[Task]:
         return [_task(row) for row in await self._unit.fetch(_ASSIGNED, workspace=workspace, assignee=[account])]
 
     def _loaded(self, row: asyncpg.Record, by: AccountId) -> tuple[Task, Standing]:
-        *columns, role, viewers_comment = row
+        *columns, role, viewers_comment, _ = row
         task = _task(columns)
         self._unit.rely_on(task.workspace_id, by, role)
         return task, Standing(Role(role), viewers_comment)
@@ -167,7 +170,14 @@ _VISIBLE = and_(
     members.c.workspace_id == tasks.c.workspace_id,
     members.c.account_id == bindparam("account"),
 )
-_VIEW = Statement(select(*_VIEW_COLUMNS).where(tasks.c.id == bindparam("id"), _VISIBLE))
+_VIEW = Lookup(
+    _KEY,
+    select(*_VIEW_COLUMNS)
+    .select_from(_KEY)
+    .join(tasks, tasks.c.id == _KEY.c.id)
+    .join(_MEMBER, true())
+    .where(tasks.c.deleted_at.is_(None)),
+)
 _IS_VISIBLE = Statement(select(tasks.c.id).where(tasks.c.id == bindparam("id"), _VISIBLE))
 _IS_MEMBER = Statement(
     select(members.c.role).where(
@@ -202,10 +212,10 @@ class PostgresTaskQueries(TaskQueries):
         self._database = database
 
     async def view(self, id: TaskId, by: AccountId) -> TaskView:
-        row = await self._database.fetchrow(_VIEW, id=id, account=by)
+        row = await self._database.look_up(_VIEW, id, by)
         if row is None:
             raise NotFound
-        return TaskView(*row)
+        return TaskView(*row[:-1])
 
     async def page(
         self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from adapters.postgres.changes import Change, Part, Record, apply
 from adapters.postgres.commits import Commits
 from adapters.postgres.database import Connection, Database
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Lookup, Statement
 from adapters.postgres.tables import members
 from application.journal import encode_event
 from application.ports.events import Entry
@@ -33,7 +33,7 @@ _STILL_MEMBER = Statement(
 
 
 class Unit:
-    """One unit of work in the making; it holds a connection from its first read to its end.
+    """One unit of work in the making; it holds a connection from its first read that it makes alone to its end.
 
     `note` takes a statement that must touch exactly one row when it is flushed. `saving` takes an aggregate and the
     statement that writes it; both are looked at only at the flush, so an aggregate is written once however often it
@@ -66,6 +66,11 @@ class Unit:
         except Interrupted:
             return await self._database.fetchrow_on(await self._reconnect(), statement, values)
 
+    async def look_up(self, lookup: Lookup, *key: Any) -> asyncpg.Record | None:
+        if self._given is not None:
+            return await self.fetchrow(lookup, **lookup.values([key]))
+        return await self._database.look_up(lookup, *key)
+
     def note(self, statement: Statement, **values: Any) -> None:
         self._noted.append((statement.text, statement.args(values)))
 
@@ -97,6 +102,8 @@ class Unit:
 
     async def _commit(self, change: Change) -> Sequence[Entry]:
         stream = change.stream
+        if self.connection is None and not self._commits.is_busy(stream):
+            await self._connect()  # before the last look at the stream
         if stream is not None and self._commits.is_busy(stream):
             await self.release()
             if self._commits.is_busy(stream):
