@@ -43,7 +43,7 @@ class Feed:
         return self.resource_id is None and self.shows_any
 
     def shows(self, entry: Entry) -> bool:
-        return self.resource_id == entry.resource_id or self.shows_all
+        return self.shows_any if self.resource_id is None else self.resource_id == entry.resource_id
 
     def is_lost_by(self, account: AccountId, entry: Entry) -> bool:
         """Whether this entry of the stream takes the right to follow it away from `account`."""

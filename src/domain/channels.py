@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 from domain.errors import NotFound
@@ -67,6 +68,8 @@ class Channel:
         return self.kind.value if subject is None else f"{self.kind.value}:{subject}"
 
 
+# Connections name the same channels again whenever they come back, and all at once after a restart.
+@lru_cache(maxsize=8_192)
 def parse_channel(name: str) -> Channel:
     """Read a channel name; NotFound for anything else, as for a channel that the caller may not see."""
     kind, _, subject = name.partition(":")

@@ -218,7 +218,7 @@ async def house(database_url: str) -> AsyncIterator[House]:
     await house.container.database().close()
 
 
-@pytest.mark.parametrize("statement", [tasks._GET, tasks._VIEW, access._STANDING, access._STATE])
+@pytest.mark.parametrize("statement", [tasks._GET, tasks._VIEW, access._STANDING, access._HOME, access._STATE])
 async def test_a_membership_is_found_without_reading_those_of_everybody_in_a_large_workspace(
     house: House, connection: asyncpg.Connection, statement: Statement
 ) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
-    union_all,
 )
 from sqlalchemy.sql.selectable import LateralFromClause
 
@@ -57,22 +56,17 @@ _ASSIGNABLE = Statement(
     .where(*_AMONG, members.c.role != Role.VIEWER.value, accounts.c.disabled_at.is_(None))
 )
 _MEMBERS = Statement(select(members.c.account_id).where(*_AMONG))
-_OWN = members.c.account_id == bindparam("account")
-_PLACES = func.any(bindparam("places", type_=ARRAY(Uuid)))
-_WORKSPACES = Statement(
-    union_all(
-        select(members.c.workspace_id.label("place"), members.c.workspace_id).where(
-            members.c.workspace_id == _PLACES, _OWN
-        ),
-        select(tasks.c.id, members.c.workspace_id)
-        .join(members, members.c.workspace_id == tasks.c.workspace_id)
-        .where(tasks.c.id == _PLACES, _OWN),
-    )
-)
 
 _PLACE = keys("place", "account")
 _WORKSPACE = func.coalesce(tasks.c.workspace_id, _PLACE.c.place)
 _STREAM = literal_column("'workspace:'", Text) + cast(_WORKSPACE, Text)  # as `workspace_stream` names it
+_HOME = Lookup(
+    _PLACE,
+    select(_WORKSPACE)
+    .select_from(_PLACE)
+    .outerjoin(tasks, tasks.c.id == _PLACE.c.place)
+    .join(membership(_WORKSPACE, _PLACE.c.account), true()),
+)
 # In one statement, so in one snapshot: whoever is a member in it may see what was made of the stream up to this head.
 _STATE = Lookup(
     _PLACE,
@@ -117,7 +111,8 @@ class PostgresAccessQueries(AccessQueries):
         self._database = database
 
     async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
-        return dict(await self._database.fetch(_WORKSPACES, places=list(places), account=by))
+        rows = await self._database.look_up_all(_HOME, [(place, by) for place in places])
+        return {place: rows[place, by][0] for place in places if (place, by) in rows}
 
     async def state(self, place: UUID, by: AccountId) -> str:
         row = await self._database.look_up(_STATE, place, by)

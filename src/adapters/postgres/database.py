@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import perf_counter
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
@@ -266,17 +266,20 @@ class Database:
         return await self._apart(self.fetchrow_on, statement, values)
 
     async def look_up(self, lookup: Lookup, *key: Any) -> asyncpg.Record | None:
-        """The row of one key, found by a statement that everybody shares who looks up such a row at that moment."""
+        """The row of one key, found by a statement that everybody shares who looks up such rows at that moment."""
+        return (await self.look_up_all(lookup, [key])).get(key)
+
+    async def look_up_all(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Mapping[Any, asyncpg.Record]:
+        """The rows of several keys, found in the same way; there may be others among them."""
         together = self._lookups.get(lookup)
         if together is None:
-
-            async def ask(keys: Sequence[tuple[Any, ...]]) -> Mapping[tuple[Any, ...], asyncpg.Record]:
-                rows = await self._apart(self.fetch_on, lookup.shared, lookup.values(keys))
-                return {keys[row[-1] - 1]: row for row in rows}
-
-            together = self._lookups[lookup] = Together(ask)
+            together = self._lookups[lookup] = Together(partial(self._find, lookup))
         with self.call(lookup.operation):
-            return await together.get(key)
+            return await together.get(keys)
+
+    async def _find(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Mapping[Any, asyncpg.Record]:
+        rows = await self._apart(self.fetch_on, lookup.shared, lookup.values(keys))
+        return {keys[row[-1] - 1]: row for row in rows}
 
     async def _apart(self, fetch: Fetch[T], statement: Statement, values: Mapping[str, Any]) -> T:
         """On a connection of its own; if that is lost and nothing can have happened, once more on another one."""

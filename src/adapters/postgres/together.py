@@ -1,6 +1,7 @@
 """One statement for all who have the same question at the same time."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
@@ -21,39 +22,48 @@ class Together(Generic[K, V]):
 
     def __init__(self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
         self._ask = ask
-        self._waiting: list[tuple[K, asyncio.Future[V | None]]] = []
+        self._waiting: deque[tuple[Sequence[K], asyncio.Future[Mapping[K, V]]]] = deque()
         self._asking: asyncio.Task[None] | None = None
         self._asked_at = 0.0
 
-    async def get(self, key: K) -> V | None:
-        """The answer for `key`, None if there is none, or what asking raised."""
+    async def get(self, keys: Sequence[K]) -> Mapping[K, V]:
+        """The answers for `keys`, and perhaps for others; none for a key that has none. Or what asking raised."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[V | None] = loop.create_future()
-        self._waiting.append((key, answer))
+        answers: asyncio.Future[Mapping[K, V]] = loop.create_future()
+        self._waiting.append((keys, answers))
         if self._asking is None or loop.time() > self._asked_at + PATIENCE_SECONDS:
             self._asked_at = loop.time()
             # It begins when everybody of this turn has come, and belongs to none of them.
             self._asking = loop.create_task(self._run(), context=Context())
-        return await answer
+        return await answers
 
     async def _run(self) -> None:
         try:
             while self._waiting:
-                waiting, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
                 self._asked_at = asyncio.get_running_loop().time()
-                await self._answer(waiting)
+                await self._answer(*self._taken())
         finally:
             if self._asking is asyncio.current_task():
                 self._asking = None
 
-    async def _answer(self, waiting: Sequence[tuple[K, "asyncio.Future[V | None]"]]) -> None:
+    def _taken(self) -> tuple[Sequence[K], Sequence["asyncio.Future[Mapping[K, V]]"]]:
+        """The keys of those who wait longest, about as many as fit into a question, and whom to answer."""
+        keys: dict[K, None] = {}
+        waiting = []
+        while self._waiting and len(keys) < AT_ONCE:
+            wanted, answers = self._waiting.popleft()
+            keys.update(dict.fromkeys(wanted))
+            waiting.append(answers)
+        return list(keys), waiting
+
+    async def _answer(self, keys: Sequence[K], waiting: Sequence["asyncio.Future[Mapping[K, V]]"]) -> None:
         try:
-            answers = await self._ask(list({key: None for key, _ in waiting}))
+            found = await self._ask(keys)
         except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever it is
-            for _, answer in waiting:
-                if not answer.done():
-                    answer.set_exception(error)
+            for answers in waiting:
+                if not answers.done():
+                    answers.set_exception(error)
         else:
-            for key, answer in waiting:
-                if not answer.done():
-                    answer.set_result(answers.get(key))
+            for answers in waiting:
+                if not answers.done():
+                    answers.set_result(found)
