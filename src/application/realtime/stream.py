@@ -399,12 +399,9 @@ class Following:
         for entry, frame in zip(entries, frames, strict=True):
             if entry.offset > self.stream.position or self.must_recheck or not self.channels:
                 break
-            if self._shows(entry):
+            if self._comes_by(entry):
                 unsent.append(frame)
                 size += len(frame)
-            for shown in self.channels.values():
-                if shown.shown_to == entry.offset - 1:
-                    shown.shown_to = entry.offset
             loser = loser_of(entry)
             if loser is not None and self.is_concerned(loser):
                 self.must_recheck = True
@@ -419,16 +416,22 @@ class Following:
         self.peer.write(b"".join(frames))
         self.stream.observer.sent("event", len(frames), size)
 
-    def _shows(self, entry: Entry) -> bool:
-        """Whether a channel that has come right up to this entry shows it, and none that is further has shown it."""
-        wanted = False
+    def _comes_by(self, entry: Entry) -> bool:
+        """Move all channels that have come right up to this entry past it; whether one shows what none has shown yet.
+
+        One that was added meanwhile and is not yet here gets it when it comes by.
+        """
+        is_wanted, was_shown, before = False, False, entry.offset - 1
         for shown in self.channels.values():
+            is_next = shown.shown_to == before
             if shown.feed.shows(entry):
                 if shown.has_shown(entry.offset):
-                    return False
-                # One that was added meanwhile and is not yet here gets it when it comes by.
-                wanted = wanted or shown.shown_to == entry.offset - 1
-        return wanted
+                    was_shown = True
+                elif is_next:
+                    is_wanted = True
+            if is_next:
+                shown.shown_to = entry.offset
+        return is_wanted and not was_shown
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Sequence[bytes]]]:
