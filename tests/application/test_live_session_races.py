@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from application.realtime import stream
 from application.realtime.frames import CloseCode
 from application.realtime.live import BACKLOG_MAX_BYTES, CONGESTED_SECONDS, TICK_SECONDS
 from application.realtime.session import CONNECT_SECONDS, GONE_SECONDS, PING_SECONDS
@@ -70,9 +71,10 @@ async def test_who_was_removed_and_is_back_resumes_from_before_it() -> None:
 @pytest.mark.parametrize("first", ["workspace", "task", "nothing"])
 @pytest.mark.parametrize("wanted", ["workspace", "task"])
 async def test_who_is_removed_in_the_middle_of_subscribing_is_told_so_or_hears_everything(
-    wanted: str, first: str, absence: int | None
+    wanted: str, first: str, absence: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All points at which others come in, whether the stream is followed already or not."""
+    monkeypatch.setattr(stream, "PAUSE_SECONDS", 0.0)  # what is on its way is waited for in turns of the loop
     point = 0
     while await removed_while_subscribing(point, wanted, first, absence):
         point += 1
