@@ -61,7 +61,7 @@ async def test_a_log_that_nobody_reads_stops_no_request_and_no_end(deaf: ServerP
         for _ in range(30):
             for answer in await asyncio.gather(*(ada.get("/me") for _ in range(20))):
                 done(answer)
-        assert monotonic() - began < 10
+        assert monotonic() - began < 30
     began = monotonic()
     assert await asyncio.to_thread(deaf.terminate) == 0
     assert monotonic() - began < 15

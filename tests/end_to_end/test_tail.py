@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from tests.http.house import house_in_memory, served
-from tests.support.clients import PASSWORD, PATIENCE_SECONDS, Json, client, sign_up
+from tests.support.clients import PASSWORD, Json, client, sign_up
+from tests.support.server import START_SECONDS
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -37,7 +38,7 @@ async def test_tail_prints_one_event_a_line() -> None:
             await tail(url, *arguments, SIGNALBOX_PASSWORD=PASSWORD),
         ):
             assert process.stdout
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(START_SECONDS):
                 line: Json = json.loads(await process.stdout.readline())
             process.terminate()
             await process.communicate()
@@ -47,7 +48,7 @@ async def test_tail_prints_one_event_a_line() -> None:
 async def test_tail_says_why_it_cannot() -> None:
     async with served(house_in_memory()) as url:
         process = await tail(url, "me", "--token", "nonsense")
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(START_SECONDS):
             _, said = await process.communicate()
 
     assert (process.returncode, said.decode().split()[0]) == (1, "4003")

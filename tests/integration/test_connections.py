@@ -58,7 +58,7 @@ async def test_whoever_waits_too_long_is_refused_and_leaves_the_queue(database: 
     taken = [await database.acquire() for _ in range(3)]
     began = asyncio.get_running_loop().time()
     refused = await asyncio.gather(*(database.fetchrow(_PID) for _ in range(10)), return_exceptions=True)
-    assert asyncio.get_running_loop().time() - began < 2
+    assert asyncio.get_running_loop().time() - began < 10
     assert [type(each) for each in refused] == [Unavailable] * 10
     assert database.waiting == 0
     for connection in taken:
