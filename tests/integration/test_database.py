@@ -18,8 +18,9 @@ from application.ports.observer import Service
 from application.ports.tasks import TaskView
 from application.principal import Principal, correlation
 from application.tasks import NewComment, NewTask
+from domain.access import Role
 from domain.errors import NotFound, Unavailable
-from domain.ids import TaskId
+from domain.ids import TaskId, WorkspaceId
 from entrypoints.container import Container, offline
 from tests.support.builders import an_account, principal
 
@@ -45,10 +46,11 @@ class House:
     actor: Principal
     task: TaskId
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, **settings: int) -> None:
         self.accounts = Accounts()
         self.container = Container(
-            settings=replace(offline(), database_url=database_url), observer=providers.Object(self.accounts)
+            settings=replace(offline(), database_url=database_url, **settings),
+            observer=providers.Object(self.accounts),
         )
         self.work, self.clock, self.ids = self.container.work(), self.container.clock(), self.container.ids()
 
@@ -72,9 +74,9 @@ def busy(house: House) -> int:
 
 
 @asynccontextmanager
-async def furnished(url: str) -> AsyncIterator[House]:
+async def furnished(url: str, **settings: int) -> AsyncIterator[House]:
     """The house with its pools open, and somebody in it who has a task."""
-    house = House(url)
+    house = House(url, **settings)
     databases = house.container.database(), house.container.numbers_database()
     for database in databases:
         await database.open()
@@ -115,6 +117,16 @@ async def test_who_looks_up_at_one_time_shares_a_statement_and_nothing_else(hous
         group.create_task(house.request("vain", look_in_vain))
     assert {name: view.id for name, view in found.items()} == wanted
     assert house.accounts.of == {"": ["group SELECT tasks"]} | {name: ["SELECT tasks"] for name in (*wanted, "vain")}
+
+
+async def test_who_holds_a_connection_looks_up_on_it_as_there_may_be_no_other(database_url: str) -> None:
+    async with furnished(database_url, database_pool_size=1) as house:
+        by = house.actor.account_id
+        house.accounts.of.clear()
+        async with house.work() as work:
+            assert house.task in await work.tasks.get_many([house.task], by)
+            assert (await work.access.standing(WorkspaceId(by), by)).role is Role.OWNER
+        assert house.accounts.of == {"": ["SELECT tasks", "SELECT members"]}
 
 
 async def test_who_waits_for_a_group_commit_is_charged_for_it_and_nobody_for_the_others(

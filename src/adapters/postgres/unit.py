@@ -67,7 +67,7 @@ class Unit:
             return await self._database.fetchrow_on(await self._reconnect(), statement, values)
 
     async def look_up(self, lookup: Lookup, *key: Any) -> asyncpg.Record | None:
-        if self._given is not None:
+        if self.connection is not None:  # whoever holds one and waits for another may wait for others who do
             return await self.fetchrow(lookup, **lookup.values([key]))
         return await self._database.look_up(lookup, *key)
 
