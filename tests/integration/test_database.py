@@ -80,11 +80,13 @@ async def furnished(url: str, **settings: int) -> AsyncIterator[House]:
     databases = house.container.database(), house.container.numbers_database()
     for database in databases:
         await database.open()
-    house.actor = principal(await an_account(house))
-    house.task = await house.a_task()
-    yield house
-    for database in databases:
-        await database.close()
+    try:
+        house.actor = principal(await an_account(house))
+        house.task = await house.a_task()
+        yield house
+    finally:
+        for database in databases:
+            await database.close()
 
 
 @pytest_asyncio.fixture
