@@ -24,8 +24,10 @@ from tests.support.clients import until
 SRC = Path(__file__).parents[2] / "src"
 # Starts it, says so, and stops it on the end of its input or on an interrupt.
 HOLDER = """
-import asyncio, pathlib, sys, asyncpg
+import asyncio, pathlib, signal, sys, asyncpg
 from adapters.embedded import EmbeddedPostgres
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
 
 async def answers():
     connection = await asyncpg.connect(postgres.url)
