@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Lookup, Statement, keys
+from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import accounts, lineage, members, streams, tasks, workspaces
 from adapters.postgres.unit import Unit
 from application.ports.access import Access, AccessQueries
@@ -37,7 +37,7 @@ def membership(workspace: ColumnElement[UUID], account: ColumnElement[UUID]) -> 
     return found.limit(literal_column("1")).lateral("membership")
 
 
-_KEY = keys("workspace", "account")
+_KEY = lookup_keys("workspace", "account")
 _MEMBER = membership(_KEY.c.workspace, _KEY.c.account)
 _STANDING = Lookup(
     _KEY,
@@ -57,7 +57,7 @@ _ASSIGNABLE = Statement(
 )
 _MEMBERS = Statement(select(members.c.account_id).where(*_AMONG))
 
-_PLACE = keys("place", "account")
+_PLACE = lookup_keys("place", "account")
 _WORKSPACE = func.coalesce(tasks.c.workspace_id, _PLACE.c.place)
 _STREAM = literal_column("'workspace:'", Text) + cast(_WORKSPACE, Text)  # as `workspace_stream` names it
 _HOME = Lookup(

@@ -44,8 +44,8 @@ class Statement:
 class Lookup(Statement):
     """A statement that finds at most one row for each of many keys; the last column of a row is its key's number.
 
-    `expression` selects from what `keys` made. `shared` is the same statement under the name by which it is counted
-    when it is made for many, each of whom is counted as if they had made it alone.
+    `expression` selects from what `lookup_keys` made. `shared` is the same statement under the name by which it is
+    counted when it is made for many, each of whom is counted as if they had made it alone.
     """
 
     def __init__(self, keys: TableValuedAlias, expression: Select[Any]) -> None:
@@ -59,7 +59,7 @@ class Lookup(Statement):
         return {name: [key[place] for key in keys] for place, name in enumerate(self._columns)}
 
 
-def keys(*columns: str) -> TableValuedAlias:
+def lookup_keys(*columns: str) -> TableValuedAlias:
     """The keys of a lookup as a table of these columns, which hold UUIDs."""
     arrays = (bindparam(name, type_=ARRAY(Uuid)) for name in columns)
     table = func.unnest(*arrays).table_valued(*(column(name, Uuid) for name in columns), with_ordinality=_NUMBER)

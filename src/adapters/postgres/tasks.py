@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from adapters.postgres.access import membership
 from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Lookup, Statement, keys
+from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import comments, members, tasks, workspaces
 from adapters.postgres.unit import Unit
 from application.paging import Page, decode_cursor, encode_cursor
@@ -50,7 +50,7 @@ _WORDS = func.cast(bindparam("words", type_=Text), TSVECTOR)
 _FIXED = {"id", "workspace_id", "key", "created_by", "created_at"}
 
 # A task, for a member of its workspace.
-_KEY = keys("id", "account")
+_KEY = lookup_keys("id", "account")
 _MEMBER = membership(tasks.c.workspace_id, _KEY.c.account)
 _LOADED = (
     select(*_COLUMNS, tasks.c.version, _MEMBER.c.role, workspaces.c.viewers_comment)

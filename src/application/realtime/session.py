@@ -220,7 +220,7 @@ class Session:
         self.principal = principal
         self._offered = None
         self._pinged = now
-        self._wait()
+        self._set_due()
         return [Enter(command.id, principal, command)]
 
     def elapsed(self, now: float) -> Effects:
@@ -241,7 +241,7 @@ class Session:
         if now - self._pinged >= PING_SECONDS:
             self._pinged = now
             effects.append(Send(Ping(self._clock.now().timestamp())))
-        self._wait()
+        self._set_due()
         return effects
 
     def revoked(self) -> Effects:
@@ -296,10 +296,10 @@ class Session:
         # A token that lasts no longer would be asked to be renewed again at once.
         self._renewed = self._renewed and principal.expires_at <= self.principal.expires_at
         self.principal = principal
-        self._wait()
+        self._set_due()
         return [Send(Reply(id, {"expires_in": max(0, int(self._seconds_left()))}))]
 
-    def _wait(self) -> None:
+    def _set_due(self) -> None:
         """Set when time asks for something again. A sign of life may put that off, which is found out then."""
         assert self.principal
         self.due_at = min(self._pinged + PING_SECONDS, self._heard + GONE_SECONDS)
