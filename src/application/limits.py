@@ -1,31 +1,127 @@
 """How often what may be done, by whom: the one table of limits, and the refusal when one is reached."""
 
+from contextvars import ContextVar
+from math import ceil
+from typing import Self
+
 from application.ports.limits import RateLimiter, Verdict
 from application.ports.observer import Observer
 from domain.errors import Exhausted
+from domain.ids import AccountId
+
+_open: ContextVar["Bill | None"] = ContextVar("bill", default=None)
+
+
+async def charge(cost: float) -> None:
+    """Charge more to the request in whose course this is called, before it is done; 1 is what any request costs.
+
+    Exhausted if that much is not left. What is done for nobody, as by the worker, costs nothing.
+    """
+    bill = _open.get()
+    if bill is not None:
+        await bill.charge(cost)
+
+
+class TooManyAtOnce(Exhausted):
+    """The account has all in hand that it may have; more is taken once something of that is answered."""
+
+    code = "too_many_at_once"
+
+
+class Bill:
+    """What one request, or one command over a live connection, costs.
+
+    Inside its block `charge` of this module goes on it, and what was charged is in hand until the end of the block.
+    `verdict` is what the limiter said last, or None before the first charge and while nothing is limited.
+    """
+
+    __slots__ = ("_before", "_held", "_limits", "_who", "verdict")
+
+    def __init__(self, limits: "Limits", who: AccountId | str) -> None:
+        self._limits = limits
+        self._who = who
+        self._held = 0
+        self.verdict: Verdict | None = None
+
+    def __enter__(self) -> Self:
+        self._before = _open.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _open.reset(self._before)
+        if not isinstance(self._who, str):
+            self._limits.let_go(self._who, self._held)
+
+    async def charge(self, cost: float) -> None:
+        """Exhausted if so many requests are not left, TooManyAtOnce if they are but would be too much in hand."""
+        if not self._limits.enabled:
+            return
+        self.verdict = await self._limits.count(self._who, cost)
+        if not self.verdict.allowed:
+            raise Exhausted("Too many requests; slow down.", retry_after_seconds=self.verdict.retry_after_seconds)
+        if not isinstance(self._who, str):
+            self._held += self._limits.hold(self._who, ceil(cost), self._held)
 
 
 class Limits:
-    """Applies the table of limits. With `enabled` false everything passes, for load tests on loopback."""
+    """Applies the table of limits. With `enabled` false everything passes, for load tests on loopback.
+
+    `requests` in a window are what an account may cost, and an address from which nobody is signed in; `in_hand` is
+    how much of that one process does for an account at a time.
+    """
 
     LOGIN_PER_ACCOUNT_AND_ADDRESS = (10, 15 * 60_000)
     LOGIN_PER_ADDRESS = (100, 15 * 60_000)
     REGISTER_PER_ADDRESS = (30, 60 * 60_000)
     PASSWORD_PER_ACCOUNT = (10, 15 * 60_000)
 
-    def __init__(self, limiter: RateLimiter, enabled: bool, requests: int, window_ms: int, observer: Observer) -> None:
+    def __init__(
+        self, limiter: RateLimiter, enabled: bool, requests: int, window_ms: int, in_hand: int, observer: Observer
+    ) -> None:
         self._limiter = limiter
         self._observer = observer
+        self._held: dict[AccountId, int] = {}
         self.enabled = enabled
         self.requests = requests
         self.window_ms = window_ms
+        self.in_hand = in_hand
 
-    async def request(self, key: str) -> Verdict:
-        """Count one request of a user or an address against the general limit."""
-        verdict = await self._limiter.take(f"request:{key}", self.requests, self.window_ms)
+    def bill(self, who: AccountId | str) -> Bill:
+        """A bill of an account, or of an address."""
+        return Bill(self, who)
+
+    async def count(self, who: AccountId | str, cost: float) -> Verdict:
+        """Count so many requests of an account, or from an address, against the general limit."""
+        key = f"request:a:{who}" if isinstance(who, str) else f"request:u:{who}"
+        verdict = await self._limiter.take(key, self.requests, self.window_ms, cost)
         if not verdict.allowed:
             self._observer.happened("rate_limited", "request")
         return verdict
+
+    def hold(self, account: AccountId, weight: int, already: int) -> int:
+        """Take so much more in hand for a request that has `already` as much; how much it was.
+
+        TooManyAtOnce if that does not fit beside the account's other requests. A request that is alone always fits.
+        """
+        weight = min(weight, self.in_hand - already)
+        held = self._held.get(account, 0) + weight
+        if held > self.in_hand:
+            self._observer.happened("rate_limited", "in_hand")
+            raise TooManyAtOnce(
+                f"At most {self.in_hand} requests at a time; wait for an answer.", retry_after_seconds=1
+            )
+        self._held[account] = held
+        return weight
+
+    def let_go(self, account: AccountId, weight: int) -> None:
+        """So much is answered."""
+        held = self._held.pop(account, 0) - weight
+        if held > 0:
+            self._held[account] = held
+
+    async def ticket(self, address: str) -> None:
+        """Count an attempt to open a live connection with a ticket as a request from its address."""
+        await Bill(self, address).charge(1)
 
     async def login(self, email: str, address: str) -> None:
         """Exhausted after too many attempts; somebody else's attempts from elsewhere do not lock the owner out."""

@@ -219,6 +219,7 @@ class Container(containers.DeclarativeContainer):
         settings.provided.rate_limit_enabled,
         settings.provided.rate_limit_max_requests,
         settings.provided.rate_limit_window_ms,
+        settings.provided.rate_limit_in_hand,
         observer,
     )
     authentication = Singleton(Authentication, tokens, session_queries, clock, observer)
@@ -250,7 +251,7 @@ class Container(containers.DeclarativeContainer):
     events: Provider[Events] = Singleton(_watched, observer, Singleton(Events, journal, access_queries))
     hub = Singleton(Hub, journal, broker, observer)
     lobby = Singleton(Lobby, presence, broker, hub, settings.provided.rate_limit_enabled)
-    tickets = Singleton(Tickets, ticket_store, secrets, authentication, clock)
+    tickets = Singleton(Tickets, ticket_store, secrets, authentication, limits, clock)
     retention = Singleton(
         Retention,
         upkeep,
@@ -265,7 +266,7 @@ class Container(containers.DeclarativeContainer):
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(
         Live,
-        Singleton(Surroundings, events, hub, lobby, broker, calls, observer),
+        Singleton(Surroundings, events, hub, lobby, broker, calls, limits, observer),
         authentication,
         clock,
         connect_seconds,

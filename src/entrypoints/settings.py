@@ -223,6 +223,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Setting("Requests of a user, or an address, in one window.", _number(1, 1_000_000_000, int), "requests"),
     ] = 600
+    rate_limit_in_hand: Annotated[
+        int,
+        Setting(
+            "How many of a user's requests one process answers at a time, streams and commands included.",
+            _number(1, 100_000, int),
+            "requests",
+        ),
+    ] = 64
     max_body_bytes: Annotated[
         int, Setting("The largest request body, at most 10,000,000.", _number(1_024, 10_000_000, int), "bytes")
     ] = 1_048_576

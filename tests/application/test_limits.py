@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, nullcontext
+from uuid import UUID
 
 import msgspec
 import pytest
 import pytest_asyncio
 from dependency_injector import providers
+from hypothesis import given
+from hypothesis.strategies import integers, lists, tuples
 
 from application.identity import Client, PasswordChange
-from application.limits import Limits
+from application.limits import Bill, Limits, TooManyAtOnce, charge
 from application.ports.identity import PasswordHasher
 from domain.errors import Exhausted
 from domain.identity import InvalidCredentials, WrongPassword
-from entrypoints.container import offline
+from domain.ids import AccountId
+from entrypoints.container import in_memory, offline
 from tests.application.front_door import AWAY, HOME, PASSWORD, FrontDoor, Visit
 
 PER_ACCOUNT, WINDOW_MS = Limits.LOGIN_PER_ACCOUNT_AND_ADDRESS
@@ -169,10 +174,99 @@ async def test_changing_a_password_is_limited_by_account(door: FrontDoor) -> Non
 
 
 async def test_requests_are_counted_for_each_caller(door: FrontDoor) -> None:
-    limits = door.container.limits()
-    verdicts = [await limits.request("ada") for _ in range(limits.requests + 1)]
-    assert [verdict.allowed for verdict in verdicts] == [True] * limits.requests + [False]
-    assert (await limits.request("bob")).remaining == limits.requests - 1
+    limits, ada, bob = (
+        door.container.limits(),
+        AccountId(door.container.ids().new()),
+        AccountId(door.container.ids().new()),
+    )
+    for who, other in ((ada, bob), ("192.0.2.1", "192.0.2.2")):
+        verdicts = [await limits.count(who, 1) for _ in range(limits.requests + 1)]
+        assert [verdict.allowed for verdict in verdicts] == [True] * limits.requests + [False]
+        assert (await limits.count(other, 1)).remaining == limits.requests - 1
+
+
+async def test_what_a_request_costs_beside_is_charged_before_it_is_done(door: FrontDoor) -> None:
+    limits, ada = door.container.limits(), AccountId(door.container.ids().new())
+    with limits.bill(ada) as bill:
+        assert bill.verdict is None
+        await bill.charge(1)
+        await charge(limits.requests / 2)
+        assert bill.verdict
+        assert bill.verdict.remaining == limits.requests / 2 - 1
+        with pytest.raises(Exhausted) as refused:
+            await charge(limits.requests / 2)
+        assert refused.value.retry_after_seconds == pytest.approx(limits.window_ms / 1_000 / limits.requests)
+        assert not bill.verdict.allowed
+    await charge(limits.requests)  # for nobody
+    assert (await limits.count(ada, 1)).remaining == limits.requests / 2 - 2
+
+
+async def test_an_account_has_at_most_so_much_in_hand(door: FrontDoor) -> None:
+    limits, ada, bob = (
+        door.container.limits(),
+        AccountId(door.container.ids().new()),
+        AccountId(door.container.ids().new()),
+    )
+    with ExitStack() as in_hand:
+        for _ in range(limits.in_hand):
+            await in_hand.enter_context(limits.bill(ada)).charge(1)
+        for _ in range(2):
+            with pytest.raises(TooManyAtOnce) as refused, limits.bill(ada) as bill:
+                await bill.charge(1)
+            assert (refused.value.code, refused.value.retry_after_seconds) == ("too_many_at_once", 1)
+        await in_hand.enter_context(limits.bill(bob)).charge(1)
+        for _ in range(limits.in_hand + 1):
+            await in_hand.enter_context(limits.bill("192.0.2.1")).charge(1)
+    for _ in range(limits.in_hand + 1):
+        with limits.bill(ada) as bill:
+            await bill.charge(1)
+
+
+async def test_a_costly_request_has_as_much_in_hand_as_it_costs_and_fits_alone_whatever_that_is(
+    door: FrontDoor,
+) -> None:
+    limits, ada = door.container.limits(), AccountId(door.container.ids().new())
+    with limits.bill(ada) as one:
+        await one.charge(1)
+        await one.charge(limits.in_hand - 2.5)
+        with pytest.raises(TooManyAtOnce), limits.bill(ada) as other:
+            await other.charge(1)
+            await other.charge(0.1)
+        with limits.bill(ada) as other:
+            await other.charge(0.5)
+    with limits.bill(ada) as one:
+        await one.charge(limits.in_hand * 2)
+        await one.charge(1)
+        with pytest.raises(TooManyAtOnce), limits.bill(ada) as other:
+            await other.charge(0.1)
+
+
+@given(integers(1, 20), lists(tuples(integers(0, 25), integers(0, 30)), max_size=40))
+def test_whatever_is_charged_and_ended_in_any_order_nothing_stays_in_hand(
+    in_hand: int, steps: list[tuple[int, int]]
+) -> None:
+    """Each step charges a new bill so much, or for 0 ends the one at that place."""
+
+    async def play() -> None:
+        limits, ada = in_memory().limits(), AccountId(UUID(int=1))
+        limits.requests, limits.in_hand = 1_000_000, in_hand
+        held: list[tuple[Bill, int]] = []
+        for cost, place in steps:
+            if cost:
+                weight = min(cost, in_hand)
+                bill = limits.bill(ada).__enter__()
+                fits = sum(each for _, each in held) + weight <= in_hand
+                with nullcontext() if fits else pytest.raises(TooManyAtOnce):
+                    await bill.charge(cost)
+                held.append((bill, weight if fits else 0))
+            elif held:
+                held.pop(place % len(held))[0].__exit__()
+        for bill, _ in held:
+            bill.__exit__()
+        with limits.bill(ada) as bill:
+            await bill.charge(in_hand)
+
+    asyncio.run(play())
 
 
 async def test_switched_off_no_limit_is_left(hasher: CountingHasher) -> None:
@@ -185,3 +279,12 @@ async def test_switched_off_no_limit_is_left(hasher: CountingHasher) -> None:
         with pytest.raises(WrongPassword):
             await door.identity.change_password(visits[0].actor, PasswordChange("wrong", "an entirely new one"))
     await door.log_in("member0@example.org")
+    limits = door.container.limits()
+    with ExitStack() as in_hand:
+        for _ in range(limits.requests + limits.in_hand):
+            bill = in_hand.enter_context(limits.bill(visits[0].account))
+            await bill.charge(1)
+            assert bill.verdict is None
+        await charge(limits.requests)
+        for _ in range(limits.requests + 1):
+            await limits.ticket("192.0.2.1")

@@ -1,6 +1,7 @@
 """A ticket opens one live connection, for whom it was issued to, as long as they are signed in."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -9,12 +10,13 @@ from dependency_injector import providers
 from msgspec.structs import replace
 
 from adapters.memory.tickets import MemoryTicketStore
+from adapters.security.secrets import HmacSecrets
 from application.authentication import Authentication
 from application.ports.tickets import TICKETS_MAX
 from application.principal import Principal
 from application.realtime.frames import CHANNELS_MAX, Opening
 from application.realtime.tickets import LIFETIME, OPENING_MAX_BYTES, Ticket, TicketInvalid, Tickets
-from domain.errors import Invalid, Unauthenticated
+from domain.errors import Exhausted, Invalid, Unauthenticated
 from domain.identity import ACCESS_LIFETIME, AccountRole, EndReason
 from entrypoints.container import in_memory
 from tests.application.front_door import FrontDoor, Visit
@@ -23,16 +25,21 @@ OPENING = Opening(subscribe=["me", "task:ä"], resume={"workspace:W": 2**53 - 1}
 
 
 class OpenTicketStore(MemoryTicketStore):
-    """Remembers under which digests tickets were kept, and when it was asked to forget."""
+    """Remembers under which digests tickets were kept and asked for, and when it was asked to forget."""
 
     def __init__(self) -> None:
         super().__init__()
         self.digests: list[bytes] = []
+        self.asked_for: list[bytes] = []
         self.forgot_at: list[datetime] = []
 
     async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
         self.digests.append(digest)
         await super().keep(digest, principal, opening, expires_at)
+
+    async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:
+        self.asked_for.append(digest)
+        return await super().take(digest, now)
 
     async def forget_old(self, now: datetime, most: int) -> int:
         self.forgot_at.append(now)
@@ -50,10 +57,13 @@ class Counter(FrontDoor):
     async def issue(self, visit: Visit, opening: Opening = OPENING) -> str:
         return (await self.tickets.issue(visit.actor, opening)).ticket
 
+    async def redeem(self, ticket: str, address: str = "192.0.2.1") -> tuple[Principal, Opening]:
+        return await self.tickets.redeem(ticket, address)
+
     async def refused(self, ticket: str) -> str:
         """What is said of a ticket that opens nothing."""
         with pytest.raises(TicketInvalid) as refused:
-            await self.tickets.redeem(ticket)
+            await self.redeem(ticket)
         return f"{refused.value.code}: {refused.value.detail}"
 
 
@@ -68,29 +78,29 @@ async def test_a_ticket_stands_for_whom_it_was_issued_to_and_how_the_connection_
     ada, bob = await counter.register(), await counter.register("bob@example.org")
     hers, his = await counter.issue(ada), await counter.issue(bob, Opening())
     counter.wait(seconds=10)
-    assert await counter.tickets.redeem(his) == (bob.actor, Opening())
-    assert await counter.tickets.redeem(hers) == (ada.actor, OPENING)
+    assert await counter.redeem(his) == (bob.actor, Opening())
+    assert await counter.redeem(hers) == (ada.actor, OPENING)
 
 
 async def test_an_admin_comes_back_as_one(counter: Counter) -> None:
     await counter.register()
     await counter.identity.make_admin("ada@example.org")
     admin = await counter.log_in()
-    principal, _ = await counter.tickets.redeem(await counter.issue(admin))
+    principal, _ = await counter.redeem(await counter.issue(admin))
     assert principal == admin.actor
     assert principal.role is AccountRole.ADMIN
 
 
 async def test_a_ticket_can_be_used_once(counter: Counter) -> None:
     ticket = await counter.issue(await counter.register())
-    await counter.tickets.redeem(ticket)
+    await counter.redeem(ticket)
     await counter.refused(ticket)
 
 
 async def test_of_twenty_who_use_one_ticket_at_once_one_is_let_in(counter: Counter) -> None:
     ada = await counter.register()
     ticket = await counter.issue(ada)
-    outcomes = await asyncio.gather(*(counter.tickets.redeem(ticket) for _ in range(20)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(counter.redeem(ticket) for _ in range(20)), return_exceptions=True)
     assert outcomes.count((ada.actor, OPENING)) == 1
     assert sum(isinstance(outcome, TicketInvalid) for outcome in outcomes) == 19
 
@@ -100,7 +110,7 @@ async def test_a_ticket_is_good_for_thirty_seconds(counter: Counter) -> None:
     assert (await counter.tickets.issue(ada.actor, OPENING)).expires_in == 30
     early, late = await counter.issue(ada), await counter.issue(ada)
     counter.clock.advance(LIFETIME - timedelta(milliseconds=1))
-    await counter.tickets.redeem(early)
+    await counter.redeem(early)
     counter.wait(milliseconds=1)
     await counter.refused(late)
 
@@ -113,7 +123,7 @@ async def test_a_ticket_lasts_no_longer_than_the_token_it_was_issued_for(counter
     assert issued.expires_in == 10
     counter.wait(seconds=10)
     await counter.refused(issued.ticket)
-    await counter.tickets.redeem(newer)
+    await counter.redeem(newer)
 
 
 @pytest.mark.parametrize("reason", [EndReason.LOGGED_OUT, EndReason.LOGGED_OUT_EVERYWHERE, EndReason.DISABLED])
@@ -135,11 +145,11 @@ async def test_an_end_elsewhere_makes_a_ticket_void_once_it_is_known_here(counte
     ticket = await counter.issue(ada)
     here = counter.container
     authentication = Authentication(here.tokens(), here.session_queries(), here.clock(), here.observer())
-    tickets = Tickets(counter.store, here.secrets(), authentication, here.clock())
+    tickets = Tickets(counter.store, here.secrets(), authentication, here.limits(), here.clock())
     await counter.identity.log_out(ada.refresh_token)
     await authentication.refresh()
     with pytest.raises(TicketInvalid):
-        await tickets.redeem(ticket)
+        await tickets.redeem(ticket, "192.0.2.1")
 
 
 async def test_another_instance_takes_what_this_one_issued() -> None:
@@ -147,7 +157,7 @@ async def test_another_instance_takes_what_this_one_issued() -> None:
     ada = await here.register()
     there: Tickets = in_memory(ticket_store=providers.Object(here.store), clock=providers.Object(here.clock)).tickets()
     ticket = await here.issue(ada)
-    assert await there.redeem(ticket) == (ada.actor, OPENING)
+    assert await there.redeem(ticket, "192.0.2.1") == (ada.actor, OPENING)
     await here.refused(ticket)
     here.close()
 
@@ -155,7 +165,7 @@ async def test_another_instance_takes_what_this_one_issued() -> None:
 async def test_all_tickets_that_open_nothing_are_refused_alike(counter: Counter) -> None:
     ada, bob = await counter.register(), await counter.register("bob@example.org")
     used, old, ended = await counter.issue(ada), await counter.issue(ada), await counter.issue(bob)
-    await counter.tickets.redeem(used)
+    await counter.redeem(used)
     await counter.identity.log_out(bob.refresh_token)
     said = [
         await counter.refused(ticket) for ticket in (used, ended, "", "x" * 43, "ticket\x00\ud800ä", ada.access_token)
@@ -174,15 +184,39 @@ async def test_a_ticket_is_no_access_token_and_a_refresh_token_no_ticket(counter
     with pytest.raises(Unauthenticated):
         await counter.refresh(ticket)
     await counter.refused(ada.refresh_token)
-    await counter.tickets.redeem(ticket)
+    await counter.redeem(ticket)
 
 
 async def test_the_store_sees_the_digest_and_never_the_ticket(counter: Counter) -> None:
     ada = await counter.register()
     issued = [await counter.issue(ada) for _ in range(3)]
     assert len(set(issued)) == 3
-    assert all(len(ticket) == 43 for ticket in issued)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{65}", ticket) for ticket in issued)
     assert counter.store.digests == [counter.container.secrets().digest(ticket) for ticket in issued]
+
+
+async def test_the_store_is_not_asked_about_a_ticket_that_somebody_made_up(counter: Counter) -> None:
+    ticket = await counter.issue(await counter.register())
+    foreign = HmacSecrets("the secret of another installation")
+    for made_up in ("", "x", "x" * 65, ticket[:-1], ticket + "x", "x" + ticket[1:], foreign.signed(foreign.new())):
+        await counter.refused(made_up)
+    assert counter.store.asked_for == []
+    await counter.redeem(ticket)
+    assert len(counter.store.asked_for) == 1
+
+
+async def test_who_tries_tickets_is_limited_by_address_before_the_store_is_asked(counter: Counter) -> None:
+    ada = await counter.register()
+    used = await counter.issue(ada)
+    await counter.redeem(used, "192.0.2.2")
+    for _ in range(counter.container.limits().requests):
+        await counter.refused(used)
+    asked = len(counter.store.asked_for)
+    for ticket in (used, await counter.issue(ada)):
+        with pytest.raises(Exhausted):
+            await counter.redeem(ticket)
+    assert len(counter.store.asked_for) == asked
+    await counter.redeem(await counter.issue(ada), "192.0.2.2")
 
 
 async def test_the_oldest_of_too_many_tickets_give_way(counter: Counter) -> None:
@@ -190,14 +224,14 @@ async def test_the_oldest_of_too_many_tickets_give_way(counter: Counter) -> None
     first, *others = [await counter.issue(ada) for _ in range(TICKETS_MAX + 1)]
     await counter.refused(first)
     for ticket in others:
-        await counter.tickets.redeem(ticket)
+        await counter.redeem(ticket)
 
 
 async def test_the_largest_opening_there_is_comes_back_and_no_larger_one_is_kept(counter: Counter) -> None:
     ada = await counter.register()
     names = [f"{number:064}" for number in range(CHANNELS_MAX)]
     largest = Opening(names, dict.fromkeys(names, 2**53 - 1), "29be7eb5")
-    assert await counter.tickets.redeem(await counter.issue(ada, largest)) == (ada.actor, largest)
+    assert await counter.redeem(await counter.issue(ada, largest)) == (ada.actor, largest)
     for opening in (replace(largest, epoch="x" * OPENING_MAX_BYTES), Opening(resume={"x" * OPENING_MAX_BYTES: 1})):
         with pytest.raises(Invalid):
             await counter.issue(ada, opening)
@@ -208,7 +242,7 @@ async def test_nothing_of_it_is_in_the_journal(counter: Counter) -> None:
     ada = await counter.register()
     streams = [f"account:{ada.account}", f"workspace:{ada.account}"]
     before = await counter.journal.heads(streams)
-    await counter.tickets.redeem(await counter.issue(ada))
+    await counter.redeem(await counter.issue(ada))
     assert await counter.journal.heads(streams) == before
 
 

@@ -82,10 +82,56 @@ async def test_a_limit_of_any_size_lets_exactly_so_many_pass(house: House) -> No
         assert [verdict.allowed for verdict in verdicts] == [True] * limit + [False]
 
 
+async def test_a_call_counts_for_what_it_costs(house: House) -> None:
+    window_ms = 10 * MINUTE_MS
+    costly = await house.limiter.take("costly", 20, window_ms, 11)
+    half = await house.limiter.take("costly", 20, window_ms, 1.5)
+    assert (costly.allowed, costly.remaining, half.allowed, half.remaining) == (True, 9, True, 7)
+    assert costly.reset_seconds == pytest.approx(330, abs=2)
+    assert half.reset_seconds == pytest.approx(375, abs=2)
+    assert (await house.limiter.take("costly", 20, window_ms)).remaining == 6
+
+
+async def test_a_call_that_costs_more_than_is_left_counts_nothing_and_leaves_room_for_cheaper_ones(
+    house: House,
+) -> None:
+    window_ms = 10 * MINUTE_MS
+    await house.limiter.take("left", 10, window_ms, 6)
+    refused = await house.limiter.take("left", 10, window_ms, 7)
+    assert (refused.allowed, refused.remaining) == (False, 4)
+    assert refused.reset_seconds == pytest.approx(360, abs=2)
+    assert refused.retry_after_seconds == pytest.approx(180, abs=2)
+    assert (await house.limiter.take("left", 10, window_ms, 4)).allowed
+    assert not (await house.limiter.take("left", 10, window_ms, 0.1)).allowed
+
+
+async def test_what_costs_more_than_the_limit_passes_once_nothing_is_counted(house: House) -> None:
+    window_ms = 1_500
+    first = await house.limiter.take("huge", 3, window_ms, 100)
+    assert (first.allowed, first.remaining) == (True, 0)
+    await house.pass_time(timedelta(seconds=0.6))
+    refused = await house.limiter.take("huge", 3, window_ms, 100)
+    assert not refused.allowed
+    assert 0 < refused.retry_after_seconds <= 0.9
+    await house.pass_time(timedelta(seconds=refused.retry_after_seconds + 0.02))
+    assert (await house.limiter.take("huge", 3, window_ms, 100)).allowed
+
+
+async def test_of_many_costly_calls_at_once_as_many_pass_as_fit(house: House) -> None:
+    costs = [11.0, 1.0, 2.5] * 40
+    verdicts = await asyncio.gather(*(house.limiter.take("racers", 100, 60 * MINUTE_MS, cost) for cost in costs))
+    passed = sum(cost for cost, verdict in zip(costs, verdicts, strict=True) if verdict.allowed)
+    # Whichever come first: those that no longer fit were refused because less than they cost was left.
+    assert 99 < passed <= 100
+
+
 async def test_without_its_store_a_limiter_counts_in_the_process() -> None:
     limiter = RedisRateLimiter("redis://127.0.0.1:1/0", MemoryRateLimiter(MovableClock()), MemoryObserver())
     verdicts = [await limiter.take("alone", 10, MINUTE_MS) for _ in range(30)]
     assert sum(verdict.allowed for verdict in verdicts) == 10
+    assert not (await limiter.take("costly", 10, MINUTE_MS, 6), await limiter.take("costly", 10, MINUTE_MS, 5))[
+        1
+    ].allowed
     await limiter.forget("alone")
     assert (await limiter.take("alone", 10, MINUTE_MS)).allowed
     limiter.close()

@@ -24,7 +24,7 @@ LONGEST_WAIT_SECONDS = 0.25
 class NoFallback(RateLimiter):
     """What must not be asked as long as Redis is there."""
 
-    async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
+    async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
         raise AssertionError(f"{key} was counted in the process: {limit} in {window_ms} ms")
 
     async def forget(self, key: str) -> None: ...

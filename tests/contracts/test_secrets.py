@@ -64,3 +64,20 @@ def test_nobody_foresees_a_successor_without_the_key_of_the_installation(secrets
         lambda: as_text(hmac.digest(KEY.encode(), secret.encode(), "sha256")),
     ]
     assert secrets.successor(secret) not in {guess() for guess in guesses}
+
+
+def test_a_signed_secret_is_known_as_one_of_this_installation(secrets: Secrets) -> None:
+    secret = secrets.new()
+    signed = secrets.signed(secret)
+    assert signed.startswith(secret)
+    assert signed.replace("-", "").replace("_", "").isalnum()
+    assert secrets.is_signed(signed)
+    assert HmacSecrets(KEY).is_signed(signed)
+    assert not HmacSecrets(OTHER_KEY).is_signed(signed)
+
+
+def test_what_was_not_signed_is_no_signed_secret(secrets: Secrets) -> None:
+    signed = secrets.signed(secrets.new())
+    altered = [signed[:place] + ("a" if signed[place] != "a" else "b") + signed[place + 1 :] for place in range(65)]
+    strange = ["", "x", "ä" * 65, "\x00\ud800", secrets.new(), secrets.successor(signed), signed + " ", signed[1:]]
+    assert not any(map(secrets.is_signed, (*altered, *strange)))

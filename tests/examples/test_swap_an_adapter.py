@@ -12,7 +12,7 @@ from entrypoints.container import in_memory
 class UsedUp(RateLimiter):
     """Lets nobody pass, and asks everybody to come back in seven seconds."""
 
-    async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
+    async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
         return Verdict(allowed=False, remaining=0, reset_seconds=7, retry_after_seconds=7)
 
     async def forget(self, key: str) -> None: ...

@@ -11,6 +11,13 @@ from application.realtime.frames import Announcement, Command
 from tests.http.house import house_in_memory, served, set_to
 from tests.support.clients import API, Json, Person, client, done, listening, log_in, sign_up
 
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
 
 async def test_who_is_present_is_told_to_those_who_follow(live_url: str, grace: Person, linus: Person) -> None:
     team = await grace.create_team()
@@ -125,18 +132,33 @@ async def test_a_ticket_opens_one_connection_with_what_was_asked_for(live_url: s
         assert (reply["id"], list(reply["data"]["channels"])) == (0, [channel])
         await grace.open_task()
         assert (await live.event())["event"]["type"] == "task.created"
-    address = live_url + path
-    headers = {
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-    }
     async with httpx.AsyncClient(trust_env=False) as http:
-        second = await http.get(address, headers=headers)
-        empty = await http.get(f"{live_url}{API}/ws?ticket=", headers=headers | grace.authorization)
+        second = await http.get(live_url + path, headers=UPGRADE)
+        empty = await http.get(f"{live_url}{API}/ws?ticket=", headers=UPGRADE | grace.authorization)
     assert (second.status_code, second.json()["code"]) == (401, "ticket_invalid")
     assert empty.status_code == 401
+
+
+async def test_who_makes_tickets_up_is_limited_by_address() -> None:
+    limited = house_in_memory(settings=set_to(rate_limit_enabled=True, rate_limit_max_requests=5))
+    async with served(limited) as url, client(url) as http:
+        ada = await sign_up(http)  # which is a request from the address
+        answers = [await http.get(f"{API}/ws?ticket={n}", headers=UPGRADE) for n in range(5)]
+        assert [answer.status_code for answer in answers] == [401] * 4 + [429]
+        assert (answers[-1].json()["code"], answers[-1].headers["retry-after"]) == ("rate_limited", "12")
+        async with listening(url, ada.token):
+            done(await ada.get("/me"))
+
+
+async def test_calls_and_requests_share_the_limit_of_their_account() -> None:
+    limited = house_in_memory(settings=set_to(rate_limit_enabled=True, rate_limit_max_requests=10))
+    async with served(limited) as url, client(url) as http, AsyncExitStack() as stack:
+        ada = await sign_up(http)
+        lives = [await stack.enter_async_context(listening(url, ada.token)) for _ in range(4)]
+        answers = [await live.call("call", method="task.create", params={"title": "x"}) for live in lives * 2]
+        assert ["code" in answer for answer in answers] == [False] * 6 + [True] * 2
+        assert {answer["code"] for answer in answers[6:]} == {"rate_limited"}
+        assert (await ada.get("/me")).status_code == 429
 
 
 async def test_an_account_has_ten_connections_at_most() -> None:

@@ -11,7 +11,7 @@ from adapters.memory.system import MovableClock
 from entrypoints.container import Container
 from tests.http.house import house_in_memory, set_to, visited
 from tests.http.test_problems import problem
-from tests.support.clients import API, PASSWORD, Person, done, log_in, sign_up
+from tests.support.clients import API, PASSWORD, Json, Person, done, log_in, sign_up
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
 
@@ -97,6 +97,56 @@ async def test_of_a_hundred_requests_at_once_ten_pass() -> None:
         assert len(passed) == 10
         assert {answer.status_code for answer in answers} == {201, 429}
         assert sorted(int(answer.headers["ratelimit"].split(";")[1][2:]) for answer in passed) == list(range(10))
+
+
+async def test_a_bulk_costs_what_it_does() -> None:
+    def bulk_of(count: int) -> Json:
+        return {"operations": [{"op": "create", "task": {"title": str(n)}} for n in range(count)], "mode": "partial"}
+
+    def left(answer: httpx.Response) -> int:
+        return int(answer.headers["ratelimit"].split(";")[1][2:])
+
+    async with visited(limited(rate_limit_max_requests=20)) as http:
+        ada = await sign_up(http)
+        of_ten, of_a_hundred = await ada.post("/tasks/bulk", bulk_of(10)), await ada.post("/tasks/bulk", bulk_of(100))
+        refused = await ada.post("/tasks/bulk", bulk_of(100))
+        cheap = await ada.get("/tasks")
+
+    assert [(answer.status_code, left(answer)) for answer in (of_ten, of_a_hundred)] == [(200, 18), (200, 7)]
+    problem(refused, 429, "rate_limited")
+    # It was one request, and those are 180 s apart: another 4 have to come back.
+    assert (left(refused), refused.headers["retry-after"]) == (6, "720")
+    assert (cheap.status_code, left(cheap)) == (200, 5)
+    assert len(cheap.json()["data"]) == 50
+
+
+async def test_a_bulk_that_is_repeated_with_its_key_costs_one_request() -> None:
+    bulk = {"operations": [{"op": "create", "task": {"title": str(n)}} for n in range(80)]}
+    async with visited(limited()) as http:
+        ada = await sign_up(http)
+        for _ in range(2):
+            answer = await ada.post("/tasks/bulk", bulk, headers={"Idempotency-Key": "once"})
+            assert answer.status_code == 200
+        assert answer.headers["idempotency-replayed"] == "true"
+        assert answer.headers["ratelimit"] == '"default";r=0;t=3600'
+
+
+async def test_an_account_has_at_most_so_many_requests_in_hand() -> None:
+    house = limited(rate_limit_max_requests=1_000, rate_limit_in_hand=5)
+    async with visited(house) as http:
+        ada, bob = await sign_up(http, "Ada"), await sign_up(http, "Bob")
+        answers = await asyncio.gather(*(ada.post("/tasks", {"title": str(n)}) for n in range(20)), bob.get("/me"))
+        assert answers.pop().status_code == 200
+        passed = [answer for answer in answers if answer.status_code == 201]
+        assert len(passed) == 5
+        for answer in answers:
+            if answer not in passed:
+                problem(answer, 429, "too_many_at_once")
+                assert answer.headers["retry-after"] == "1"
+            assert "ratelimit" in answer.headers
+        for _ in range(10):
+            assert (await ada.get("/me")).status_code == 200
+            assert (await ada.get("/nowhere")).status_code == 404
 
 
 async def test_a_server_without_limits_says_nothing_of_them(ada: Person) -> None:

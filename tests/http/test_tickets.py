@@ -25,13 +25,13 @@ async def test_a_ticket_is_for_whoever_asks_and_opens_what_was_asked_for(ada: Pe
     assert response.status_code == 201
     assert (set(said), said["expires_in"]) == ({"ticket", "expires_in"}, 30)
     assert response.headers["cache-control"] == "no-store"
-    principal, opening = await tickets.redeem(said["ticket"])
+    principal, opening = await tickets.redeem(said["ticket"], "192.0.2.1")
     assert str(principal.account_id) == ada.id
     assert (opening.subscribe, opening.resume, opening.epoch) == (["me"], {"workspace:W": 812}, "29be7eb5")
 
 
 async def test_a_connection_may_begin_with_nothing(ada: Person, tickets: Tickets) -> None:
-    _, opening = await tickets.redeem(done(await ada.post("/live/tickets", {}))["ticket"])
+    _, opening = await tickets.redeem(done(await ada.post("/live/tickets", {}))["ticket"], "192.0.2.1")
 
     assert (opening.subscribe, opening.resume, opening.epoch) == ([], {}, None)
 

@@ -20,15 +20,16 @@ class MemoryRateLimiter(RateLimiter):
         self._clock = clock
         self._levels: dict[str, tuple[float, datetime]] = {}
 
-    async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
+    async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
         now = self._clock.now()
         per_second = limit * 1000 / window_ms
         level, since = self._levels.pop(key, (0.0, now))
         # A clock that was set back drains nothing, and does not stop the draining from here on.
         level = max(0.0, level - max(0.0, (now - since).total_seconds()) * per_second)
-        allowed = level + 1 <= limit + _TOLERANCE
+        cost = min(cost, limit)
+        allowed = level + cost <= limit + _TOLERANCE
         if allowed:
-            level += 1
+            level += cost
         self._levels[key] = level, now
         if len(self._levels) > KEYS_MAX:
             del self._levels[next(iter(self._levels))]
@@ -36,7 +37,7 @@ class MemoryRateLimiter(RateLimiter):
             allowed=allowed,
             remaining=max(0, int(limit - level + _TOLERANCE)),
             reset_seconds=level / per_second,
-            retry_after_seconds=0.0 if allowed else (level + 1 - limit) / per_second,
+            retry_after_seconds=0.0 if allowed else (level + cost - limit) / per_second,
         )
 
     async def forget(self, key: str) -> None:

@@ -18,19 +18,19 @@ ANSWER_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
 
 # The generic cell rate algorithm. A key holds the time, in µs, at which its count will be empty again. Every call
-# moves it one interval on, and may not move it further ahead of now than a whole burst. All numbers are whole and
-# below 2^53, so Lua's floating point is exact. An interval of 0 asks to forget the key. A time further ahead than a
+# moves it a step on, and may not move it further ahead of now than a whole burst. All numbers are whole and
+# below 2^53, so Lua's floating point is exact. A step of 0 asks to forget the key. A time further ahead than a
 # burst is left from a larger limit or from before the host's clock was set back; it is cut, or it would lock for long.
 _SCRIPT = b"""
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local answer = {}
 for i, key in ipairs(KEYS) do
-  local interval, burst = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local step, burst = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
   local ahead = math.max(0, (tonumber(redis.call('GET', key)) or now) - now)
   local after = math.min(ahead, burst)
-  if after + interval <= burst then after = after + interval end
-  if interval == 0 then
+  if after + step <= burst then after = after + step end
+  if step == 0 then
     redis.call('DEL', key)
   elseif after ~= ahead then
     redis.call('SET', key, string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
@@ -51,7 +51,7 @@ class RedisRateLimiter(RateLimiter):
     alone for a second, and connecting goes on behind the callers' backs, so an outage makes no request wait. For use on
     one event loop.
 
-    The interval between two calls is a whole number of µs, rounded down.
+    What a call costs is a whole number of µs, rounded down.
     """
 
     def __init__(
@@ -78,15 +78,16 @@ class RedisRateLimiter(RateLimiter):
         self._deadline: asyncio.TimerHandle | None = None
         self.breaker = Breaker("Redis is away, so each process counts for itself", "limits are shared again")
 
-    async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
+    async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
         interval = max(1, window_ms * 1_000 // limit)
         burst = interval * limit
-        ahead = await self._ask(key, interval, burst)
+        step = max(1, int(interval * min(cost, limit)))
+        ahead = await self._ask(key, step, burst)
         if ahead is None:
-            return await self._fallback.take(key, limit, window_ms)
-        after = ahead + interval
+            return await self._fallback.take(key, limit, window_ms, cost)
+        after = ahead + step
         if after > burst:
-            return Verdict(False, 0, ahead / 1e6, (after - burst) / 1e6)
+            return Verdict(False, (burst - ahead) // interval, ahead / 1e6, (after - burst) / 1e6)
         return Verdict(True, (burst - after) // interval, after / 1e6, 0.0)
 
     async def forget(self, key: str) -> None:
@@ -100,7 +101,7 @@ class RedisRateLimiter(RateLimiter):
         self._give_up(None)
         self._closed = True
 
-    async def _ask(self, key: str, interval: int, burst: int) -> int | None:
+    async def _ask(self, key: str, step: int, burst: int) -> int | None:
         """How many µs the count of `key` was ahead before this call, or None if Redis cannot be asked."""
         began = perf_counter()
         loop = asyncio.get_running_loop()
@@ -110,7 +111,7 @@ class RedisRateLimiter(RateLimiter):
         if not self._waiting:
             self._waiting_since = loop.time()
         # Total, since one key that cannot be encoded would spoil the call of everybody.
-        self._waiting.append(((self._prefix + key).encode("utf-8", "surrogatepass"), interval, burst, answer))
+        self._waiting.append(((self._prefix + key).encode("utf-8", "surrogatepass"), step, burst, answer))
         if not self._flush_is_due:
             self._flush_is_due = True
             loop.call_soon(self._flush)
@@ -136,8 +137,8 @@ class RedisRateLimiter(RateLimiter):
     def _call(self, link: Link, command: str, script: str | bytes) -> None:
         arguments: list[str | bytes | int] = [command, script, len(self._asked)]
         arguments += [question[0] for question in self._asked]
-        for _, interval, burst, _ in self._asked:
-            arguments += (interval, burst)
+        for _, step, burst, _ in self._asked:
+            arguments += (step, burst)
         link.send(pack(tuple(arguments)))
 
     def _received(self, reply: Any) -> None:

@@ -6,9 +6,9 @@ from msgspec import Struct
 
 
 class Verdict(Struct, frozen=True):
-    """Whether a call may pass; `remaining` calls may follow at once, and after `reset_seconds` all of them again.
+    """Whether a call may pass; `remaining` calls of cost 1 may follow at once, and after `reset_seconds` all of them.
 
-    `retry_after_seconds` is 0 for a call that passed.
+    After `retry_after_seconds` the same call passes; it is 0 for one that passed.
     """
 
     allowed: bool
@@ -20,8 +20,11 @@ class Verdict(Struct, frozen=True):
 class RateLimiter(Protocol):
     """Counts calls by key (generic cell rate algorithm): `limit` calls at once, refilled evenly over a window."""
 
-    async def take(self, key: str, limit: int, window_ms: int) -> Verdict:
-        """Count one call, unless it is refused. Atomic over all processes that share the store.
+    async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
+        """Count a call that costs as much as `cost` calls, unless it is refused; then nothing is counted.
+
+        A cost above the limit is the whole limit, so that it passes once nothing is counted. Atomic over all processes
+        that share the store.
 
         With the store down it counts in the process, so that a limit becomes looser by the number of processes but
         is never gone.

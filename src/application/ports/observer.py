@@ -40,15 +40,15 @@ OUTCOMES: Mapping[Happening, Sequence[str]] = {
     "login": ("ok", "refused"),
     "origin_rejected": ("cookie", "preflight", "upgrade"),
     "position_check": ("level", "behind", "unavailable"),
-    "rate_limited": ("request", "login_address", "login_account", "register", "password"),
+    "rate_limited": ("request", "in_hand", "login_address", "login_account", "register", "password"),
     "refresh": ("ok", "grace", "reuse", "expired"),
     "resume": ("recovered", "offset", "epoch", "pruned"),
     "retry": ("stale",),
     "socket_closed": (
         *("by_peer", "lost", "1002", "1007", "1009", "4001", "4002", "4003", "4004", "4005", "4008"),
-        *("4100", "4101", "4103", "4200", "4300"),
+        *("4100", "4101", "4103", "4104", "4200", "4300"),
     ),
-    "socket_opened": ("101", "401", "403", "503"),
+    "socket_opened": ("101", "401", "403", "429", "503"),
     "token_rejected": ("token_invalid", "token_expired", "session_ended"),
 }
 OTHER = "other"

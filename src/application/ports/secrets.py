@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Secrets(Protocol):
-    """Random secrets of which only a digest is kept, and the chain of refresh tokens."""
+    """Random secrets of which only a digest is kept, the chain of refresh tokens, and what shows who made a secret."""
 
     def new(self) -> str:
         """A URL-safe secret with 256 random bits."""
@@ -12,6 +12,14 @@ class Secrets(Protocol):
 
     def digest(self, secret: str) -> bytes:
         """What is stored instead of the secret; it cannot be turned back."""
+        ...
+
+    def signed(self, secret: str) -> str:
+        """The secret, made to show that it is from this installation; it is still URL-safe and a secret."""
+        ...
+
+    def is_signed(self, secret: str) -> bool:
+        """Whether `signed` made it with this installation's key; what somebody made up is found out without a store."""
         ...
 
     def successor(self, secret: str) -> str:

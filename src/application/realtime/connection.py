@@ -37,10 +37,12 @@ from application.realtime.session import (
 )
 from application.realtime.subscriptions import Subscriptions
 from application.realtime.surroundings import Surroundings, Wire
-from domain.errors import DomainError, Forbidden
+from domain.errors import DomainError, Exhausted, Forbidden
 
 INBOX_MAX = 32
 COMMAND_SECONDS = 10.0
+# Of what a request costs: to follow one channel, in the opening or later.
+CHANNEL_COST = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -259,25 +261,33 @@ class Connection:
     async def _perform(self, effect: Effect) -> None:
         match effect:
             case Enter():
-                await self._as_command("connect", effect.id, self._enter(effect))
+                cost = 1 + CHANNEL_COST * len(effect.opening.subscribe)
+                await self._as_command("connect", effect.id, cost, lambda: self._enter(effect))
             case Join():
-                await self._as_command("subscribe", effect.id, self._join(effect))
+                await self._as_command("subscribe", effect.id, CHANNEL_COST, lambda: self._join(effect))
             case CarryOut(call):
-                await self._as_command("call", call.id, self._carry_out(call))
+                await self._as_command("call", call.id, 1, lambda: self._carry_out(call))
             case _:
                 self._do(effect)
 
-    async def _as_command(self, name: CommandName, id: int, work: Awaitable[None]) -> None:
-        """Do what a command asks for, and tell the peer if it is refused."""
+    async def _as_command(self, name: CommandName, id: int, cost: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what a command asks for at the account's cost, and tell the peer if it is refused."""
+        assert self.session.account
         activity = self._shared.observer.command(name, self.id, self._origin)
         code = ""
         try:
-            await work
+            with self._shared.limits.bill(self.session.account) as bill:
+                await bill.charge(cost)
+                await work()
         except DomainError as error:
             code = error.code
             if isinstance(error, Forbidden):
                 self._shared.observer.happened("denied", "command")
             self.do(self.session.refused(id, error))
+            if (
+                isinstance(error, Exhausted) and not self.session.is_open
+            ):  # nor could it ever be, as there is one `connect`
+                self._do(Close(CloseCode.RATE_LIMITED, error.code))
         except BaseException as error:
             # Which also ends it is that its time is up, or that the connection is gone.
             code = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from application.events import Events
+from application.limits import Limits
 from application.ports.events import Broker
 from application.ports.observer import Observer
 from application.principal import Principal
@@ -39,7 +40,7 @@ class Wire(Protocol):
 class Surroundings:
     """What all connections of a process share."""
 
-    __slots__ = ("broker", "call", "events", "hub", "lobby", "observer")
+    __slots__ = ("broker", "call", "events", "hub", "limits", "lobby", "observer")
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Surroundings:
         lobby: Lobby,
         broker: Broker,
         call: Call,
+        limits: Limits,
         observer: Observer,
     ) -> None:
         self.events = events
@@ -55,4 +57,5 @@ class Surroundings:
         self.lobby = lobby
         self.broker = broker
         self.call = call
+        self.limits = limits
         self.observer = observer

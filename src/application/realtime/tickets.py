@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from application.authentication import Authentication
+from application.limits import Limits
 from application.ports.secrets import Secrets
 from application.ports.system import Clock
 from application.ports.tickets import TicketStore
@@ -37,10 +38,13 @@ class TicketInvalid(Unauthenticated):
 class Tickets:
     """Hands out tickets to those who are signed in, and takes each back once."""
 
-    def __init__(self, store: TicketStore, secrets: Secrets, authentication: Authentication, clock: Clock) -> None:
+    def __init__(
+        self, store: TicketStore, secrets: Secrets, authentication: Authentication, limits: Limits, clock: Clock
+    ) -> None:
         self._store = store
         self._secrets = secrets
         self._authentication = authentication
+        self._limits = limits
         self._clock = clock
 
     async def issue(self, actor: Principal, opening: Opening) -> Ticket:
@@ -51,17 +55,21 @@ class Tickets:
         encoded = _encode(opening)
         if len(encoded) > OPENING_MAX_BYTES:
             raise Invalid(f"This may have {OPENING_MAX_BYTES} bytes.", pointer="")
-        secret, now = self._secrets.new(), self._clock.now()
+        secret, now = self._secrets.signed(self._secrets.new()), self._clock.now()
         expires_at = min(now + LIFETIME, actor.expires_at)
         await self._store.keep(self._secrets.digest(secret), actor, encoded, expires_at)
         return Ticket(secret, int((expires_at - now).total_seconds()))
 
-    async def redeem(self, ticket: str) -> tuple[Principal, Opening]:
+    async def redeem(self, ticket: str, address: str) -> tuple[Principal, Opening]:
         """Whom the ticket was issued to, as the token said then, and what the connection begins with.
 
-        TicketInvalid, whatever the reason, if it opens nothing; it never will then.
+        TicketInvalid, whatever the reason, if it opens nothing; it never will then. The store is not asked about what
+        this installation never issued. Exhausted after too many attempts from the address.
         """
-        taken = await self._store.take(self._secrets.digest(ticket), self._clock.now())
+        await self._limits.ticket(address)
+        taken = None
+        if self._secrets.is_signed(ticket):
+            taken = await self._store.take(self._secrets.digest(ticket), self._clock.now())
         if taken is None or not self._authentication.is_live(taken[0]):
             raise TicketInvalid("This ticket opens nothing; get a new one.")
         principal, opening = taken

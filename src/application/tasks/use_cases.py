@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from application.limits import charge
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.system import Clock, Ids
 from application.ports.tasks import CommentView, TaskFilter, TaskNumbers, TaskQueries, TaskView, TaskWork
@@ -206,7 +207,11 @@ class Tasks:
             work.tasks.save(task)
 
     async def bulk(self, actor: Principal, bulk: Bulk) -> BulkReport:
-        """Do up to 100 things: all in one unit (any refusal undoes all, with a pointer to it), or each alone."""
+        """Do up to 100 things: all in one unit (any refusal undoes all, with a pointer to it), or each alone.
+
+        Ten of them cost as much as a request of its own.
+        """
+        await charge(len(bulk.operations) / 10)
         if bulk.mode == "atomic":
             return await self._all(actor, bulk.operations)
         results = []

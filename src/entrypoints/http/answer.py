@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Send
 
-from application.ports.limits import Verdict
+from application.limits import Bill
 from application.principal import Correlation
 from entrypoints.http.compression import compressed, preferred_encoding
 from entrypoints.http.cors import Headers
@@ -50,24 +50,26 @@ class Answer:
         "_held",
         "_is_complete",
         "_path",
+        "_policy",
         "_send",
         "_started",
+        "bill",
         "bytes_out",
         "deadline",
         "has_body",
         "is_stream",
-        "limit",
         "status",
     )
 
     def __init__(
-        self, send: Send, path: str, headers: Mapping[bytes, bytes], cause: Correlation, cors: Headers
+        self, send: Send, path: str, headers: Mapping[bytes, bytes], cause: Correlation, cors: Headers, policy: bytes
     ) -> None:
         self._send = send
         self._path = path
         self._headers = headers
         self._cause = cause
         self._cors = cors
+        self._policy = policy
         self._started = False
         self._is_complete = False
         self._held: Any = None
@@ -75,7 +77,7 @@ class Answer:
         self.is_stream = False
         self.bytes_out = 0
         self.status = 499  # whoever asked has gone, as long as nobody answers
-        self.limit: tuple[bytes, Verdict] | None = None
+        self.bill: Bill | None = None
         self.deadline: asyncio.Timeout | None = None
 
     async def send(self, message: Message) -> None:
@@ -88,9 +90,8 @@ class Answer:
             headers.append((b"x-request-id", self._cause.request_id.encode()))
             headers += _OWN_HEADERS.get(self._path, SECURITY_HEADERS)
             headers += self._cors
-            if self.limit is not None:
-                policy, verdict = self.limit
-                headers.append((b"ratelimit-policy", policy))
+            if self.bill is not None and (verdict := self.bill.verdict) is not None:
+                headers.append((b"ratelimit-policy", self._policy))
                 headers.append(
                     (b"ratelimit", b'"default";r=%d;t=%d' % (verdict.remaining, -(-verdict.reset_seconds // 1)))
                 )

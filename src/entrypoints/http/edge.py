@@ -14,7 +14,7 @@ from application.authentication import Authentication
 from application.limits import Limits
 from application.ports.observer import Activity, Observer
 from application.principal import Principal
-from domain.errors import Exhausted, Forbidden, Unauthenticated
+from domain.errors import Forbidden, Unauthenticated
 from domain.ids import AccountId
 from entrypoints.http.answer import Answer, Upgrade
 from entrypoints.http.cors import Cors, Headers
@@ -105,7 +105,8 @@ class Edge:
             await upgrade.run(self._app, scope, receive)
             self._tell(activity, scope, upgrade.status, caller, connection=caller.connection)
             return
-        answer = Answer(send, path, headers, activity.correlation, self._cors.headers(headers.get(b"origin")))
+        cors = self._cors.headers(headers.get(b"origin"))
+        answer = Answer(send, path, headers, activity.correlation, cors, self._policy)
         if scope["method"] == "HEAD":
             # A copy, as the server goes by its own whether it has to send a body.
             scope = {**scope, "method": "GET"}
@@ -119,13 +120,8 @@ class Edge:
                 if allowed is not None:
                     await answer.permit(allowed)
                     return
-                if path.startswith(CLOSED):
-                    stranger = self._identify(caller, path)
-                    await self._limit(caller, answer)
-                    if stranger:
-                        raise stranger
-                self._inspect(scope, headers)
-                await self._app(scope, self._bounded(receive, caller), answer.send)
+                enter = self._enter_closed if path.startswith(CLOSED) else self._enter
+                await enter(scope, receive, caller, answer)
         except TimeoutError:
             caller.code = await answer.refuse(DeadlineExceeded(f"A request may take {self._deadline:g} seconds."))
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a problem and the log the rest
@@ -182,20 +178,25 @@ class Edge:
             return None if path in PUBLIC else error
         return None
 
-    async def _limit(self, caller: "Caller", answer: "Answer") -> None:
-        if not self._limits.enabled:
-            return
-        principal = caller.principal
-        verdict = await self._limits.request(f"u:{principal.account_id}" if principal else f"a:{caller.address}")
-        answer.limit = (self._policy, verdict)
-        if not verdict.allowed:
-            raise Exhausted("Too many requests; slow down.", retry_after_seconds=verdict.retry_after_seconds)
-
     def _preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
         allowed = self._cors.preflight(method, headers)
         if allowed is not None and not allowed:
             self._observer.happened("origin_rejected", "preflight")
         return allowed
+
+    async def _enter_closed(self, scope: Any, receive: Receive, caller: "Caller", answer: Answer) -> None:
+        """Go in where a principal is needed, at the cost of that account, or of the address if there is none."""
+        stranger = self._identify(caller, scope["path"])
+        who = caller.address if caller.principal is None else caller.principal.account_id
+        with self._limits.bill(who) as answer.bill:
+            await answer.bill.charge(1)
+            if stranger:
+                raise stranger
+            await self._enter(scope, receive, caller, answer)
+
+    async def _enter(self, scope: Any, receive: Receive, caller: "Caller", answer: Answer) -> None:
+        self._inspect(scope, caller.headers)
+        await self._app(scope, self._bounded(receive, caller), answer.send)
 
     def _inspect(self, scope: Any, headers: Mapping[bytes, bytes]) -> None:
         """Refuse what no route could accept, before anything of the body is read."""

@@ -33,7 +33,7 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
         try:
             if live.draining:
                 raise Unavailable("This server is about to stop; another one takes over.")
-            principal, opening = await tickets.redeem(ticket[0]) if ticket else (None, None)
+            principal, opening = await tickets.redeem(ticket[0], caller.address) if ticket else (None, None)
         except DomainError as error:
             caller.code = error.code
             await _refuse(socket, error)

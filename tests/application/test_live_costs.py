@@ -1,0 +1,83 @@
+"""What is done over live connections is on the same account as requests."""
+
+import msgspec
+from dependency_injector import providers
+
+from application.realtime.frames import CloseCode
+from entrypoints.container import offline
+from tests.application.live_house import House
+
+HOUR_MS = 3_600_000
+
+
+async def house_with(**changes: object) -> House:
+    """Ten requests an hour and account, or with these changes to the settings."""
+    house = House()
+    limits = {"rate_limit_max_requests": 10, "rate_limit_window_ms": HOUR_MS} | changes
+    house.container.settings.override(providers.Object(msgspec.structs.replace(offline(), **limits)))
+    return await house.settle()
+
+
+async def left(house: House) -> float:
+    """How many requests Ada may still make; asking costs a hundredth."""
+    return (await house.container.limits().count(house.ada.id, 0.01)).remaining
+
+
+async def test_a_call_costs_as_much_as_a_request() -> None:
+    house = await house_with()
+    task = await house.task()
+    async with house.visit(house.ada) as visitor, house.visit(house.ada) as other:
+        for n in range(8):
+            call = {"method": "task.update", "params": {"id": str(task.id), "patch": {"title": f"title {n}"}}}
+            reply = await (visitor, other)[n % 2].say(type="call", id=n, **call)
+            assert reply["type"] == "reply"
+        for visited in (visitor, other):
+            refused = await visited.say(type="call", id=9, **call)
+            assert (refused["code"], refused["retry"]) == ("rate_limited", "later")
+            assert visited.closed is None
+        assert not (await house.container.limits().count(house.ada.id, 1)).allowed
+        async with house.visit(house.bob) as bob:
+            assert (await bob.say(type="call", id=1, **call))["type"] == "reply"
+
+
+async def test_a_repeated_call_costs_again_and_does_nothing_more() -> None:
+    house = await house_with()
+    async with house.visit(house.ada) as visitor:
+        for _ in range(3):
+            said = await visitor.say(type="call", id=1, method="task.create", params={"title": "once"}, key="k")
+            assert said["type"] == "reply"
+    assert await left(house) == 10 - 1 - 3 - 1
+
+
+async def test_connecting_costs_a_request_and_following_a_channel_a_tenth_of_one() -> None:
+    house = await house_with()
+    async with house.visit(house.ada, connected=False) as visitor:
+        await visitor.say(type="connect", id=1, subscribe=["me", house.channel] + ["task:nonsense"] * 8)
+        assert await left(house) == 7  # of 7.99
+        for n in range(10):
+            await visitor.say(type="subscribe", id=n, channel=house.channel)
+        await visitor.say(type="presence", id=11, channel=f"presence:{house.channel}")
+        await visitor.say(type="unsubscribe", id=12, channel=house.channel)
+    assert await left(house) == 6  # of 6.88
+
+
+async def test_who_has_no_request_left_is_not_connected_and_shall_come_back_later() -> None:
+    house = await house_with()
+    await house.container.limits().count(house.ada.id, 9)
+    async with house.visit(house.ada):
+        pass
+    async with house.visit(house.ada, connected=False) as visitor:
+        assert await visitor.closed_by(type="connect", id=5) == (CloseCode.RATE_LIMITED, "rate_limited")
+        (refused,) = visitor.of("error")
+        assert (refused["id"], refused["code"], refused["retry"]) == (5, "rate_limited", "later")
+        assert CloseCode.RATE_LIMITED // 100 == 41
+    async with house.visit(house.bob) as bob:
+        assert bob.closed is None
+
+
+async def test_without_limits_nothing_costs_anything() -> None:
+    house = await house_with(rate_limit_enabled=False)
+    async with house.visit(house.ada) as visitor:
+        for n in range(50):
+            reply = await visitor.say(type="call", id=n, method="task.create", params={"title": str(n)})
+            assert reply["type"] == "reply"
