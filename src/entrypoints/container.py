@@ -72,6 +72,7 @@ from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
 from application.ports.workspaces import WorkspaceQueries
 from application.reactions import DepartureWork, RegistrationWork, give_personal_workspace, release_tasks
+from application.realtime.doorstep import Doorstep
 from application.realtime.hub import Hub
 from application.realtime.live import Live
 from application.realtime.lobby import Lobby
@@ -270,6 +271,13 @@ class Container(containers.DeclarativeContainer):
         authentication,
         clock,
         connect_seconds,
+        Singleton(
+            Doorstep,
+            settings.provided.unconnected_per_address,
+            settings.provided.unconnected_max,
+            settings.provided.rate_limit_enabled,
+            observer,
+        ),
     )
 
     memory = Singleton(Memory, settings.provided.memory_degraded_percent, settings.provided.memory_unhealthy_percent)

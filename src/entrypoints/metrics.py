@@ -100,7 +100,12 @@ class Exposition(Collector):
             ("db_client_connection_pending_requests", "Who waits for one of them.", pool.waiting),
             ("signalbox_ready", "What /ready last said, as 1 or 0; missing if nobody asked.", self._health.was_ready),
             ("signalbox_draining", "1 while this process sends everybody away.", live.draining),
-            ("signalbox_ws_connections", "Live connections.", len(live)),
+            ("signalbox_ws_connections", "Live connections, until their sockets are closed.", len(live)),
+            (
+                "signalbox_ws_unconnected",
+                "Live connections, with those under way, before their `connect`.",
+                len(live.doorstep),
+            ),
             ("signalbox_ws_congested", "Live connections whose peers take less than they are sent.", live.congested),
             ("signalbox_ws_send_queue_bytes", "What peers of live connections have not taken yet.", live.backlog),
             ("signalbox_ws_send_queue_largest_bytes", "What one of them has not taken, at most.", live.backlog_max),

@@ -231,6 +231,22 @@ class Settings(Struct, frozen=True, kw_only=True):
             "requests",
         ),
     ] = 64
+    unconnected_per_address: Annotated[
+        int,
+        Setting(
+            "Live connections of one address that may wait for their `connect`; more are refused with 429.",
+            _number(1, 1_000_000, int),
+            "connections",
+        ),
+    ] = 100
+    unconnected_max: Annotated[
+        int,
+        Setting(
+            "The same of all addresses at one process; more are refused with 503.",
+            _number(1, 1_000_000, int),
+            "connections",
+        ),
+    ] = 5_000
     max_body_bytes: Annotated[
         int, Setting("The largest request body, at most 10,000,000.", _number(1_024, 10_000_000, int), "bytes")
     ] = 1_048_576

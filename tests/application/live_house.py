@@ -117,7 +117,8 @@ class House:
 class Visitor:
     """Somebody on a live connection, with every frame that was sent to them; the wire itself.
 
-    One that is `narrow` is congested by everything that is written, and relieved a turn of the event loop later.
+    One that is `narrow` is congested by everything that is written, and relieved a turn of the event loop later; one
+    that is `stuck` takes nothing. A wire that is closed is lost soon, unless it is `stubborn`.
     """
 
     connection: Connection
@@ -129,10 +130,13 @@ class Visitor:
         self.listening: list[bool] = []
         self.waiting = 0
         self.is_narrow = False
+        self.is_stuck = False
+        self.is_stubborn = False
 
     def write(self, data: bytes) -> None:
         if self.closed is None:
             self.bytes += len(data)
+            self.waiting += len(data) if self.is_stuck else 0
             self.frames += [json.loads(text) for text in texts(data)]
             if self.is_narrow:
                 self.connection.congested()
@@ -141,15 +145,21 @@ class Visitor:
     def backlog(self) -> int:
         return self.waiting
 
+    def taken(self) -> int:
+        return self.bytes - self.waiting
+
     def listen(self, is_wanted: bool) -> None:
         self.listening.append(is_wanted)
 
     def close(self, code: CloseCode, reason: str) -> None:
         self.closed = code, reason
+        if not self.is_stubborn:
+            asyncio.get_running_loop().call_soon(lambda: self.connection.lost(clean=True))
 
     def send(self, **frame: object) -> None:
         """Send a frame, and wait for nothing."""
-        self.connection.received(json.dumps(frame).encode())
+        text = json.dumps(frame).encode()
+        (self.connection.received if self.connection.heard(len(text)) else self.connection.too_fast)(text)
 
     async def say(self, **frame: object) -> Frame:
         """Send a frame, and return the one that answers it."""

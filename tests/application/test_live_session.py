@@ -14,7 +14,8 @@ from application.realtime.frames import CHANNELS_MAX, DATA_MAX_BYTES, CloseCode
 from application.realtime.live import BACKLOG_MAX_BYTES
 from application.realtime.session import PING_SECONDS
 from domain.channels import account_stream
-from tests.application.live_house import Frame, House, turns
+from domain.identity import Account
+from tests.application.live_house import Frame, House, Visitor, turns
 from tests.support.builders import an_account, principal
 
 
@@ -61,7 +62,52 @@ async def test_a_connection_begins_with_a_valid_connect_or_ends(first: Frame) ->
         assert await visitor.closed_by(**first) == (CloseCode.PROTOCOL, "the first frame has to be connect")
         assert not visitor.connection.session.is_open
         assert visitor.frames == []
+        await turns(1)
         assert len(house.container.live()) == 0
+
+
+async def test_a_connection_counts_until_its_wire_is_gone_whatever_was_said_before() -> None:
+    house = await House().settle()
+    live = house.container.live()
+    async with house.visit(house.ada) as ada, house.visit(house.ada) as other:
+        for visitor in (ada, other):
+            visitor.is_stubborn = True
+            visitor.connection.close(CloseCode.REVOKED, "session_ended")
+        await turns(5)
+        assert [visitor.closed is not None for visitor in (ada, other)] == [True, True]
+        assert len(live) == 2
+        assert await counted(house, house.ada) == 2
+        ada.connection.lost(clean=False)
+        ada.connection.lost(clean=False)
+        await turns(5)
+        assert len(live) == 1
+        assert await counted(house, house.ada) == 1
+    assert len(live) == 0
+    assert await counted(house, house.ada) == 0
+
+
+async def counted(house: House, account: Account) -> int:
+    """How many connections count for an account."""
+    presence, door = house.container.presence(), f"connections:{account.id}"
+    probe = await presence.enter(door, account.id, "probe")
+    await presence.leave(door, "probe")
+    return probe.connections - 1
+
+
+async def test_a_connection_stands_on_the_doorstep_until_it_says_who_it_is_or_is_gone() -> None:
+    house = await House().settle()
+    live = house.container.live()
+    one, other = Visitor(), Visitor()
+    for visitor in (one, other):
+        visitor.connection = live.begin(visitor, None, live.doorstep.arrive("192.0.2.1"))
+    assert len(live.doorstep) == 2
+    await one.say(type="connect", id=1, token=house.token(house.ada))
+    assert (len(live.doorstep), len(live)) == (1, 2)
+    await other.closed_by(type="connect", id=1, token="nonsense")
+    await turns(1)
+    assert (len(live.doorstep), len(live)) == (0, 1)
+    one.connection.lost(clean=True)
+    assert (len(live.doorstep), len(live)) == (0, 0)
 
 
 async def test_a_connection_ends_without_a_good_token_and_says_what_to_do_about_it() -> None:

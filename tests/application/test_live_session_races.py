@@ -443,6 +443,23 @@ def test_a_peer_that_takes_nothing_is_cut(is_full: bool) -> None:
     hurried(test)
 
 
+def test_a_peer_of_whom_little_waits_is_cut_when_it_takes_nothing_of_that_and_not_while_it_does() -> None:
+    async def test() -> None:
+        house = await House().settle()
+        async with house.visit(house.bob) as bob, looked_after(house):
+            bob.is_stuck, bob.waiting = True, 10
+            for _ in range(3):
+                await asyncio.sleep(CONGESTED_SECONDS - 2 * TICK_SECONDS)
+                assert bob.closed is None
+                bob.waiting -= 1
+                bob.send(type="pong")
+            await asyncio.sleep(CONGESTED_SECONDS - 2 * TICK_SECONDS)
+            assert bob.closed is None
+            assert await closing(bob, 4 * TICK_SECONDS) is CloseCode.SLOW_CONSUMER
+
+    hurried(test)
+
+
 def test_everybody_is_sent_away_in_time_with_a_moment_to_come_back() -> None:
     async def test() -> None:
         house = await House().settle()
@@ -455,6 +472,7 @@ def test_everybody_is_sent_away_in_time_with_a_moment_to_come_back() -> None:
                 (away,) = visitor.of("going_away")
                 assert 0 < away["retry_ms"] < 4_000
                 assert visitor.closed == (CloseCode.DRAINING, "draining")
+            await turns(1)
             assert len(house.container.live()) == 0
 
     hurried(test)

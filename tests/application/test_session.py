@@ -15,6 +15,15 @@ from adapters.memory.system import MovableClock
 from application.authentication import Authentication
 from application.ports.identity import AccessTokens, SessionQueries
 from application.principal import Principal
+from application.realtime.allowance import (
+    FIRST_BYTES,
+    FIRST_FRAMES,
+    FRAMES_A_SECOND,
+    FRAMES_AT_ONCE,
+    VIOLATIONS_MAX,
+    VIOLATIONS_SECONDS,
+    Pace,
+)
 from application.realtime.frames import (
     CHANNELS_MAX,
     DATA_MAX_BYTES,
@@ -29,13 +38,9 @@ from application.realtime.frames import (
 )
 from application.realtime.session import (
     CONNECT_SECONDS,
-    FRAMES_A_SECOND,
-    FRAMES_AT_ONCE,
     GONE_SECONDS,
     PING_SECONDS,
     RENEW_SECONDS,
-    VIOLATIONS_MAX,
-    VIOLATIONS_SECONDS,
     CarryOut,
     Close,
     Effect,
@@ -112,7 +117,16 @@ class Desk:
         return session
 
     def say(self, session: Session, **frame: object) -> Effects:
-        return session.receive(json.dumps(frame).encode(), self.now)
+        return self.hear(session, json.dumps(frame).encode())
+
+    def hear(self, session: Session, text: bytes) -> Effects:
+        match session.heard(len(text), self.now):
+            case Pace.FINE:
+                return session.receive(text, self.now)
+            case Pace.TOO_FAST:
+                return session.too_fast(text)
+            case Pace.FLOOD:
+                return [Close(CloseCode.FLOOD, "flood")]
 
     def error(self, session: Session, **frame: object) -> tuple[int | None, str, str]:
         """The id, the code and the advice by which a frame is refused."""
@@ -147,12 +161,12 @@ def desk() -> Desk:
         b"[]",
         b"",
         b"\xff",
-        b"[" * 100_000,
+        b"[" * 20_000,
     ],
 )
 def test_before_connect_nothing_else_is_heard(desk: Desk, text: bytes) -> None:
     session = desk.session(desk.token())
-    assert session.receive(text, desk.now) == CONNECT_FIRST
+    assert desk.hear(session, text) == CONNECT_FIRST
     assert session.principal is None
 
 
@@ -257,7 +271,7 @@ def test_a_connection_connects_once(desk: Desk) -> None:
 )
 def test_a_frame_that_means_nothing_is_refused_by_its_id(desk: Desk, text: bytes, id: int | None) -> None:
     session = desk.connected()
-    assert error_of(session.receive(text, desk.now)) == (id, "bad_frame", "no")
+    assert error_of(desk.hear(session, text)) == (id, "bad_frame", "no")
 
 
 def test_a_channel_is_followed_once_it_is_joined_and_until_it_is_left_or_lost(desk: Desk) -> None:
@@ -381,10 +395,10 @@ def test_whatever_a_peer_says_is_a_sign_of_life(desk: Desk) -> None:
         b'{"type":"call","id":1,"method":"x"}',
     ):
         desk.wait(GONE_SECONDS - 1)
-        session.receive(text, desk.now)
+        desk.hear(session, text)
         desk.wait(GONE_SECONDS - 1)
         assert [type(frame) for frame in sent(session.elapsed(desk.now))] == [Ping]
-        session.receive(text, desk.now)
+        desk.hear(session, text)
     desk.wait(GONE_SECONDS)
     assert session.elapsed(desk.now) == [Close(CloseCode.NO_PONG, "no_pong")]
 
@@ -430,13 +444,39 @@ def test_violations_of_more_than_a_minute_ago_are_forgiven(desk: Desk) -> None:
         for _ in range(FRAMES_AT_ONCE):
             assert desk.say(session, type="pong") == []
         for _ in range(VIOLATIONS_MAX):
-            assert error_of(session.receive(b"?", desk.now)) == (None, "rate_limited", "later")
+            assert error_of(desk.hear(session, b"?")) == (None, "rate_limited", "later")
 
 
-def test_a_flood_before_connect_ends_too(desk: Desk) -> None:
+def test_before_connect_a_few_frames_may_come_however_long_it_takes(desk: Desk) -> None:
     session = desk.session()
-    effects = [desk.say(session, type="connect", id=1) for _ in range(FRAMES_AT_ONCE + VIOLATIONS_MAX + 1)]
-    assert effects[-1] == [Close(CloseCode.FLOOD, "flood")]
+    for _ in range(FIRST_FRAMES):
+        assert session.heard(0, desk.now) is Pace.FINE
+        desk.wait(1)
+    assert session.heard(0, desk.now) is Pace.FLOOD
+
+
+def test_before_connect_a_few_bytes_may_come_in_all(desk: Desk) -> None:
+    session = desk.session()
+    assert session.heard(FIRST_BYTES - 1, desk.now) is Pace.FINE
+    assert session.heard(1, desk.now) is Pace.FINE
+    assert session.heard(1, desk.now) is Pace.FLOOD
+
+
+def test_the_largest_connect_fits_into_what_may_come_before_it() -> None:
+    channel = "x" * 64
+    resume = {f"{number:064}": 2**53 - 1 for number in range(CHANNELS_MAX)}
+    largest = {"type": "connect", "id": 2**53 - 1, "token": "x" * 4_096, "epoch": channel, "resume": resume}
+    largest["subscribe"] = [channel] * CHANNELS_MAX
+    assert len(json.dumps(largest)) <= FIRST_BYTES
+
+
+def test_any_frame_is_a_sign_of_life(desk: Desk) -> None:
+    session = desk.connected()
+    desk.wait(GONE_SECONDS - 1)
+    session.elapsed(desk.now)
+    session.heard(0, desk.now)
+    desk.wait(GONE_SECONDS - 1)
+    assert not any(isinstance(effect, Close) for effect in session.elapsed(desk.now))
 
 
 def sent(effects: Effects) -> list[object]:

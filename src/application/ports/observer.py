@@ -40,7 +40,7 @@ OUTCOMES: Mapping[Happening, Sequence[str]] = {
     "login": ("ok", "refused"),
     "origin_rejected": ("cookie", "preflight", "upgrade"),
     "position_check": ("level", "behind", "unavailable"),
-    "rate_limited": ("request", "in_hand", "login_address", "login_account", "register", "password"),
+    "rate_limited": ("request", "in_hand", "login_address", "login_account", "register", "password", "unconnected"),
     "refresh": ("ok", "grace", "reuse", "expired"),
     "resume": ("recovered", "offset", "epoch", "pruned"),
     "retry": ("stale",),

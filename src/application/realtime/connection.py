@@ -12,6 +12,7 @@ import msgspec
 from application.ports.events import Signal
 from application.ports.observer import Command as CommandName
 from application.principal import correlation
+from application.realtime.allowance import Pace
 from application.realtime.frames import (
     Announcement,
     Call,
@@ -48,20 +49,27 @@ log = logging.getLogger(__name__)
 
 
 class Connection:
-    """Between a wire and a session. Its frames are done one after the other; at most 32 wait."""
+    """Between a wire and a session. Its messages are done one after the other; while 32 wait, no more are read.
+
+    It counts, for its account and for the process, until its wire is gone.
+    """
 
     __slots__ = (
         "_carries_out",
         "_congested_at",
         "_held",
         "_inbox",
+        "_is_gone",
         "_is_sent_away",
+        "_known",
         "_opened_at",
         "_origin",
         "_received",
         "_relieved",
         "_shared",
         "_subscriptions",
+        "_taken",
+        "_taken_at",
         "_worker",
         "dropped",
         "ended",
@@ -72,14 +80,22 @@ class Connection:
     )
 
     def __init__(
-        self, wire: Wire, session: Session, shared: Surroundings, ended: Callable[["Connection"], None]
+        self,
+        wire: Wire,
+        session: Session,
+        shared: Surroundings,
+        known: Callable[[], None],
+        ended: Callable[["Connection"], None],
     ) -> None:
+        """`known` is called once, when it is known whose it is or never will be; `ended` when its wire is gone."""
         self.id = secrets.token_hex(8)
         self.wire = wire
         self.session = session
         self.ended = ended
         self.is_closed = False
         self.dropped = 0
+        self._known = known
+        self._is_gone = False
         self._shared = shared
         self._origin = correlation.get()
         self._opened_at = time.monotonic()
@@ -89,14 +105,30 @@ class Connection:
         self._carries_out = False
         self._subscriptions = Subscriptions(self.id, session, shared, self, self.say)
         self._congested_at: float | None = None
+        self._taken = -1
+        self._taken_at = 0.0
         self._relieved: asyncio.Event | None = None
         self._held: dict[tuple[str, str], bytes] | None = None
         self._is_sent_away = False
 
     # From the wire
 
+    def heard(self, size: int) -> bool:
+        """A frame has come, of whatever kind; whether it may say something. Each is told, before what it says."""
+        if self.is_closed:
+            return False
+        pace = self.session.heard(size, asyncio.get_running_loop().time())
+        if pace is Pace.FLOOD:
+            self.close(CloseCode.FLOOD, "flood")
+        return pace is Pace.FINE
+
+    def too_fast(self, text: bytes) -> None:
+        """A message has come whose last frame may say nothing."""
+        if not self.is_closed:
+            self.do(self.session.too_fast(text))
+
     def received(self, text: bytes) -> None:
-        """A text frame has come."""
+        """A message has come."""
         if self.is_closed:
             return
         self._shared.observer.received(len(text))
@@ -126,10 +158,19 @@ class Connection:
         self._subscriptions.relieved()
 
     def lost(self, *, clean: bool, code: int | None = None) -> None:
-        """The wire is gone; `clean` if the peer said goodbye, `code` if it was cut by this side for what it sent."""
+        """The wire is gone; `clean` if the peer said goodbye, `code` if it was cut by this side for what it sent.
+
+        A wire is lost once, whether or not it was closed before.
+        """
         # Whoever was sent away says goodbye to this server only, perhaps before the next one has taken them in.
         is_leaving = clean and not self._is_sent_away
         self._over(str(code) if code else "by_peer" if clean else "lost", is_leaving=is_leaving)
+        if not self._is_gone:
+            self._is_gone = True
+            self._leave_doorstep()
+            if (account := self.session.account) is not None:
+                self._shared.lobby.dismiss(account, self.id)
+            self.ended(self)
 
     def _over(self, outcome: str, *, is_leaving: bool) -> None:
         """Follow nothing any more; who `is_leaving` is not expected back."""
@@ -154,9 +195,10 @@ class Connection:
         if self._worker is not None and not self._carries_out:
             self._worker.cancel()
         self._subscriptions.end(is_leaving=is_leaving)
-        if account is not None:
-            self._shared.lobby.dismiss(account, self.id)
-        self.ended(self)
+
+    def _leave_doorstep(self) -> None:
+        known, self._known = self._known, _nothing
+        known()
 
     # From the streams and topics
 
@@ -191,11 +233,23 @@ class Connection:
                 self._shared.observer.happened("dropped", "superseded")
             self._held[channel, key] = data
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the peer has said who it is."""
+        return self.session.principal is not None
+
     # From the clock
 
     def congested_for(self, now: float) -> float:
         """Seconds since the peer could keep up."""
         return 0.0 if self._congested_at is None else now - self._congested_at
+
+    def stalled_for(self, now: float) -> float:
+        """Seconds since the peer was last seen to have taken anything; to be asked while it has not taken all."""
+        taken = self.wire.taken()
+        if taken != self._taken:
+            self._taken, self._taken_at = taken, now
+        return now - self._taken_at
 
     def do(self, effects: Effects) -> None:
         """Do what needs no waiting."""
@@ -231,6 +285,8 @@ class Connection:
         """Do what needs no waiting; the rest goes on in a task."""
         for index, effect in enumerate(effects):
             if isinstance(effect, Enter | Join | CarryOut):
+                if isinstance(effect, Enter):
+                    self._leave_doorstep()
                 self._carries_out = isinstance(effect, CarryOut)
                 self._worker = asyncio.create_task(self._wait_for(effects[index:]))
                 return
@@ -358,3 +414,7 @@ def _asked_by(effect: Effect) -> int | None:
             return call.id
         case _:
             return None
+
+
+def _nothing() -> None:
+    pass

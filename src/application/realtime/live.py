@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from application.authentication import Authentication
 from application.ports.system import Clock
 from application.principal import Principal
 from application.realtime.connection import Connection
+from application.realtime.doorstep import Doorstep
 from application.realtime.frames import CloseCode
 from application.realtime.session import Session
 from application.realtime.surroundings import Surroundings, Wire
@@ -30,10 +31,10 @@ log = logging.getLogger(__name__)
 class Live:
     """The connections of this process.
 
-    Every connection is looked at twice a second. One that takes nothing for 30 s, or has more than 1 MiB waiting,
-    is cut, and so are the largest when more than 256 MiB wait for all of them together. What the last look found:
-    `backlog` is how many bytes waited, `backlog_max` how many for one of them, and `congested` how many could not keep
-    up.
+    Every connection is looked at twice a second. One that could not keep up for 30 s, or took nothing of what waits for
+    it, or has more than 1 MiB waiting, is cut, and so are the largest when more than 256 MiB wait for all of them
+    together. What the last look found: `backlog` is how many bytes waited, `backlog_max` how many for one of them, and
+    `congested` how many could not keep up.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Live:
         authentication: Authentication,
         clock: Clock,
         connect_seconds: float,
+        doorstep: Doorstep,
         congested_seconds: float = CONGESTED_SECONDS,
     ) -> None:
         self._shared = shared
         self._authentication = authentication
         self._clock = clock
         self._connect_seconds = connect_seconds
+        self.doorstep = doorstep
         self._congested_seconds = congested_seconds
         self._connections: set[Connection] = set()
         self.draining = False
@@ -57,12 +60,17 @@ class Live:
     def __len__(self) -> int:
         return len(self._connections)
 
-    def begin(self, wire: Wire, offered: str | Principal | None) -> Connection:
-        """A connection on this wire; `offered` is the token of the upgrade or whom its ticket stands for, if any."""
+    def begin(
+        self, wire: Wire, offered: str | Principal | None, known: Callable[[], None] = lambda: None
+    ) -> Connection:
+        """A connection on this wire; `offered` is the token of the upgrade or whom its ticket stands for, if any.
+
+        `known` is called once, when it no longer stands on the doorstep.
+        """
         now = asyncio.get_running_loop().time()
         early = random.uniform(0, RENEW_JITTER_SECONDS)  # noqa: S311  # to spread load, not a secret
         session = Session(self._authentication, self._clock, now, offered, self._connect_seconds, early)
-        connection = Connection(wire, session, self._shared, self._connections.discard)
+        connection = Connection(wire, session, self._shared, known, self._connections.discard)
         self._connections.add(connection)
         return connection
 
@@ -114,7 +122,8 @@ class Live:
         if connection.is_closed:
             return 0
         backlog = connection.wire.backlog()
-        if backlog > BACKLOG_MAX_BYTES or connection.congested_for(now) > self._congested_seconds:
+        late = max(connection.congested_for(now), connection.stalled_for(now) if backlog else 0.0)
+        if backlog > BACKLOG_MAX_BYTES or late > self._congested_seconds:
             connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")
             return 0
         session = connection.session

@@ -10,6 +10,7 @@ from msgspec import Raw
 from application.authentication import Authentication
 from application.ports.system import Clock
 from application.principal import Principal
+from application.realtime.allowance import FRAMES_A_SECOND, Allowance, Pace
 from application.realtime.frames import (
     CHANNELS_MAX,
     DATA_MAX_BYTES,
@@ -41,11 +42,6 @@ CONNECT_SECONDS = 10.0
 PING_SECONDS = 25.0
 GONE_SECONDS = 60.0
 RENEW_SECONDS = 60.0
-# A token bucket: this many frames at once, and then this many a second.
-FRAMES_AT_ONCE = 100
-FRAMES_A_SECOND = 50
-VIOLATIONS_MAX = 10
-VIOLATIONS_SECONDS = 60.0
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -119,7 +115,6 @@ class Session:
 
     __slots__ = (
         "_allowance",
-        "_allowance_at",
         "_authentication",
         "_clock",
         "_heard",
@@ -127,8 +122,6 @@ class Session:
         "_pinged",
         "_renew_early",
         "_renewed",
-        "_since_violation",
-        "_violations",
         "channels",
         "due_at",
         "due_by",
@@ -156,10 +149,7 @@ class Session:
         self._pinged = now
         self._renew_early = renew_early
         self._renewed = False
-        self._allowance = float(FRAMES_AT_ONCE)
-        self._allowance_at = now
-        self._violations = 0
-        self._since_violation = now
+        self._allowance = Allowance(now)
         self.due_at = now + connect_seconds
         self.due_by = _NEVER
         self.principal: Principal | None = None
@@ -171,11 +161,17 @@ class Session:
         """Whose connection it is, once that is known."""
         return None if self.principal is None else self.principal.account_id
 
-    def receive(self, text: bytes, now: float) -> Effects:
-        """What a text frame asks for."""
+    def heard(self, size: int, now: float) -> Pace:
+        """A frame of any kind has come, with so many bytes. Every frame is told, before what it says."""
         self._heard = now
-        if not self._may_speak(now):
-            return self._violated(text, now)
+        return self._allowance.of_stranger(size) if self.principal is None else self._allowance.of_member(now)
+
+    def too_fast(self, text: bytes) -> Effects:
+        """What is said to a message that came too fast to be received."""
+        return [Send(Error(_id_of(text), "rate_limited", f"At most {FRAMES_A_SECOND} frames a second.", "later"))]
+
+    def receive(self, text: bytes, now: float) -> Effects:
+        """What a message asks for."""
         try:
             command: Command = decode_command(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -309,24 +305,6 @@ class Session:
     def _seconds_left(self) -> float:
         assert self.principal
         return (self.principal.expires_at - self._clock.now()).total_seconds()
-
-    def _may_speak(self, now: float) -> bool:
-        earned = (now - self._allowance_at) * FRAMES_A_SECOND
-        self._allowance = min(FRAMES_AT_ONCE, self._allowance + earned)
-        self._allowance_at = now
-        if self._allowance < 1:
-            return False
-        self._allowance -= 1
-        return True
-
-    def _violated(self, text: bytes, now: float) -> Effects:
-        if now - self._since_violation > VIOLATIONS_SECONDS:
-            self._violations, self._since_violation = 0, now
-        self._violations += 1
-        if self._violations > VIOLATIONS_MAX:
-            return [Close(CloseCode.FLOOD, "flood")]
-        message = f"At most {FRAMES_A_SECOND} frames a second."
-        return [Send(Error(_id_of(text), "rate_limited", message, "later"))]
 
 
 _CONNECT_FIRST = Close(CloseCode.PROTOCOL, "the first frame has to be connect")

@@ -28,12 +28,19 @@ class Wire(Protocol):
         """How many bytes the peer has not taken yet."""
         ...
 
+    def taken(self) -> int:
+        """How many bytes the peer has taken so far, of all that was ever written."""
+        ...
+
     def listen(self, is_wanted: bool) -> None:
         """Take frames of the peer, or leave them where they are for now."""
         ...
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Say why, then end; at once if the peer takes nothing any more."""
+        """Say why, then end within 10 s, also if the peer neither takes that nor answers; or 2 s if it was too slow.
+
+        The connection is told that the wire is lost when that is so, and hears nothing of it before.
+        """
         ...
 
 

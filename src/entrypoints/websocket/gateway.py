@@ -1,6 +1,7 @@
 """Where live connections come in: who may, and the hand-over from the request to the connection."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -30,17 +31,19 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
             return
         query = parse_qs(socket.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         ticket = query.get("ticket")
-        try:
-            if live.draining:
-                raise Unavailable("This server is about to stop; another one takes over.")
-            principal, opening = await tickets.redeem(ticket[0], caller.address) if ticket else (None, None)
-        except DomainError as error:
-            caller.code = error.code
-            await _refuse(socket, error)
-            return
-        await socket.accept()
-        wire: LiveProtocol = socket.scope["signalbox.wire"]  # type: ignore[typeddict-item]
-        connection = live.begin(wire, principal or _token(caller))
+        with ExitStack() as arriving:
+            try:
+                if live.draining:
+                    raise Unavailable("This server is about to stop; another one takes over.")
+                arriving.callback(live.doorstep.arrive(caller.address))
+                principal, opening = await tickets.redeem(ticket[0], caller.address) if ticket else (None, None)
+            except DomainError as error:
+                caller.code = error.code
+                await _refuse(socket, error)
+                return
+            await socket.accept()
+            wire: LiveProtocol = socket.scope["signalbox.wire"]  # type: ignore[typeddict-item]
+            connection = live.begin(wire, principal or _token(caller), arriving.pop_all().close)
         caller.connection = connection.id
         wire.take_over(connection)
         if opening is not None:

@@ -5,7 +5,10 @@ from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
 
+from application.realtime.allowance import FIRST_BYTES
 from application.realtime.connection import Connection
 from application.realtime.frames import CloseCode
 
@@ -15,7 +18,15 @@ RELIEVED_BYTES = 32_768
 # What the kernel may hold of it beside what is on its way. By itself it takes megabytes from a peer that never reads,
 # which nobody would see for minutes.
 UNSENT_BYTES = 16_384
-CLOSE_SECONDS = 2.0
+# What is read is parsed in pieces of this size, so that nothing is parsed of what comes far behind a last word.
+PIECE_BYTES = 1_024
+FRAME_HEAD_BYTES = 14
+# How long a goodbye may take until it is taken and answered; that of a peer that was too slow; and of one that goes on.
+CLOSE_SECONDS = 10.0
+SLOW_CLOSE_SECONDS = 2.0
+DEAF_CLOSE_SECONDS = 0.5
+# How many frames may come after our goodbye before its answer.
+LATE_FRAMES = 100
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):
@@ -26,6 +37,10 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     """
 
     connection: Connection | None = None
+    _early = _message = b""
+    _is_text = False
+    _written = 0
+    _late_frames = LATE_FRAMES  # that may still come after our goodbye; after the last one this is deaf
 
     async def run_asgi(self) -> None:
         cast(dict[str, Any], self.scope)["signalbox.wire"] = self
@@ -37,8 +52,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self.logger.exception("the upgrade to a live connection failed")
             self.send_500_response()
         if self.connection is None:
-            if self.close_timer is None:
-                self.transport.close()
+            self._hang_up()
             return
         self.scope = self.request = self.response = self.queue = None  # type: ignore[assignment]
 
@@ -50,38 +64,42 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.connection = connection
         self.transport.set_write_buffer_limits(CONGESTED_BYTES, RELIEVED_BYTES)
         self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-        while not self.queue.empty():  # what the peer sent without waiting for the handshake
-            message: Any = self.queue.get_nowait()
-            if message["type"] == "websocket.receive":
-                self._take(message.get("text") and message["text"].encode())
-            elif message["type"] == "websocket.disconnect":
-                connection.lost(clean=False)
         self.listen(True)
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
 
     # What the connection asks for
 
     def write(self, data: bytes) -> None:
         # One that failed is told as lost a turn of the loop later; until then uvloop's raises.
         if not self.close_sent and not self.transport.is_closing():
+            self._written += len(data)
             self.transport.write(data)
 
     def backlog(self) -> int:
         return self.transport.get_write_buffer_size()
 
+    def taken(self) -> int:
+        return self._written - self.transport.get_write_buffer_size()
+
     def listen(self, is_wanted: bool) -> None:
-        if is_wanted == self.read_paused and not self.transport.is_closing():
+        if is_wanted == self.read_paused and self._late_frames and not self.transport.is_closing():
             self.read_paused = not is_wanted
             (self.transport.resume_reading if is_wanted else self.transport.pause_reading)()
 
     def close(self, code: CloseCode | int, reason: str) -> None:
         if self.close_sent or self.transport.is_closing():
             return
+        if self.conn.state is not OPEN:  # the peer's goodbye is answered already
+            self._hang_up()
+            return
         self.conn.send_close(code, reason[:120])
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        self._reply()
         self.close_sent = True
         self.listen(True)
         # A peer that takes nothing would never take the reason either.
-        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        self._end_within(SLOW_CLOSE_SECONDS if code == CloseCode.SLOW_CONSUMER else CLOSE_SECONDS)
 
     # What the transport tells
 
@@ -109,45 +127,90 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
         if self.connection is None:
             super().shutdown()
-        elif self.close_sent:
-            self.transport.close()
         else:
             self.connection.close(CloseCode.DRAINING, "draining")
-            self.transport.close()
+        self._hang_up()
 
-    def send_receive_event_to_app(self) -> None:
+    def eof_received(self) -> None:
+        self._hang_up()
+
+    def data_received(self, data: bytes) -> None:
         if self.connection is None:
-            super().send_receive_event_to_app()
+            if self.handshake_initiated:  # what the peer sends without waiting for the answer
+                self._early += data
+                self.listen(False)
+            else:
+                super().data_received(data)
+                if self.transport.is_closing():
+                    self._hang_up()
             return
-        data = b"".join(self.frames)
-        self.frames = []
-        self._take(data if self.curr_msg_data_type == "text" else None)
+        for start in range(0, len(data), PIECE_BYTES):
+            if self.transport.is_closing() or not self._late_frames:
+                return
+            self.conn.receive_data(data[start : start + PIECE_BYTES])
+            for frame in self.conn.events_received():
+                self._receive(cast(Frame, frame))
+            self._reply()
+            if self.conn.parser_exc is not None:
+                self.close_sent = True
+                self._hang_up()
+            elif not self.connection.is_known and len(self.conn.reader.buffer) > FIRST_BYTES + FRAME_HEAD_BYTES:
+                self.connection.heard(len(self.conn.reader.buffer))
 
-    def handle_close(self, event: Any) -> None:
-        if self.connection is None or self.close_sent:
-            super().handle_close(event)
-            return
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.transport.close()
-
-    def handle_parser_exception(self) -> None:
-        if self.connection is None:
-            super().handle_parser_exception()
-            return
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self.transport.close()
-
-    def _take(self, text: bytes | None) -> None:
+    def _receive(self, frame: Frame) -> None:
         assert self.connection is not None
-        if self.close_sent:
+        if frame.opcode is Opcode.CLOSE:
+            self._hang_up()
             return
-        if text is None:
-            text = b""  # a binary frame says as little as an empty one
+        if self.close_sent:
+            self._discard()
+            return
+        may_speak = self.connection.heard(len(frame.data))
+        if self.connection.is_closed or frame.opcode is Opcode.PING or frame.opcode is Opcode.PONG:
+            return
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+            self._message = b""
+        self._message += frame.data
+        if frame.fin:
+            message, self._message = self._message, b""
+            self._take(message if self._is_text else b"", may_speak)
+
+    def _discard(self) -> None:
+        """A frame has come after our goodbye: on its way already, or of a peer that does not listen."""
+        if self._late_frames == 1:
+            self.listen(False)
+            self._end_within(DEAF_CLOSE_SECONDS)
+        self._late_frames = max(0, self._late_frames - 1)
+
+    def _take(self, text: bytes, may_speak: bool) -> None:
+        """A message is complete; a binary one says as little as an empty one."""
+        assert self.connection is not None
         try:
             text.decode()
         except UnicodeDecodeError:
-            self.close(1007, "text frames are UTF-8")
-            self.connection.lost(clean=False, code=1007)
+            self.conn.fail(1007, "text frames are UTF-8")
+            self._reply()
+            self.close_sent = True
+            self._hang_up()
             return
-        self.connection.received(text)
+        (self.connection.received if may_speak else self.connection.too_fast)(text)
+
+    def _reply(self) -> None:
+        """Send what the protocol itself has to say."""
+        if data := b"".join(self.conn.data_to_send()):
+            self.write(data)
+
+    def _hang_up(self) -> None:
+        """End once the peer has taken what was said, or when that takes too long."""
+        if self.disconnected:
+            return
+        self._reply()
+        self.transport.close()
+        if self.close_timer is None:
+            self._end_within(CLOSE_SECONDS)
+
+    def _end_within(self, seconds: float) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(seconds, self.transport.abort)
