@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -14,6 +15,7 @@ import pytest
 from adapters.embedded import EmbeddedPostgres
 from adapters.postgres import migrations
 from tests.support.clients import Person, client, done, following, listening, sign_up, until
+from tests.support.postgres_proxy import PostgresProxy
 from tests.support.server import ServerProcess
 from tests.support.services import RedisService
 
@@ -119,6 +121,39 @@ async def says(http: httpx.AsyncClient, path: str, status: int) -> bool:
 
 async def is_open(person: Person) -> bool:
     return (await person.get("/me")).status_code == 200
+
+
+_END_ALL = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'signalbox' AND pid <> pg_backend_pid()
+"""
+
+
+async def test_an_idle_pool_whose_connections_were_all_ended_serves_the_next_request(
+    start_server: Callable[..., ServerProcess], new_database: Callable[[], str]
+) -> None:
+    with PostgresProxy(new_database()) as proxy:
+        server = start_server(proxy.url, **NO_LIMITS, DATABASE_POOL_SIZE="8")
+        admin = await asyncpg.connect(proxy.direct_url)
+        try:
+            async with client(server.base_url) as http:
+                ada = await sign_up(http)
+                async with listening(server.base_url, ada.token) as live:
+                    for number in range(3):
+                        await asyncio.gather(*(ada.get("/tasks") for _ in range(16)))
+                        proxy.hush()  # or the server may hear of it before the next request does
+                        assert len(await admin.fetch(_END_ALL)) > 1
+                        answers = await asyncio.gather(
+                            *(ada.get("/tasks") for _ in range(8)),
+                            ada.post("/tasks", {"title": "keyed"}, headers={"Idempotency-Key": uuid4().hex}),
+                            ada.post("/tasks", {"title": "plain"}),
+                            ada.patch("/me", {"display_name": f"Ada {number}"}),
+                        )
+                        assert {answer.status_code for answer in answers} == {200, 201}
+                        call = {"method": "task.create", "params": {"title": "live"}, "key": uuid4().hex}
+                        assert (await live.call("call", **call))["type"] == "reply"
+        finally:
+            await admin.close()
 
 
 async def test_a_server_that_starts_before_postgresql_begins_to_work_when_that_is_there(

@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.support.clients import Person, client, listening, sign_up, until
+from tests.support.clients import Person, client, sign_up, until
 from tests.support.server import ServerProcess
 
 ENVIRONMENT = {"RATE_LIMIT_ENABLED": "false", "DATABASE_POOL_SIZE": "8"}
@@ -33,19 +33,26 @@ class Load:
         self.answers: Counter[str] = Counter()
         self.opened: list[str] = []
         self.unknown: list[str] = []
+        self.rounds = [0] * WORKERS
         self._stopping = False
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[None]:
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             for number in range(WORKERS):
-                group.create_task(self._work(self._read if number % 2 else self._write))
+                group.create_task(self._work(number, self._read if number % 2 else self._write))
             yield
             self._stopping = True
 
-    async def _work(self, one: Callable[[], Awaitable[None]]) -> None:
+    async def _work(self, number: int, one: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping:
             await one()
+            self.rounds[number] += 1
+
+    async def goes_round(self) -> None:
+        """Return once nobody is busy any more with what was asked before this call."""
+        before = list(self.rounds)
+        await until(lambda: all(now > then for now, then in zip(self.rounds, before, strict=True)))
 
     async def _read(self) -> None:
         for path in ("/tasks", "/me", f"/workspaces/{self._ada.id}", "/events"):
@@ -96,37 +103,11 @@ async def test_connections_that_are_ended_one_by_one_are_seen_by_nobody(
     server = start_server(url, **ENVIRONMENT)
     async with loaded(server, url) as (admin, _, load):
         for _ in range(ENDED):
-            before = load.answers.total()
             await admin.fetchval(_END_ONE, admin.get_server_pid())
-            await until(lambda: load.answers.total() > before + WORKERS)  # noqa: B023
+            await load.goes_round()  # what meets two ends may be refused
     # Only of a commit that was under way can nobody know, and such a moment is short.
     assert set(load.answers) <= {"GET 200", "POST 201", "POST outcome_unknown"}, load.answers
     assert load.answers["POST outcome_unknown"] <= ENDED / 10, load.answers
-
-
-async def test_an_idle_pool_whose_connections_were_all_ended_serves_the_next_request(
-    start_server: Callable[..., ServerProcess], url: str
-) -> None:
-    server = start_server(url, **ENVIRONMENT)
-    admin = await asyncpg.connect(url)
-    try:
-        async with client(server.base_url) as http:
-            ada = await sign_up(http)
-            async with listening(server.base_url, ada.token) as live:
-                for number in range(5):
-                    await asyncio.gather(*(ada.get("/tasks") for _ in range(16)))
-                    await admin.fetch(_END_ONE.replace("LIMIT 1", ""), admin.get_server_pid())
-                    answers = await asyncio.gather(
-                        *(ada.get("/tasks") for _ in range(8)),
-                        ada.post("/tasks", {"title": "keyed"}, headers={"Idempotency-Key": uuid4().hex}),
-                        ada.post("/tasks", {"title": "plain"}),
-                        ada.patch("/me", {"display_name": f"Ada {number}"}),
-                    )
-                    assert {answer.status_code for answer in answers} == {200, 201}
-                    call = {"method": "task.create", "params": {"title": "live"}, "key": uuid4().hex}
-                    assert (await live.call("call", **call))["type"] == "reply"
-    finally:
-        await admin.close()
 
 
 async def migrate(admin: asyncpg.Connection, change: str) -> None:

@@ -1,6 +1,8 @@
 """A request that is sent twice under one key has one effect, and its answer comes twice."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import count
 
@@ -10,6 +12,9 @@ from dependency_injector import providers
 
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
+from application.ports.idempotency import Attempt, Idempotency
+from application.ports.unit_of_work import Interrupted
+from domain.ids import AccountId
 from entrypoints.container import Container
 from tests.http.house import house_in_memory, visited
 from tests.http.test_problems import problem
@@ -40,6 +45,43 @@ async def test_a_repetition_gets_the_first_answer_again(ada: Person) -> None:
     assert [stable(answer) for answer in again] == [stable(first)] * 3
     assert len({answer.headers["x-request-id"] for answer in (first, *again)}) == 4
     assert len(done(await ada.get("/tasks"))["data"]) == 1
+
+
+class InterruptedOnce(Idempotency):
+    """Another's memory, of which the first transaction is lost at its end, and `meanwhile` comes before the next."""
+
+    def __init__(self, inner: Idempotency) -> None:
+        self._inner = inner
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    @asynccontextmanager
+    async def attempt(self, account: AccountId, key: str, fingerprint: bytes) -> AsyncIterator[Attempt]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        try:
+            async with self._inner.attempt(account, key, fingerprint) as attempt:
+                yield attempt
+                if meanwhile is not None:
+                    raise Interrupted
+        finally:
+            if meanwhile is not None:
+                await meanwhile()
+
+    async def forget_old(self, most: int) -> int:
+        return await self._inner.forget_old(most)
+
+
+@pytest.mark.parametrize(("meanwhile", "status"), [("GET", 200), ("DELETE", 404)])
+async def test_a_request_whose_transaction_is_lost_runs_again_and_gets_the_answer_of_then(
+    meanwhile: str, status: int
+) -> None:
+    house = house_in_memory()
+    idempotency = InterruptedOnce(house.idempotency())
+    house.idempotency.override(providers.Object(idempotency))
+    async with visited(house) as http:
+        ada = await sign_up(http)
+        path = f"/tasks/{(await ada.open_task())['id']}"
+        idempotency.meanwhile = lambda: ada.send(meanwhile, path)
+        assert (await ada.post(f"{path}/claim", headers=key())).status_code == status
 
 
 async def test_every_sort_of_change_can_be_repeated(ada: Person, bob: Person) -> None:

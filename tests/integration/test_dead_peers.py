@@ -8,7 +8,8 @@ import pytest
 import uvloop
 
 from adapters.memory.observer import MemoryObserver
-from adapters.postgres.database import KEEPALIVE, Database
+from adapters.postgres.connection import KEEPALIVE
+from adapters.postgres.database import Database
 from tests.support.postgres_proxy import PostgresProxy
 
 

@@ -6,7 +6,9 @@
         proxy.fail_commits(Commit.UNSENT)    # the next one: reset before the server has heard of it
         proxy.fail_commits(Commit.UNANSWERED, times=3)  # done, and no reply ever comes on these connections
         proxy.delay(0.2)                     # every piece, in either direction
-        proxy.swallow()                      # a black hole: connections are accepted and stay open, nothing passes
+        proxy.hush()                         # the connections of now hear no more before they say something themselves
+    proxy.silence()                      # on the connections of now nothing passes any more
+    proxy.swallow()                      # a black hole: connections are accepted and stay open, nothing passes
         proxy.refuse()                       # new connections are refused
         proxy.cut()                          # all connections are reset now; new ones pass
         proxy.heal()                         # no fault any more; what was swallowed arrives late
@@ -44,10 +46,11 @@ class Commit(Enum):
 class PostgresProxy:
     """Stands at `url` before the database of another URL; `failed_commits` counts the commits that it has failed.
 
-    It listens with the `door`, a bound socket, or else on the loopback.
+    `direct_url` leads past it. It listens with the `door`, a bound socket, or else on the loopback.
     """
 
     def __init__(self, database_url: str, door: socket.socket | None = None) -> None:
+        self.direct_url = database_url
         parts = urlsplit(database_url)
         asked = parse_qs(parts.query)
         self._socket_path = asked["host"][0] + "/.s.PGSQL.5432" if "host" in asked else None
@@ -88,6 +91,17 @@ class PostgresProxy:
     def delay(self, seconds: float) -> None:
         """Hold every piece back for so long."""
         self._delay = seconds
+
+    def hush(self) -> None:
+        """Let each connection of now hear what its server says only once it has said something itself.
+
+        So a server can end them without their noticing, as it does in the moment before they are used.
+        """
+        self._call(self._hush())
+
+    def silence(self) -> None:
+        """Let nothing pass on the connections of now, as a firewall does that has forgotten them."""
+        self._call(self._silence())
 
     def swallow(self) -> None:
         self._loop.call_soon_threadsafe(self._passing.clear)
@@ -150,6 +164,15 @@ class PostgresProxy:
             task.cancel()
             del self._links[link]
 
+    async def _hush(self) -> None:
+        for link in self._links:
+            link.may_hear.clear()
+
+    async def _silence(self) -> None:
+        for link in self._links:
+            link.may_hear.clear()
+            link.is_silent = True
+
     async def _refuse(self) -> None:
         if self._server is not None:
             self._server.close()
@@ -192,6 +215,9 @@ class _Link:
         # The statements of the transaction that is open.
         self._statements: list[bytes] = []
         self._fate: Commit | None = None
+        self.may_hear = asyncio.Event()
+        self.may_hear.set()
+        self.is_silent = False
 
     async def run(self) -> None:
         """Pass everything on until either side ends it."""
@@ -214,6 +240,9 @@ class _Link:
         messages = _Messages(typed=False)
         while piece := await self._reader.read(PIECE):
             await self._proxy.pause()
+            if self.is_silent:
+                continue
+            self.may_hear.set()
             passed = bytearray()
             for kind, message in messages.of(piece):
                 if self._is_commit(kind, message) and self._fate is None:
@@ -222,13 +251,18 @@ class _Link:
                         self._fail()
                         return
                 passed += message
-            self._forth.write(passed)
-            await self._forth.drain()
+            with suppress(ConnectionError):  # the server is gone, and its last word still on its way
+                self._forth.write(passed)
+                await self._forth.drain()
 
     async def _pass_back(self) -> None:
         messages = _Messages(typed=True)
-        while piece := await self._back.read(PIECE):
+        while True:
+            piece = await self._back.read(PIECE)
             await self._proxy.pause()
+            await self.may_hear.wait()
+            if not piece:
+                return
             passed = bytearray()
             for kind, message in messages.of(piece):
                 if self._fate is None:

@@ -1,21 +1,20 @@
 """The pool of connections, with every wait bounded and every failure told in the words of the domain."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from datetime import datetime
+from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
-import msgspec
 
 from adapters.breaker import Breaker
-from adapters.postgres.failures import is_answered, translated
+from adapters.postgres.connection import SERVER_SETTINGS, prepare
+from adapters.postgres.failures import is_answered, is_hung_up, translated
 from adapters.postgres.statement import Lookup, Statement
 from adapters.postgres.together import Together
 from application.ports.observer import Observer
@@ -27,21 +26,9 @@ TRY_AGAIN_SECONDS = 0.25
 IDLE_SECONDS = 300.0
 CLOSE_SECONDS = 5.0
 UNDO_SECONDS = 2.0
+LOOK_SECONDS = 0.5
 WAIT_SECONDS = 2.0
 COMMAND_SECONDS = 8.0
-# Outlast what the process grants each step, so that a statement ends on the server before its caller gives up.
-SERVER_SETTINGS = {
-    "application_name": "signalbox",
-    "jit": "off",
-    "timezone": "UTC",
-    "statement_timeout": "5000",
-    "lock_timeout": "2000",
-    "idle_in_transaction_session_timeout": "10000",
-}
-
-# A peer that is gone without a word is noticed after some 20 s of silence, or after 15 s in which it took nothing. An
-# idle connection would be kept for the quarter of an hour that the kernel grants; asyncpg sets nothing of this.
-KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
 T = TypeVar("T")
 
@@ -59,6 +46,10 @@ class Database:
 
     Whoever waits in vain makes it doubtful whether PostgreSQL answers at all. If it takes no new connection either, the
     breaker opens, and nobody else waits until it does.
+
+    A connection that turns out to be dead seldom is the only one: a server that restarts, and a firewall that forgets,
+    end all of them, and each is only found out when it is used. So after the first one every older one is looked at
+    before anybody gets it, and who tries again meets no second one.
     """
 
     def __init__(
@@ -82,6 +73,10 @@ class Database:
         self._kept: list[Connection] = []
         self._least_kept = 0
         self._broken_off: set[Connection] = set()
+        # How often one was found dead, and how often that had been when each was last known to be alive; by the process
+        # behind it, since a connection has another proxy with each use.
+        self._deaths = 0
+        self._alive_as_of: dict[int, int] = {}
         self._closing: set[asyncio.Task[None]] = set()
         # How many calls wait for a connection at this moment.
         self.waiting = 0
@@ -102,7 +97,7 @@ class Database:
             statement_cache_size=512,
             max_cached_statement_lifetime=3600,
             server_settings=SERVER_SETTINGS,
-            init=_prepare,
+            init=self._prepare,
             # Nothing that a unit of work does outlives its transaction, so there is nothing to reset.
             reset=_nothing,
         )
@@ -162,14 +157,18 @@ class Database:
         while self._kept:
             connection = self._kept.pop()
             self._least_kept = min(self._least_kept, len(self._kept))
-            if _is_usable(connection):
+            if not _is_usable(connection):
+                await self._pool.release(connection)
+            elif await self._is_alive(connection):
                 return connection
-            await self._pool.release(connection)
         self.waiting += 1
         try:
             with self.call("acquire"):
                 async with asyncio.timeout(self._wait_seconds):
-                    return await self._pool.acquire()
+                    while True:
+                        connection = await self._pool.acquire()
+                        if await self._is_alive(connection):
+                            return connection
         finally:
             self.waiting -= 1
 
@@ -189,6 +188,37 @@ class Database:
     def break_off(self, connection: Connection) -> None:
         """Nobody knows what became of the last call on it: it is closed once it is given back."""
         self._broken_off.add(connection)
+
+    def distrust(self) -> None:
+        """A connection was found dead, so those that are older may be, too."""
+        self._deaths += 1
+
+    async def _is_alive(self, connection: Connection) -> bool:
+        """Whether it is alive; it is looked at unless it is newer than any dead one, and let go of if it is not."""
+        pid, deaths = connection.get_server_pid(), self._deaths
+        if self._alive_as_of.get(pid) == deaths:
+            return True
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await connection.execute("SELECT 1")
+        except BaseException as error:
+            _abandon(connection)
+            if isinstance(error, TimeoutError):  # silence costs time, which is spent only once
+                self.doubt()
+                kept, self._kept = self._kept, []
+                for silent in kept:
+                    _abandon(silent)
+            elif not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+                raise
+            return False
+        self._alive_as_of[pid] = deaths
+        return True
+
+    async def _prepare(self, connection: asyncpg.Connection) -> None:
+        await prepare(connection)
+        pid = connection.get_server_pid()
+        self._alive_as_of[pid] = self._deaths
+        connection.add_termination_listener(lambda _: self._alive_as_of.pop(pid, None))
 
     def doubt(self) -> None:
         """Somebody waited in vain: see whether PostgreSQL takes a new connection, until it does."""
@@ -336,6 +366,8 @@ class Call:
             is_unknown = not is_answered(error)
             if self._connection is not None and (is_unknown or isinstance(meaning, Interrupted)):
                 self._database.break_off(self._connection)
+                if is_hung_up(error):
+                    self._database.distrust()
             if isinstance(error, TimeoutError):
                 self._database.doubt()
             if self.commits and is_unknown:
@@ -356,50 +388,16 @@ def _is_usable(connection: Connection) -> bool:
         return False
 
 
+def _abandon(connection: Connection) -> None:
+    """Close a connection on which nothing is under way, at once."""
+    if _is_usable(connection):
+        connection.terminate()
+
+
 async def _discard(connection: Connection) -> None:
     """Close a connection in whose middle something was broken off, within two seconds."""
     with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         await connection.close(timeout=UNDO_SECONDS)
-
-
-async def _prepare(connection: asyncpg.Connection) -> None:
-    _keep_alive(connection._transport.get_extra_info("socket"))  # noqa: SLF001  # asyncpg has no other way to it
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        encoder=lambda value: msgspec.json.encode(value).decode(),
-        decoder=msgspec.json.decode,
-    )
-    await connection.set_type_codec(
-        "timestamptz", schema="pg_catalog", format="tuple", encoder=_microseconds, decoder=_instant
-    )
-
-
-def _keep_alive(peer: socket.socket) -> None:
-    if peer.family == socket.AF_UNIX:
-        return
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE.items():
-        if hasattr(socket, name):  # macOS has not all of them
-            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # from which PostgreSQL counts
-_INFINITY = 2**63 - 1
-_LAST = datetime.max.replace(tzinfo=UTC)  # stands for infinity, as it does for asyncpg
-
-
-# A page of 50 tasks holds 250 instants; to make one anew costs more than all else of its row, and most come again.
-@lru_cache(maxsize=16_384)
-def _instant(value: tuple[int]) -> datetime:
-    return _LAST if value[0] == _INFINITY else _EPOCH + timedelta(microseconds=value[0])
-
-
-def _microseconds(instant: datetime) -> tuple[int]:
-    if instant == _LAST:
-        return (_INFINITY,)
-    since = instant - _EPOCH
-    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,)
 
 
 async def _nothing(connection: asyncpg.Connection) -> None:

@@ -52,6 +52,19 @@ def translated(error: Exception) -> Exception:
             return error
 
 
+def is_hung_up(error: BaseException) -> bool:
+    """Whether a call failed because its connection had ended, or ended under it."""
+    return isinstance(
+        error,
+        asyncpg.PostgresConnectionError
+        | asyncpg.AdminShutdownError
+        | asyncpg.CrashShutdownError
+        | asyncpg.InternalClientError
+        | asyncpg.InterfaceError
+        | ConnectionError,
+    )
+
+
 def is_answered(error: BaseException) -> bool:
     """Whether PostgreSQL said itself that it did not do what it was asked, or never was asked.
 

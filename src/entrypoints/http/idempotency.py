@@ -59,6 +59,7 @@ class IdempotentRequests:
         caller.code = ""
         async with self._idempotency.attempt(account, key, fingerprint) as attempt:
             if attempt.replay is None:
+                scope["state"] = {}  # where Litestar would find that this request was answered, if it is run again
                 await self._app(scope, _once(body), answer.send)
                 if 200 <= answer.status < 300:
                     attempt.record(answer.recorded())

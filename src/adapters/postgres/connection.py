@@ -1,0 +1,62 @@
+"""What each connection to PostgreSQL is told when it is new: how to notice a dead peer, and how values travel."""
+
+import socket
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+import asyncpg
+import msgspec
+
+# Outlast what the process grants each step, so that a statement ends on the server before its caller gives up.
+SERVER_SETTINGS = {
+    "application_name": "signalbox",
+    "jit": "off",
+    "timezone": "UTC",
+    "statement_timeout": "5000",
+    "lock_timeout": "2000",
+    "idle_in_transaction_session_timeout": "10000",
+}
+# A peer that is gone without a word is noticed after some 20 s of silence, or after 15 s in which it took nothing. An
+# idle connection would be kept for the quarter of an hour that the kernel grants; asyncpg sets nothing of this.
+KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
+
+
+async def prepare(connection: asyncpg.Connection) -> None:
+    """Set up a new connection."""
+    _keep_alive(connection._transport.get_extra_info("socket"))  # noqa: SLF001  # asyncpg has no other way to it
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+    )
+    await connection.set_type_codec(
+        "timestamptz", schema="pg_catalog", format="tuple", encoder=_microseconds, decoder=_instant
+    )
+
+
+def _keep_alive(peer: socket.socket) -> None:
+    if peer.family == socket.AF_UNIX:
+        return
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):  # macOS has not all of them
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # from which PostgreSQL counts
+_INFINITY = 2**63 - 1
+_LAST = datetime.max.replace(tzinfo=UTC)  # stands for infinity, as it does for asyncpg
+
+
+# A page of 50 tasks holds 250 instants; to make one anew costs more than all else of its row, and most come again.
+@lru_cache(maxsize=16_384)
+def _instant(value: tuple[int]) -> datetime:
+    return _LAST if value[0] == _INFINITY else _EPOCH + timedelta(microseconds=value[0])
+
+
+def _microseconds(instant: datetime) -> tuple[int]:
+    if instant == _LAST:
+        return (_INFINITY,)
+    since = instant - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,)
