@@ -110,7 +110,7 @@ class Client(Struct, frozen=True):
 class Identity(Generic[W]):
     """What people can do with their own account.
 
-    `welcome` is what else begins with an account, in the same unit of work.
+    `welcome` is what else begins with an account, in the same unit of work; `sessions_max` is how many one may have.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Identity(Generic[W]):
         secrets: Secrets,
         authentication: Authentication,
         limits: Limits,
+        sessions_max: int,
         clock: Clock,
         ids: Ids,
         observer: Observer,
@@ -134,6 +135,7 @@ class Identity(Generic[W]):
         self._secrets = secrets
         self._authentication = authentication
         self._limits = limits
+        self._sessions_max = sessions_max
         self._clock = clock
         self._ids = ids
 
@@ -167,7 +169,18 @@ class Identity(Generic[W]):
             raise
         self._observer.happened("login", "ok")
         await self._limits.logged_in(email, client.address)
+        self._authentication.end(await self._end_surplus(AccountId(signed_in[0].user.id)))
         return signed_in
+
+    @retried
+    async def _end_surplus(self, account: AccountId) -> Sequence[SessionId]:
+        """End the oldest of too many sessions: of several that begin at once, the last one to look sees all of them."""
+        async with self._work() as work:
+            surplus = await work.sessions.surplus(account, now := self._clock.now(), self._sessions_max)
+            for session in surplus:
+                session.end(EndReason.DISPLACED, None, now)
+                work.sessions.save(session)
+        return [session.id for session in surplus]
 
     @retried
     async def _log_in(self, email: str, password: str, client: Client) -> tuple[SignedIn, str]:

@@ -1,6 +1,6 @@
 """Everything people can do with workspaces, their members and the invitations into them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
@@ -14,6 +14,7 @@ from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork, retried
 from application.ports.workspaces import InvitationView, MemberView, WorkspaceQueries, WorkspaceView, WorkspaceWork
 from application.principal import Principal
+from application.quotas import Quotas, QuotaUse
 from domain.access import Role
 from domain.errors import VersionConflict
 from domain.ids import AccountId, InvitationId, WorkspaceId
@@ -21,8 +22,6 @@ from domain.workspaces import (
     INVITATION_LIFETIME,
     INVITATION_USES_MAX,
     NAME_MAX,
-    WORKSPACES_PER_ACCOUNT_MAX,
-    TooManyWorkspaces,
     Workspace,
     WorkspaceKind,
 )
@@ -102,6 +101,7 @@ class Workspaces(Generic[W]):
         release: Callable[[W, WorkspaceId, AccountId, AccountId, datetime], Awaitable[None]],
         queries: WorkspaceQueries,
         secrets: Secrets,
+        quotas: Quotas,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -109,6 +109,7 @@ class Workspaces(Generic[W]):
         self._release = release
         self._queries = queries
         self._secrets = secrets
+        self._quotas = quotas
         self._clock = clock
         self._ids = ids
 
@@ -121,14 +122,18 @@ class Workspaces(Generic[W]):
     async def members(self, actor: Principal, id: WorkspaceId, cursor: str | None, limit: int) -> Page[MemberView]:
         return await self._queries.members(id, actor.account_id, cursor, limit)
 
+    async def usage(self, actor: Principal, id: WorkspaceId) -> Mapping[str, QuotaUse]:
+        """How many of each kind the workspace has, of `open_tasks` the caller, and how many there may be."""
+        used = await self._queries.usage(id, actor.account_id, self._clock.now())
+        return {kind: QuotaUse(max(0, used.get(kind, 0)), limit) for kind, limit in self._quotas.of_workspaces.items()}
+
     @retried
     async def create(self, actor: Principal, new: NewWorkspace) -> WorkspaceView:
-        """A team workspace that the caller owns; at most 50 memberships an account."""
+        """A team workspace that the caller owns."""
         id = WorkspaceId(self._ids.new())
         # Of the whole id, as no part of it has to be unique.
         slug = f"w-{id.hex}" if new.slug is UNSET else new.slug
         async with self._work() as work:
-            await self._require_room(work, actor.account_id)
             workspace = Workspace.create(id, new.name, slug, WorkspaceKind.TEAM, actor.account_id, self._clock.now())
             work.workspaces.add(workspace)
         return _view(workspace, actor)
@@ -229,16 +234,11 @@ class Workspaces(Generic[W]):
         async with self._work() as work:
             invitation = await work.workspaces.invitation_by_digest(self._secrets.digest(acceptance.token))
             workspace = await work.workspaces.get(invitation.workspace_id)
-            await self._require_room(work, actor.account_id)
             workspace.accept(invitation, actor.account_id, self._clock.now())
             if workspace.has_news:
                 work.workspaces.save_invitation(invitation)
                 work.workspaces.save(workspace)
         return _view(workspace, actor)
-
-    async def _require_room(self, work: W, account: AccountId) -> None:
-        if await work.workspaces.count_of(account) >= WORKSPACES_PER_ACCOUNT_MAX:
-            raise TooManyWorkspaces(f"One account has at most {WORKSPACES_PER_ACCOUNT_MAX} workspaces.")
 
 
 def _view(workspace: Workspace, actor: Principal) -> WorkspaceView:

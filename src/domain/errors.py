@@ -53,6 +53,17 @@ class Conflict(DomainError):
     code = "conflict"
 
 
+class QuotaExceeded(Conflict):
+    """There are as many of a kind as one account or workspace may have; one has to go before another can come."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, quota: str, limit: int) -> None:
+        super().__init__(
+            f"The quota of {limit:,} {quota.replace('_', ' ')} is reached.", extra={"quota": quota, "limit": limit}
+        )
+
+
 class Exhausted(DomainError):
     """A limit is reached; `retry_after_seconds` tells when to come back."""
 

@@ -44,6 +44,7 @@ class EndReason(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # a reason
     TOKEN_REUSED = "token_reused"  # noqa: S105  # a reason
     DISABLED = "disabled"
+    DISPLACED = "displaced"
 
 
 class EmailTaken(Conflict):

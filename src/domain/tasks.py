@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 
 from domain.access import Permission, Standing
 from domain.channels import workspace_stream
-from domain.errors import Conflict, Forbidden, Invalid
+from domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
 from domain.kernel import Aggregate
 from domain.text import clean
@@ -16,6 +16,7 @@ from domain.text import clean
 TITLE_MAX = 300
 DESCRIPTION_MAX = 50_000
 COMMENT_MAX = 10_000
+COMMENTS_MAX = 2_000
 LABEL_MAX = 50
 LABELS_MAX = 20
 ASSIGNEES_MAX = 20
@@ -33,6 +34,9 @@ class Status(StrEnum):
     BLOCKED = "blocked"
     DONE = "done"
     CANCELLED = "cancelled"
+
+
+_CLOSED = frozenset({Status.DONE, Status.CANCELLED})
 
 
 class Priority(StrEnum):
@@ -143,6 +147,11 @@ class Task(Aggregate):
         task._tell("task.created", by, at, data={name: getattr(task, name) for name in _SNAPSHOT})
         return task
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be done: neither closed nor deleted."""
+        return self.deleted_at is None and self.status not in _CLOSED
+
     def edit(self, by: AccountId, at: datetime, **values: object) -> None:
         """Set any of the editable fields. Setting what is so already changes and announces nothing."""
         changes: dict[str, tuple[object, object]] = {}
@@ -233,6 +242,8 @@ class Task(Aggregate):
     ) -> "Comment":
         """Add a comment; its author and whoever it mentions watch the task from now on."""
         mentioned = _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
+        if self.comment_count >= COMMENTS_MAX:
+            raise QuotaExceeded("comments_of_a_task", COMMENTS_MAX)
         comment = Comment(id, self.id, by, _comment_text(text), mentioned, at, at)
         for account in (by, *mentioned):
             self._watch(account)

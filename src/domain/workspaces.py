@@ -16,8 +16,6 @@ from domain.kernel import Aggregate
 from domain.text import clean, folded
 
 NAME_MAX = 100
-MEMBERS_MAX = 500
-WORKSPACES_PER_ACCOUNT_MAX = 50
 INVITATION_USES_MAX = 500
 INVITATION_LIFETIME = timedelta(days=7)
 TASK_PREFIX_MAX = 5
@@ -46,18 +44,6 @@ class PersonalWorkspace(Conflict):
     code = "personal_workspace"
 
 
-class WorkspaceFull(Conflict):
-    """No more members fit."""
-
-    code = "workspace_full"
-
-
-class TooManyWorkspaces(Conflict):
-    """One account has a bounded number of workspaces."""
-
-    code = "too_many_workspaces"
-
-
 class SlugTaken(Conflict):
     """Another workspace has this slug."""
 
@@ -81,7 +67,7 @@ class Member:
 
 @dataclass(slots=True)
 class Workspace(Aggregate):
-    """A workspace with all its members, at most 500; at least one of them owns it.
+    """A workspace with all its members; at least one of them owns it.
 
     `task_prefix` begins the keys of its tasks (`OPS-12`). It comes from the first name and stays when that changes.
     """
@@ -162,8 +148,6 @@ class Workspace(Aggregate):
         if account in self.members:
             return
         self._refuse_personal("A personal workspace cannot be shared.")
-        if len(self.members) >= MEMBERS_MAX:
-            raise WorkspaceFull(f"At most {MEMBERS_MAX} members fit in a workspace.")
         self.members = {**self.members, account: Member(account, role, at)}
         data = {"account_id": account, "role": role, "invited_by": invited_by}
         self._tell("member.added", account, at, data=data)

@@ -71,6 +71,7 @@ from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
 from application.ports.workspaces import WorkspaceQueries
+from application.quotas import Quotas
 from application.reactions import DepartureWork, RegistrationWork, give_personal_workspace, release_tasks
 from application.realtime.doorstep import Doorstep
 from application.realtime.hub import Hub
@@ -124,6 +125,23 @@ def _watched(observer: Observer, thing: T) -> T:
     return observer.watched(thing)
 
 
+def _quotas(settings: Settings) -> Quotas:
+    return Quotas(
+        of_workspaces={
+            "tasks": settings.quota_tasks,
+            "open_tasks": settings.quota_open_tasks,
+            "comments": settings.quota_comments,
+            "members": settings.quota_members,
+            "invitations": settings.quota_invitations,
+        },
+        of_accounts={
+            "workspaces": settings.quota_workspaces,
+            "sessions": settings.quota_sessions,
+            "tickets": settings.quota_tickets,
+        },
+    )
+
+
 def _sharing(settings: Settings) -> str:
     """Several processes share their broker and limits over Redis; without one there is one process."""
     return "redis" if settings.redis_url else "process"
@@ -142,6 +160,7 @@ class Container(containers.DeclarativeContainer):
     # System
     clock: Provider[Clock] = Singleton(SystemClock)
     ids: Provider[Ids] = Singleton(TimeOrderedIds)
+    quotas = Singleton(_quotas, settings)
 
     # What operators see
     metrics = Singleton(Metrics, VERSION, settings.provided.instance)
@@ -178,7 +197,7 @@ class Container(containers.DeclarativeContainer):
     broker: Provider[Broker] = providers.Selector(
         sharing, redis=Singleton(RedisBroker, settings.provided.redis_url, observer), process=Singleton(MemoryBroker)
     )
-    work: Provider[UnitOfWork[EveryWork]] = Singleton(PostgresUnitOfWork, database, broker, ids, observer)
+    work: Provider[UnitOfWork[EveryWork]] = Singleton(PostgresUnitOfWork, database, broker, ids, observer, quotas)
     stored_task_queries: Provider[TaskQueries] = Singleton(PostgresTaskQueries, database)
     task_numbers: Provider[TaskNumbers] = Singleton(PostgresTaskNumbers, numbers_database)
     workspace_queries: Provider[WorkspaceQueries] = Singleton(PostgresWorkspaceQueries, database)
@@ -199,7 +218,7 @@ class Container(containers.DeclarativeContainer):
     session_queries: Provider[SessionQueries] = Singleton(PostgresSessionQueries, database)
     journal: Provider[JournalQueries] = Singleton(PostgresJournalQueries, database, replica)
     idempotency: Provider[Idempotency] = Singleton(PostgresIdempotency, database, broker, clock)
-    ticket_store: Provider[TicketStore] = Singleton(PostgresTicketStore, database)
+    ticket_store: Provider[TicketStore] = Singleton(PostgresTicketStore, database, settings.provided.quota_tickets)
     store: Provider[StoreQueries] = Singleton(PostgresStoreQueries, database)
     upkeep: Provider[Upkeep] = Singleton(PostgresUpkeep, database)
     presence: Provider[Presence] = providers.Selector(
@@ -236,6 +255,7 @@ class Container(containers.DeclarativeContainer):
             secrets,
             authentication,
             limits,
+            settings.provided.quota_sessions,
             clock,
             ids,
             observer,
@@ -244,7 +264,16 @@ class Container(containers.DeclarativeContainer):
     workspaces: Provider[Workspaces[EveryWork]] = Singleton(
         _watched,
         observer,
-        Singleton(Workspaces[EveryWork], work, providers.Object(release_tasks), workspace_queries, secrets, clock, ids),
+        Singleton(
+            Workspaces[EveryWork],
+            work,
+            providers.Object(release_tasks),
+            workspace_queries,
+            secrets,
+            quotas,
+            clock,
+            ids,
+        ),
     )
     tasks: Provider[Tasks] = Singleton(
         _watched, observer, Singleton(Tasks, work, task_queries, task_numbers, clock, ids)
@@ -366,15 +395,18 @@ def in_memory(**changes: Any) -> Container:
     database = changes.get("database", Singleton(MemoryDatabase))
     broker = changes.get("broker", Singleton(MemoryBroker))
     ids = changes.get("ids", Singleton(SequentialIds))
+    settings = changes.get("settings", providers.Object(offline()))
+    quotas = changes.get("quotas", Singleton(_quotas, settings))
     return Container(
         **{
-            "settings": providers.Object(offline()),
+            "settings": settings,
             "clock": clock,
             "ids": ids,
+            "quotas": quotas,
             "observer": Singleton(MemoryObserver),
             "database": database,
             "broker": broker,
-            "work": Singleton(MemoryUnitOfWork, database, broker, ids),
+            "work": Singleton(MemoryUnitOfWork, database, broker, ids, quotas),
             "stored_task_queries": Singleton(MemoryTaskQueries, database),
             "task_numbers": Singleton(MemoryTaskNumbers, database),
             "workspace_queries": Singleton(MemoryWorkspaceQueries, database),
@@ -382,7 +414,7 @@ def in_memory(**changes: Any) -> Container:
             "session_queries": Singleton(MemorySessionQueries, database),
             "journal": Singleton(MemoryJournalQueries, database),
             "idempotency": Singleton(MemoryIdempotency, database, clock),
-            "ticket_store": Singleton(MemoryTicketStore),
+            "ticket_store": Singleton(MemoryTicketStore, settings.provided.quota_tickets),
             # The cheapest parameters that argon2 takes: what is kept here ends with the process.
             "hasher": Singleton(Argon2Hasher, memory_kib=8, passes=1),
             "open_database": providers.Object(None),

@@ -132,6 +132,7 @@ def _database(raw: str) -> str:
 _redis = _address("redis://host:6379/0", "redis", "rediss", "unix")
 _http = _address("http://host:4318", "http", "https")
 _port = _number(0, 65_535, int)
+_quota = _number(1, 1_000_000_000, int)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -247,6 +248,20 @@ class Settings(Struct, frozen=True, kw_only=True):
             "connections",
         ),
     ] = 5_000
+    quota_tasks: Annotated[int, Setting("Tasks of a workspace that are not deleted.", _quota, "tasks")] = 200_000
+    quota_open_tasks: Annotated[int, Setting("Open tasks of one member of a workspace.", _quota, "tasks")] = 10_000
+    quota_comments: Annotated[int, Setting("Comments on those tasks of a workspace.", _quota, "comments")] = 1_000_000
+    quota_members: Annotated[int, Setting("Members of a workspace.", _number(1, 10_000, int), "members")] = 500
+    quota_invitations: Annotated[
+        int, Setting("Invitations into a workspace that still admit somebody.", _number(1, 200, int), "invitations")
+    ] = 200
+    quota_workspaces: Annotated[int, Setting("Workspaces that an account is in.", _quota, "workspaces")] = 50
+    quota_sessions: Annotated[
+        int, Setting("Sessions of an account; one more ends the oldest.", _number(1, 1_000, int), "sessions")
+    ] = 100
+    quota_tickets: Annotated[
+        int, Setting("Tickets of an account; one more replaces the oldest.", _number(1, 1_000, int), "tickets")
+    ] = 10
     max_body_bytes: Annotated[
         int, Setting("The largest request body, at most 10,000,000.", _number(1_024, 10_000_000, int), "bytes")
     ] = 1_048_576

@@ -26,6 +26,7 @@ from application.realtime.hub import Hub
 from application.realtime.reader import Reader, StartedOver
 from domain.channels import workspace_stream
 from domain.errors import Unavailable
+from entrypoints.container import in_memory
 from tests.application.live_house import turns
 from tests.support.builders import Work, a_new_task, a_team, an_account
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
@@ -93,13 +94,13 @@ _BOUNDED = settings(
 
 def on_memory(fates: Sequence[Fate]) -> Store:
     database, ids, broker = MemoryDatabase(), SequentialIds(), FaultyBroker(MemoryBroker(), dealing(fates))
-    work = MemoryUnitOfWork(database, broker, ids)
+    work = MemoryUnitOfWork(database, broker, ids, in_memory().quotas())
     return Store(work, MemoryJournalQueries(database), broker, MovableClock(), ids)
 
 
 def on_postgres(database: Database, fates: Sequence[Fate], ids: Ids) -> Store:
     broker = FaultyBroker(MemoryBroker(), dealing(fates))
-    work = PostgresUnitOfWork(database, broker, ids, MemoryObserver())
+    work = PostgresUnitOfWork(database, broker, ids, MemoryObserver(), in_memory().quotas())
     return Store(work, PostgresJournalQueries(database), broker, MovableClock(), ids)
 
 

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from adapters.memory.tickets import MemoryTicketStore
 from adapters.security.secrets import HmacSecrets
 from application.authentication import Authentication
-from application.ports.tickets import TICKETS_MAX
 from application.principal import Principal
 from application.realtime.frames import CHANNELS_MAX, Opening
 from application.realtime.tickets import LIFETIME, OPENING_MAX_BYTES, Ticket, TicketInvalid, Tickets
@@ -22,13 +21,14 @@ from entrypoints.container import in_memory
 from tests.application.front_door import FrontDoor, Visit
 
 OPENING = Opening(subscribe=["me", "task:ä"], resume={"workspace:W": 2**53 - 1}, epoch="29be7eb5")
+TICKETS_MAX = 10
 
 
 class OpenTicketStore(MemoryTicketStore):
     """Remembers under which digests tickets were kept and asked for, and when it was asked to forget."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(TICKETS_MAX)
         self.digests: list[bytes] = []
         self.asked_for: list[bytes] = []
         self.forgot_at: list[datetime] = []

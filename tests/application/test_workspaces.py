@@ -20,16 +20,14 @@ from application.workspaces import (
     WorkspacePatch,
 )
 from domain.access import Role
-from domain.errors import Forbidden, Invalid, NotFound, VersionConflict
+from domain.errors import Forbidden, Invalid, NotFound, QuotaExceeded, VersionConflict
 from domain.ids import AccountId, InvitationId, TaskId, WorkspaceId
 from domain.workspaces import (
     INVITATION_LIFETIME,
-    WORKSPACES_PER_ACCOUNT_MAX,
     InvitationSpent,
     PersonalWorkspace,
     SlugTaken,
     SoleOwner,
-    TooManyWorkspaces,
 )
 from tests.application.office import ROLES, Office
 
@@ -124,15 +122,41 @@ async def test_a_slug_names_one_workspace_until_that_is_deleted(office: Office) 
 
 
 async def test_one_account_has_at_most_fifty_workspaces(office: Office) -> None:
-    for number in range(WORKSPACES_PER_ACCOUNT_MAX - 1):  # the personal one counts
+    for number in range(49):  # the personal one counts
         await office.workspaces.create(office.stranger, NewWorkspace("Another", f"another-{number}"))
     made = await office.workspaces.invite(office.owner, office.team, NewInvitation())
-    with pytest.raises(TooManyWorkspaces):
+    with pytest.raises(QuotaExceeded):
         await office.workspaces.create(office.stranger, NewWorkspace("One more", "one-more"))
-    with pytest.raises(TooManyWorkspaces):
+    with pytest.raises(QuotaExceeded):
         await office.workspaces.accept(office.stranger, Acceptance(made.token))
     (unused,) = (await office.workspaces.invitations(office.owner, office.team)).data
     assert unused.uses == 0
+
+
+async def test_whoever_is_a_member_already_opens_the_link_again_however_many_workspaces_they_have(
+    office: Office,
+) -> None:
+    made = await office.workspaces.invite(office.owner, office.team, NewInvitation())
+    await office.workspaces.accept(office.stranger, Acceptance(made.token))
+    for number in range(48):
+        await office.workspaces.create(office.stranger, NewWorkspace("Another", f"another-{number}"))
+    again = await office.workspaces.accept(office.stranger, Acceptance(made.token))
+    assert (again.id, again.my_role) == (office.team, Role.MEMBER)
+
+
+async def test_every_member_sees_what_is_used_and_how_much_there_may_be(office: Office) -> None:
+    await office.task(assignee_ids=[office.admin.account_id])
+    seen = await office.workspaces.usage(office.viewer, office.team)
+    assert {kind: (use.used, use.limit) for kind, use in seen.items()} == {
+        "tasks": (1, 200_000),
+        "open_tasks": (0, 10_000),
+        "comments": (0, 1_000_000),
+        "members": (4, 500),
+        "invitations": (0, 200),
+    }
+    assert (await office.workspaces.usage(office.admin, office.team))["open_tasks"].used == 1
+    with pytest.raises(NotFound):
+        await office.workspaces.usage(office.stranger, office.team)
 
 
 async def test_a_change_for_another_version_is_refused_with_the_present_workspace(office: Office) -> None:

@@ -42,11 +42,13 @@ from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
 from adapters.redis.presence import RedisPresence
 from application.ports.events import Broker
+from entrypoints.container import in_memory
 from tests.contracts.crowd import NewPresence
 from tests.contracts.house import House
 from tests.support.services import PostgresService, RedisService
 
 CACHE_BYTES = 1_000_000
+TICKETS_MAX = 10
 # Instead of the fractions of a second that a request waits for Redis: a busy machine is not a Redis that is away.
 PATIENT_SECONDS = 10.0
 
@@ -62,6 +64,7 @@ def house(request: pytest.FixtureRequest) -> House:
 async def memory_house() -> AsyncIterator[House]:
     """All ports in memory."""
     clock, ids, database, broker = MovableClock(), SequentialIds(), MemoryDatabase(), MemoryBroker()
+    quotas = in_memory().quotas()
     presence, cache = MemoryPresence(), MemoryCache(CACHE_BYTES, clock, MemoryObserver())
 
     async def pass_time(duration: timedelta) -> None:
@@ -69,7 +72,8 @@ async def memory_house() -> AsyncIterator[House]:
 
     async with _carrying(broker):
         yield House(
-            work=MemoryUnitOfWork(database, broker, ids),
+            work=MemoryUnitOfWork(database, broker, ids, quotas),
+            quotas=quotas,
             task_queries=MemoryTaskQueries(database),
             task_numbers=MemoryTaskNumbers(database),
             task_numbers_elsewhere=MemoryTaskNumbers(database),
@@ -85,7 +89,7 @@ async def memory_house() -> AsyncIterator[House]:
             cache=cache,
             cache_elsewhere=cache,
             idempotency=MemoryIdempotency(database, clock),
-            ticket_store=MemoryTicketStore(),
+            ticket_store=MemoryTicketStore(TICKETS_MAX),
             store=MemoryStoreQueries(database, clock),
             upkeep=MemoryUpkeep(database),
             clock=clock,
@@ -99,7 +103,7 @@ async def postgres_and_redis_house(
     empty_database: Database, numbers_database: Database, empty_redis: str
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
-    clock, ids, database = MovableClock(), SequentialIds(), empty_database
+    clock, ids, database, quotas = MovableClock(), SequentialIds(), empty_database, in_memory().quotas()
     broker, elsewhere = RedisBroker(empty_redis, MemoryObserver()), RedisBroker(empty_redis, MemoryObserver())
 
     async def pass_time(duration: timedelta) -> None:
@@ -123,7 +127,8 @@ async def postgres_and_redis_house(
     )
     async with _carrying(broker), _carrying(elsewhere):
         yield House(
-            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver()),
+            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas),
+            quotas=quotas,
             task_queries=PostgresTaskQueries(database),
             task_numbers=PostgresTaskNumbers(numbers_database),
             task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),
@@ -139,7 +144,7 @@ async def postgres_and_redis_house(
             cache=cache,
             cache_elsewhere=cache_elsewhere,
             idempotency=PostgresIdempotency(database, elsewhere, clock),
-            ticket_store=PostgresTicketStore(database),
+            ticket_store=PostgresTicketStore(database, TICKETS_MAX),
             store=PostgresStoreQueries(database),
             upkeep=PostgresUpkeep(database),
             clock=clock,

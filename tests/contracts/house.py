@@ -23,6 +23,7 @@ from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
 from application.ports.workspaces import WorkspaceQueries
+from application.quotas import Quotas
 from tests.support.builders import Work
 
 
@@ -33,10 +34,12 @@ class House:
     `elsewhere` is the broker of another process on the same store, where there can be one, and else the same one;
     `task_numbers_elsewhere` is what such a process hands out, and `presence_elsewhere` and `cache_elsewhere` what it
     knows.
+    `quotas` are those of `work`; a test may put smaller ones into them. `ticket_store` keeps ten of an account.
     `pass_time` lets time pass for everything behind the ports; of a shared store's own clock, two seconds at most.
     """
 
     work: UnitOfWork[Work]
+    quotas: Quotas
     task_queries: TaskQueries
     task_numbers: TaskNumbers
     task_numbers_elsewhere: TaskNumbers

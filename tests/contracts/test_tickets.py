@@ -3,10 +3,10 @@
 import asyncio
 from datetime import timedelta
 
-from application.ports.tickets import TICKETS_MAX
 from application.principal import Principal
 from domain.identity import AccountRole
 from domain.ids import AccountId, SessionId
+from tests.contracts.conftest import TICKETS_MAX
 from tests.contracts.house import House
 
 LIFETIME = timedelta(seconds=30)

@@ -18,14 +18,12 @@ from domain.kernel import Event
 from domain.workspaces import (
     INVITATION_LIFETIME,
     INVITATION_USES_MAX,
-    MEMBERS_MAX,
     NAME_MAX,
     Invitation,
     InvitationSpent,
     PersonalWorkspace,
     SoleOwner,
     Workspace,
-    WorkspaceFull,
     WorkspaceKind,
     task_prefix,
 )
@@ -268,14 +266,6 @@ def test_who_comes_again_keeps_the_role_they_have() -> None:
     workspace.admit(BOB, Role.VIEWER, ADA, LATER)
     assert workspace.role_of(BOB) is Role.ADMIN
     assert not workspace.has_news
-
-
-def test_a_workspace_has_room_for_so_many() -> None:
-    workspace = a_workspace()
-    for number in range(MEMBERS_MAX - 1):
-        workspace.admit(AccountId(UUID(int=100 + number)), Role.VIEWER, ADA, NOW)
-    with pytest.raises(WorkspaceFull):
-        workspace.admit(BOB, Role.VIEWER, ADA, NOW)
 
 
 def test_the_last_owner_can_neither_go_nor_step_down_and_the_last_but_one_can() -> None:

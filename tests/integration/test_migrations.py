@@ -59,6 +59,19 @@ async def _through_sqlalchemy(url: str, work: Callable[[AsyncConnection], Awaita
         await engine.dispose()
 
 
+def _on(url: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """What `work` returns, on a connection of its own."""
+
+    async def run() -> T:
+        connection = await asyncpg.connect(url)
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
+
+    return run_apart(run)
+
+
 def _differences(connection: Connection) -> list[object]:
     return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
@@ -148,25 +161,62 @@ def test_tasks_that_are_there_get_keys_in_the_order_of_their_creation_whichever_
         assert sorted(last.values()) == [3, 4]
         return [tuple(row) for row in rows]
 
-    def on(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        async def run() -> T:
-            connection = await asyncpg.connect(url)
-            try:
-                return await work(connection)
-            finally:
-                await connection.close()
-
-        return run_apart(run)
-
     migrations.upgrade(url, "0001")
-    on(fill)
+    _on(url, fill)
     for _ in range(2):
         migrations.upgrade(url, "0002")
-        assert on(keys) == [
+        assert _on(url, keys) == [
             *(("6", "TASK-1"), ("4", "TASK-2"), ("2", "TASK-3")),
             *(("7", "TASK-1"), ("5", "TASK-2"), ("3", "TASK-3"), ("1", "TASK-4")),
         ]
         migrations.downgrade(url, "0001")
+
+
+def test_what_is_there_is_counted_as_the_use_cases_count_it(url: str) -> None:
+    async def fill(connection: asyncpg.Connection) -> None:
+        await connection.execute("""
+            INSERT INTO accounts (id, email, display_name, password_hash, role, created_at, updated_at, version)
+            SELECT md5(n::text)::uuid, n || '@example.org', 'Ada', '', 'user', now(), now(), 1
+            FROM generate_series(1, 3) AS n;
+            INSERT INTO workspaces (id, name, slug, task_prefix, kind, viewers_comment, created_by, created_at,
+                                    updated_at, version)
+            SELECT md5('w' || n)::uuid, 'Team', 'team-' || n, 'T', 'team', false, md5('1')::uuid, now(), now(), 1
+            FROM generate_series(1, 2) AS n;
+            INSERT INTO members (workspace_id, account_id, role, joined_at)
+            SELECT md5('w' || w)::uuid, md5(a::text)::uuid, 'member', now()
+            FROM (VALUES (1, 1), (1, 2), (2, 2)) AS given (w, a);
+            INSERT INTO tasks (id, workspace_id, key, title, description, status, priority, labels, assignees, watchers,
+                               custom, comment_count, created_by, created_at, updated_at, deleted_at, version, words)
+            SELECT gen_random_uuid(), md5('w' || w)::uuid, row_number() OVER (), '', '', status, 'none', '{}',
+                   ARRAY(SELECT md5(a::text)::uuid FROM unnest(people::text[]) AS a), '{}', '{}', comments,
+                   md5('1')::uuid, now(), now(), CASE WHEN is_deleted THEN now() END, 1, ''
+            FROM (VALUES (1, 'todo', '{1,2}', 3, false), (1, 'blocked', '{2}', 0, false), (1, 'done', '{2}', 4, false),
+                         (1, 'todo', '{1}', 9, true), (2, 'cancelled', '{2}', 0, false))
+              AS given (w, status, people, comments, is_deleted)
+        """)
+
+    async def counted(connection: asyncpg.Connection) -> set[tuple[object, ...]]:
+        rows = await connection.fetch("""
+            WITH named AS (SELECT n AS name, md5(n)::uuid AS id FROM unnest('{1,2,3,w1,w2}'::text[]) AS n)
+            SELECT scope.name, subject.name, kind, used FROM usage
+            JOIN named AS scope ON scope.id = usage.scope JOIN named AS subject ON subject.id = usage.subject
+        """)
+        return {tuple(row) for row in rows}
+
+    migrations.upgrade(url, "0005")
+    _on(url, fill)
+    migrations.upgrade(url)
+    assert _on(url, counted) == {
+        ("w1", "w1", "tasks", 3),
+        ("w1", "w1", "comments", 7),
+        ("w1", "1", "open_tasks", 1),
+        ("w1", "2", "open_tasks", 2),
+        ("w1", "w1", "members", 2),
+        ("w2", "w2", "tasks", 1),
+        ("w2", "w2", "members", 1),
+        ("1", "1", "workspaces", 1),
+        ("2", "2", "workspaces", 2),
+    }
 
 
 async def test_a_database_without_migrations_has_no_revision(url: str) -> None:

@@ -140,10 +140,10 @@ async def test_postgresql_takes_every_composition_of_writes_and_events(connectio
         ],
     )
     assert len(writes) > 10
-    for records in range(3):
+    for counts, records in [(0, 0), (0, 1), (0, 2), *itertools.product((1, 2), (1, 2))]:
         for write in writes:
-            await connection.prepare(changes._compose((lock, write), records))
-        prepared = await connection.prepare(changes._compose((lock, *writes), records))
+            await connection.prepare(changes._compose((lock, write), counts, records))
+        prepared = await connection.prepare(changes._compose((lock, *writes), counts, records))
         assert {parameter.name for parameter in prepared.get_parameters()} <= PARAMETERS | ARRAYS
     await connection.prepare(idempotency._LOCK)
 

@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from application.ports.events import Entry
 from application.ports.idempotency import Answer
+from application.quotas import Use
 from domain.identity import Account, Session
 from domain.ids import AccountId, CommentId, InvitationId, SessionId, TaskId, WorkspaceId
 from domain.tasks import Comment, Task
@@ -41,6 +42,7 @@ class Tables:
     comments: dict[CommentId, Comment] = field(default_factory=dict)
     streams: dict[str, list[Entry]] = field(default_factory=dict)
     tails: dict[str, int] = field(default_factory=dict)
+    usage: dict[Use, int] = field(default_factory=dict)
     answers: dict[tuple[AccountId, str], Remembered] = field(default_factory=dict)
     borrowed: set[str] = field(default_factory=set)
     """The streams whose list still belongs to the tables that these were copied from."""

@@ -54,6 +54,10 @@ class MemorySessions(SessionRepository):
         live = [session for session in sessions if session.account_id == account and not session.is_over(now)]
         return [copied(session) for session in sorted(live, key=lambda s: (s.created_at, s.id))]
 
+    async def surplus(self, account: AccountId, now: datetime, most: int) -> Sequence[Session]:
+        live = await self.live(account, now)
+        return live[: max(0, len(live) - most)]
+
     def add(self, session: Session) -> None:
         self.save(session)
 

@@ -13,7 +13,15 @@ from adapters.memory.database import MemoryDatabase, copied
 from adapters.memory.pages import page_of
 from adapters.memory.unit import Unit, standing_in
 from application.paging import Page, decode_cursor, encode_cursor
-from application.ports.tasks import CommentView, TaskFilter, TaskNumbers, TaskQueries, TaskRepository, TaskView
+from application.ports.tasks import (
+    CommentView,
+    TaskFilter,
+    TaskNumbers,
+    TaskQueries,
+    TaskRepository,
+    TaskView,
+    uses_of,
+)
 from domain.access import Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
@@ -74,7 +82,7 @@ class MemoryTasks(TaskRepository):
         self.save(task)
 
     def save(self, task: Task) -> None:
-        self._unit.saving(task.id, task, lambda tables: tables.tasks, kept=_kept)
+        self._unit.saving(task.id, task, lambda tables: tables.tasks, kept=_kept, uses=uses_of)
 
     async def comment(self, id: CommentId, task: TaskId) -> Comment:
         found = self._unit.tables.comments.get(id)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from application.ports.tickets import TICKETS_MAX, TicketStore
+from application.ports.tickets import TicketStore
 from application.principal import Principal
 
 
@@ -15,16 +15,17 @@ class _Kept:
 
 
 class MemoryTicketStore(TicketStore):
-    """Tickets by their digest, oldest first."""
+    """Tickets by their digest, oldest first, at most `most` of an account."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self._tickets: dict[bytes, _Kept] = {}
+        self._most = most
 
     async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
         self._tickets[digest] = _Kept(principal, opening, expires_at)
         account = principal.account_id
         theirs = [key for key, kept in self._tickets.items() if kept.principal.account_id == account]
-        for key in theirs[:-TICKETS_MAX]:
+        for key in theirs[: -self._most]:
             del self._tickets[key]
 
     async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:

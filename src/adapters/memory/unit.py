@@ -1,8 +1,9 @@
 """What the repositories of one unit of work share: the tables they read, and the changes they have noted."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from msgspec import Raw
 
@@ -11,7 +12,9 @@ from application.journal import encode_event
 from application.ports.events import Entry
 from application.ports.system import Ids
 from application.ports.unit_of_work import Stale
+from application.quotas import Quotas, Use
 from domain.access import Standing
+from domain.errors import QuotaExceeded
 from domain.ids import AccountId, WorkspaceId
 from domain.kernel import Aggregate
 
@@ -26,20 +29,27 @@ class _Saved:
     aggregate: Aggregate
     stored: Callable[[Tables], Aggregate | None]
     check: Callable[[Tables], None]
+    uses: Callable[[Aggregate], Mapping[Use, int]]
     write: Callable[[Tables], None]
 
 
 def _unconstrained(_: Tables) -> None: ...
 
 
+def _uncounted(_: Aggregate) -> Mapping[Use, int]:
+    return {}
+
+
 class Unit:
     """The notes of one unit of work."""
 
-    def __init__(self, database: MemoryDatabase, ids: Ids) -> None:
+    def __init__(self, database: MemoryDatabase, ids: Ids, quotas: Quotas) -> None:
         self._database = database
         self._ids = ids
+        self.quotas = quotas
         self._saved: dict[int, _Saved] = {}
         self._noted: list[Callable[[Tables], None]] = []
+        self._required: list[Callable[[Tables], None]] = []
         self._standings: dict[tuple[WorkspaceId, AccountId], Standing] = {}
 
     @property
@@ -54,14 +64,19 @@ class Unit:
         table: Callable[[Tables], dict[K, A]],
         check: Callable[[Tables], None] = _unconstrained,
         kept: Callable[[A], A] = copied,
+        uses: Callable[[A], Mapping[Use, int]] = _uncounted,
     ) -> None:
-        """Write the aggregate on leaving if it has news; `check` raises the error of a constraint it would break."""
+        """Write the aggregate on leaving if it has news; `check` raises the error of a constraint it would break.
+
+        `uses` is what it counts for; what would grow past its quota is QuotaExceeded.
+        """
         self._saved.setdefault(
             id(aggregate),
             _Saved(
                 aggregate,
                 lambda tables: table(tables).get(key),
                 check,
+                cast(Callable[[Aggregate], Mapping[Use, int]], uses),
                 lambda tables: table(tables).__setitem__(key, kept(aggregate)),
             ),
         )
@@ -69,6 +84,10 @@ class Unit:
     def note(self, write: Callable[[Tables], None]) -> None:
         """Do this on leaving as well. It must not fail, and some aggregate that is saved must announce it."""
         self._noted.append(write)
+
+    def require(self, check: Callable[[Tables], None]) -> None:
+        """Apply the unit only if this raises nothing."""
+        self._required.append(check)
 
     def rely_on(self, workspace: WorkspaceId, account: AccountId, standing: Standing) -> None:
         """Apply the unit only if the account still has this standing."""
@@ -91,18 +110,35 @@ class Unit:
             if (stored.version if stored else 0) != each.aggregate.version:
                 raise Stale
             each.check(tables)
+        for check in self._required:
+            check(tables)
+        used = self._counted(tables, saved)
         events = [event for each in saved for event in each.aggregate.take_news()]
         bodies = [(event, encode_event(event, self._ids.new())) for event in events]
         for each in saved:
             each.write(tables)
         for write in self._noted:
             write(tables)
+        tables.usage.update(used)
         entries = []
         for event, body in bodies:
             entry = Entry(event.stream, tables.head(event.stream) + 1, event.type, event.resource_id, Raw(body))
             tables.append(entry)
             entries.append(entry)
         return entries
+
+    def _counted(self, tables: Tables, saved: Sequence[_Saved]) -> Mapping[Use, int]:
+        """How many there will be of what these change the number of."""
+        changes: Counter[Use] = Counter()
+        for each in saved:
+            changes.update(each.uses(each.aggregate))
+            if stored := each.stored(tables):
+                changes.subtract(each.uses(stored))
+        used = {use: tables.usage.get(use, 0) + change for use, change in changes.items()}
+        for use, change in changes.items():
+            if change > 0 and used[use] > self.quotas[use.kind]:
+                raise QuotaExceeded(use.kind, self.quotas[use.kind])
+        return used
 
 
 def standing_in(tables: Tables, workspace: WorkspaceId, account: AccountId) -> Standing | None:

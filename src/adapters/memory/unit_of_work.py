@@ -14,16 +14,17 @@ from application.ports.events import Broker
 from application.ports.system import Ids
 from application.ports.tasks import TaskWork
 from application.ports.unit_of_work import UnitOfWork
+from application.quotas import Quotas
 from application.reactions import RegistrationWork
 
 
 class MemoryWork(TaskWork, RegistrationWork):
     """One unit of work; see `UnitOfWork`."""
 
-    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids) -> None:
+    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas) -> None:
         self._database = database
         self._broker = broker
-        self._unit = Unit(database, ids)
+        self._unit = Unit(database, ids, quotas)
 
     @property
     def tasks(self) -> MemoryTasks:
@@ -60,10 +61,11 @@ class MemoryWork(TaskWork, RegistrationWork):
 class MemoryUnitOfWork(UnitOfWork[MemoryWork]):
     """Opens units of work on a database and hints at their events once they are committed."""
 
-    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids) -> None:
+    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas) -> None:
         self._database = database
         self._broker = broker
         self._ids = ids
+        self._quotas = quotas
 
     def __call__(self) -> MemoryWork:
-        return MemoryWork(self._database, self._broker, self._ids)
+        return MemoryWork(self._database, self._broker, self._ids, self._quotas)

@@ -1,6 +1,6 @@
 """Workspaces, members and invitations in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -19,9 +19,10 @@ from application.ports.workspaces import (
     WorkspaceQueries,
     WorkspaceRepository,
     WorkspaceView,
+    uses_of,
 )
 from domain.access import Permission, Standing
-from domain.errors import NotFound
+from domain.errors import NotFound, QuotaExceeded
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.workspaces import Invitation, Member, SlugTaken, Workspace, WorkspaceKind
 
@@ -40,9 +41,6 @@ class MemoryWorkspaces(WorkspaceRepository):
             raise NotFound
         return copied(found)
 
-    async def count_of(self, account: AccountId) -> int:
-        return sum(account in workspace.members for workspace in self._unit.tables.workspaces.values())
-
     def add(self, workspace: Workspace) -> None:
         self.save(workspace)
 
@@ -52,7 +50,9 @@ class MemoryWorkspaces(WorkspaceRepository):
                 if other.slug == workspace.slug and other.id != workspace.id and not other.deleted_at:
                     raise SlugTaken("This slug is taken.", pointer="/slug")
 
-        self._unit.saving(workspace.id, workspace, lambda tables: tables.workspaces, check)
+        self._unit.saving(
+            workspace.id, workspace, lambda tables: tables.workspaces, check, uses=lambda w: uses_of(w.id, w.members)
+        )
 
     async def invitation(self, id: InvitationId, workspace: WorkspaceId) -> Invitation:
         found = self._unit.tables.invitations.get(id)
@@ -67,6 +67,14 @@ class MemoryWorkspaces(WorkspaceRepository):
         raise NotFound
 
     def add_invitation(self, invitation: Invitation) -> None:
+        most = self._unit.quotas["invitations"]
+
+        def check(tables: Tables) -> None:
+            workspace = tables.workspaces[invitation.workspace_id]
+            if len(_open_invitations(tables, workspace, invitation.created_at)) >= most:
+                raise QuotaExceeded("invitations", most)
+
+        self._unit.require(check)
         self.save_invitation(invitation)
 
     def save_invitation(self, invitation: Invitation) -> None:
@@ -99,26 +107,38 @@ class MemoryWorkspaceQueries(WorkspaceQueries):
         return Page(views, encode_cursor(query, *_seniority(last)) if last else None)
 
     async def invitations(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Sequence[InvitationView]:
-        members = self._seen(workspace, by).members
-        Standing(members[by].role).require(Permission.MANAGE_MEMBERS)
-        open = [
-            invitation
-            for invitation in self._database.committed.invitations.values()
-            if invitation.workspace_id == workspace
-            and not invitation.withdrawn_at
-            and invitation.uses < invitation.max_uses
-            and now < invitation.expires_at
-            and (maker := members.get(invitation.invited_by))
-            and Standing(maker.role).gives(invitation.role)
-        ]
+        seen = self._seen(workspace, by)
+        Standing(seen.members[by].role).require(Permission.MANAGE_MEMBERS)
+        open = _open_invitations(self._database.committed, seen, now)
         open.sort(key=lambda invitation: (invitation.created_at, invitation.id), reverse=True)
         return [msgspec.convert(i, InvitationView, from_attributes=True) for i in open[:INVITATIONS_SHOWN]]
+
+    async def usage(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Mapping[str, int]:
+        tables, seen = self._database.committed, self._seen(workspace, by)
+        kept = {
+            use.kind: n for use, n in tables.usage.items() if use.scope == workspace and use.subject in (workspace, by)
+        }
+        return kept | {"invitations": len(_open_invitations(tables, seen, now))}
 
     def _seen(self, id: WorkspaceId, by: AccountId) -> Workspace:
         workspace = self._database.committed.workspaces.get(id)
         if workspace is None or by not in workspace.members:
             raise NotFound
         return workspace
+
+
+def _open_invitations(tables: Tables, workspace: Workspace, now: datetime) -> list[Invitation]:
+    """Those that admit somebody at that time."""
+    return [
+        invitation
+        for invitation in tables.invitations.values()
+        if invitation.workspace_id == workspace.id
+        and not invitation.withdrawn_at
+        and invitation.uses < invitation.max_uses
+        and now < invitation.expires_at
+        and (maker := workspace.members.get(invitation.invited_by))
+        and Standing(maker.role).gives(invitation.role)
+    ]
 
 
 def _age(workspace: Workspace) -> tuple[bool, datetime, UUID]:

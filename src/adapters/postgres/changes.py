@@ -15,8 +15,18 @@ from application.ports.events import Entry
 # More parts than this go as several statements: a statement is planned as a whole.
 PARTS_PER_STATEMENT = 10
 
-# A stream's row is locked by the last statement only, in the order of the names, so offsets follow the commits.
+# A stream's row is locked by the last statement only, in the order of the names, so offsets follow the commits. What is
+# counted is locked just before it, in one order too, so nobody waits for a count longer than for the stream.
 # verify() fails the statement unless every part of it met the row it was built on.
+_COUNTED = """counted AS (
+  INSERT INTO usage AS u (scope, subject, kind, used)
+  SELECT n.scope, n.subject, n.kind, n.change FROM {counts} AS n (scope, subject, kind, change, most)
+  WHERE {verified} ORDER BY n.scope, n.subject, n.kind
+  ON CONFLICT (scope, subject, kind) DO UPDATE SET used = u.used + excluded.used
+  RETURNING scope, subject, kind, used
+)"""
+_WITHIN = """(SELECT bool_and(within(c.kind, c.used, n.most)) FROM counted AS c
+  JOIN {counts} AS n (scope, subject, kind, change, most) USING (scope, subject, kind))"""
 _JOURNAL = """head AS (
   INSERT INTO streams AS s (name, head)
   SELECT n.name, n.count FROM {streams} AS n (name, count) WHERE {verified} ORDER BY n.name
@@ -29,12 +39,23 @@ logged AS (
   FROM {events} AS e (stream, id, type, resource_id, actor, at, body, behind) JOIN head ON head.name = e.stream
 )
 SELECT name, head FROM head"""
+_COUNT_TYPES = ("uuid", "uuid", "text", "bigint", "bigint")
 _STREAM_TYPES = ("text", "bigint")
 _EVENT_TYPES = ("text", "uuid", "text", "uuid", "uuid", "timestamptz", "json", "bigint")
 
 _composed: dict[tuple[str, ...], str] = {}
 
 Part = tuple[str, Sequence[Any]]
+
+
+class Count(NamedTuple):
+    """By how much a kept number changes, and what it may be at most if it grows."""
+
+    scope: UUID
+    subject: UUID
+    kind: str
+    change: int
+    most: int
 
 
 class Record(NamedTuple):
@@ -53,10 +74,13 @@ class Record(NamedTuple):
 class Change:
     """All that one unit of work changes: `parts` have to touch exactly one row each, `records` are what is told of it.
 
+    `counts` are the kept numbers that change, each at most once.
+
     Parts that only lock come first, so that whoever waits for a membership holds no task and no stream meanwhile.
     """
 
     parts: Sequence[Part]
+    counts: Sequence[Count]
     records: Sequence[Record]
 
     @property
@@ -74,17 +98,26 @@ async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[S
     """
     if len(changes) == 1 and len(changes[0].parts) <= PARTS_PER_STATEMENT:
         (change,) = changes
-        return [await _write(connection, change.parts, change.records)]
+        return [await _write(connection, change.parts, change.counts, change.records)]
     async with connection.transaction():
         for statement, arguments in _alike(changes).items():
             await connection.executemany(statement, arguments)
-        entries = iter(await _write(connection, [], [record for change in changes for record in change.records]))
+        records = [record for change in changes for record in change.records]
+        entries = iter(await _write(connection, [], _summed(changes), records))
     return [[next(entries) for _ in change.records] for change in changes]
 
 
-async def _write(connection: Connection, parts: Sequence[Part], records: Sequence[Record]) -> Sequence[Entry]:
+async def _write(
+    connection: Connection, parts: Sequence[Part], counts: Sequence[Count], records: Sequence[Record]
+) -> Sequence[Entry]:
     args = _arguments(parts)
-    statement = _compose(tuple(text for text, _ in parts), min(len(records), 2))
+    statement = _compose(tuple(text for text, _ in parts), min(len(counts), 2), min(len(records), 2))
+    # What shrinks is never too much, even where the limit was lowered since.
+    limited = [(*count[:4], count.most if count.change > 0 else None) for count in counts]
+    if len(limited) == 1:
+        args += limited[0]
+    elif limited:
+        args += map(list, zip(*limited, strict=True))
     left: dict[str, int] = {}
     for record in records:
         left[record.stream] = left.get(record.stream, 0) + 1
@@ -110,18 +143,31 @@ def _alike(changes: Sequence[Change]) -> Mapping[str, Sequence[Sequence[Any]]]:
     for change in changes:
         for start in range(0, len(change.parts), PARTS_PER_STATEMENT):
             parts = change.parts[start : start + PARTS_PER_STATEMENT]
-            statement = _compose(tuple(text for text, _ in parts), 0)
+            statement = _compose(tuple(text for text, _ in parts), 0, 0)
             alike.setdefault(statement, []).append(_arguments(parts))
     return alike
+
+
+def _summed(changes: Sequence[Change]) -> Sequence[Count]:
+    """What all of them together change in each kept number."""
+    summed: dict[tuple[UUID, UUID, str], Count] = {}
+    for change in changes:
+        for count in change.counts:
+            present = summed.get(count[:3])
+            summed[count[:3]] = count if present is None else present._replace(change=present.change + count.change)
+    return [count for count in summed.values() if count.change]
 
 
 def _arguments(parts: Sequence[Part]) -> list[Any]:
     return [value for _, values in parts for value in values]
 
 
-def _compose(texts: tuple[str, ...], records: int) -> str:
-    """One statement of all these parts, each of which must touch exactly one row, and of no, one or more records."""
-    key = (*texts, str(records))
+def _compose(texts: tuple[str, ...], counts: int, records: int) -> str:
+    """One statement of all these parts, each of which must touch exactly one row, and of no, one or more of the rest.
+
+    Nothing is counted without a record.
+    """
+    key = (*texts, str(counts), str(records))
     composed = _composed.get(key)
     if composed is None:
         parts, verified, count = [], [], 0
@@ -131,6 +177,11 @@ def _compose(texts: tuple[str, ...], records: int) -> str:
             verified.append(f"verify((SELECT count(*) FROM part{index}))")  # noqa: S608  # of names made here
             count += parameter_count(text)
         conditions = " AND ".join(verified) or "true"
+        if counts:
+            counted = _rows(_COUNT_TYPES, count, single=counts == 1)
+            count += len(_COUNT_TYPES)
+            parts.append(_COUNTED.format(counts=counted, verified=conditions))
+            conditions = _WITHIN.format(counts=counted)
         if records:
             streams = _rows(_STREAM_TYPES, count, single=records == 1)
             logged = _rows(_EVENT_TYPES, count + len(_STREAM_TYPES), single=records == 1)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 import asyncpg
 
 from application.ports.unit_of_work import Interrupted, Stale
-from domain.errors import DomainError, Invalid, NotFound, Unavailable
+from domain.errors import DomainError, Invalid, NotFound, QuotaExceeded, Unavailable
 from domain.identity import EmailTaken
 from domain.workspaces import SlugTaken
 
 STALE_SQLSTATE = "SB001"  # raised by verify(), see the migrations
+QUOTA_SQLSTATE = "SB002"  # raised by within(), with the kind and its limit
 
 _CONSTRAINTS: Mapping[str, Callable[[], Exception]] = {
     "uq_accounts_email": lambda: EmailTaken("An account with this e-mail address exists.", pointer="/email"),
@@ -30,6 +31,10 @@ def translated(error: Exception) -> Exception:
             return error
         case asyncpg.PostgresError(sqlstate=sqlstate) if sqlstate == STALE_SQLSTATE:
             return Stale()
+        case asyncpg.PostgresError(sqlstate=sqlstate, message=str(kind), detail=str(limit)) if (
+            sqlstate == QUOTA_SQLSTATE
+        ):
+            return QuotaExceeded(kind, int(limit))
         case asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
             return Stale()
         case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in _CONSTRAINTS:

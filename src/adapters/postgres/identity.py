@@ -1,6 +1,6 @@
 """Accounts and sessions in PostgreSQL."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -34,14 +34,14 @@ _SESSION = tuple(f.name for f in fields(Session) if f.init and f.name != "versio
 _SESSION_REASON = _SESSION.index("ended_because")
 _SESSION_ROW = select(*(sessions.c[name] for name in _SESSION), sessions.c.version)
 _GET_SESSION = Statement(_SESSION_ROW.where(sessions.c.id == bindparam("id")))
-_LIVE_SESSIONS = Statement(
-    _SESSION_ROW.where(
-        sessions.c.account_id == bindparam("account"),
-        sessions.c.ended_at.is_(None),
-        sessions.c.rotated_at > bindparam("rotated_after"),
-        sessions.c.created_at > bindparam("created_after"),
-    ).order_by(sessions.c.id)
+_LIVE = _SESSION_ROW.where(
+    sessions.c.account_id == bindparam("account"),
+    sessions.c.ended_at.is_(None),
+    sessions.c.rotated_at > bindparam("rotated_after"),
+    sessions.c.created_at > bindparam("created_after"),
 )
+_LIVE_SESSIONS = Statement(_LIVE.order_by(sessions.c.id))
+_SURPLUS_SESSIONS = Statement(_LIVE.order_by(sessions.c.id.desc()).offset(bindparam("most")))
 _INSERT_SESSION = Statement(insert(sessions).values({name: bindparam(name) for name in (*_SESSION, "version")}))
 _UPDATE_SESSION = Statement(
     update(sessions)
@@ -97,10 +97,12 @@ class PostgresSessions(SessionRepository):
         return None if row is None else _session(row)
 
     async def live(self, account: AccountId, now: datetime) -> Sequence[Session]:
-        rows = await self._unit.fetch(
-            _LIVE_SESSIONS, account=account, rotated_after=now - SESSION_IDLE, created_after=now - SESSION_ABSOLUTE
-        )
+        rows = await self._unit.fetch(_LIVE_SESSIONS, account=account, **_young(now))
         return [_session(row) for row in rows]
+
+    async def surplus(self, account: AccountId, now: datetime, most: int) -> Sequence[Session]:
+        rows = await self._unit.fetch(_SURPLUS_SESSIONS, account=account, most=most, **_young(now))
+        return [_session(row) for row in reversed(rows)]
 
     def add(self, session: Session) -> None:
         def writes(loaded: int) -> Iterable[Part]:
@@ -124,6 +126,11 @@ class PostgresSessionQueries(SessionQueries):
 
     async def ended_since(self, since: datetime) -> Collection[SessionId]:
         return [row[0] for row in await self._database.fetch(_ENDED, since=since)]
+
+
+def _young(now: datetime) -> Mapping[str, datetime]:
+    """Since when a session has to have been used, and to have begun, to be not over."""
+    return {"rotated_after": now - SESSION_IDLE, "created_after": now - SESSION_ABSOLUTE}
 
 
 def _account(row: asyncpg.Record) -> Account:

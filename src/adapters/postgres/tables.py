@@ -185,6 +185,17 @@ tasks = Table(
     _one_of("priority", Priority),
 )
 
+# How many there are of what has a quota, changed by the statement that changes what is counted.
+usage = Table(
+    "usage",
+    metadata,
+    Column("scope", Uuid, nullable=False),
+    Column("subject", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    PrimaryKeyConstraint("scope", "subject", "kind"),
+)
+
 task_numbers = Table(
     "task_numbers",
     metadata,

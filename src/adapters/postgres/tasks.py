@@ -35,7 +35,7 @@ from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import comments, members, tasks, workspaces
 from adapters.postgres.unit import Unit
 from application.paging import Page, decode_cursor, encode_cursor
-from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView
+from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView, uses_of
 from domain.access import Role, Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
@@ -107,23 +107,33 @@ class PostgresTasks(TaskRepository):
         return {row[0]: self._loaded(row, by) for row in rows}
 
     async def assigned(self, workspace: WorkspaceId, account: AccountId) -> Sequence[Task]:
-        return [_task(row) for row in await self._unit.fetch(_ASSIGNED, workspace=workspace, assignee=[account])]
+        rows = await self._unit.fetch(_ASSIGNED, workspace=workspace, assignee=[account])
+        return [self._known(_task(row)) for row in rows]
+
+    def _known(self, task: Task) -> Task:
+        self._unit.loaded[task.id] = uses_of(task)
+        return task
 
     def _loaded(self, row: asyncpg.Record, by: AccountId) -> tuple[Task, Standing]:
         *columns, role, viewers_comment, _ = row
-        task = _task(columns)
+        task = self._known(_task(columns))
         self._unit.rely_on(task.workspace_id, by, role)
         return task, Standing(Role(role), viewers_comment)
 
     def add(self, task: Task) -> None:
         def writes(loaded: int) -> Iterable[Part]:
             yield _INSERT.text, _INSERT.args(_values(task))
+            self._unit.count(uses_of(task))
 
         self._unit.saving(task, writes)
 
     def save(self, task: Task) -> None:
         def writes(loaded: int) -> Iterable[Part]:
             yield _UPDATE.text, _UPDATE.args(_values(task) | {"task": task.id, "loaded": loaded})
+            after = uses_of(task)
+            before = self._unit.loaded.get(task.id, after)  # one that another unit loaded is stale
+            if after != before:
+                self._unit.count(after, before)
 
         self._unit.saving(task, writes)
 

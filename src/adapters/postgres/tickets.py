@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, insert, literal_column, select
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import tickets
-from application.ports.tickets import TICKETS_MAX, TicketStore
+from application.ports.tickets import TicketStore
 from application.principal import Principal
 from domain.identity import AccountRole
 
@@ -18,7 +18,7 @@ _newest_to_go = (
     select(_newer.c.number)
     .where(_newer.c.account_id == bindparam("account"))
     .order_by(_newer.c.number.desc())
-    .offset(TICKETS_MAX)
+    .offset(bindparam("most"))
     .limit(1)
 )
 # Whoever trims at the same time, or takes one of these, does the same to it: nobody waits, so nobody waits in a ring.
@@ -53,10 +53,11 @@ _FORGET = Statement(
 
 
 class PostgresTicketStore(TicketStore):
-    """Tickets as rows; each statement is a transaction of its own."""
+    """Tickets as rows, at most `most` of an account; each statement is a transaction of its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, most: int) -> None:
         self._database = database
+        self._most = most
 
     async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
         values = {
@@ -70,7 +71,7 @@ class PostgresTicketStore(TicketStore):
         }
         await self._database.fetch(_KEEP, **values)
         # Once the ticket is committed: of several at once, whoever trims last sees all of them.
-        await self._database.fetch(_TRIM, account=principal.account_id)
+        await self._database.fetch(_TRIM, account=principal.account_id, most=self._most)
 
     async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:
         row = await self._database.fetchrow(_TAKE, digest=digest, now=now)

@@ -1,14 +1,16 @@
 """What the repositories of one unit of work share: its reads, and the writes it has noted until they are flushed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import bindparam, select
 
-from adapters.postgres.changes import Change, Part, Record, apply
+from adapters.postgres.changes import Change, Count, Part, Record, apply
 from adapters.postgres.commits import Commits
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Lookup, Statement
@@ -17,6 +19,7 @@ from application.journal import encode_event
 from application.ports.events import Entry
 from application.ports.system import Ids
 from application.ports.unit_of_work import Interrupted
+from application.quotas import Quotas, Use
 from domain.ids import AccountId, WorkspaceId
 from domain.kernel import Aggregate, Event
 
@@ -37,17 +40,26 @@ class Unit:
 
     `note` takes a statement that must touch exactly one row when it is flushed. `saving` takes an aggregate and the
     statement that writes it; both are looked at only at the flush, so an aggregate is written once however often it
-    was saved.
+    was saved. Numbers that `count` changes are kept; one that would grow past its quota is QuotaExceeded.
     """
 
-    def __init__(self, database: Database, commits: Commits, ids: Ids, connection: Connection | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        commits: Commits,
+        ids: Ids,
+        quotas: Quotas,
+        connection: Connection | None = None,
+    ) -> None:
         self._database = database
         self._commits = commits
         self._ids = ids
+        self.quotas = quotas
         self._given = connection
         self.connection = connection
         self._noted: list[Part] = []
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
+        self._counts: Counter[Use] = Counter()
         self._memberships: dict[tuple[UUID, UUID], str] = {}
         # What a repository has to remember of what it loaded, by the id of the thing.
         self.loaded: dict[UUID, Any] = {}
@@ -77,6 +89,11 @@ class Unit:
     def saving(self, aggregate: Aggregate, writes: Callable[[int], Iterable[Part]]) -> None:
         """Write the aggregate at the flush if it has news; `writes` gets the version it was loaded with."""
         self._saved.setdefault(id(aggregate), (aggregate, writes))
+
+    def count(self, uses: Mapping[Use, int], before: Mapping[Use, int] = MappingProxyType({})) -> None:
+        """What is written in this unit counts for `uses`, and counted for what it did `before`."""
+        self._counts.update(uses)
+        self._counts.subtract(before)
 
     def rely_on(self, workspace: WorkspaceId, account: AccountId, role: str) -> None:
         """Apply the unit only if the account still has this role there."""
@@ -133,7 +150,7 @@ class Unit:
         # Everybody locks the rows of one kind in one order, so that no two units wait for each other. A use case saves
         # a workspace before what is in it, and events stay in the order in which things were done.
         changed.sort(key=itemgetter(0, 1))
-        writes += [part for _, _, parts in changed for part in parts]
+        writes += [part for _, _, parts in changed for part in parts]  # of which each counts what it uses
         writes += self._noted
         if not events:
             if writes:
@@ -143,7 +160,8 @@ class Unit:
             (_STILL_MEMBER.text, _STILL_MEMBER.args({"workspace": workspace, "account": account, "role": role}))
             for (workspace, account), role in sorted(self._memberships.items())
         ]
-        return Change(guards + writes, [self._record(event) for event in events])
+        counts = [Count(*use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
+        return Change(guards + writes, counts, [self._record(event) for event in events])
 
     def _record(self, event: Event) -> Record:
         id = self._ids.new()

@@ -16,6 +16,7 @@ from application.ports.events import Broker, Entry
 from application.ports.observer import Observer
 from application.ports.system import Ids
 from application.ports.unit_of_work import Interrupted, Stale
+from application.quotas import Quotas
 
 
 @dataclass(slots=True)
@@ -34,12 +35,20 @@ enclosing: ContextVar[Enclosing | None] = ContextVar("enclosing", default=None)
 class PostgresWork:
     """One unit of work; see `UnitOfWork`. Every repository is made when it is asked for."""
 
-    def __init__(self, database: Database, commits: Commits, broker: Broker, ids: Ids, observer: Observer) -> None:
+    def __init__(
+        self,
+        database: Database,
+        commits: Commits,
+        broker: Broker,
+        ids: Ids,
+        observer: Observer,
+        quotas: Quotas,
+    ) -> None:
         self._broker = broker
         self._observer = observer
         scope = enclosing.get()
         self._enclosing = scope if scope and scope.is_open else None
-        self._unit = Unit(database, commits, ids, self._enclosing.connection if self._enclosing else None)
+        self._unit = Unit(database, commits, ids, quotas, self._enclosing.connection if self._enclosing else None)
 
     @property
     def tasks(self) -> PostgresTasks:
@@ -89,12 +98,13 @@ class PostgresWork:
 class PostgresUnitOfWork:
     """Opens units of work on a database and hints at their events once they have committed."""
 
-    def __init__(self, database: Database, broker: Broker, ids: Ids, observer: Observer) -> None:
+    def __init__(self, database: Database, broker: Broker, ids: Ids, observer: Observer, quotas: Quotas) -> None:
         self._database = database
+        self._quotas = quotas
         self._commits = Commits(database)
         self._broker = broker
         self._ids = ids
         self._observer = observer
 
     def __call__(self) -> PostgresWork:
-        return PostgresWork(self._database, self._commits, self._broker, self._ids, self._observer)
+        return PostgresWork(self._database, self._commits, self._broker, self._ids, self._observer, self._quotas)

@@ -1,18 +1,18 @@
 """Workspaces, their members and invitations in PostgreSQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
 
 from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
-from adapters.postgres.tables import accounts, invitations, members, workspaces
+from adapters.postgres.tables import accounts, invitations, members, usage, workspaces
 from adapters.postgres.unit import Unit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.workspaces import (
@@ -22,6 +22,7 @@ from application.ports.workspaces import (
     WorkspaceQueries,
     WorkspaceRepository,
     WorkspaceView,
+    uses_of,
 )
 from domain.access import Permission, Role, Standing
 from domain.errors import NotFound
@@ -47,7 +48,6 @@ _ALL_MEMBERS = Statement(
         members.c.workspace_id == bindparam("workspace")
     )
 )
-_COUNT = Statement(select(func.count()).select_from(members).where(members.c.account_id == bindparam("account")))
 _THIS_MEMBER = and_(members.c.workspace_id == bindparam("workspace"), members.c.account_id == bindparam("account"))
 _INSERT_MEMBER = Statement(
     insert(members).values(
@@ -93,14 +93,11 @@ class PostgresWorkspaces(WorkspaceRepository):
         values["kind"] = WorkspaceKind(values["kind"])
         return Workspace(**values, members=loaded, version=row["version"])
 
-    async def count_of(self, account: AccountId) -> int:
-        row = await self._unit.fetchrow(_COUNT, account=account)
-        return row[0] if row else 0
-
     def add(self, workspace: Workspace) -> None:
         def writes(loaded: int) -> Iterable[Part]:
             yield _INSERT.text, _INSERT.args(_values(workspace))
             yield from _member_writes(workspace.id, {}, workspace.members)
+            self._unit.count(uses_of(workspace.id, workspace.members))
 
         self._unit.saving(workspace, writes)
 
@@ -111,6 +108,7 @@ class PostgresWorkspaces(WorkspaceRepository):
         def writes(loaded: int) -> Iterable[Part]:
             yield _UPDATE.text, _UPDATE.args(_values(workspace) | {"key": workspace.id, "loaded": loaded})
             yield from _member_writes(workspace.id, before, workspace.members)
+            self._unit.count(uses_of(workspace.id, workspace.members), uses_of(workspace.id, before))
 
         self._unit.saving(workspace, writes)
 
@@ -121,6 +119,12 @@ class PostgresWorkspaces(WorkspaceRepository):
         return _invitation(await self._unit.fetchrow(_FIND_INVITATION, digest=digest))
 
     def add_invitation(self, invitation: Invitation) -> None:
+        self._unit.note(
+            _ROOM_FOR_INVITATION,
+            workspace=invitation.workspace_id,
+            now=invitation.created_at,
+            most=self._unit.quotas["invitations"],
+        )
         self._unit.note(_INSERT_INVITATION, **{name: getattr(invitation, name) for name in _INVITATION})
 
     def save_invitation(self, invitation: Invitation) -> None:
@@ -211,21 +215,33 @@ _MAKER_GIVES_IT = or_(
         if Standing(maker).gives(given)
     )
 )
+_OPEN = (
+    members.c.workspace_id == invitations.c.workspace_id,
+    members.c.account_id == invitations.c.invited_by,
+    _MAKER_GIVES_IT,
+    invitations.c.workspace_id == bindparam("workspace"),
+    invitations.c.withdrawn_at.is_(None),
+    invitations.c.uses < invitations.c.max_uses,
+    invitations.c.expires_at > bindparam("now"),
+)
 _OPEN_INVITATIONS = Statement(
     select(*(invitations.c[name] for name in InvitationView.__struct_fields__))
-    .join(
-        members,
-        and_(members.c.workspace_id == invitations.c.workspace_id, members.c.account_id == invitations.c.invited_by),
-    )
-    .where(
-        _MAKER_GIVES_IT,
-        invitations.c.workspace_id == bindparam("workspace"),
-        invitations.c.withdrawn_at.is_(None),
-        invitations.c.uses < invitations.c.max_uses,
-        invitations.c.expires_at > bindparam("now"),
-    )
+    .where(*_OPEN)
     .order_by(invitations.c.id.desc())
     .limit(INVITATIONS_SHOWN)
+)
+_INVITATION_COUNT = select(func.count()).where(*_OPEN).scalar_subquery()
+# Whoever invites saves the workspace as it was loaded, so of several at once only one is right about the number.
+_ROOM_FOR_INVITATION = Statement(
+    select(func.within(literal_column("'invitations'"), _INVITATION_COUNT + literal_column("1"), bindparam("most")))
+)
+_USAGE = Statement(
+    select(usage.c.kind, usage.c.used)
+    .where(
+        usage.c.scope == bindparam("workspace"),
+        or_(usage.c.subject == usage.c.scope, usage.c.subject == bindparam("account")),
+    )
+    .union_all(select(literal_column("'invitations'"), _INVITATION_COUNT))
 )
 _STANDING = Statement(
     select(members.c.role).where(
@@ -277,6 +293,10 @@ class PostgresWorkspaceQueries(WorkspaceQueries):
         (await self._standing(workspace, by)).require(Permission.MANAGE_MEMBERS)
         rows = await self._database.fetch(_OPEN_INVITATIONS, workspace=workspace, now=now)
         return [InvitationView(*row) for row in rows]
+
+    async def usage(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Mapping[str, int]:
+        await self._standing(workspace, by)
+        return dict(await self._database.fetch(_USAGE, workspace=workspace, account=by, now=now))
 
     async def _standing(self, workspace: WorkspaceId, account: AccountId) -> Standing:
         row = await self._database.fetchrow(_STANDING, workspace=workspace, account=account)

@@ -67,6 +67,10 @@ class SessionRepository(Protocol):
         """The account's sessions that are not over, oldest first."""
         ...
 
+    async def surplus(self, account: AccountId, now: datetime, most: int) -> Sequence[Session]:
+        """The account's sessions that are not over, oldest first, without the newest `most` of them."""
+        ...
+
     def add(self, session: Session) -> None: ...
 
     def save(self, session: Session) -> None:

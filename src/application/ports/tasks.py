@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from application.paging import Page
 from application.ports.access import Access
+from application.quotas import Use
 from domain.access import Standing
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
 from domain.tasks import Comment, Priority, Status, Task
@@ -78,8 +79,28 @@ class TaskFilter(Struct, frozen=True, omit_defaults=True):
     archived: bool | None = False
 
 
+def uses_of(task: Task) -> Mapping[Use, int]:
+    """What a task counts for: a task of its workspace with its comments, and while it is open, one of each assignee.
+
+    A deleted one counts for nothing.
+    """
+    place = task.workspace_id
+    if task.deleted_at is not None:
+        return {}
+    uses = {Use(place, place, "tasks"): 1}
+    if task.comment_count:
+        uses[Use(place, place, "comments")] = task.comment_count
+    if task.is_open:
+        uses |= {Use(place, account, "open_tasks"): 1 for account in task.assignees}
+    return uses
+
+
 class TaskRepository(Protocol):
-    """Tasks inside a unit of work. What `get` hands out is the caller's own copy until it is saved."""
+    """Tasks inside a unit of work. What `get` hands out is the caller's own copy until it is saved.
+
+    A unit that would leave more tasks, open tasks of a member or `comments` than the quotas allow is QuotaExceeded on
+    leaving, whoever else adds to them at the same time; one that adds to none of them never is.
+    """
 
     async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:
         """The task and what `by` is in its workspace; NotFound if absent, deleted or in a workspace foreign to `by`.

@@ -5,14 +5,15 @@ from typing import Protocol
 
 from application.principal import Principal
 
-TICKETS_MAX = 10
-
 
 class TicketStore(Protocol):
-    """Tickets that are each good for one use, known by the digest of their secret. None belongs to a unit of work."""
+    """Tickets that are each good for one use, known by the digest of their secret. None belongs to a unit of work.
+
+    So many of one account are kept at most as the store was told.
+    """
 
     async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
-        """Keep a new ticket; of the older ones of the same account, all but the newest give way, so that 10 remain."""
+        """Keep a new ticket; of the older ones of the same account, all but the newest give way."""
         ...
 
     async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:

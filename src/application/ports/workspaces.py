@@ -1,6 +1,6 @@
 """What the workspaces context asks of the store, and what the store shows of workspaces."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from application.paging import Page
+from application.quotas import Use
 from domain.access import Role
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.workspaces import Invitation, Workspace, WorkspaceKind
@@ -57,15 +58,26 @@ class InvitationView(Struct, frozen=True):
     expires_at: datetime
 
 
+def uses_of(workspace: WorkspaceId, members: Collection[AccountId]) -> Mapping[Use, int]:
+    """What members count for: one of the `members` of the workspace, and one of the `workspaces` of the account."""
+    if not members:
+        return {}
+    return {
+        Use(workspace, workspace, "members"): len(members),
+        **{Use(account, account, "workspaces"): 1 for account in members},
+    }
+
+
 class WorkspaceRepository(Protocol):
-    """Workspaces with all their members, inside a unit of work."""
+    """Workspaces with all their members, inside a unit of work.
+
+    A unit that would leave more members of a workspace, workspaces of an account or open `invitations` into a workspace
+    than the quotas allow is QuotaExceeded on leaving, whoever else adds to them at the same time. One that adds to none
+    of them never is.
+    """
 
     async def get(self, id: WorkspaceId) -> Workspace:
         """The workspace, or NotFound if it is absent or deleted. Whether the caller may see it, the verbs decide."""
-        ...
-
-    async def count_of(self, account: AccountId) -> int:
-        """How many workspaces the account is a member of."""
         ...
 
     def add(self, workspace: Workspace) -> None:
@@ -115,5 +127,12 @@ class WorkspaceQueries(Protocol):
         """The invitations that admit somebody at `now`, newest first; at most 200. Forbidden to plain members.
 
         One whose maker may not give its role any more admits nobody.
+        """
+        ...
+
+    async def usage(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Mapping[str, int]:
+        """How many of each kind are counted for the workspace at `now`, or for `by` in it.
+
+        A kind of which there is none may be missing, and the personal workspace has its owner's own kinds as well.
         """
         ...

@@ -50,7 +50,7 @@ class Tickets:
     async def issue(self, actor: Principal, opening: Opening) -> Ticket:
         """A ticket for a connection that begins with `opening`, for 30 s or as long as the actor's token lasts.
 
-        The oldest of more than 10 tickets of an account becomes void. Invalid if the opening has more than 32 KiB.
+        The oldest of too many tickets of an account becomes void. Invalid if the opening has more than 32 KiB.
         """
         encoded = _encode(opening)
         if len(encoded) > OPENING_MAX_BYTES:

@@ -1,5 +1,6 @@
 """The routes of workspaces, their members and invitations."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Router, delete, get, patch, post
@@ -7,6 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from application.paging import PAGE_DEFAULT, Page
 from application.ports.workspaces import InvitationView, MemberView, WorkspaceView
+from application.quotas import QuotaUse
 from application.workspaces import (
     Acceptance,
     InvitationMade,
@@ -79,6 +81,11 @@ def workspace_routes(workspaces: Workspaces[Any]) -> Router:
         """Remove a member, or leave. The last owner stays."""
         await workspaces.remove(request.actor, id, account_id)
 
+    @get("/workspaces/{id:uuid}/usage")
+    async def workspace_usage(request: ApiRequest, id: FromPath[WorkspaceId]) -> Mapping[str, QuotaUse]:
+        """How much of each quota is used; `open_tasks` are one's own."""
+        return await workspaces.usage(request.actor, id)
+
     @get("/workspaces/{id:uuid}/invitations")
     async def list_invitations(request: ApiRequest, id: FromPath[WorkspaceId]) -> Page[InvitationView]:
         """The invitations that still admit somebody, newest first."""
@@ -113,6 +120,7 @@ def workspace_routes(workspaces: Workspaces[Any]) -> Router:
             list_members,
             change_member,
             remove_member,
+            workspace_usage,
             list_invitations,
             invite,
             withdraw_invitation,
