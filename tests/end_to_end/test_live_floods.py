@@ -1,7 +1,6 @@
 """Frames that are no messages count like any other: who sends them without end is cut, and costs the others nothing."""
 
 import asyncio
-import json
 import socket
 from contextlib import suppress
 from time import monotonic
@@ -10,11 +9,10 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from tests.support.clients import API, PATIENCE_SECONDS, client, done, sign_up
+from tests.support.clients import PATIENCE_SECONDS, client, done, sign_up
+from tests.support.raw_live import MASK, PING, connected, opened
 from tests.support.server import ServerProcess
 
-MASK = bytes(4)
-PING = b"\x89\x80" + MASK
 PONG = b"\x8a\x80" + MASK
 LONG_PING = b"\x89\xfd" + MASK + bytes(125)
 BEGINNING = b"\x01\x80" + MASK
@@ -46,31 +44,6 @@ class Cut(NamedTuple):
     seconds: float
 
 
-def opened(port: int) -> socket.socket:
-    """A live connection whose peer has said nothing yet."""
-    peer = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
-    head = [f"GET {API}/ws HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket", "Connection: Upgrade"]
-    head += ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", ""]
-    peer.sendall("\r\n".join(head).encode())
-    expect(peer, b"\r\n\r\n")
-    return peer
-
-
-def expect(peer: socket.socket, what: bytes) -> bytes:
-    said = b""
-    while what not in said:
-        piece = peer.recv(65_536)
-        assert piece, said
-        said += piece
-    return said
-
-
-def connect(peer: socket.socket, token: str, *channels: str) -> None:
-    opening = json.dumps({"type": "connect", "id": 1, "token": token, "subscribe": channels}).encode()
-    peer.sendall(b"\x81\xfe" + len(opening).to_bytes(2, "big") + MASK + opening)
-    expect(peer, b'"reply"')
-
-
 def flood(peer: socket.socket, beginning: bytes, frame: bytes) -> Cut:
     """Send as fast as it goes until that is no longer possible."""
     began = monotonic()
@@ -98,9 +71,10 @@ async def test_a_flood_is_cut_within_a_second_and_costs_next_to_nothing(
     process = psutil.Process(shared_server.pid)
     async with client(shared_server.base_url) as http:
         ada = await sign_up(http)
-        peer = await asyncio.to_thread(opened, shared_server.port)
-        if is_connected:
-            await asyncio.to_thread(connect, peer, ada.token)
+        port = shared_server.port
+        peer = await (
+            asyncio.to_thread(connected, port, ada.token) if is_connected else asyncio.to_thread(opened, port)
+        )
         used = sum(process.cpu_times()[:2])
         cut = await asyncio.to_thread(flood, peer, beginning, frame)
         cost = sum(process.cpu_times()[:2]) - used
