@@ -43,6 +43,7 @@ from adapters.redis.broker import RedisBroker
 from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
 from adapters.redis.presence import RedisPresence
+from adapters.redis.seal import Seal
 from adapters.redis.server import RedisServer
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.secrets import HmacSecrets
@@ -195,7 +196,14 @@ class Container(containers.DeclarativeContainer):
         process=process_limiter,
     )
     broker: Provider[Broker] = providers.Selector(
-        sharing, redis=Singleton(RedisBroker, settings.provided.redis_url, observer), process=Singleton(MemoryBroker)
+        sharing,
+        redis=Singleton(
+            RedisBroker,
+            settings.provided.redis_url,
+            Singleton(Seal, "hints", settings.provided.jwt_secret, settings.provided.jwt_previous_secrets),
+            observer,
+        ),
+        process=Singleton(MemoryBroker),
     )
     work: Provider[UnitOfWork[EveryWork]] = Singleton(PostgresUnitOfWork, database, broker, ids, observer, quotas)
     stored_task_queries: Provider[TaskQueries] = Singleton(PostgresTaskQueries, database)
@@ -206,7 +214,12 @@ class Container(containers.DeclarativeContainer):
     cache: Provider[Cache] = providers.Selector(
         sharing,
         redis=Singleton(
-            RedisCache, settings.provided.redis_url, process_cache, settings.provided.cache_max_bytes, observer
+            RedisCache,
+            settings.provided.redis_url,
+            process_cache,
+            settings.provided.cache_max_bytes,
+            Singleton(Seal, "cache", settings.provided.jwt_secret, settings.provided.jwt_previous_secrets),
+            observer,
         ),
         process=process_cache,
     )

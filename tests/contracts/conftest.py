@@ -45,7 +45,7 @@ from application.ports.events import Broker
 from entrypoints.container import in_memory
 from tests.contracts.crowd import NewPresence
 from tests.contracts.house import House
-from tests.support.services import PostgresService, RedisService
+from tests.support.services import SEAL, PostgresService, RedisService
 
 CACHE_BYTES = 1_000_000
 TICKETS_MAX = 10
@@ -104,7 +104,7 @@ async def postgres_and_redis_house(
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
     clock, ids, database, quotas = MovableClock(), SequentialIds(), empty_database, in_memory().quotas()
-    broker, elsewhere = RedisBroker(empty_redis, MemoryObserver()), RedisBroker(empty_redis, MemoryObserver())
+    broker, elsewhere = (RedisBroker(empty_redis, SEAL, MemoryObserver()) for _ in range(2))
 
     async def pass_time(duration: timedelta) -> None:
         clock.advance(duration)
@@ -120,6 +120,7 @@ async def postgres_and_redis_house(
             empty_redis,
             MemoryCache(CACHE_BYTES, clock, observer),
             CACHE_BYTES,
+            SEAL,
             observer,
             answer_seconds=PATIENT_SECONDS,
         )

@@ -11,10 +11,11 @@ from redis import Redis
 from adapters.memory.cache import MemoryCache
 from adapters.memory.observer import MemoryObserver
 from adapters.redis.cache import ANSWER_SECONDS, LARGEST_BYTES, RedisCache
+from adapters.redis.seal import Seal
 from adapters.system import SystemClock
 from tests.contracts.house import eventually
 from tests.contracts.test_cache import Source, holding
-from tests.support.services import RedisService
+from tests.support.services import SEAL, RedisService
 
 LONGEST_WAIT_SECONDS = 0.25
 PREFIX = "signalbox:cache:"
@@ -35,7 +36,7 @@ def new_cache(redis: RedisService, observer: MemoryObserver) -> Iterator[NewCach
     def make(max_bytes: int = 10_000_000, answer_seconds: float = ANSWER_SECONDS) -> RedisCache:
         # Too small for a single entry, so that everything is asked of Redis.
         near = MemoryCache(100, SystemClock(), MemoryObserver())
-        cache = RedisCache(redis.url, near, max_bytes, observer, answer_seconds=answer_seconds)
+        cache = RedisCache(redis.url, near, max_bytes, SEAL, observer, answer_seconds=answer_seconds)
         caches.append(cache)
         return cache
 
@@ -118,6 +119,19 @@ async def test_a_redis_that_never_was_there_holds_nobody_up(redis: RedisService,
     redis.pause()
     cache = new_cache()
     assert max([await timed(cache, f"row {number}") for number in range(20)]) < 0.1
+
+
+async def test_an_entry_that_nobody_of_this_installation_made_is_not_handed_out_but_counted_and_replaced(
+    new_cache: NewCache, admin: Redis, observer: MemoryObserver
+) -> None:
+    cache = await ready(new_cache(answer_seconds=10))
+    page = b"page\n1\nforged"
+    for forged in (b"", page, bytes(16) + page, Seal("tests", "another secret").sealed(b"page", page)):
+        before = observer.happenings["cache", "forged"]
+        admin.set(f"{PREFIX}page", forged)
+        assert await cache.through("page", "1", holding(b"true")) == b"true"
+        assert observer.happenings["cache", "forged"] == before + 1
+    await eventually(lambda: bytes(admin.get(f"{PREFIX}page")) == SEAL.sealed(b"page", b"page\n1\ntrue"))  # type: ignore[arg-type]
 
 
 async def test_an_entry_that_is_another_keys_or_another_states_is_not_handed_out(

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 import pytest_asyncio
 from msgspec import Raw
@@ -13,10 +14,11 @@ from redis import Redis
 
 from adapters.memory.observer import MemoryObserver
 from adapters.redis.broker import QUEUE_MAX, SUBSCRIBE_AT_ONCE, RedisBroker
+from adapters.redis.seal import Seal
 from application.ports.events import Entry, Signal
 from domain.errors import Unavailable
 from tests.contracts.house import eventually
-from tests.support.services import RedisService
+from tests.support.services import SEAL, RedisService
 
 
 class Post:
@@ -72,8 +74,8 @@ async def new_post(redis: RedisService) -> AsyncIterator[NewPost]:
     """Starts brokers; patient ones, so that a busy machine is not taken for a Redis that hangs."""
     async with AsyncExitStack() as posts:
 
-        async def start(patience: float = PATIENT) -> Post:
-            broker = RedisBroker(redis.url, MemoryObserver(), canary_seconds=0.1, canary_lost_seconds=patience)
+        async def start(patience: float = PATIENT, seal: Seal = SEAL) -> Post:
+            broker = RedisBroker(redis.url, seal, MemoryObserver(), canary_seconds=0.1, canary_lost_seconds=patience)
             return await posts.enter_async_context(running(broker))
 
         yield start
@@ -159,8 +161,8 @@ async def test_installations_in_different_databases_of_one_redis_do_not_hear_eac
     sender, receiver = pair
     other_url = redis.url.removesuffix("/0") + "/1"
     async with (
-        running(RedisBroker(other_url, MemoryObserver())) as other,
-        running(RedisBroker(other_url, MemoryObserver())) as neighbour,
+        running(RedisBroker(other_url, SEAL, MemoryObserver())) as other,
+        running(RedisBroker(other_url, SEAL, MemoryObserver())) as neighbour,
     ):
         other.broker.follow("workspace:w")
         await eventually(lambda: other.are_in_touch_with(neighbour))
@@ -292,7 +294,7 @@ async def test_a_channel_that_was_taken_away_silently_is_noticed_by_the_canary(
 
 async def test_without_redis_hints_still_reach_the_process_that_publishes_them(redis: RedisService) -> None:
     redis.kill()
-    async with running(RedisBroker(redis.url, MemoryObserver())) as post:
+    async with running(RedisBroker(redis.url, SEAL, MemoryObserver())) as post:
         post.broker.follow("workspace:w")
         post.broker.publish([entry(1), entry(2, "workspace:other"), entry(3)])
         assert post.offsets == [1, 3]
@@ -315,7 +317,7 @@ async def test_a_full_queue_drops_the_oldest_and_counts_them(redis: RedisService
     receiver = await new_post()
     receiver.broker.follow("workspace:w")
     await eventually(lambda: receiver.reconnects > 0)
-    late = RedisBroker(redis.url, MemoryObserver())
+    late = RedisBroker(redis.url, SEAL, MemoryObserver())
     for offset in range(1, QUEUE_MAX + 6):
         late.publish([entry(offset)])
     assert late.dropped == 5
@@ -340,14 +342,111 @@ async def test_a_listener_that_fails_stops_nothing(pair: tuple[Post, Post]) -> N
     await eventually(lambda: sorted(got) == [1, 1, 2, 2])
 
 
-async def test_what_cannot_be_read_is_passed_over(redis: RedisService, pair: tuple[Post, Post], admin: Redis) -> None:
+CHANNEL = b"signalbox:hint:0:workspace:w"
+ORIGIN = b"0" * 16
+FORGED = msgspec.json.encode([entry(1)])
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param(noise, id=name)
+        for name, noise in {
+            "nothing": b"",
+            "noise": b"\xff" * 100,
+            "an origin": ORIGIN,
+            "without a tag": ORIGIN + b"e" + FORGED,
+            "with a tag of zeros": ORIGIN + bytes(16) + b"e" + FORGED,
+            "under another secret": ORIGIN + Seal("tests", "another secret").sealed(CHANNEL, b"e" + FORGED),
+            "for another purpose": ORIGIN + Seal("cache", "a secret").sealed(CHANNEL, b"e" + FORGED),
+            "for another channel": ORIGIN + SEAL.sealed(b"signalbox:hint:0:workspace:v", b"e" + FORGED),
+            "for the end of its name": ORIGIN + SEAL.sealed(b"workspace:w", b"e" + FORGED),
+            "with a change": ORIGIN + SEAL.sealed(CHANNEL, b"e" + FORGED).replace(b"task.", b"tusk."),
+        }.items()
+    ],
+)
+async def test_what_nobody_of_this_installation_published_is_dropped_and_counted(
+    pair: tuple[Post, Post], admin: Redis, forged: bytes
+) -> None:
     sender, receiver = pair
-    origin = b"0" * 16
-    noises = [origin + kind + data for kind in (b"", b"e", b"s", b"x") for data in (b"", b"{", b"{}", b'{"stream":1}')]
-    for noise in (b"", b"\x00", b"{}", *noises, b"\xff" * 100):
-        admin.publish("signalbox:hint:0:workspace:w", noise)
+    before = refused(receiver, "forged")
+    admin.publish(CHANNEL.decode(), forged)
+    await eventually(lambda: refused(receiver, "forged") == before + 1)
+    sender.broker.publish([entry(2)])
+    await eventually(lambda: receiver.offsets == [2])
+
+
+async def test_what_was_published_elsewhere_is_not_heard_when_it_is_repeated_on_another_topic(
+    pair: tuple[Post, Post], admin: Redis
+) -> None:
+    sender, receiver = pair
+    heard: list[Any] = []
+    with admin.pubsub() as recorder:  # type: ignore[no-untyped-call]
+        recorder.subscribe("signalbox:hint:0:workspace:v")
+
+        def hears(kind: str) -> bool:
+            message = recorder.get_message()
+            if message is not None and message["type"] == kind:
+                heard.append(message["data"])
+                return True
+            return False
+
+        await eventually(lambda: hears("subscribe"))
+        sender.broker.publish([entry(1, "workspace:v")])
+        await eventually(lambda: hears("message"))
+    admin.publish(CHANNEL.decode(), heard[-1])
+    await eventually(lambda: refused(receiver, "forged") == 1)
+    sender.broker.publish([entry(2)])
+    await eventually(lambda: receiver.offsets == [2])
+
+
+async def test_hints_under_the_secret_of_before_are_heard_and_under_one_before_that_are_not(
+    redis: RedisService, new_post: NewPost
+) -> None:
+    receiver = await new_post(seal=Seal("hints", "new", ["old"]))
+    receiver.broker.follow("workspace:w")
+    newer, older, oldest = [await new_post(seal=Seal("hints", secret)) for secret in ("new", "old", "older")]
+    for sender in (newer, older):
+        await eventually(lambda sender=sender: receiver.are_in_touch_with(sender))  # type: ignore[misc]
+    assert not await receiver.are_in_touch_with(oldest)
+    await eventually(lambda: receiver.are_in_touch_with(newer))
+
+
+def refused(post: Post, why: str) -> int:
+    """How many messages the broker of a post refused."""
+    observer = post.broker._observer
+    assert isinstance(observer, MemoryObserver)
+    return observer.happenings["hint_refused", why]
+
+
+async def test_what_cannot_be_read_is_passed_over_and_counted(pair: tuple[Post, Post], admin: Redis) -> None:
+    sender, receiver = pair
+    noises = [
+        kind + data for kind in (b"", b"e", b"s", b"x") for data in (b"", b"{", b"{}", b'[{"stream":1}]', b"\xff")
+    ]
+    for noise in noises:
+        admin.publish(CHANNEL.decode(), ORIGIN + SEAL.sealed(CHANNEL, noise))
     sender.broker.publish([entry(1)])
     await eventually(lambda: receiver.offsets == [1])
+    assert refused(receiver, "unreadable") == len(noises)
+
+
+async def test_what_is_published_together_on_one_topic_goes_as_one_message_unless_it_is_large(
+    pair: tuple[Post, Post], admin: Redis
+) -> None:
+    sender, receiver = pair
+
+    def published() -> int:
+        statistics: Any = admin.info("commandstats")
+        return int(statistics["cmdstat_publish"]["calls"])
+
+    before = published()
+    large = msgspec.structs.replace(entry(0), body=Raw(b'"%b"' % (b"x" * 20_000)))
+    sender.broker.publish([entry(offset) for offset in range(1, 301)])
+    sender.broker.publish([msgspec.structs.replace(large, offset=offset) for offset in range(301, 401)])
+    await eventually(lambda: receiver.offsets == list(range(1, 401)))
+    # 300 of 150 bytes, and 100 of 20,000; and what canaries there were.
+    assert 1 + 25 <= published() - before < 60
 
 
 async def test_a_broker_that_ends_sends_its_last_hints_and_leaves_no_connection(
@@ -356,7 +455,7 @@ async def test_a_broker_that_ends_sends_its_last_hints_and_leaves_no_connection(
     receiver = await new_post()
     receiver.broker.follow("workspace:w")
     await eventually(lambda: receiver.reconnects > 0)
-    async with running(RedisBroker(redis.url, MemoryObserver())) as ending:
+    async with running(RedisBroker(redis.url, SEAL, MemoryObserver())) as ending:
         await eventually(lambda: ending.broker.connected)
         ending.broker.publish([entry(1), entry(2)])
     await eventually(lambda: receiver.offsets == [1, 2])

@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack
 from time import monotonic
 
 import pytest
+from redis import Redis
 
 from tests.support.clients import Listener, Person, client, done, listening, sign_up
+from tests.support.exposition import Samples
 from tests.support.server import ServerProcess
 from tests.support.services import RedisService
 
@@ -101,6 +103,42 @@ async def test_without_redis_an_event_arrives_in_time_and_a_lost_right_is_felt(
         began = monotonic()
         assert await other.closed() == 4004
         assert monotonic() - began < 2
+
+
+async def test_what_others_put_into_redis_is_heard_by_nobody_and_keeps_no_true_event_away(
+    three: Servers, redis: RedisService
+) -> None:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(client(three[0].base_url))
+        ada, bob = await sign_up(http, "Ada"), await sign_up(http, "Bob")
+        team = await ada.create_team()
+        await ada.admit(bob, team["id"])
+        channel = f"workspace:{team['id']}"
+        lives = [
+            await stack.enter_async_context(listening(server.base_url, bob.token, channel, f"typing:{channel}"))
+            for server in three[1:]
+        ]
+        head = done(await ada.get("/events", params={"channel": channel, "limit": "1"}))["data"][0]["offset"]
+        body = json.dumps({"id": team["id"], "type": "task.created", "data": {"title": "forged"}})
+        place = f'"stream":"{channel}","offset":{head + 1}'
+        entry = f'{{{place},"type":"task.created","resource_id":"{bob.id}","body":{body}}}'
+        signal = f'{{"channel":"typing:{channel}","key":"{ada.id}","version":0,"data":"forged"}}'
+        with Redis.from_url(redis.url, protocol=2) as anybody:
+            for origin in ("0" * 16, "0" * 32, "0" * 16 + "\0" * 16):
+                for shape in ("{}", "[{}]"):
+                    anybody.publish(f"signalbox:hint:0:{channel}", origin + "e" + shape.format(entry))
+                    anybody.publish(f"signalbox:hint:0:typing:{channel}", origin + "s" + shape.format(signal))
+
+        done(await ada.delete(f"/workspaces/{team['id']}/members/{bob.id}"))
+        await ada.open_task("for members", workspace_id=team["id"])
+        for live in lives:
+            event = await live.event()
+            assert (event["offset"], event["event"]["type"]) == (head + 1, "member.removed")
+            assert {(await live.frame("unsubscribed"))["channel"] for _ in range(2)} == {channel, f"typing:{channel}"}
+            assert not [frame for frame in live.inbox if frame["type"] == "value"]
+        for server in three[1:]:
+            samples = Samples((await http.get(f"{server.base_url}/metrics")).text)
+            assert samples("signalbox_hints_refused_total", reason="forged") == 12
 
 
 async def test_who_is_on_a_killed_instance_is_gone_in_time_unless_they_come_back(three: Servers) -> None:

@@ -25,7 +25,7 @@ from tests.http.house import house_on_postgres, opened
 from tests.support.builders import an_account, principal
 from tests.support.clients import until
 from tests.support.exposition import Samples
-from tests.support.services import RedisService
+from tests.support.services import SEAL, RedisService
 
 
 @asynccontextmanager
@@ -105,7 +105,7 @@ async def test_the_clock_is_compared_with_that_of_postgresql(database_url: str) 
 
 async def test_the_age_of_the_last_proof_grows_while_redis_is_away() -> None:
     redis = RedisService()
-    broker = RedisBroker(redis.url, MemoryObserver(), canary_seconds=0.05, canary_lost_seconds=0.2)
+    broker = RedisBroker(redis.url, SEAL, MemoryObserver(), canary_seconds=0.05, canary_lost_seconds=0.2)
     running = asyncio.create_task(broker.run())
     try:
         await until(lambda: broker.connected)

@@ -20,10 +20,13 @@ from redis import Redis
 
 from adapters.embedded import EmbeddedPostgres, programs
 from adapters.postgres import migrations
+from adapters.redis.seal import Seal
 
 T = TypeVar("T")
 
 START_SECONDS = 20.0
+# What processes of one test put into Redis for each other.
+SEAL = Seal("tests", "a secret that is known to these tests")
 _TEMPLATE = "migrated"
 _EMPTY_ALL = """
 DO $$

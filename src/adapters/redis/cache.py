@@ -6,6 +6,7 @@ from functools import partial
 
 from adapters.breaker import Breaker
 from adapters.redis.line import Line
+from adapters.redis.seal import Seal
 from application.ports.cache import Cache
 from application.ports.observer import Observer
 
@@ -19,7 +20,8 @@ LARGEST_BYTES = 262_144
 class RedisCache(Cache):
     """Asks Redis for what `near` has not, and keeps in both what had to be loaded, for a minute.
 
-    An entry says itself what it is of, so that nobody can be given another's. Nobody waits for Redis for longer than
+    An entry says itself what it is of, so that nobody can be given another's, and one without the `seal` of this
+    installation counts as missing. Nobody waits for Redis for longer than
     `answer_seconds`. As it may not evict anything here, each process puts `max_bytes` a minute into it at most, so it
     holds less than twice that of each. For use on one event loop.
     """
@@ -29,12 +31,14 @@ class RedisCache(Cache):
         url: str,
         near: Cache,
         max_bytes: int,
+        seal: Seal,
         observer: Observer,
         prefix: str = "signalbox:cache:",
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._near = near
         self._max_bytes = max_bytes
+        self._seal = seal
         self._observer = observer
         self._prefix = prefix
         self.breaker = Breaker("Redis is away, so lists are kept by each process", "lists are kept in Redis again")
@@ -51,13 +55,16 @@ class RedisCache(Cache):
 
     async def _load(self, key: str, state: str, load: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
         head = f"{key}\n{state}\n".encode()
-        entry = await self._get(key)
+        sealed = await self._get(key)
+        entry = None if sealed is None else self._seal.opened(key.encode(), sealed)
+        if sealed is not None and entry is None:
+            self._observer.happened("cache", "forged")
         if entry is not None and entry.startswith(head):
             self._observer.happened("cache", "shared")
             return entry[len(head) :]
         value = await load()
         if value is not None:
-            self._put(key, head + value)
+            self._put(key, self._seal.sealed(key.encode(), head + value))
         return value
 
     async def _get(self, key: str) -> bytes | None:

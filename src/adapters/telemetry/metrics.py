@@ -23,7 +23,7 @@ _HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
     "cache": (
         "cache_reads",
         ["outcome"],
-        "Lists that were kept (`hit`), kept as of before (`stale`) or not kept (`miss`); of these, `shared` by Redis.",
+        "Lists that were kept (`hit`), as of before (`stale`) or not (`miss`); of these `shared` in Redis or `forged`.",
     ),
     "commit_unknown": ("commit_unknown", ["outcome"], "Commits of which nobody knows whether they happened."),
     "denied": ("denied", ["kind"], "Requests, and commands over live connections, that lacked a right."),
@@ -36,6 +36,11 @@ _HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
         "gaps",
         ["source"],
         "Holes in what the broker brought, filled from the journal; `head`: found by the check of the heads.",
+    ),
+    "hint_refused": (
+        "hints_refused",
+        ["reason"],
+        "Messages over Redis that were dropped; `forged`: no process under the same secret sent them there.",
     ),
     "idempotent_replay": ("idempotent_replays", ["kind"], "Answers that were given again under their idempotency key."),
     "login": ("logins", ["outcome"], "Attempts to sign in with address and password."),

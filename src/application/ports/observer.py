@@ -15,6 +15,7 @@ Happening = Literal[
     "denied",
     "dropped",
     "gap",
+    "hint_refused",
     "idempotent_replay",
     "login",
     "origin_rejected",
@@ -31,11 +32,12 @@ Frames = Literal["event", "signal", "answer"]
 
 # Every value that a happening may come with. The set is closed, so that each can be counted from zero.
 OUTCOMES: Mapping[Happening, Sequence[str]] = {
-    "cache": ("hit", "miss", "stale", "shared", "unavailable"),
+    "cache": ("hit", "miss", "stale", "shared", "unavailable", "forged"),
     "commit_unknown": ("lost",),
     "denied": ("request", "command"),
     "dropped": ("ephemeral", "superseded"),
     "gap": ("hint", "head"),
+    "hint_refused": ("forged", "unreadable"),
     "idempotent_replay": ("request", "call"),
     "login": ("ok", "refused"),
     "origin_rejected": ("cookie", "preflight", "upgrade"),
