@@ -5,17 +5,17 @@ import logging
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
-from application.ports.identity import AccessTokens, SessionQueries
+from application.ports.identity import ENDS_KNOWN, AccessTokens, SessionQueries
 from application.ports.observer import Observer
 from application.ports.system import Clock
 from application.principal import Principal
 from domain.errors import DomainError, Unauthenticated
-from domain.identity import ACCESS_LIFETIME
 from domain.ids import SessionId
 
 REMEMBERED_MAX = 50_000
 RECHECK_SECONDS = 0.4
-# Longer than any transaction may run, so that an end with an older time that commits late is still found.
+# Longer than any transaction may run, so that an end that was written before the last look and committed after it is
+# still found.
 OVERLAP = timedelta(seconds=15)
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Authentication:
     The signature is checked once per token; then the token is remembered until it expires, at most 50,000 of them.
     Sessions that end are learnt from the store every 0.4 s by `run`, on every instance alike and with no help from a
     broker; the process that ends one knows at once. A token outlives its signature check by 15 minutes at most, so
-    only the ends of that long are kept.
+    only the ends of the last 30 are kept.
     """
 
     def __init__(self, tokens: AccessTokens, sessions: SessionQueries, clock: Clock, observer: Observer) -> None:
@@ -84,12 +84,11 @@ class Authentication:
             self._told(news)
 
     async def refresh(self) -> None:
-        """Learn which sessions have ended since the last time, or in the lifetime of a token at the first time."""
-        now = self._clock.now()
-        since = self._read_until or now - ACCESS_LIFETIME
-        self.end(await self._sessions.ended_since(since - OVERLAP))
-        self._read_until = now
-        horizon = now - ACCESS_LIFETIME - OVERLAP
+        """Learn which sessions have ended since the last time, by the one clock that all processes share."""
+        since = None if self._read_until is None else self._read_until - OVERLAP
+        ended, self._read_until = await self._sessions.ended_since(since)
+        self.end(ended)
+        horizon = self._clock.now() - ENDS_KNOWN
         for session in [s for s, at in self._ended.items() if at < horizon]:
             del self._ended[session]
 

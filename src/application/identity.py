@@ -1,8 +1,8 @@
 """Everything people can do with their own account: register, sign in and out, look after sessions and password."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
-from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -16,6 +16,7 @@ from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import Stale, UnitOfWork, retried
 from application.principal import Principal
+from application.refresh_tokens import Presented, RefreshTokens
 from domain.errors import NotFound, VersionConflict
 from domain.identity import (
     ACCESS_LIFETIME,
@@ -36,9 +37,6 @@ from domain.identity import (
 from domain.ids import AccountId, SessionId
 
 W = TypeVar("W", bound=IdentityWork)
-
-# Some 10 ms of work, which a guess costs too; a session of 30 days, refreshed whenever a token runs out, has 2,880.
-ANCESTRY_MAX = 4_096
 
 Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, examples=["ada@example.org"])]
 Password = Annotated[
@@ -132,7 +130,7 @@ class Identity(Generic[W]):
         self._welcome = welcome
         self._hasher = hasher
         self._tokens = tokens
-        self._secrets = secrets
+        self._refresh_tokens = RefreshTokens(secrets)
         self._authentication = authentication
         self._limits = limits
         self._sessions_max = sessions_max
@@ -218,75 +216,72 @@ class Identity(Generic[W]):
                 session.end(EndReason.PASSWORD_CHANGED, None, self._clock.now())
                 work.sessions.save(session)
 
-    async def refresh(self, token: str | None) -> tuple[SignedIn, str]:
+    async def refresh(self, token: str | None, client: Client) -> tuple[SignedIn, str]:
         """Trade a refresh token for a new access token and the next refresh token.
 
-        The immediate predecessor of the newest token is answered for 10 s with that same newest one, as long as it
-        is unused: a lost reply or a second tab logs nobody out. Any older token ends the session: TokenReused.
+        A lost reply or any number of tabs that share a cookie log nobody out. Two who hold copies of it are found out
+        when both have refreshed for the second time, at the latest: the session ends, TokenReused.
         """
         try:
-            signed_in, refresh, reused = await self._refresh(token or "")
+            signed_in, refresh, ended = await self._refresh(self._refresh_tokens.read(token), client)
         except SessionOver:
             self._observer.happened("refresh", "expired")
             raise
-        if reused:
-            self._observer.happened("refresh", "reuse")
-            self._authentication.end([reused])
+        if ended:
+            facts = {"session": str(ended.id), "user.id": str(ended.account_id), "client.address": client.address}
+            self._observer.happened("refresh", "reuse", **facts)
+            self._authentication.end([ended.id])
             raise TokenReused("This token was used before, so its session is over.")
         assert signed_in
         return signed_in, refresh
 
-    @retried
-    async def _refresh(self, token: str) -> tuple[SignedIn | None, str, SessionId | None]:
-        now = self._clock.now()
-        id = _session_of(token)
-        async with self._work() as work:
-            session = await work.sessions.get(id)
-            if session is None or session.is_over(now):
-                raise SessionOver("The session is over; sign in again.")
-            account = await work.accounts.get(session.account_id)
-            newest = self._secrets.digest(token) == session.token_digest
-            successor = _tokenise(id, self._secrets.successor(token))
-            if newest and not account.disabled_at:
-                session.rotate(self._secrets.digest(successor), now)
-                work.sessions.save(session)
-            elif newest or not self._is_ancestor(token, session):
-                raise SessionOver("The session is over; sign in again.")
-            elif self._secrets.digest(successor) != session.token_digest or not session.honours_predecessor(now):
-                session.end(EndReason.TOKEN_REUSED, None, now)
-                work.sessions.save(session)
-                return None, "", session.id
-        self._observer.happened("refresh", "ok" if newest else "grace")
-        return self._signed_in(account, session), successor, None
+    async def _refresh(self, presented: Presented, client: Client) -> tuple[SignedIn | None, str, Session | None]:
+        arrived_at: datetime | None = None
 
-    def _is_ancestor(self, token: str, session: Session) -> bool:
-        """Whether the newest token descends from this one: only then is it a used token and not a guess."""
-        for _ in range(min(session.rotations, ANCESTRY_MAX)):
-            token = _tokenise(session.id, self._secrets.successor(token))
-            if self._secrets.digest(token) == session.token_digest:
-                return True
-        return False
+        @retried
+        async def attempt() -> tuple[SignedIn | None, str, Session | None]:
+            nonlocal arrived_at
+            async with self._work() as work:
+                found = await work.sessions.get_with_time(presented.session_id)
+                if found is None:
+                    raise SessionOver("The session is over; sign in again.")
+                session, now = found
+                arrived_at = arrived_at or now
+                token = self._refresh_tokens.genuine(presented, session)
+                if not session.signing_key:  # it began before tokens were signed, and its newest is the first that is
+                    session.signing_key, session.rotations = self._refresh_tokens.new_key(), 0
+                account = await work.accounts.get(session.account_id)
+                if session.is_over(now) or account.disabled_at:
+                    raise SessionOver("The session is over; sign in again.")
+                is_newest = token.number == session.rotations
+                following = session.refresh(token, arrived_at, now, client.address)
+                work.sessions.save(session)
+            if following is None:
+                return None, "", session
+            self._observer.happened("refresh", "ok" if is_newest else "grace")
+            text = self._refresh_tokens.later(presented.first, session, following)
+            return self._signed_in(account, session), text, None
+
+        return await attempt()
 
     async def log_out(self, token: str | None) -> None:
         """End the session of a refresh token; without a live one there is nothing to end."""
-        ended = await self._log_out(token or "")
-        self._authentication.end(ended)
+        self._authentication.end(await self._log_out(token))
 
     @retried
-    async def _log_out(self, token: str) -> Sequence[SessionId]:
-        try:
-            id = _session_of(token)
-        except SessionOver:
-            return []
+    async def _log_out(self, token: str | None) -> Sequence[SessionId]:
         async with self._work() as work:
-            session = await work.sessions.get(id)
-            if session is None or not (
-                self._secrets.digest(token) == session.token_digest or self._is_ancestor(token, session)
-            ):
+            try:
+                presented = self._refresh_tokens.read(token)
+                session = await work.sessions.get(presented.session_id)
+                if session is None:
+                    return []
+                self._refresh_tokens.genuine(presented, session)
+            except SessionOver:
                 return []
             session.end(EndReason.LOGGED_OUT, session.account_id, self._clock.now())
             work.sessions.save(session)
-        return [id]
+        return [session.id]
 
     async def log_out_everywhere(self, actor: Principal) -> None:
         """End all sessions of the account."""
@@ -412,10 +407,8 @@ class Identity(Generic[W]):
 
     def _begin(self, work: W, account: Account, client: Client) -> tuple[Session, str]:
         id = SessionId(self._ids.new())
-        token = _tokenise(id, self._secrets.new())
-        session = Session.begin(
-            id, account.id, self._secrets.digest(token), client.address, client.user_agent, self._clock.now()
-        )
+        token, digest, key = self._refresh_tokens.first(id)
+        session = Session.begin(id, account.id, digest, key, client.address, client.user_agent, self._clock.now())
         work.sessions.add(session)
         return session, token
 
@@ -433,17 +426,3 @@ class Identity(Generic[W]):
 
 def _user(account: Account) -> UserView:
     return msgspec.convert(account, UserView, from_attributes=True)
-
-
-def _tokenise(session: SessionId, secret: str) -> str:
-    return f"{session.hex}.{secret}"
-
-
-def _session_of(token: str) -> SessionId:
-    id, dot, secret = token.partition(".")
-    if not (dot and secret) or len(token) > 256 or not token.isascii():
-        raise SessionOver("The session is over; sign in again.")
-    try:
-        return SessionId(UUID(hex=id))
-    except ValueError:
-        raise SessionOver("The session is over; sign in again.") from None

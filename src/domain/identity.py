@@ -22,7 +22,9 @@ USER_AGENT_MAX = 256
 ACCESS_LIFETIME = timedelta(minutes=15)
 SESSION_IDLE = timedelta(days=7)
 SESSION_ABSOLUTE = timedelta(days=30)
-REFRESH_GRACE = timedelta(seconds=10)
+# A reply that was not received this long after it was made never will be.
+REPLY_MAX = timedelta(seconds=10)
+SPENT_MAX = 32
 
 # Deliberately loose: only a message that arrives proves an address. No spaces, one @, a dot in the domain.
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f.]+(?:\.[^\s@\x00-\x1f\x7f.]+)+\Z")
@@ -133,12 +135,21 @@ class Account(Aggregate):
         self._announce(type, account_stream(self.id), self.id, at, by, changes)
 
 
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """What a refresh token says: the how manieth of its session it is, from 0, and when it was handed out."""
+
+    number: int
+    issued_at: datetime
+
+
 @dataclass(slots=True)
 class Session(Aggregate):
-    """One sign-in: a chain of refresh tokens of which only the newest counts, kept as a digest.
+    """One sign-in, kept up by refresh tokens of which each is handed out once and then used.
 
-    `rotations` is the length of the chain, `rotated_at` when its newest token was made. It runs out after 7 days
-    without a refresh, and after 30 days in any case.
+    All of them hold the secret of `token_digest`, and are signed with `signing_key` from the second on. `rotations` is
+    the number of the newest, `used` that of the one used last, at `rotated_at`; `spent` are the last 32 that were used
+    before. A session runs out after 7 days without a refresh, and after 30 days in any case.
     """
 
     resource_type: ClassVar[str] = "session"
@@ -146,7 +157,10 @@ class Session(Aggregate):
     id: SessionId
     account_id: AccountId
     token_digest: bytes
+    signing_key: bytes
     rotations: int
+    used: int
+    spent: list[int]
     address: str
     user_agent: str
     created_at: datetime
@@ -156,9 +170,16 @@ class Session(Aggregate):
 
     @classmethod
     def begin(
-        cls, id: SessionId, account: AccountId, token_digest: bytes, address: str, user_agent: str, at: datetime
+        cls,
+        id: SessionId,
+        account: AccountId,
+        token_digest: bytes,
+        signing_key: bytes,
+        address: str,
+        user_agent: str,
+        at: datetime,
     ) -> "Session":
-        session = cls(id, account, token_digest, 0, address, user_agent[:USER_AGENT_MAX], at, at)
+        session = cls(id, account, token_digest, signing_key, 0, 0, [], address, user_agent[:USER_AGENT_MAX], at, at)
         session._tell("session.created", account, at, {"address": address, "user_agent": session.user_agent})
         return session
 
@@ -169,20 +190,38 @@ class Session(Aggregate):
     def is_over(self, at: datetime) -> bool:
         return self.ended_at is not None or at >= self.expires_at
 
-    def rotate(self, successor_digest: bytes, at: datetime) -> None:
-        """Replace the newest token by its successor."""
-        self.token_digest, self.rotated_at = successor_digest, at
-        self.rotations += 1
-        self._tell("session.refreshed", self.account_id, at)
+    def refresh(self, token: RefreshToken, arrived_at: datetime, at: datetime, address: str) -> RefreshToken | None:
+        """Use a token that arrived from `address`: the next one, or None and the end if two hold copies of a cookie.
 
-    def honours_predecessor(self, at: datetime) -> bool:
-        """Whether the token before the newest is still answered: a reply may get lost, two tabs may ask at once."""
-        return at - self.rotated_at <= REFRESH_GRACE
+        Who keeps one cookie uses each token in one stretch, and has each at most 10 s after it was handed out or never.
+        So a second holder has shown when a token comes back after another was used, or one comes for the first time
+        although another was used when it had to be known. Else a reply got lost, or a tab was late: that is grace.
+        """
+        # Until the first use, `rotated_at` is of the clock of a process and not the store's.
+        was_overtaken = self.rotations > 0 and arrived_at < self.rotated_at
+        is_back = token.number in self.spent and not was_overtaken
+        is_late = token.number not in self.spent and self.rotated_at > token.issued_at + REPLY_MAX
+        if token.number != self.used and (is_back or is_late):
+            self._end(EndReason.TOKEN_REUSED, None, at, {"address": address})
+            return None
+        if not was_overtaken:
+            if token.number != self.used:
+                self.spent = [*self.spent, self.used][-SPENT_MAX:]
+            self.used, self.rotated_at = token.number, arrived_at
+        if token.number == self.rotations:
+            self._tell("session.refreshed", self.account_id, at)
+        else:
+            self._tell("session.grace_used", self.account_id, at, {"address": address})
+        self.rotations += 1
+        return RefreshToken(self.rotations, at)
 
     def end(self, because: EndReason, by: AccountId | None, at: datetime) -> None:
+        self._end(because, by, at, {})
+
+    def _end(self, because: EndReason, by: AccountId | None, at: datetime, data: Mapping[str, object]) -> None:
         if self.ended_at is None:
             self.ended_at, self.ended_because = at, because
-            self._tell("session.ended", by, at, {"reason": because})
+            self._tell("session.ended", by, at, {"reason": because, **data})
 
     def _tell(self, type: str, by: AccountId | None, at: datetime, data: Mapping[str, object] | None = None) -> None:
         self._announce(type, account_stream(self.account_id), self.id, at, by, None, data)

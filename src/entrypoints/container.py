@@ -405,7 +405,7 @@ def in_memory(**changes: Any) -> Container:
     """
     # What others are made from, so that a replacement reaches them too.
     clock = changes.get("clock", Singleton(MovableClock))
-    database = changes.get("database", Singleton(MemoryDatabase))
+    database = changes.get("database", Singleton(MemoryDatabase, clock))
     broker = changes.get("broker", Singleton(MemoryBroker))
     ids = changes.get("ids", Singleton(SequentialIds))
     settings = changes.get("settings", providers.Object(offline()))

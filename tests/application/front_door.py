@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import json
 
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
@@ -59,8 +60,8 @@ class FrontDoor:
     async def log_in(self, email: str = "ada@example.org", password: str = PASSWORD, client: Client = HOME) -> Visit:
         return self._visit(*await self.identity.log_in(Credentials(email, password), client))
 
-    async def refresh(self, token: str | None) -> Visit:
-        return self._visit(*await self.identity.refresh(token))
+    async def refresh(self, token: str | None, client: Client = HOME) -> Visit:
+        return self._visit(*await self.identity.refresh(token, client))
 
     async def account(self, email: str = "ada@example.org") -> Account:
         """The account as it is kept."""
@@ -75,6 +76,11 @@ class FrontDoor:
             session = await work.sessions.get(visit.actor.session_id)
         assert session
         return session
+
+    async def last_event(self, visit: Visit) -> tuple[str, object]:
+        """The type and data of what last happened to the account."""
+        entry = (await self.journal.read(account_stream(visit.account), 0, 1_000))[-1]
+        return entry.type, json.decode(entry.body)["data"]
 
     async def live(self, visit: Visit) -> int:
         """How many live sessions the account has."""

@@ -12,7 +12,7 @@ from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
 from adapters.security.tokens import JwtAccessTokens, TokenExpired, TokenInvalid
 from application.authentication import OVERLAP, REMEMBERED_MAX, Authentication, SessionEnded
-from application.ports.identity import AccessTokens, SessionQueries
+from application.ports.identity import ENDS_KNOWN, AccessTokens, SessionQueries
 from application.principal import Principal
 from domain.errors import DomainError, Unavailable
 from domain.identity import ACCESS_LIFETIME, AccountRole, EndReason
@@ -42,25 +42,31 @@ class CountedTokens(AccessTokens):
 
 
 class SessionList(SessionQueries):
-    """The ends of sessions as a store would know them."""
+    """The ends of sessions as a store would know them, by a clock that is `ahead` of that of the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: MovableClock, ahead: timedelta) -> None:
         self.ended: dict[SessionId, datetime] = {}
         self.away = False
-        self.asked_since: list[datetime] = []
+        self.asked_since: list[datetime | None] = []
+        self._clock, self._ahead = clock, ahead
 
-    async def ended_since(self, since: datetime) -> Collection[SessionId]:
+    def now(self) -> datetime:
+        return self._clock.now() + self._ahead
+
+    async def ended_since(self, since: datetime | None) -> tuple[Collection[SessionId], datetime]:
         self.asked_since.append(since)
         if self.away:
             raise Unavailable("The store is away.")
-        return [id for id, at in self.ended.items() if at >= since]
+        first = since or self.now() - ENDS_KNOWN
+        return [id for id, at in self.ended.items() if at >= first], self.now()
 
 
 class Gate:
     """An authentication with everything around it."""
 
-    def __init__(self, cheap: bool = False) -> None:
-        self.tokens, self.store, self.clock = CountedTokens(cheap), SessionList(), MovableClock()
+    def __init__(self, cheap: bool = False, ahead: timedelta = timedelta(0)) -> None:
+        self.tokens, self.clock = CountedTokens(cheap), MovableClock()
+        self.store = SessionList(self.clock, ahead)
         self.observer = MemoryObserver()
         self.authentication = Authentication(self.tokens, self.store, self.clock, self.observer)
 
@@ -137,16 +143,29 @@ async def test_an_end_elsewhere_is_learnt_with_one_look(gate: Gate) -> None:
     principal = gate.authentication.authenticate(token)
     await gate.authentication.refresh()
     gate.clock.advance(timedelta(minutes=1))
-    gate.store.ended[principal.session_id] = gate.clock.now()
+    gate.store.ended[principal.session_id] = gate.store.now()
     assert gate.authentication.authenticate(token) == principal
     await gate.authentication.refresh()
     assert gate.refused(token) is SessionEnded
 
 
+@pytest.mark.parametrize("ahead", [20, -20, 3_600, -3_600])
+async def test_an_end_is_learnt_however_far_the_clock_of_the_process_is_from_the_stores(ahead: int) -> None:
+    gate = Gate(ahead=timedelta(seconds=ahead))
+    before, after = gate.token(session=7), gate.token(session=8)
+    gate.store.ended[SessionId(UUID(int=7))] = gate.store.now()
+    await gate.authentication.refresh()
+    assert gate.refused(before) is SessionEnded
+    gate.clock.advance(timedelta(minutes=1))
+    gate.store.ended[SessionId(UUID(int=8))] = gate.store.now()
+    await gate.authentication.refresh()
+    assert gate.refused(after) is SessionEnded
+
+
 async def test_an_end_that_committed_late_is_still_found(gate: Gate) -> None:
     token = gate.token()
     await gate.authentication.refresh()
-    gate.store.ended[gate.principal().session_id] = gate.clock.now() - OVERLAP
+    gate.store.ended[gate.principal().session_id] = gate.store.now() - OVERLAP
     gate.clock.advance(timedelta(seconds=1))
     gate.store.ended[gate.principal().session_id] += timedelta(seconds=1)
     await gate.authentication.refresh()
@@ -155,7 +174,7 @@ async def test_an_end_that_committed_late_is_still_found(gate: Gate) -> None:
 
 async def test_a_new_process_learns_every_end_that_a_token_could_have_outlived(gate: Gate) -> None:
     token = gate.token()
-    gate.store.ended[gate.principal().session_id] = gate.clock.now()
+    gate.store.ended[gate.principal().session_id] = gate.store.now()
     gate.clock.advance(ACCESS_LIFETIME - MILLISECOND)
     await gate.authentication.refresh()
     assert gate.refused(token) is SessionEnded
@@ -164,7 +183,7 @@ async def test_a_new_process_learns_every_end_that_a_token_could_have_outlived(g
 async def test_while_the_store_was_away_nothing_is_overlooked(gate: Gate) -> None:
     token = gate.token()
     await gate.authentication.refresh()
-    gate.store.ended[gate.principal().session_id] = gate.clock.now()
+    gate.store.ended[gate.principal().session_id] = gate.store.now()
     gate.store.away = True
     for _ in range(5):
         gate.clock.advance(timedelta(minutes=1))
@@ -176,7 +195,7 @@ async def test_while_the_store_was_away_nothing_is_overlooked(gate: Gate) -> Non
 
 
 async def test_an_end_is_remembered_as_long_as_a_token_may_last_and_no_longer(gate: Gate) -> None:
-    gate.store.ended[gate.principal().session_id] = gate.clock.now()
+    gate.store.ended[gate.principal().session_id] = gate.store.now()
     token = gate.token()
     until = gate.clock.now() + ACCESS_LIFETIME
     while gate.clock.now() < until:
@@ -195,7 +214,11 @@ async def test_a_look_asks_only_for_what_is_new(gate: Gate) -> None:
         await gate.authentication.refresh()
         gate.clock.advance(timedelta(minutes=1))
     first, second, third = gate.store.asked_since
-    assert (second - first, third - second) == (ACCESS_LIFETIME, timedelta(minutes=1))
+    assert first is None
+    assert second
+    assert third
+    assert third - second == timedelta(minutes=1)
+    assert gate.store.now() - third == OVERLAP + timedelta(minutes=2)
 
 
 async def test_the_watch_goes_on_when_the_store_comes_back(gate: Gate) -> None:
@@ -207,7 +230,7 @@ async def test_the_watch_goes_on_when_the_store_comes_back(gate: Gate) -> None:
         while not gate.store.asked_since:
             await asyncio.sleep(0)
         gate.store.away = False
-        gate.store.ended[gate.principal().session_id] = gate.clock.now()
+        gate.store.ended[gate.principal().session_id] = gate.store.now()
         while gate.authentication.is_live(gate.principal()):
             await asyncio.sleep(0.005)
     assert gate.refused(token) is SessionEnded

@@ -12,6 +12,7 @@ from msgspec import Raw
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.observer import MemoryObserver
+from adapters.memory.system import MovableClock
 from application.ports.events import Entry, Span
 from application.realtime.hub import HEAD_CHECK_SECONDS, Hub
 from application.realtime.reader import HINTS_MAX, PAGE, Reader, StartedOver
@@ -35,7 +36,7 @@ class Alone:
         self.counts: dict[str, int] = {}
         self.reads: list[str] = []
         self.broker = FaultyBroker(MemoryBroker(), dealing([fate]))
-        self._database = MemoryDatabase()
+        self._database = MemoryDatabase(MovableClock())
         self.hub = Hub(WatchedJournal(MemoryJournalQueries(self._database), self.at), self.broker, MemoryObserver())
 
     def prune(self, tail: int) -> None:

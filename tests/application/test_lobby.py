@@ -11,6 +11,7 @@ from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
+from adapters.memory.system import MovableClock
 from application.ports.events import Signal
 from application.ports.presence import Attendance, Present
 from application.realtime.hub import Hub
@@ -116,7 +117,7 @@ class House:
 
     def __init__(self, presence: MemoryPresence | None = None, grace_seconds: float = 0.0) -> None:
         broker = MemoryBroker()
-        self.hub = Hub(MemoryJournalQueries(MemoryDatabase()), broker, MemoryObserver())
+        self.hub = Hub(MemoryJournalQueries(MemoryDatabase(MovableClock())), broker, MemoryObserver())
         self.presence = presence or MemoryPresence()
         self.lobby = Lobby(self.presence, broker, self.hub, grace_seconds=grace_seconds)
         self.topic = self.hub.topic(PLACE)

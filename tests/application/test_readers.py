@@ -93,9 +93,10 @@ _BOUNDED = settings(
 
 
 def on_memory(fates: Sequence[Fate]) -> Store:
-    database, ids, broker = MemoryDatabase(), SequentialIds(), FaultyBroker(MemoryBroker(), dealing(fates))
+    clock, ids, broker = MovableClock(), SequentialIds(), FaultyBroker(MemoryBroker(), dealing(fates))
+    database = MemoryDatabase(clock)
     work = MemoryUnitOfWork(database, broker, ids, in_memory().quotas())
-    return Store(work, MemoryJournalQueries(database), broker, MovableClock(), ids)
+    return Store(work, MemoryJournalQueries(database), broker, clock, ids)
 
 
 def on_postgres(database: Database, fates: Sequence[Fate], ids: Ids) -> Store:

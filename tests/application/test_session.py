@@ -84,8 +84,8 @@ class Tokens(AccessTokens, SessionQueries):
             raise TokenExpired("It is over.")
         return self.issued[token]
 
-    async def ended_since(self, since: datetime) -> Collection[SessionId]:
-        return ()
+    async def ended_since(self, since: datetime | None) -> tuple[Collection[SessionId], datetime]:
+        return (), since or datetime.now(UTC)
 
 
 class Desk:

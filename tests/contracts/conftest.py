@@ -63,8 +63,8 @@ def house(request: pytest.FixtureRequest) -> House:
 @pytest_asyncio.fixture
 async def memory_house() -> AsyncIterator[House]:
     """All ports in memory."""
-    clock, ids, database, broker = MovableClock(), SequentialIds(), MemoryDatabase(), MemoryBroker()
-    quotas = in_memory().quotas()
+    clock, ids, broker = MovableClock(), SequentialIds(), MemoryBroker()
+    database, quotas = MemoryDatabase(clock), in_memory().quotas()
     presence, cache = MemoryPresence(), MemoryCache(CACHE_BYTES, clock, MemoryObserver())
 
     async def pass_time(duration: timedelta) -> None:

@@ -212,7 +212,7 @@ class Team:
 @given(steps=STEPS)
 @settings(max_examples=60, derandomize=True, deadline=None)
 async def test_in_memory_everybody_reads_what_they_would_read_without_a_cache(steps: list[Step]) -> None:
-    database, ids = providers.Object(MemoryDatabase()), providers.Object(SequentialIds())
+    database, ids = providers.Object(MemoryDatabase(MovableClock())), providers.Object(SequentialIds())
     team = await Team.gather(Processes((in_memory(database=database, ids=ids), in_memory(database=database, ids=ids))))
     for step in steps:
         await team.do(step)

@@ -1,9 +1,8 @@
 """What secrets promise: nobody foresees one, and what is kept of it leads nowhere."""
 
 import base64
+import hashlib
 import hmac
-import itertools
-from collections.abc import Callable
 
 import pytest
 
@@ -44,26 +43,17 @@ def test_a_digest_is_the_same_each_time_and_for_every_installation(secrets: Secr
 @pytest.mark.parametrize("oddity", ["", "\x00", "ä", "\ud800", "🚀", "a" * 100_000])
 def test_anything_that_comes_from_outside_can_be_digested(secrets: Secrets, oddity: str) -> None:
     assert len(secrets.digest(oddity)) == 32
-    assert secrets.successor(oddity)
+    assert secrets.sign(b"key", oddity)
 
 
-def test_the_chain_is_the_same_for_the_same_installation_and_never_comes_round(secrets: Secrets) -> None:
-    again = HmacSecrets(KEY)
-    chain = list(itertools.accumulate(range(1_000), lambda secret, _: secrets.successor(secret), initial=secrets.new()))
-    assert len(set(chain)) == len(chain)
-    assert [again.successor(secret) for secret in chain[:-1]] == chain[1:]
-    assert all(len(secret) == 43 and secret.isascii() for secret in chain[1:])
-
-
-def test_nobody_foresees_a_successor_without_the_key_of_the_installation(secrets: Secrets) -> None:
-    secret = secrets.new()
-    guesses: list[Callable[[], str]] = [
-        lambda: HmacSecrets(OTHER_KEY).successor(secret),
-        lambda: as_text(secrets.digest(secret)),
-        lambda: as_text(hmac.digest(b"", secret.encode(), "sha256")),
-        lambda: as_text(hmac.digest(KEY.encode(), secret.encode(), "sha256")),
-    ]
-    assert secrets.successor(secret) not in {guess() for guess in guesses}
+def test_a_signature_is_the_same_for_the_same_key_and_text_and_another_for_any_other(secrets: Secrets) -> None:
+    signature = secrets.sign(b"key", "text")
+    assert signature == HmacSecrets(OTHER_KEY).sign(b"key", "text")
+    assert len(base64.urlsafe_b64decode(signature + "=")) == 32
+    others = {secrets.sign(key, text) for key in (b"", b"key", b"kez") for text in ("", "text", "texu", "tex", "text ")}
+    assert len(others) == 15
+    guesses = (hashlib.sha256(b"text"), hashlib.sha256(b"keytext"), hmac.new(b"", b"text", "sha256"))
+    assert signature not in {as_text(guess.digest()) for guess in guesses}
 
 
 def test_a_signed_secret_is_known_as_one_of_this_installation(secrets: Secrets) -> None:
@@ -79,5 +69,5 @@ def test_a_signed_secret_is_known_as_one_of_this_installation(secrets: Secrets) 
 def test_what_was_not_signed_is_no_signed_secret(secrets: Secrets) -> None:
     signed = secrets.signed(secrets.new())
     altered = [signed[:place] + ("a" if signed[place] != "a" else "b") + signed[place + 1 :] for place in range(65)]
-    strange = ["", "x", "ä" * 65, "\x00\ud800", secrets.new(), secrets.successor(signed), signed + " ", signed[1:]]
+    strange = ["", "x", "ä" * 65, "\x00\ud800", secrets.new(), secrets.sign(b"", signed), signed + " ", signed[1:]]
     assert not any(map(secrets.is_signed, (*altered, *strange)))

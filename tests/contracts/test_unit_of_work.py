@@ -10,7 +10,7 @@ from application.principal import Correlation, correlation
 from domain.access import Role
 from domain.channels import account_stream, workspace_stream
 from domain.errors import NotFound
-from domain.identity import Account, EmailTaken
+from domain.identity import Account, EmailTaken, EndReason
 from domain.ids import AccountId, WorkspaceId
 from domain.tasks import Task
 from domain.workspaces import SlugTaken, Workspace, WorkspaceKind
@@ -131,12 +131,12 @@ async def test_overtaken_accounts_sessions_and_workspaces_are_stale_too(house: H
         async with house.work() as slow:
             loaded = await slow.sessions.get(session.id)
             assert loaded
-            loaded.rotate(b"slow" * 8, now)
+            loaded.end(EndReason.LOGGED_OUT, None, now)
             slow.sessions.save(loaded)
             async with house.work() as quick:
                 again = await quick.sessions.get(session.id)
                 assert again
-                again.rotate(b"fast" * 8, now)
+                again.end(EndReason.ENDED_BY_OWNER, None, now)
                 quick.sessions.save(again)
     with pytest.raises(Stale):
         async with house.work() as slow:
@@ -151,7 +151,7 @@ async def test_overtaken_accounts_sessions_and_workspaces_are_stale_too(house: H
         assert (await work.accounts.get(ada.id)).display_name == "Quick"
         kept = await work.sessions.get(session.id)
         assert kept
-        assert kept.token_digest == b"fast" * 8
+        assert kept.ended_because is EndReason.ENDED_BY_OWNER
         assert (await work.workspaces.get(team.id)).name == "Quick"
 
 

@@ -104,17 +104,24 @@ async def test_a_refresh_gives_a_new_token_of_each_kind(ada: Person) -> None:
     assert (await ada.http.get(f"{API}/me", headers=headers)).status_code == 200
 
 
-async def test_a_lost_answer_can_be_asked_for_again_for_ten_seconds() -> None:
+async def test_a_lost_answer_can_be_asked_for_again() -> None:
     house = house_in_memory()
     clock: MovableClock = house.clock()  # type: ignore[assignment]
     async with visited(house) as http:
         ada = await sign_up(http)
         lost = refresh_cookie(await refresh(http, ada.cookie))
-        clock.advance(timedelta(seconds=10))
-        again = await refresh(http, ada.cookie)
-        assert refresh_cookie(again) == lost
-        clock.advance(timedelta(seconds=1))
-        problem(await refresh(http, ada.cookie), 401, "refresh_token_reused")
+        clock.advance(timedelta(minutes=10))
+        found = refresh_cookie(await refresh(http, ada.cookie))
+        done(await refresh(http, found))
+        problem(await refresh(http, lost), 401, "refresh_token_reused")
+
+
+async def test_a_late_answer_to_another_tab_logs_nobody_out(ada: Person) -> None:
+    first = refresh_cookie(await refresh(ada.http, ada.cookie))
+    late = refresh_cookie(await refresh(ada.http, ada.cookie))
+    refresh_cookie(await refresh(ada.http, first))
+    found = refresh_cookie(await refresh(ada.http, late))
+    done(await refresh(ada.http, found))
 
 
 async def test_a_stolen_token_ends_the_session_for_both_as_soon_as_it_shows(ada: Person) -> None:
@@ -127,12 +134,13 @@ async def test_a_stolen_token_ends_the_session_for_both_as_soon_as_it_shows(ada:
     problem(await ada.get("/me"), 401, "session_ended")
 
 
-async def test_twenty_refreshes_at_once_leave_one_live_successor(ada: Person) -> None:
+async def test_twenty_tabs_that_refresh_at_once_stay_signed_in(ada: Person) -> None:
     answers = await asyncio.gather(*(refresh(ada.http, ada.cookie) for _ in range(20)))
 
     assert {answer.status_code for answer in answers} == {200}
-    (successor,) = {refresh_cookie(answer) for answer in answers}
-    assert (await refresh(ada.http, successor)).status_code == 200
+    successors = [refresh_cookie(answer) for answer in answers]
+    assert len(set(successors)) == 20
+    assert (await refresh(ada.http, successors[7])).status_code == 200
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "x.y", "é", ".", "0" * 32 + ".x", "a" * 10_000, "%00", '"x"'])

@@ -368,7 +368,7 @@ async def test_what_the_domain_lets_through_is_refused_by_the_store_as_a_fault_o
         async with house.work() as work:
             now = house.clock.now()
             work.sessions.add(
-                Session.begin(id, house.actor.account_id, b"d" * 32, client.address, client.user_agent, now)
+                Session.begin(id, house.actor.account_id, b"d" * 32, b"key", client.address, client.user_agent, now)
             )
     async with house.work() as work:
         assert await work.sessions.get(id) is None

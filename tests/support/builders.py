@@ -48,7 +48,7 @@ async def an_account(store: Store, name: str = "Ada") -> Account:
 async def a_session(store: Store, account: AccountId) -> Session:
     """A new session of the account, in which no token was refreshed yet."""
     id = SessionId(store.ids.new())
-    session = Session.begin(id, account, id.bytes * 2, "203.0.113.7", "a browser", store.clock.now())
+    session = Session.begin(id, account, id.bytes * 2, b"a key", "203.0.113.7", "a browser", store.clock.now())
     async with store.work() as work:
         work.sessions.add(session)
     return session

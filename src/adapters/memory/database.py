@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from application.ports.events import Entry
 from application.ports.idempotency import Answer
+from application.ports.system import Clock
 from application.quotas import Use
 from domain.identity import Account, Session
 from domain.ids import AccountId, CommentId, InvitationId, SessionId, TaskId, WorkspaceId
@@ -36,6 +37,8 @@ class Tables:
 
     accounts: dict[AccountId, Account] = field(default_factory=dict)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
+    ends: dict[SessionId, datetime] = field(default_factory=dict)
+    """When the end of a session was written."""
     workspaces: dict[WorkspaceId, Workspace] = field(default_factory=dict)
     invitations: dict[InvitationId, Invitation] = field(default_factory=dict)
     tasks: dict[TaskId, Task] = field(default_factory=dict)
@@ -91,7 +94,8 @@ class MemoryDatabase:
     A transaction that has begun to write makes every other writer wait until it ends; readers never wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.committed = Tables()
         self.epoch = secrets.token_hex(4)
         # Beside the tables: a number that was handed out stays so, whatever becomes of the transaction.

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from adapters.memory.database import MemoryDatabase, Tables, copied
 from adapters.memory.unit import Unit
-from application.ports.identity import AccountRepository, SessionQueries, SessionRepository
+from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
 from domain.identity import Account, EmailTaken, Session
 from domain.ids import AccountId, SessionId
@@ -58,11 +58,17 @@ class MemorySessions(SessionRepository):
         live = await self.live(account, now)
         return live[: max(0, len(live) - most)]
 
+    async def get_with_time(self, id: SessionId) -> tuple[Session, datetime] | None:
+        session = await self.get(id)
+        return None if session is None else (session, self._unit.now())
+
     def add(self, session: Session) -> None:
         self.save(session)
 
     def save(self, session: Session) -> None:
         self._unit.saving(session.id, session, lambda tables: tables.sessions)
+        if session.ended_at and session.has_news:
+            self._unit.note(lambda tables: tables.ends.update({session.id: self._unit.now()}))
 
 
 class MemorySessionQueries(SessionQueries):
@@ -71,9 +77,10 @@ class MemorySessionQueries(SessionQueries):
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
-    async def ended_since(self, since: datetime) -> Collection[SessionId]:
-        sessions = self._database.committed.sessions.values()
-        return [session.id for session in sessions if session.ended_at and session.ended_at >= since]
+    async def ended_since(self, since: datetime | None) -> tuple[Collection[SessionId], datetime]:
+        now = self._database.clock.now()
+        since = since or now - ENDS_KNOWN
+        return [id for id, at in self._database.committed.ends.items() if at >= since], now
 
 
 def _by_email(tables: Tables, email: str) -> Account | None:

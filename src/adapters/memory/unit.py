@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar, cast
 
 from msgspec import Raw
@@ -56,6 +57,10 @@ class Unit:
     def tables(self) -> Tables:
         """What is committed now, together with what the idempotent request around this unit has done."""
         return self._database.present
+
+    def now(self) -> datetime:
+        """What the clock of the store says."""
+        return self._database.clock.now()
 
     def saving(
         self,

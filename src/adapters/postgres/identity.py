@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Interval, bindparam, case, func, insert, literal_column, select, update
 
 from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
-from adapters.postgres.tables import accounts, sessions
+from adapters.postgres.tables import Instant, accounts, sessions
 from adapters.postgres.unit import Unit
-from application.ports.identity import AccountRepository, SessionQueries, SessionRepository
+from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EndReason, Session
 from domain.ids import AccountId, SessionId
@@ -34,6 +34,9 @@ _SESSION = tuple(f.name for f in fields(Session) if f.init and f.name != "versio
 _SESSION_REASON = _SESSION.index("ended_because")
 _SESSION_ROW = select(*(sessions.c[name] for name in _SESSION), sessions.c.version)
 _GET_SESSION = Statement(_SESSION_ROW.where(sessions.c.id == bindparam("id")))
+_GET_SESSION_WITH_TIME = Statement(
+    _SESSION_ROW.add_columns(func.clock_timestamp()).where(sessions.c.id == bindparam("id"))
+)
 _LIVE = _SESSION_ROW.where(
     sessions.c.account_id == bindparam("account"),
     sessions.c.ended_at.is_(None),
@@ -49,11 +52,27 @@ _UPDATE_SESSION = Statement(
     .values(
         {
             name: bindparam(name)
-            for name in ("token_digest", "rotations", "rotated_at", "ended_at", "ended_because", "version")
+            for name in (*_SESSION, "version")
+            if name not in {"id", "account_id", "token_digest", "address", "user_agent", "created_at"}
         }
+        | {"told_at": case((bindparam("is_ended"), func.coalesce(sessions.c.told_at, func.clock_timestamp())))}
     )
 )
-_ENDED = Statement(select(sessions.c.id).where(sessions.c.ended_at >= bindparam("since")))
+# `now()` and not `clock_timestamp()`, which would have every row looked at.
+_at_first = func.now() - literal_column(f"interval '{ENDS_KNOWN.total_seconds()} seconds'", Interval)
+_ENDED = Statement(
+    select(
+        func.array(
+            select(sessions.c.id)
+            .where(
+                func.coalesce(sessions.c.told_at, sessions.c.ended_at)
+                >= func.coalesce(bindparam("since", type_=Instant), _at_first)
+            )
+            .scalar_subquery()
+        ),
+        func.clock_timestamp(),
+    )
+)
 
 
 class PostgresAccounts(AccountRepository):
@@ -96,6 +115,13 @@ class PostgresSessions(SessionRepository):
         row = await self._unit.fetchrow(_GET_SESSION, id=id)
         return None if row is None else _session(row)
 
+    async def get_with_time(self, id: SessionId) -> tuple[Session, datetime] | None:
+        row = await self._unit.fetchrow(_GET_SESSION_WITH_TIME, id=id)
+        if row is None:
+            return None
+        *values, now = row
+        return _session(values), now
+
     async def live(self, account: AccountId, now: datetime) -> Sequence[Session]:
         rows = await self._unit.fetch(_LIVE_SESSIONS, account=account, **_young(now))
         return [_session(row) for row in rows]
@@ -113,6 +139,7 @@ class PostgresSessions(SessionRepository):
     def save(self, session: Session) -> None:
         def writes(loaded: int) -> Iterable[Part]:
             values = _values(session, _SESSION) | {"key": session.id, "loaded": loaded}
+            values["is_ended"] = session.ended_at is not None
             yield _UPDATE_SESSION.text, _UPDATE_SESSION.args(values)
 
         self._unit.saving(session, writes)
@@ -124,8 +151,10 @@ class PostgresSessionQueries(SessionQueries):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ended_since(self, since: datetime) -> Collection[SessionId]:
-        return [row[0] for row in await self._database.fetch(_ENDED, since=since)]
+    async def ended_since(self, since: datetime | None) -> tuple[Collection[SessionId], datetime]:
+        row = await self._database.fetchrow(_ENDED, since=since)
+        assert row
+        return row[0], row[1]
 
 
 def _young(now: datetime) -> Mapping[str, datetime]:
@@ -139,7 +168,7 @@ def _account(row: asyncpg.Record) -> Account:
     return Account(*values, version=version)
 
 
-def _session(row: asyncpg.Record) -> Session:
+def _session(row: Sequence[Any]) -> Session:
     *values, version = row
     if values[_SESSION_REASON] is not None:
         values[_SESSION_REASON] = EndReason(values[_SESSION_REASON])

@@ -70,17 +70,23 @@ sessions = Table(
     Column("id", Uuid, primary_key=True),
     Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
     Column("token_digest", LargeBinary, nullable=False),
+    Column("signing_key", LargeBinary, nullable=False, server_default=text("''")),
     Column("rotations", Integer, nullable=False),
+    Column("used", Integer, nullable=False, server_default=text("0")),
+    Column("spent", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
     Column("address", Text, nullable=False),
     Column("user_agent", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("rotated_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("ended_because", Text),
+    Column("told_at", Instant),
     Column("version", Integer, nullable=False),
     _one_of("ended_because", EndReason),
     Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
     Index("ix_sessions_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+    # A process of before revision 0008 tells no time.
+    Index("ix_sessions_told_at", text("coalesce(told_at, ended_at)"), postgresql_where=text("ended_at IS NOT NULL")),
     Index("ix_sessions_created_at", "created_at"),
 )
 

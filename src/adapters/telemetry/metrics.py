@@ -51,7 +51,11 @@ _HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
         "Checks of the heads of all followed streams; `behind`: a reader had not come to one of them yet.",
     ),
     "rate_limited": ("rate_limited", ["policy"], "Refusals by a rate limit."),
-    "refresh": ("refreshes", ["outcome"], "Uses of refresh tokens; `grace`: of the one before, `reuse`: of an older."),
+    "refresh": (
+        "refreshes",
+        ["outcome"],
+        "Uses of refresh tokens; `grace`: not the newest, `reuse`: two hold copies.",
+    ),
     "resume": ("resumes", ["outcome"], "Channels that were resumed, or why their position meant nothing: a resync."),
     "retry": ("tx_retries", ["reason"], "Use cases that were run again because what they were built on had changed."),
     "socket_closed": (

@@ -8,8 +8,11 @@ from uuid import UUID
 from msgspec import Struct
 
 from application.principal import Principal
-from domain.identity import Account, AccountRole, Session
+from domain.identity import ACCESS_LIFETIME, Account, AccountRole, Session
 from domain.ids import AccountId, SessionId
+
+# For twice as long as an access token lives it is known that its session has ended: clocks of processes may differ.
+ENDS_KNOWN = 2 * ACCESS_LIFETIME
 
 
 class UserView(Struct, frozen=True):
@@ -63,6 +66,10 @@ class SessionRepository(Protocol):
         """The session, over or not."""
         ...
 
+    async def get_with_time(self, id: SessionId) -> tuple[Session, datetime] | None:
+        """The session, over or not, and the time by the store's clock, which is the same for every process."""
+        ...
+
     async def live(self, account: AccountId, now: datetime) -> Sequence[Session]:
         """The account's sessions that are not over, oldest first."""
         ...
@@ -91,8 +98,12 @@ class IdentityWork(Protocol):
 class SessionQueries(Protocol):
     """What every process has to know of sessions without asking for each request."""
 
-    async def ended_since(self, since: datetime) -> Collection[SessionId]:
-        """The sessions that ended at or after `since`, by the times that the use cases gave them."""
+    async def ended_since(self, since: datetime | None) -> tuple[Collection[SessionId], datetime]:
+        """The sessions whose end was written at or after `since`, and what time it is now.
+
+        Both are times of the store's clock, whatever the clock of the process says that ended one. None asks for
+        those of the last 30 minutes.
+        """
         ...
 
 

@@ -43,7 +43,7 @@ def identity_routes(identity: Identity[Any], allowed_origins: Sequence[str]) -> 
     @post("/auth/refresh", status_code=200)
     async def refresh(request: ApiRequest) -> Response[SignedIn]:
         """Trade the refresh cookie for a new access token and the next cookie."""
-        return _signed_in(request, *await identity.refresh(_cookie(request, allowed_origins)))
+        return _signed_in(request, *await identity.refresh(_cookie(request, allowed_origins), _client(request)))
 
     @post("/auth/logout", status_code=204)
     async def log_out(request: ApiRequest) -> Response[None]:
