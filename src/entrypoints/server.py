@@ -1,8 +1,11 @@
 """The process that serves: uvicorn as it has to be set up, with the lifetimes around it."""
 
 import asyncio
+import contextlib
 import gc
+import os
 import signal
+import socket
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -36,6 +39,33 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: object = None) -> None:
         await super().startup(None)
         self._listening()
+
+    async def shutdown(self, sockets: object = None) -> None:
+        self.retire()
+        loop = asyncio.get_running_loop()
+        for connection in self._stop_listening():
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, connection)
+        await super().shutdown(None)
+
+    def _stop_listening(self) -> list[socket.socket]:
+        """The connections that the kernel has accepted and nobody took yet: it would reset them with their listener."""
+        # The copies keep it open until everybody is out.
+        listeners = [socket.socket(fileno=os.dup(own.fileno())) for server in self.servers for own in server.sockets]
+        for server in self.servers:
+            server.close()
+        waiting: list[socket.socket] = []
+        for listener in listeners:
+            listener.setblocking(False)
+            with listener, contextlib.suppress(OSError):
+                while True:
+                    waiting.append(listener.accept()[0])
+        return waiting
+
+    def _protocol(self) -> asyncio.Protocol:
+        return cast(type[BoundedHttp], self.config.http_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def retire(self) -> None:
         """End each HTTP connection with its next answer: a request on one that is just being closed would be lost."""

@@ -266,7 +266,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Setting("The largest request body, at most 10,000,000.", _number(1_024, 10_000_000, int), "bytes")
     ] = 1_048_576
     request_deadline_seconds: Annotated[
-        float, Setting("The longest that a request may take.", _number(0.1, 600, float), "seconds")
+        float,
+        Setting(
+            "The longest that a request may take, and an answer of which nobody takes anything.",
+            _number(0.1, 600, float),
+            "seconds",
+        ),
     ] = 30.0
     drain_seconds: Annotated[
         float,

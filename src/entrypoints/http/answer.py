@@ -163,6 +163,10 @@ class Upgrade:
     async def run(self, app: ASGIApp, scope: Any, receive: Receive) -> None:
         await app(scope, receive, self._note)
 
+    async def refuse(self, error: Exception) -> str:
+        """Answer with a problem, and return its code."""
+        return await refuse_upgrade(self._note, error)
+
     async def _note(self, message: Any) -> None:
         match message["type"]:
             case "websocket.accept":
@@ -172,6 +176,16 @@ class Upgrade:
             case "websocket.http.response.start":
                 self.status = message["status"]
         await self._send(message)
+
+
+async def refuse_upgrade(send: Send, error: Exception) -> str:
+    """Answer an upgrade with a problem, as any other request, and return its code."""
+    status, headers, body, code = refusal(error)
+    head: Any = {"type": "websocket.http.response.start", "status": status, "headers": list(headers)}
+    rest: Any = {"type": "websocket.http.response.body", "body": body}
+    await send(head)
+    await send(rest)
+    return code
 
 
 def _is_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -14,7 +14,7 @@ from application.authentication import Authentication
 from application.limits import Limits
 from application.ports.observer import Activity, Observer
 from application.principal import Principal
-from domain.errors import Forbidden, Unauthenticated
+from domain.errors import DomainError, Forbidden, Unauthenticated
 from domain.ids import AccountId
 from entrypoints.http.answer import Answer, Upgrade
 from entrypoints.http.cors import Cors, Headers
@@ -101,9 +101,8 @@ class Edge:
             _fit(_TRACEPARENT, headers.get(b"traceparent")),
         )
         if scope["type"] == "websocket":
-            upgrade = Upgrade(send)
-            await upgrade.run(self._app, scope, receive)
-            self._tell(activity, scope, upgrade.status, caller, connection=caller.connection)
+            status = await self._upgrade(scope, receive, send, caller, size)
+            self._tell(activity, scope, status, caller, connection=caller.connection)
             return
         cors = self._cors.headers(headers.get(b"origin"))
         answer = Answer(send, path, headers, activity.correlation, cors, self._policy)
@@ -114,8 +113,7 @@ class Edge:
         try:
             async with asyncio.timeout(self._deadline) as deadline:
                 answer.deadline = deadline
-                if size > HEADERS_MAX:
-                    raise HeadersTooLarge(f"The headers have at most {HEADERS_MAX} bytes.")
+                _measure(size)
                 allowed = self._preflight(scope["method"], headers)
                 if allowed is not None:
                     await answer.permit(allowed)
@@ -137,6 +135,18 @@ class Edge:
                 bytes_in=caller.bytes_in,
                 bytes_out=answer.bytes_out,
             )
+
+    async def _upgrade(self, scope: Any, receive: Receive, send: Send, caller: "Caller", headers_size: int) -> int:
+        """Let a live connection come in, or refuse it like a request; the status of the answer."""
+        upgrade = Upgrade(send)
+        try:
+            _measure(headers_size)
+            self._inspect(scope, caller.headers)
+        except DomainError as error:
+            caller.code = await upgrade.refuse(error)
+        else:
+            await upgrade.run(self._app, scope, receive)
+        return upgrade.status
 
     def _tell(
         self,
@@ -210,7 +220,7 @@ class Edge:
                 unquote(scope["query_string"].decode(), errors="strict")
             except UnicodeDecodeError:
                 raise Malformed("The query string is not valid UTF-8.") from None
-        if scope["method"] in _BODILESS:
+        if scope.get("method", "GET") in _BODILESS:  # an upgrade has none
             return
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._max_body:
@@ -264,6 +274,11 @@ class Caller:
         self.code = ""
         self.connection = ""
         self.bytes_in = 0
+
+
+def _measure(headers_size: int) -> None:
+    if headers_size > HEADERS_MAX:
+        raise HeadersTooLarge(f"The headers have at most {HEADERS_MAX} bytes.")
 
 
 def _fit(form: re.Pattern[bytes], given: bytes | None) -> str:

@@ -1,118 +1,373 @@
-"""HTTP on a socket, with the bounds that uvicorn leaves out: on headers, and on the patience with who sends slowly."""
+"""HTTP on a socket, with what uvicorn leaves out: bounds, order, and patience that ends."""
 
 import asyncio
 import logging
 from typing import Any, cast
 
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from websockets.exceptions import HeaderLineTooLong
 
 from application.principal import correlation, new_correlation
+from domain.errors import DomainError
 from entrypoints.http.answer import SECURITY_HEADERS
 from entrypoints.http.edge import HEADERS_MAX, URL_MAX
 from entrypoints.http.problems import HeadersTooLarge, Malformed, refusal
 
 # The edge refuses what is over its limits; here ends what would not even get there.
 HEAD_MAX = 2 * (URL_MAX + HEADERS_MAX)
-# How long a peer may go on sending a body that was answered already: closing at once could cost it the answer.
+# Header and trailer fields of one request.
+FIELDS_MAX = 128
+# What one connection may have parsed in one turn of the loop: chunks of one byte take two milliseconds.
+TURN_BYTES = 16_384
+# How long a peer may go on sending after the last answer: closing at once could cost it that answer.
 LINGER_SECONDS = 2.0
+# How long a connection without a request waits for one that is on its way, when the server stops.
+FAREWELL_SECONDS = 0.5
+END = b"\r\n\r\n"
 
 log = logging.getLogger(__name__)
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection, which is closed when the headers of a request, or the first request, take too long.
+    """One connection, whose requests are parsed one after the other: each when the one before is answered.
 
-    That is `head_seconds`; uvicorn's own timer covers an idle connection, and the deadline at the edge a body.
-    Once the class is `retiring`, each connection ends with its next answer, which says so.
+    It is closed when the headers of a request, or the first request, take longer than `patience_seconds`, and aborted
+    when the peer takes nothing of an answer for that long; uvicorn's own timer covers an idle connection, and the
+    deadline at the edge a body. Once the class is `retiring`, each connection ends with its next answer, which says so.
     """
 
-    head_seconds = 30.0
+    patience_seconds = 30.0
     retiring = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.flow: Flow
+        # What came and is not parsed yet, and from where on.
+        self._held = b""
+        self._at = 0
+        # The last bytes that were parsed, as long as an end may follow that began there.
+        self._tail = b""
+        # Nothing that comes from now on is read as HTTP.
+        self._is_over = False
         self._in_head = True
-        self._moved_on = False
-        self._head_size = 0
+        # What was parsed of the head, or of what may be trailers.
+        self._size = 0
+        self._may_be_trailers = False
+        self._trailers = 0
+        self._trailers_size = 0
+        # The body of the current request, and what is missing of it.
+        self._length = 0
+        self._left = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._stalling: asyncio.TimerHandle | None = None
+
+    # What the transport tells
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait(self.head_seconds)
+        self.flow = Flow(transport)
+        self._wait(self.patience_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._wait(None)
+        self._end()
+        self._watch(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._moved_on = False
-        super().data_received(data)
-        if not self._in_head:
+        if self._is_over:
+            self.flow.pause_reading()  # it may hang up, and shall not be listened to
             return
-        self._head_size = 0 if self._moved_on else self._head_size + len(data)
-        if self._head_size > HEAD_MAX:
-            self._refuse(HeadersTooLarge(f"The headers have at most {HEADERS_MAX} bytes."))
-        elif self._patience is None and self._answering() is None:
-            self._wait(self.head_seconds)
+        self._held = self._held[self._at :] + data if self._held else data
+        self._at = 0
+        self._parse()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch(self.patience_seconds)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._watch(self.patience_seconds)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
+
+    def shutdown(self) -> None:
+        if self._answering() is None:
+            # A request that is on its way would be lost with the connection.
+            self._wait(FAREWELL_SECONDS)
+        else:
+            super().shutdown()
+
+    # Parsing
+
+    def _parse(self) -> None:
+        """Parse what is held, until a request waits for its answer or this turn of the loop had its share.
+
+        It goes in pieces that end where a message may end: with an empty line or the last byte of a body. So a parser
+        never sees anything of the next message before this one is answered, or after it has stopped.
+        """
+        self._unset_keepalive_if_required()
+        held = self._held
+        share = min(self._at + TURN_BYTES, len(held))
+        while self._at < share and not (self._is_over or self._has_whole_request()):
+            begin, self._at = self._at, self._end_of_piece(share)
+            self._feed(held[begin : self._at])
+        if self._is_over:
+            return
+        if self._at < len(held):
+            self.flow.hold()
+            if not self._has_whole_request():
+                self.loop.call_soon(self._parse_on)
+            return
+        self._held, self._at = b"", 0
+        self.flow.release(full=self._answering() is not None and len(self.cycle.body) > HIGH_WATER_LIMIT)
+        if self._in_head and self._patience is None and self._answering() is None:
+            self._wait(self.patience_seconds)
+
+    def _parse_on(self) -> None:
+        if not (self._is_over or self.transport.is_closing()):
+            self._parse()
+
+    def _end_of_piece(self, share: int) -> int:
+        """Where the next message may end, or `share` if not before; at most three bytes later."""
+        held, begin = self._held, self._at
+        if self._left:
+            end = min(begin + self._left, share)
+            self._left -= end - begin
+            return end
+        # A few bytes more, and a few that are parsed already: an end may lie across.
+        found = held.find(END, begin, share + len(END) - 1)
+        if self._tail and END in (seam := self._tail + held[begin : begin + len(END) - 1]):
+            found = begin + seam.index(END) - len(self._tail)
+        elif found < 0:
+            self._tail = (self._tail + held[max(begin, share - len(END)) : share])[1 - len(END) :]
+            return share
+        self._tail = b""
+        return found + len(END)
+
+    def _feed(self, piece: bytes) -> None:
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as stop:
+            self._at -= len(piece) - stop.args[0]
+            self._upgrade()
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, DomainError) else Malformed("This is not HTTP as it has to be."))
+        else:
+            if self._in_head or self._may_be_trailers:
+                self._size += len(piece)
+                if self._size > HEAD_MAX:
+                    self._refuse(_too_large())
+
+    def _has_whole_request(self) -> bool:
+        answering = self._answering()
+        return answering is not None and not answering.more_body
+
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._size = self._length = self._trailers = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            self._trailer(len(name) + len(value))
+            return
+        name = name.lower()
+        if name == b"content-length":
+            self._length = int(value)
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def _trailer(self, size: int) -> None:
+        """Count a field behind a body; nobody reads it."""
+        if not self._trailers:
+            self._trailers_size = sum(len(name) + len(value) for name, value in self.headers)
+        self._trailers += 1
+        self._trailers_size += size
+        if self._trailers_size > HEADERS_MAX or len(self.headers) + self._trailers > FIELDS_MAX:
+            raise _too_large()
 
     def on_headers_complete(self) -> None:
+        if len(self.headers) > FIELDS_MAX:
+            raise _too_large()
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            raise Malformed("This server speaks HTTP/1.1.")
+        if self.parser.should_upgrade():
+            return  # it stops now
         self._in_head = False
+        self._left = self._length
         self._wait(None)
         super().on_headers_complete()
         if self.retiring and (answering := self._answering()):
             answering.keep_alive = False
 
+    def on_chunk_header(self) -> None:
+        self._may_be_trailers = True
+
+    def on_body(self, body: bytes) -> None:
+        self._may_be_trailers = False
+        self._size = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._in_head = self._moved_on = True
+        if self.parser.should_upgrade():
+            return
+        self._in_head = True
+        self._may_be_trailers = False
         self._wait(None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        unread = self._answering() is None and self.cycle.more_body
+        unread = self.cycle.more_body
         super().on_response_complete()
-        if unread and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self._watch(self.patience_seconds)
+            return
+        if unread:
             self._wait(LINGER_SECONDS)
+        if self._held:
+            self._parse()
+
+    # What is no ordinary request
+
+    def _upgrade(self) -> None:
+        """Go on where a parser stopped, because of an Upgrade or a CONNECT: it would take the body for a request."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._refuse(Malformed("This server is no proxy."))
+            return
+        upgrades = [value.strip().lower() for name, value in self.headers if name == b"upgrade"]
+        if upgrades == [b"websocket"] and method == b"GET" and version == b"1.1":
+            self.handle_websocket_upgrade()
+            return
+        # Nobody has to upgrade: the same request, as if it did not ask for that.
+        fields = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(b"\r\n".join([method + b" " + self.url + b" HTTP/" + version, *fields]) + END)
 
     def handle_websocket_upgrade(self) -> None:
-        self._in_head = False
-        super().handle_websocket_upgrade()
+        protocol: Any = cast(Any, self.ws_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        protocol.connection_made(self.transport)
+        fields = (name + b": " + value for name, value in self.headers)
+        protocol.data_received(b"\r\n".join([b"GET " + self.url + b" HTTP/1.1", *fields]) + END)
+        if not protocol.handshake_initiated:
+            self.connections.discard(protocol)
+            too_large = isinstance(protocol.conn.handshake_exc, HeaderLineTooLong)
+            self._refuse(_too_large() if too_large else Malformed("This is no handshake of a WebSocket."))
+            return
+        self.connections.discard(self)
+        self.transport.set_protocol(protocol)
+        rest = self._held[self._at :]
+        self._end()
+        self._watch(None)
+        self.flow.release(full=False)
+        if rest:
+            protocol.data_received(rest)
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(Malformed("This is not HTTP as it has to be."))
-
-    def _refuse(self, error: Malformed | HeadersTooLarge) -> None:
-        """Answer with a problem and hang up, as nothing that follows could be trusted."""
+    def _refuse(self, error: DomainError) -> None:
+        """Answer with a problem and hang up, because nothing that follows could be trusted."""
         answering = self._answering()
-        if not self.transport.is_closing() and not (answering and answering.response_started):
-            cause = new_correlation()
-            token = correlation.set(cause)
-            status, headers, body, code = refusal(error)
-            log.info("refused before it was a request: %s", code)
-            correlation.reset(token)
-            fields = [
-                *headers,
-                *SECURITY_HEADERS,
-                (b"x-request-id", cause.request_id.encode()),
-                (b"content-length", b"%d" % len(body)),
-                (b"connection", b"close"),
-            ]
-            head = [STATUS_LINE[status].rstrip(), *(name + b": " + value for name, value in fields)]
-            self.transport.write(b"\r\n".join(head) + b"\r\n\r\n" + body)
-        self.transport.close()
+        is_answered = answering.response_started if answering else not self._in_head
+        if answering:
+            # Its handler cannot go on.
+            answering.disconnected = True
+            answering.message_event.set()
+        self._end()
+        if is_answered or self.transport.is_closing():
+            self._close()
+            return
+        cause = new_correlation()
+        token = correlation.set(cause)
+        status, headers, body, code = refusal(error)
+        log.info("refused before it was a request: %s", code)
+        correlation.reset(token)
+        fields = [
+            *headers,
+            *SECURITY_HEADERS,
+            (b"x-request-id", cause.request_id.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        head = [STATUS_LINE[status].rstrip(), *(name + b": " + value for name, value in fields)]
+        self.transport.write(b"\r\n".join(head) + END + body)
+        self.transport.write_eof()
+        self.flow.release(full=False)
+        self._wait(LINGER_SECONDS)
+
+    # Patience
 
     def _answering(self) -> RequestResponseCycle | None:
         """The request that is not answered yet; there is none before the first."""
         cycle = cast(RequestResponseCycle | None, self.cycle)
         return None if cycle is None or cycle.response_complete else cycle
 
+    def _end(self) -> None:
+        """Take nothing more for HTTP."""
+        self._is_over = True
+        self._held = b""
+        self._wait(None)
+
     def _wait(self, seconds: float | None) -> None:
+        """Close after that time, or not any more; whatever was waited for before."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
         if seconds is not None:
-            self._patience = self.loop.call_later(seconds, self.transport.close)
+            self._patience = self.loop.call_later(seconds, self._close)
+
+    def _close(self) -> None:
+        self.transport.close()
+        self._watch(self.patience_seconds)  # what is written already still goes out, if the peer takes it
+
+    def _watch(self, seconds: float | None) -> None:
+        """Abort when nothing of what waits to be sent has gone out for that time."""
+        if self._stalling is not None:
+            self._stalling.cancel()
+            self._stalling = None
+        if seconds is not None and (waiting := self.transport.get_write_buffer_size()):
+            self._stalling = self.loop.call_later(seconds, self._look, waiting)
+
+    def _look(self, before: int) -> None:
+        if self.transport.get_write_buffer_size() < before:
+            self._watch(self.patience_seconds)
+        else:
+            self.transport.abort()
 
 
-def bounded_http(head_seconds: float) -> type[BoundedHttp]:
-    """The protocol with this much patience for the headers of a request."""
-    return type("PatientHttp", (BoundedHttp,), {"head_seconds": head_seconds})
+class Flow(FlowControl):
+    """When a connection is read: never while something that came is held."""
+
+    _is_held = False
+
+    def hold(self) -> None:
+        self._is_held = True
+        self.pause_reading()
+
+    def release(self, *, full: bool) -> None:
+        """Read on if it was held, unless a body is `full`."""
+        if self._is_held:
+            self._is_held = False
+            if not full:
+                self.resume_reading()
+
+    def resume_reading(self) -> None:
+        if not self._is_held:
+            super().resume_reading()
+
+
+def bounded_http(patience_seconds: float) -> type[BoundedHttp]:
+    """The protocol with this much patience for the headers of a request, and for a peer that takes nothing."""
+    return type("PatientHttp", (BoundedHttp,), {"patience_seconds": patience_seconds})
+
+
+def _too_large() -> HeadersTooLarge:
+    return HeadersTooLarge(f"The headers have at most {HEADERS_MAX} bytes, and {FIELDS_MAX} fields.")

@@ -12,8 +12,8 @@ from application.realtime.frames import CloseCode
 from application.realtime.live import Live
 from application.realtime.tickets import Tickets
 from domain.errors import DomainError, Unavailable
+from entrypoints.http.answer import refuse_upgrade
 from entrypoints.http.edge import Caller, CrossSite
-from entrypoints.http.problems import refusal
 from entrypoints.websocket.protocol import LiveProtocol
 
 Socket = WebSocket[Any, Any, Any]
@@ -38,8 +38,7 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
                 arriving.callback(live.doorstep.arrive(caller.address))
                 principal, opening = await tickets.redeem(ticket[0], caller.address) if ticket else (None, None)
             except DomainError as error:
-                caller.code = error.code
-                await _refuse(socket, error)
+                caller.code = await refuse_upgrade(socket.send, error)
                 return
             await socket.accept()
             wire: LiveProtocol = socket.scope["signalbox.wire"]  # type: ignore[typeddict-item]
@@ -50,15 +49,6 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
             connection.enter(opening)
 
     return open_live
-
-
-async def _refuse(socket: Socket, error: DomainError) -> None:
-    """Answer the upgrade with a problem, as any other request."""
-    status, headers, body, _ = refusal(error)
-    head: Any = {"type": "websocket.http.response.start", "status": status, "headers": list(headers)}
-    rest: Any = {"type": "websocket.http.response.body", "body": body}
-    await socket.send(head)
-    await socket.send(rest)
 
 
 def _is_welcome(caller: Caller, allowed_origins: Sequence[str]) -> bool:
