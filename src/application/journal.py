@@ -6,9 +6,11 @@ import msgspec
 
 from application.ports.events import EventBody, EventView, ResourceRef
 from application.principal import correlation
+from domain.errors import Invalid
 from domain.kernel import Event
 
 SCHEMA_VERSION = 1
+NEWS_MAX_BYTES = 4 * 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,6 +32,33 @@ def encode_event(event: Event, id: UUID) -> bytes:
             traceparent=cause.traceparent,
         )
     )
+
+
+class ChangeTooLarge(Invalid):
+    """What one unit of work would tell is more than the journal takes at once."""
+
+    code = "change_too_large"
+
+
+class News:
+    """What one unit of work tells: any number of events, of at most 4 MiB together.
+
+    They are committed and delivered in one piece, and tell what was before and what is now, so that a small request
+    could have a large one. `size` is how many bytes there are so far.
+    """
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def add(self, event: Event, id: UUID) -> bytes:
+        """The event as `encode_event` writes it down; ChangeTooLarge if there is no room for it."""
+        body = encode_event(event, id)
+        self.size += len(body)
+        if self.size > NEWS_MAX_BYTES:
+            raise ChangeTooLarge(f"This changes more text than one request may: {NEWS_MAX_BYTES} bytes, old and new.")
+        return body
 
 
 _decode_view = msgspec.json.Decoder(EventView).decode

@@ -274,6 +274,29 @@ async def test_an_edited_task_is_found_by_its_new_words_only(house: House) -> No
     assert await titles(house, mine, ada.id, TaskFilter(words=("before",))) == []
 
 
+async def test_a_task_is_found_by_its_present_words_whatever_of_it_was_edited(house: House) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    task = await a_task(house, mine, ada.id, title="one", description="two")
+    for edited, now in (
+        ({"priority": Priority.HIGH}, {"one", "two"}),
+        ({"title": "three"}, {"three", "two"}),
+        ({"description": "four"}, {"three", "four"}),
+        ({"labels": ["five"]}, {"three", "four"}),
+        ({"title": "one", "description": "two"}, {"one", "two"}),
+    ):
+        async with house.work() as work:
+            found, _ = await work.tasks.get(task.id, ada.id)
+            found.edit(ada.id, house.clock.now(), **edited)
+            work.tasks.save(found)
+        found_by = {
+            word
+            for word in ("one", "two", "three", "four", "five")
+            if await titles(house, mine, ada.id, TaskFilter(words=(word,)))
+        }
+        assert found_by == now
+
+
 async def test_each_order_sorts_by_its_key_and_falls_when_asked_to(house: House) -> None:
     ada = await an_account(house)
     mine = WorkspaceId(ada.id)

@@ -3,6 +3,7 @@
 
 import pytest
 
+from application.journal import ChangeTooLarge
 from application.paging import PAGE_MAX
 from application.ports.events import EventFilter
 from application.ports.unit_of_work import Stale
@@ -11,8 +12,8 @@ from domain.access import Role
 from domain.channels import account_stream, workspace_stream
 from domain.errors import NotFound
 from domain.identity import Account, EmailTaken, EndReason
-from domain.ids import AccountId, WorkspaceId
-from domain.tasks import Task
+from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.tasks import DESCRIPTION_MAX, Task
 from domain.workspaces import SlugTaken, Workspace, WorkspaceKind
 from tests.contracts.house import House
 from tests.support.builders import a_new_task, a_session, a_task, a_team, an_account
@@ -271,3 +272,24 @@ async def _make(house: House, team: WorkspaceId, by: AccountId, account: Account
         else:
             workspace.change_role(account, role, by, house.clock.now())
         work.workspaces.save(workspace)
+
+
+async def test_what_one_unit_tells_is_bounded_and_nothing_of_more_is_applied(house: House) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    tasks = [await a_task(house, mine, ada.id, description="ä" * DESCRIPTION_MAX) for _ in range(21)]
+    before = await house.journal.heads([workspace_stream(mine)])
+
+    async def empty(ids: list[TaskId]) -> None:
+        async with house.work() as work:
+            for id in ids:
+                found, _ = await work.tasks.get(id, ada.id)
+                found.edit(ada.id, house.clock.now(), description="ö" * DESCRIPTION_MAX)
+                work.tasks.save(found)
+
+    with pytest.raises(ChangeTooLarge):
+        await empty([task.id for task in tasks])
+    assert await house.journal.heads([workspace_stream(mine)]) == before
+    assert (await house.task_queries.view(tasks[0].id, ada.id)).description == "ä" * DESCRIPTION_MAX
+    await empty([task.id for task in tasks[1:]])
+    assert (await house.task_queries.view(tasks[20].id, ada.id)).description == "ö" * DESCRIPTION_MAX

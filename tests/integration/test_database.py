@@ -17,10 +17,11 @@ from application.ports.idempotency import Answer
 from application.ports.observer import Service
 from application.ports.tasks import TaskView
 from application.principal import Principal, correlation
-from application.tasks import NewComment, NewTask
+from application.tasks import NewComment, NewTask, TaskPatch
 from domain.access import Role
 from domain.errors import NotFound, Unavailable
 from domain.ids import TaskId, WorkspaceId
+from domain.tasks import DESCRIPTION_MAX
 from entrypoints.container import Container, offline
 from tests.support.builders import an_account, principal
 
@@ -147,6 +148,23 @@ async def test_who_waits_for_a_group_commit_is_charged_for_it_and_nobody_for_the
     for name in requests:
         assert house.accounts.of[name] == ["SELECT tasks", "commit"]
     assert house.accounts.of[""][-1] == "group commit"
+
+
+async def test_what_goes_together_into_one_commit_is_bounded_in_bytes(house: House, database_url: str) -> None:
+    # Each character has six bytes in the JSON of its event, and the first does not wait for the others.
+    patch = TaskPatch(description="\x01" * DESCRIPTION_MAX)
+    requests = {f"r{number}": await house.a_task() for number in range(21)}
+    tasks = house.container.tasks()
+    blocker = await asyncpg.connect(database_url)
+    house.accounts.of.clear()
+    async with asyncio.TaskGroup() as group, blocker.transaction():
+        await blocker.execute("LOCK streams IN EXCLUSIVE MODE")
+        for name, task in requests.items():
+            group.create_task(house.request(name, partial(tasks.edit, house.actor, task, patch)))
+        while any(not house.accounts.of[name] for name in requests) or busy(house) > 1:
+            await asyncio.sleep(0.01)
+    await blocker.close()
+    assert house.accounts.of[""].count("group commit") == 2
 
 
 async def test_a_request_with_a_key_is_charged_for_its_transaction(house: House) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from msgspec import Raw
 
 from adapters.memory.database import MemoryDatabase, Tables, copied
-from application.journal import encode_event
+from application.journal import News
 from application.ports.events import Entry
 from application.ports.system import Ids
 from application.ports.unit_of_work import Stale
@@ -119,7 +119,8 @@ class Unit:
             check(tables)
         used = self._counted(tables, saved)
         events = [event for each in saved for event in each.aggregate.take_news()]
-        bodies = [(event, encode_event(event, self._ids.new())) for event in events]
+        news = News()
+        bodies = [(event, news.add(event, self._ids.new())) for event in events]
         for each in saved:
             each.write(tables)
         for write in self._noted:

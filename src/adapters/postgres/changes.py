@@ -74,7 +74,7 @@ class Record(NamedTuple):
 class Change:
     """All that one unit of work changes: `parts` have to touch exactly one row each, `records` are what is told of it.
 
-    `counts` are the kept numbers that change, each at most once.
+    `counts` are the kept numbers that change, each at most once. The bodies of the records have `size` bytes together.
 
     Parts that only lock come first, so that whoever waits for a membership holds no task and no stream meanwhile.
     """
@@ -82,6 +82,7 @@ class Change:
     parts: Sequence[Part]
     counts: Sequence[Count]
     records: Sequence[Record]
+    size: int
 
     @property
     def stream(self) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from adapters.postgres.changes import Change, apply
 from adapters.postgres.database import Connection, Database
+from application.journal import NEWS_MAX_BYTES
 from application.ports.events import Entry
 from application.ports.unit_of_work import Stale
 from domain.errors import Unavailable
@@ -72,7 +73,10 @@ class Commits:
         queue = self._waiting[stream]
         try:
             while queue:
-                taken = [queue.popleft() for _ in range(min(len(queue), TOGETHER_MAX))]
+                taken = [queue.popleft()]
+                size = taken[0].change.size
+                while queue and len(taken) < TOGETHER_MAX and (size := size + queue[0].change.size) <= NEWS_MAX_BYTES:
+                    taken.append(queue.popleft())
                 # Rows are locked in one order by everybody, so that no two batches wait for each other.
                 batch = sorted(
                     (w for w in taken if not w.applied.done()), key=lambda w: w.change.records[0].resource_id

@@ -69,11 +69,24 @@ _ASSIGNED = Statement(
     .order_by(tasks.c.created_at, tasks.c.id)
 )
 _INSERT = Statement(insert(tasks).values({name: bindparam(name) for name in (*_FIELDS, "version")} | {"words": _WORDS}))
-_UPDATE = Statement(
-    update(tasks)
-    .where(tasks.c.id == bindparam("task"), tasks.c.version == bindparam("loaded"))
-    .values({name: bindparam(name) for name in (*_FIELDS, "version") if name not in _FIXED} | {"words": _WORDS})
-)
+
+_TEXTS = ("title", "description")
+_WRITTEN = tuple(name for name in (*_FIELDS, "version") if name not in _FIXED and name not in _TEXTS)
+
+
+def _update(*texts: str) -> Statement:
+    written: dict[str, Any] = {name: bindparam(name) for name in (*_WRITTEN, *texts)}
+    if texts:
+        written["words"] = _WORDS
+    return Statement(
+        update(tasks).where(tasks.c.id == bindparam("task"), tasks.c.version == bindparam("loaded")).values(written)
+    )
+
+
+# By the texts that changed: those that did not are most of a task, and so is the work of finding their words.
+_UPDATES: Mapping[tuple[str, ...], Statement] = {
+    texts: _update(*texts) for texts in ((), _TEXTS[:1], _TEXTS[1:], _TEXTS)
+}
 
 _COMMENT_FIELDS = tuple(f.name for f in fields(Comment))
 _COMMENT = Statement(
@@ -111,7 +124,7 @@ class PostgresTasks(TaskRepository):
         return [self._known(_task(row)) for row in rows]
 
     def _known(self, task: Task) -> Task:
-        self._unit.loaded[task.id] = uses_of(task)
+        self._unit.loaded[task.id] = uses_of(task), (task.title, task.description)
         return task
 
     def _loaded(self, row: asyncpg.Record, by: AccountId) -> tuple[Task, Standing]:
@@ -122,16 +135,20 @@ class PostgresTasks(TaskRepository):
 
     def add(self, task: Task) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            yield _INSERT.text, _INSERT.args(_values(task))
+            yield _INSERT.text, _INSERT.args(_values(task) | {"words": _found_by(task)})
             self._unit.count(uses_of(task))
 
         self._unit.saving(task, writes)
 
     def save(self, task: Task) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            yield _UPDATE.text, _UPDATE.args(_values(task) | {"task": task.id, "loaded": loaded})
             after = uses_of(task)
-            before = self._unit.loaded.get(task.id, after)  # one that another unit loaded is stale
+            before, texts_before = self._unit.loaded.get(task.id, (after, (None, None)))  # one of another unit is stale
+            texts = tuple(name for name, old in zip(_TEXTS, texts_before, strict=True) if getattr(task, name) != old)
+            values = _values(task) | {"task": task.id, "loaded": loaded}
+            if texts:
+                values["words"] = _found_by(task)
+            yield _UPDATES[texts].text, _UPDATES[texts].args(values)
             if after != before:
                 self._unit.count(after, before)
 
@@ -169,8 +186,11 @@ def _task(columns: Iterable[Any]) -> Task:
 def _values(task: Task) -> dict[str, Any]:
     values = {name: getattr(task, name) for name in _FIELDS}
     values["version"] = task.version
-    values["words"] = " ".join(words(f"{task.title} {task.description}"))
     return values
+
+
+def _found_by(task: Task) -> str:
+    return " ".join(words(f"{task.title} {task.description}"))
 
 
 _VIEW_COLUMNS = tuple(tasks.c[name] for name in TaskView.__struct_fields__)

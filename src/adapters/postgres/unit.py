@@ -15,11 +15,12 @@ from adapters.postgres.commits import Commits
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Lookup, Statement
 from adapters.postgres.tables import members
-from application.journal import encode_event
+from application.journal import News
 from application.ports.events import Entry
 from application.ports.system import Ids
 from application.ports.unit_of_work import Interrupted
 from application.quotas import Quotas, Use
+from application.turns import Turn
 from domain.ids import AccountId, WorkspaceId
 from domain.kernel import Aggregate, Event
 
@@ -106,7 +107,7 @@ class Unit:
 
     async def flush(self) -> Sequence[Entry]:
         """Verify and apply everything in one atomic step, and return the events as they stand in the journal."""
-        change = self._change()
+        change = await self._change()
         if change is None:
             return []
         if self._given is not None:
@@ -134,7 +135,7 @@ class Unit:
                 (entries,) = await apply(connection, [change])
             return entries
 
-    def _change(self) -> Change | None:
+    async def _change(self) -> Change | None:
         """What was noted and saved so far, or None if that is nothing."""
         events: list[Event] = []
         writes: list[Part] = []
@@ -150,7 +151,10 @@ class Unit:
         # Everybody locks the rows of one kind in one order, so that no two units wait for each other. A use case saves
         # a workspace before what is in it, and events stay in the order in which things were done.
         changed.sort(key=itemgetter(0, 1))
-        writes += [part for _, _, parts in changed for part in parts]  # of which each counts what it uses
+        turn = Turn()
+        for _, _, parts in changed:  # of which each counts what it uses
+            writes += parts
+            await turn.share()
         writes += self._noted
         if not events:
             if writes:
@@ -161,12 +165,14 @@ class Unit:
             for (workspace, account), role in sorted(self._memberships.items())
         ]
         counts = [Count(*use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
-        return Change(guards + writes, counts, [self._record(event) for event in events])
-
-    def _record(self, event: Event) -> Record:
-        id = self._ids.new()
-        body = encode_event(event, id).decode()
-        return Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body)
+        told = News()
+        records = []
+        for event in events:
+            id = self._ids.new()
+            body = told.add(event, id).decode()
+            records.append(Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body))
+            await turn.share()
+        return Change(guards + writes, counts, records, told.size)
 
     async def _reconnect(self) -> Connection:
         """Another connection for the one that was lost, and with it nothing, unless a transaction was open on it."""

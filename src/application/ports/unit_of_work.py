@@ -28,7 +28,8 @@ class UnitOfWork(Protocol[W_co]):
     What was read to be written is verified on leaving: if a saved aggregate, or a membership that was asked for, has
     changed since, nothing is applied and `Stale` is raised. Nothing is locked while the block runs. A unit that
     notes no change writes nothing. Constraint violations (a taken e-mail address) are raised on leaving, as the
-    domain error of that constraint. If the store does not say whether it applied the unit, that is OutcomeUnknown.
+    domain error of that constraint; so is ChangeTooLarge, if the events have more than 4 MiB together. If the store
+    does not say whether it applied the unit, that is OutcomeUnknown.
     """
 
     def __call__(self) -> AbstractAsyncContextManager[W_co]: ...

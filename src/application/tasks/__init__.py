@@ -13,6 +13,7 @@ from application.tasks.messages import (
     NewTask,
     TaskPatch,
     TaskQuery,
+    TaskRef,
 )
 from application.tasks.use_cases import Tasks
 
@@ -29,5 +30,6 @@ __all__ = [
     "NewTask",
     "TaskPatch",
     "TaskQuery",
+    "TaskRef",
     "Tasks",
 ]

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from application.ports.tasks import TaskView
 from domain.tasks import (
     ASSIGNEES_MAX,
     COMMENT_MAX,
@@ -107,11 +106,22 @@ class BulkFailure(Struct, frozen=True):
     pointer: str | None
 
 
+class TaskRef(Struct, frozen=True):
+    """Which task, and which version of it there is now."""
+
+    id: UUID
+    key: str
+    version: int
+
+
 class BulkResult(Struct, frozen=True):
-    """The outcome of the operation at `index`: the task as it is now (null after a deletion), or the failure."""
+    """The outcome of the operation at `index`: which task there is now (null after a deletion), or the failure.
+
+    Whole tasks would be a hundred times as much as was asked for; who wants to see one reads it.
+    """
 
     index: int
-    task: TaskView | None
+    task: TaskRef | None
     error: BulkFailure | None
 
 

@@ -29,7 +29,9 @@ from application.tasks.messages import (
     NewTask,
     TaskPatch,
     TaskQuery,
+    TaskRef,
 )
+from application.turns import Turn
 from domain.access import Permission, Standing
 from domain.errors import DomainError, Invalid, NotFound, VersionConflict
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
@@ -229,13 +231,16 @@ class Tasks:
             wanted = {TaskId(o.id) for o in operations if not isinstance(o, BulkCreate)}
             found = dict(await work.tasks.get_many(wanted, actor.account_id)) if wanted else {}
             touched: list[Task | None] = []
+            turn = Turn()
             for index, operation in enumerate(operations, first):
+                await turn.share()
                 try:
                     touched.append(await self._one(work, actor, operation, found))
                 except DomainError as refusal:
                     refusal.pointer = f"/operations/{index}{refusal.pointer or ''}"
                     raise
-        return BulkReport([BulkResult(i, _view(t) if t else None, None) for i, t in enumerate(touched)], 0)
+        refs = [TaskRef(task.id, task.key, task.version) if task else None for task in touched]
+        return BulkReport([BulkResult(index, ref, None) for index, ref in enumerate(refs)], 0)
 
     async def _one(
         self, work: TaskWork, actor: Principal, operation: BulkOperation, found: dict[TaskId, tuple[Task, Standing]]

@@ -1,0 +1,97 @@
+"""Nothing that one request asks for keeps everybody else in the process waiting for long."""
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest_asyncio
+
+from domain.tasks import DESCRIPTION_MAX
+from tests.http.test_problems import problem
+from tests.support.clients import Json, Person, sign_up
+
+LONGEST_MS = 50.0
+# No letter of it is ASCII, and each second word is another one.
+TEXT = "".join(f"{chr(0xAC00 + n % 11_000)}ção " for n in range(DESCRIPTION_MAX // 5))
+
+
+class Heart:
+    """Beats once in each turn of the event loop; `longest_ms` is the most CPU time that passed between two beats.
+
+    Time in which the machine did something else is none of ours.
+    """
+
+    longest_ms = 0.0
+
+    async def beat(self) -> None:
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            self.longest_ms = max(self.longest_ms, (now - before) * 1_000)
+            before = now
+
+
+@asynccontextmanager
+async def heart() -> AsyncIterator[Heart]:
+    """A heart that beats inside the block; what was made before it is not looked at again for garbage."""
+    found = Heart()
+    gc.collect()
+    gc.freeze()
+    beating = asyncio.create_task(found.beat())
+    await asyncio.sleep(0)
+    try:
+        yield found
+        await asyncio.sleep(0)
+    finally:
+        beating.cancel()
+        gc.unfreeze()
+
+
+@pytest_asyncio.fixture
+async def ada(stored: httpx.AsyncClient) -> Person:
+    return await sign_up(stored)
+
+
+async def open_tasks(who: Person, count: int, description: str = TEXT) -> Sequence[str]:
+    """The ids of new tasks with this description."""
+    ids: list[str] = []
+    while len(ids) < count:
+        size = min(5, count - len(ids))
+        created = [{"op": "create", "task": {"title": "A task", "description": description}} for _ in range(size)]
+        report = (await who.post("/tasks/bulk", {"operations": created})).json()
+        ids += [result["task"]["id"] for result in report["results"]]
+    return ids
+
+
+def updates(ids: Sequence[str], patch: Json, mode: str = "atomic") -> Json:
+    return {"operations": [{"op": "update", "id": id, "patch": patch} for id in ids], "mode": mode}
+
+
+async def test_a_bulk_of_changes_to_long_tasks_has_a_short_answer_and_stalls_nobody(ada: Person) -> None:
+    ids = await open_tasks(ada, 100)
+    patches: Sequence[Json] = ({"title": "Another title"}, {"priority": "high"}, {"custom": {"a": [[]] * 2_000}})
+    for patch in patches:
+        for mode in ("atomic", "partial"):
+            async with heart() as beating:
+                answer = await ada.post("/tasks/bulk", updates(ids, patch, mode), headers={"Accept-Encoding": "gzip"})
+            assert answer.json()["failed"] == 0
+            assert len(answer.content) < 20_000
+            assert beating.longest_ms < LONGEST_MS, (patch, mode)
+
+
+async def test_a_bulk_that_changes_more_text_than_the_journal_takes_at_once_is_refused(ada: Person) -> None:
+    ids = await open_tasks(ada, 60)
+    async with heart() as beating:
+        refused = await ada.post("/tasks/bulk", updates(ids, {"description": ""}))
+    problem(refused, 422, "change_too_large")
+    assert beating.longest_ms < LONGEST_MS
+    assert (await ada.get(f"/tasks/{ids[0]}")).json()["version"] == 1
+    for mode, some in (("atomic", ids[:25]), ("partial", ids[25:])):
+        async with heart() as beating:
+            answer = await ada.post("/tasks/bulk", updates(some, {"description": ""}, mode))
+        assert answer.json()["failed"] == 0
+        assert beating.longest_ms < LONGEST_MS
