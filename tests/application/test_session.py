@@ -122,7 +122,7 @@ class Desk:
     def hear(self, session: Session, text: bytes) -> Effects:
         match session.heard(len(text), self.now):
             case Pace.FINE:
-                return session.receive(text, self.now)
+                return session.receive(text)
             case Pace.TOO_FAST:
                 return session.too_fast(text)
             case Pace.FLOOD:

@@ -279,7 +279,7 @@ class Connection:
     def _work_off(self) -> None:
         """Do what is in the inbox, up to what has to be waited for."""
         while self._inbox and self._worker is None and not self.is_closed:
-            self._begin(self.session.receive(self._inbox.popleft(), asyncio.get_running_loop().time()))
+            self._begin(self.session.receive(self._inbox.popleft()))
 
     def _begin(self, effects: Effects) -> None:
         """Do what needs no waiting; the rest goes on in a task."""

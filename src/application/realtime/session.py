@@ -170,7 +170,7 @@ class Session:
         """What is said to a message that came too fast to be received."""
         return [Send(Error(_id_of(text), "rate_limited", f"At most {FRAMES_A_SECOND} frames a second.", "later"))]
 
-    def receive(self, text: bytes, now: float) -> Effects:
+    def receive(self, text: bytes) -> Effects:
         """What a message asks for."""
         try:
             command: Command = decode_command(text)
@@ -178,7 +178,7 @@ class Session:
             refusal = Send(Error(_id_of(text), "bad_frame", str(error), "no"))
             return [_CONNECT_FIRST] if self.principal is None else [refusal]
         if isinstance(command, Connect):
-            return self.connect(command, now)
+            return self.connect(command, self._heard)
         return [_CONNECT_FIRST] if self.principal is None else self._command(command)
 
     def _command(self, command: Command) -> Effects:

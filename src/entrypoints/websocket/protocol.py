@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, Opcode
+from websockets.frames import CLOSE, CONT, PING, PONG, TEXT, Frame
 from websockets.protocol import OPEN
 
 from application.realtime.allowance import FIRST_BYTES
@@ -19,7 +19,7 @@ RELIEVED_BYTES = 32_768
 # which nobody would see for minutes.
 UNSENT_BYTES = 16_384
 # What is read is parsed in pieces of this size, so that nothing is parsed of what comes far behind a last word.
-PIECE_BYTES = 1_024
+PIECE_BYTES = 4_096
 FRAME_HEAD_BYTES = 14
 # How long a goodbye may take until it is taken and answered; that of a peer that was too slow; and of one that goes on.
 CLOSE_SECONDS = 10.0
@@ -145,7 +145,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
                     self._hang_up()
             return
         for start in range(0, len(data), PIECE_BYTES):
-            if self.transport.is_closing() or not self._late_frames:
+            if start and (self.transport.is_closing() or not self._late_frames):
                 return
             self.conn.receive_data(data[start : start + PIECE_BYTES])
             for frame in self.conn.events_received():
@@ -154,27 +154,31 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             if self.conn.parser_exc is not None:
                 self.close_sent = True
                 self._hang_up()
-            elif not self.connection.is_known and len(self.conn.reader.buffer) > FIRST_BYTES + FRAME_HEAD_BYTES:
+            elif len(self.conn.reader.buffer) > FIRST_BYTES + FRAME_HEAD_BYTES and not self.connection.is_known:
                 self.connection.heard(len(self.conn.reader.buffer))
 
     def _receive(self, frame: Frame) -> None:
         assert self.connection is not None
-        if frame.opcode is Opcode.CLOSE:
+        kind = frame.opcode
+        if kind is CLOSE:
             self._hang_up()
             return
         if self.close_sent:
             self._discard()
             return
         may_speak = self.connection.heard(len(frame.data))
-        if self.connection.is_closed or frame.opcode is Opcode.PING or frame.opcode is Opcode.PONG:
+        if kind is PING or kind is PONG or self.connection.is_closed:
             return
-        if frame.opcode is not Opcode.CONT:
-            self._is_text = frame.opcode is Opcode.TEXT
-            self._message = b""
-        self._message += frame.data
+        message = bytes(frame.data)
+        if kind is CONT:
+            message = self._message + message
+        else:
+            self._is_text = kind is TEXT
         if frame.fin:
-            message, self._message = self._message, b""
+            self._message = b""
             self._take(message if self._is_text else b"", may_speak)
+        else:
+            self._message = message
 
     def _discard(self) -> None:
         """A frame has come after our goodbye: on its way already, or of a peer that does not listen."""
