@@ -1,8 +1,8 @@
 """Everything people can do with workspaces, their members and the invitations into them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -25,8 +25,6 @@ from domain.workspaces import (
     Workspace,
     WorkspaceKind,
 )
-
-W = TypeVar("W", bound=WorkspaceWork)
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, examples=["Operations"])]
 Slug = Annotated[
@@ -89,16 +87,12 @@ class Acceptance(Struct, frozen=True, forbid_unknown_fields=True):
     token: Annotated[str, Meta(min_length=16, max_length=128)]
 
 
-class Workspaces(Generic[W]):
-    """What people can do with workspaces; strangers are told NotFound, whatever they ask.
-
-    `release` is what else ends when somebody works in a workspace no longer, in the same unit of work.
-    """
+class Workspaces:
+    """What people can do with workspaces; strangers are told NotFound, whatever they ask."""
 
     def __init__(
         self,
-        work: UnitOfWork[W],
-        release: Callable[[W, WorkspaceId, AccountId, AccountId, datetime], Awaitable[None]],
+        work: UnitOfWork[WorkspaceWork],
         queries: WorkspaceQueries,
         secrets: Secrets,
         quotas: Quotas,
@@ -106,7 +100,6 @@ class Workspaces(Generic[W]):
         ids: Ids,
     ) -> None:
         self._work = work
-        self._release = release
         self._queries = queries
         self._secrets = secrets
         self._quotas = quotas
@@ -170,21 +163,16 @@ class Workspaces(Generic[W]):
     async def change_role(self, actor: Principal, id: WorkspaceId, account: AccountId, change: RoleChange) -> None:
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
-            now = self._clock.now()
-            workspace.change_role(account, change.role, actor.account_id, now)
+            workspace.change_role(account, change.role, actor.account_id, self._clock.now())
             work.workspaces.save(workspace)
-            if change.role is Role.VIEWER:
-                await self._release(work, id, account, actor.account_id, now)
 
     @retried
     async def remove(self, actor: Principal, id: WorkspaceId, account: AccountId) -> None:
-        """End a membership: one's own (leaving) or somebody else's."""
+        """End a membership: one's own (leaving) or somebody else's. What hangs on it ends afterwards."""
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
-            now = self._clock.now()
-            workspace.remove(account, actor.account_id, now)
+            workspace.remove(account, actor.account_id, self._clock.now())
             work.workspaces.save(workspace)
-            await self._release(work, id, account, actor.account_id, now)
 
     @retried
     async def transfer(self, actor: Principal, id: WorkspaceId, transfer: Transfer) -> WorkspaceView:

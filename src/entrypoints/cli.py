@@ -56,6 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "new-epoch", help="after a restore from a backup: tell every client that what it has seen may not have been"
     )
+    commands.add_parser("consumers", help="print what has to follow from events and has not been done yet")
+    giving_up = commands.add_parser(
+        "give-up", help="leave undone what a consumer has before it, so that it holds back no old events any more"
+    )
+    giving_up.add_argument("consumer", help="as `consumers` and the metrics name it")
+    giving_up.add_argument("stream", nargs="?", help="such as workspace:ID; all of them without it")
     commands.add_parser("openapi", help="print the OpenAPI document")
     tail = commands.add_parser("tail", help="print the events of a channel as they happen, one line of JSON each")
     tail.add_argument("channel", help="such as workspace:ID, task:ID or me")
@@ -146,6 +152,24 @@ def _new_epoch(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _consumers(chosen: argparse.Namespace) -> int:
+    backlog = _once(Container(settings=_settings(os.environ)), lambda house: house.cursors().backlog())
+    for of in backlog:
+        print(f"{of.consumer}  behind in {of.streams} streams, fails in {of.failing}, since {of.oldest_at.isoformat()}")
+    if not backlog:
+        print("Nothing waits for a consumer.")
+    return 0
+
+
+def _give_up(chosen: argparse.Namespace) -> int:
+    given_up = _once(
+        Container(settings=_settings(os.environ)),
+        lambda house: house.cursors().give_up(chosen.consumer, chosen.stream),
+    )
+    print(f"{chosen.consumer} does nothing more of what it had before it in {given_up} streams.")
+    return 0
+
+
 def _openapi(chosen: argparse.Namespace) -> int:
     print(json.dumps(document(in_memory().litestar(), VERSION), indent=2))
     return 0
@@ -182,6 +206,8 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "create-admin": _create_admin,
     "disable": _disable,
     "new-epoch": _new_epoch,
+    "consumers": _consumers,
+    "give-up": _give_up,
     "openapi": _openapi,
     "tail": _tail,
 }

@@ -1,6 +1,7 @@
 """The whole assembly on one screen: which adapter stands behind which port, and how the use cases get them."""
 
 import operator
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from dependency_injector import containers, providers
@@ -11,6 +12,7 @@ from adapters.cached.tasks import CachedTaskQueries
 from adapters.machine import Disk, Memory
 from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.cache import MemoryCache
+from adapters.memory.consumers import MemoryCursors
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
@@ -26,6 +28,7 @@ from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.upkeep import MemoryUpkeep
 from adapters.memory.workspaces import MemoryWorkspaceQueries
 from adapters.postgres.access import PostgresAccessQueries
+from adapters.postgres.consumers import PostgresCursors
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
@@ -53,11 +56,13 @@ from adapters.telemetry.metrics import Metrics
 from adapters.telemetry.observer import TelemetryObserver
 from adapters.telemetry.tracing import Traces
 from application.authentication import Authentication
+from application.consumers import Consumers
 from application.events import Events
 from application.identity import Identity
 from application.limits import Limits
 from application.ports.access import AccessQueries
 from application.ports.cache import Cache
+from application.ports.consumers import Consumer, ConsumerWork, Cursors
 from application.ports.events import Broker, JournalQueries
 from application.ports.idempotency import Idempotency
 from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
@@ -67,13 +72,13 @@ from application.ports.presence import Presence
 from application.ports.secrets import Secrets
 from application.ports.store import StoreQueries
 from application.ports.system import Clock, Ids
-from application.ports.tasks import TaskNumbers, TaskQueries
+from application.ports.tasks import TaskNumbers, TaskQueries, TaskWork
 from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
 from application.ports.workspaces import WorkspaceQueries
 from application.quotas import Quotas
-from application.reactions import DepartureWork, RegistrationWork, give_personal_workspace, release_tasks
+from application.reactions import RELEASE, RegistrationWork, give_personal_workspace
 from application.realtime.doorstep import Doorstep
 from application.realtime.hub import Hub
 from application.realtime.live import Live
@@ -101,7 +106,7 @@ ISSUER = "signalbox"
 T = TypeVar("T")
 
 
-class EveryWork(RegistrationWork, DepartureWork, Protocol):
+class EveryWork(RegistrationWork, TaskWork, ConsumerWork, Protocol):
     """One unit of work serves all use cases; each of them sees only its own slice of it."""
 
 
@@ -205,7 +210,12 @@ class Container(containers.DeclarativeContainer):
         ),
         process=Singleton(MemoryBroker),
     )
-    work: Provider[UnitOfWork[EveryWork]] = Singleton(PostgresUnitOfWork, database, broker, ids, observer, quotas)
+    # What follows from events, afterwards; each context adds its own.
+    consumers: Provider[Sequence[Consumer[EveryWork]]] = providers.Object((RELEASE,))
+    work: Provider[UnitOfWork[EveryWork]] = Singleton(
+        PostgresUnitOfWork, database, broker, ids, observer, quotas, consumers
+    )
+    cursors: Provider[Cursors] = Singleton(PostgresCursors, database)
     stored_task_queries: Provider[TaskQueries] = Singleton(PostgresTaskQueries, database)
     task_numbers: Provider[TaskNumbers] = Singleton(PostgresTaskNumbers, numbers_database)
     workspace_queries: Provider[WorkspaceQueries] = Singleton(PostgresWorkspaceQueries, database)
@@ -274,19 +284,8 @@ class Container(containers.DeclarativeContainer):
             observer,
         ),
     )
-    workspaces: Provider[Workspaces[EveryWork]] = Singleton(
-        _watched,
-        observer,
-        Singleton(
-            Workspaces[EveryWork],
-            work,
-            providers.Object(release_tasks),
-            workspace_queries,
-            secrets,
-            quotas,
-            clock,
-            ids,
-        ),
+    workspaces: Provider[Workspaces] = Singleton(
+        _watched, observer, Singleton(Workspaces, work, workspace_queries, secrets, quotas, clock, ids)
     )
     tasks: Provider[Tasks] = Singleton(
         _watched, observer, Singleton(Tasks, work, task_queries, task_numbers, clock, ids)
@@ -305,6 +304,7 @@ class Container(containers.DeclarativeContainer):
         settings.provided.session_retention_days,
         settings.provided.invitation_retention_days,
     )
+    following_up = Singleton(Consumers[EveryWork], consumers, work, cursors, broker, clock, observer)
     calls = Singleton(Calls, tasks, idempotency, observer)
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(
@@ -343,7 +343,7 @@ class Container(containers.DeclarativeContainer):
     # Lifetimes: nobody depends on one
     open_database = providers.Resource(opened, database, numbers_database, replica)
     close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, traces)
-    running = Singleton(Running, authentication, hub, broker, lobby, live, retention, heart, drift)
+    running = Singleton(Running, authentication, hub, broker, lobby, live, retention, following_up, heart, drift)
 
     # Entry points
     needed = providers.Dict(database=numbers_database, migrations=Singleton(Schema, numbers_database))
@@ -365,6 +365,7 @@ class Container(containers.DeclarativeContainer):
         drift,
         heart,
         process_cache,
+        following_up,
         providers.Callable(operator.or_, postgres_breakers, redis_breakers),
     )
     litestar = Singleton(
@@ -410,6 +411,7 @@ def in_memory(**changes: Any) -> Container:
     ids = changes.get("ids", Singleton(SequentialIds))
     settings = changes.get("settings", providers.Object(offline()))
     quotas = changes.get("quotas", Singleton(_quotas, settings))
+    consumers = changes.get("consumers", Container.consumers)
     return Container(
         **{
             "settings": settings,
@@ -419,7 +421,8 @@ def in_memory(**changes: Any) -> Container:
             "observer": Singleton(MemoryObserver),
             "database": database,
             "broker": broker,
-            "work": Singleton(MemoryUnitOfWork, database, broker, ids, quotas),
+            "work": Singleton(MemoryUnitOfWork, database, broker, ids, quotas, consumers),
+            "cursors": Singleton(MemoryCursors, database),
             "stored_task_queries": Singleton(MemoryTaskQueries, database),
             "task_numbers": Singleton(MemoryTaskNumbers, database),
             "workspace_queries": Singleton(MemoryWorkspaceQueries, database),

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from dependency_injector.containers import Container
 
 from application.authentication import Authentication
+from application.consumers import Consumers
 from application.ports.events import Broker
 from application.realtime.hub import Hub
 from application.realtime.live import Live
@@ -86,6 +87,7 @@ class Running:
         lobby: Lobby,
         live: Live,
         retention: Retention,
+        consumers: Consumers[Any],
         heart: Heart,
         drift: Drift,
     ) -> None:
@@ -98,7 +100,7 @@ class Running:
             "presence": lobby.run,
             "connections": live.run,
         }
-        self._working: Loops = {"retention": retention.run}
+        self._working: Loops = {"retention": retention.run, "consumers": consumers.run}
 
     @asynccontextmanager
     async def __call__(self, *, serves: bool = True, works: bool = True) -> AsyncIterator[None]:

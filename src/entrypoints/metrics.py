@@ -1,12 +1,13 @@
 """What Prometheus is told: all that was counted and timed, and what can be read off the parts of the process."""
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from application.consumers import Consumers
 from application.ports.events import Broker
 from application.ports.identity import PasswordHasher
 from application.ports.store import StoreQueries
@@ -66,6 +67,7 @@ class Exposition(Collector):
         drift: Drift,
         heart: Heart,
         cache: Sized,
+        consumers: Consumers[Any],
         breakers: Mapping[str, Guarded],
     ) -> None:
         self._registry = registry
@@ -81,6 +83,7 @@ class Exposition(Collector):
         self._drift = drift
         self._heart = heart
         self._cache = cache
+        self._consumers = consumers
         self._breakers = breakers
         registry.register(self)
 
@@ -152,6 +155,7 @@ class Exposition(Collector):
         connections.add_metric(["idle"], pool.idle)
         connections.add_metric(["used"], pool.open - pool.idle)
         yield connections
+        yield from self._backlog()
         breakers = GaugeMetricFamily(
             "signalbox_breaker_state",
             "Whether a use of a service works: 0 yes (closed), 1 it is tried again (half open), 2 no (open).",
@@ -167,3 +171,24 @@ class Exposition(Collector):
             ("spans_dropped", "Spans that the collector of traces did not take.", self._spans and self._spans.dropped),
         ):
             yield CounterMetricFamily(f"signalbox_{name}", text, value=float(count or 0))
+
+    def _backlog(self) -> Iterable[Metric]:
+        """Empty in a process that does not work."""
+        streams = GaugeMetricFamily(
+            "signalbox_consumer_streams", "Streams that a consumer is behind in.", labels=["consumer"]
+        )
+        failing = GaugeMetricFamily(
+            "signalbox_consumer_failing_streams",
+            "Streams in which the last attempt of a consumer failed.",
+            labels=["consumer"],
+        )
+        seconds = GaugeMetricFamily(
+            "signalbox_consumer_lag_seconds",
+            "For how long the oldest event that a consumer has not done has waited for it; 0 if there is none.",
+            labels=["consumer"],
+        )
+        for consumer, (behind, held_up, age) in self._consumers.lag().items():
+            streams.add_metric([consumer], behind)
+            failing.add_metric([consumer], held_up)
+            seconds.add_metric([consumer], age)
+        yield from (streams, failing, seconds)

@@ -11,6 +11,7 @@ from redis import Redis
 
 from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.cache import MemoryCache
+from adapters.memory.consumers import MemoryCursors
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
@@ -26,6 +27,7 @@ from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.upkeep import MemoryUpkeep
 from adapters.memory.workspaces import MemoryWorkspaceQueries
 from adapters.postgres.access import PostgresAccessQueries
+from adapters.postgres.consumers import PostgresCursors
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
@@ -44,7 +46,7 @@ from adapters.redis.presence import RedisPresence
 from application.ports.events import Broker
 from entrypoints.container import in_memory
 from tests.contracts.crowd import NewPresence
-from tests.contracts.house import House
+from tests.contracts.house import CLERK, PORTER, House
 from tests.support.services import SEAL, PostgresService, RedisService
 
 CACHE_BYTES = 1_000_000
@@ -72,8 +74,9 @@ async def memory_house() -> AsyncIterator[House]:
 
     async with _carrying(broker):
         yield House(
-            work=MemoryUnitOfWork(database, broker, ids, quotas),
+            work=MemoryUnitOfWork(database, broker, ids, quotas, [CLERK, PORTER]),
             quotas=quotas,
+            cursors=MemoryCursors(database),
             task_queries=MemoryTaskQueries(database),
             task_numbers=MemoryTaskNumbers(database),
             task_numbers_elsewhere=MemoryTaskNumbers(database),
@@ -128,8 +131,9 @@ async def postgres_and_redis_house(
     )
     async with _carrying(broker), _carrying(elsewhere):
         yield House(
-            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas),
+            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas, [CLERK, PORTER]),
             quotas=quotas,
+            cursors=PostgresCursors(database),
             task_queries=PostgresTaskQueries(database),
             task_numbers=PostgresTaskNumbers(numbers_database),
             task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec import Raw
@@ -11,7 +11,8 @@ from msgspec import Raw
 from adapters.memory.system import MovableClock
 from application.ports.access import AccessQueries
 from application.ports.cache import Cache
-from application.ports.events import Broker, Entry, JournalQueries, Signal
+from application.ports.consumers import Consumer, Cursors
+from application.ports.events import Broker, Entry, EventView, JournalQueries, Signal
 from application.ports.idempotency import Idempotency
 from application.ports.identity import SessionQueries
 from application.ports.limits import RateLimiter
@@ -27,6 +28,15 @@ from application.quotas import Quotas
 from tests.support.builders import Work
 
 
+async def _nothing(work: Work, event: EventView, now: datetime) -> bool:
+    return True
+
+
+# Whom every unit of work of a house notes events for; they want what few tests write.
+CLERK = Consumer("clerk", frozenset({"task.archived", "task.unarchived"}), _nothing)
+PORTER = Consumer("porter", frozenset({"task.archived"}), _nothing)
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """Every port of one assembly.
@@ -40,6 +50,7 @@ class House:
 
     work: UnitOfWork[Work]
     quotas: Quotas
+    cursors: Cursors
     task_queries: TaskQueries
     task_numbers: TaskNumbers
     task_numbers_elsewhere: TaskNumbers

@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Protocol
 
+from application.ports.consumers import ConsumerWork
 from application.ports.system import Clock, Ids
 from application.ports.tasks import TaskWork
 from application.principal import Principal
@@ -19,7 +20,7 @@ from domain.workspaces import Workspace, WorkspaceKind
 _numbers = count(1)
 
 
-class Work(TaskWork, RegistrationWork, Protocol):
+class Work(TaskWork, RegistrationWork, ConsumerWork, Protocol):
     """A unit of work as wide as an adapter's: every context's slice at once."""
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from typing import TypeVar, cast
 
-from application.ports.events import Entry
+from application.ports.consumers import Cursor
+from application.ports.events import Entry, Signal
 from application.ports.idempotency import Answer
 from application.ports.system import Clock
 from application.quotas import Use
@@ -31,6 +32,15 @@ class Remembered:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """A cursor, when it is due, and since when it is behind."""
+
+    cursor: Cursor
+    oldest_at: datetime
+    due_at: datetime
+
+
 @dataclass(slots=True)
 class Tables:
     """Everything that is kept. What is in a table is replaced as a whole and never changed in place."""
@@ -46,6 +56,7 @@ class Tables:
     streams: dict[str, list[Entry]] = field(default_factory=dict)
     tails: dict[str, int] = field(default_factory=dict)
     usage: dict[Use, int] = field(default_factory=dict)
+    cursors: dict[tuple[str, str], Claimable] = field(default_factory=dict)
     answers: dict[tuple[AccountId, str], Remembered] = field(default_factory=dict)
     borrowed: set[str] = field(default_factory=set)
     """The streams whose list still belongs to the tables that these were copied from."""
@@ -109,20 +120,22 @@ class MemoryDatabase:
         return transaction.tables if transaction and transaction.tables else self.committed
 
     async def apply(
-        self, change: Callable[[Tables], Sequence[Entry]], announce: Callable[[Sequence[Entry]], None]
+        self,
+        change: Callable[[Tables], Sequence[Entry | Signal]],
+        announce: Callable[[Sequence[Entry | Signal]], None],
     ) -> None:
-        """Run a change that either raises or is complete, then announce the entries it wrote, once they are committed.
+        """Run a change that either raises or is complete, then announce what it returned, once it is committed.
 
         In a transaction both happen when that is kept.
         """
         transaction = self._transaction()
         if transaction:
-            entries = change(transaction.tables or await self._begun(transaction))
-            transaction.announcements.append(lambda: announce(entries))
+            news = change(transaction.tables or await self._begun(transaction))
+            transaction.announcements.append(lambda: announce(news))
             return
         async with self._writing:
-            entries = change(self.committed)
-        announce(entries)
+            news = change(self.committed)
+        announce(news)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -63,20 +63,21 @@ class MemoryBroker(Broker):
     """Hands everything over at once, within the process that publishes it."""
 
     def __init__(self) -> None:
-        self._take: Callable[[Entry | Signal], None] = _nobody
+        self._listeners: list[Callable[[Entry | Signal], None]] = []
         self._followed: set[str] = set()
 
     def publish(self, items: Sequence[Entry | Signal]) -> None:
         for item in items:
             topic = item.stream if isinstance(item, Entry) else item.channel
             if topic in self._followed:
-                try:
-                    self._take(item)
-                except Exception:
-                    log.exception("a follower of %s failed", topic)
+                for take in self._listeners:
+                    try:
+                        take(item)
+                    except Exception:
+                        log.exception("a follower of %s failed", topic)
 
     def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
-        self._take = take
+        self._listeners.append(take)
 
     def follow(self, topic: str) -> None:
         self._followed.add(topic)
@@ -89,9 +90,6 @@ class MemoryBroker(Broker):
 
     async def run(self) -> None:
         await asyncio.Event().wait()
-
-
-def _nobody(_: Entry | Signal) -> None: ...
 
 
 def _view(entry: Entry) -> EventView:

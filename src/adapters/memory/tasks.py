@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -58,15 +59,16 @@ class MemoryTasks(TaskRepository):
     async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
         return {id: found for id in ids if (found := self._found(id, by))}
 
-    async def assigned(self, workspace: WorkspaceId, account: AccountId) -> Sequence[Task]:
-        return [
+    async def assigned(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        found = (
             copied(task)
-            for task in sorted(self._unit.tables.tasks.values(), key=lambda task: (task.created_at, task.id))
+            for task in self._unit.tables.tasks.values()
             if task.workspace_id == workspace
             and account in task.assignees
             and task.status not in _CLOSED
             and not task.deleted_at
-        ]
+        )
+        return list(islice(found, most))
 
     def _found(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing] | None:
         task = self._unit.tables.tasks.get(id)

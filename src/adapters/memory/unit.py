@@ -8,9 +8,10 @@ from typing import TypeVar, cast
 
 from msgspec import Raw
 
-from adapters.memory.database import MemoryDatabase, Tables, copied
+from adapters.memory.database import Claimable, MemoryDatabase, Tables, copied
 from application.journal import News
-from application.ports.events import Entry
+from application.ports.consumers import NEWS_SIGNAL, Cursor
+from application.ports.events import Entry, Signal
 from application.ports.system import Ids
 from application.ports.unit_of_work import Stale
 from application.quotas import Quotas, Use
@@ -44,13 +45,15 @@ def _uncounted(_: Aggregate) -> Mapping[Use, int]:
 class Unit:
     """The notes of one unit of work."""
 
-    def __init__(self, database: MemoryDatabase, ids: Ids, quotas: Quotas) -> None:
+    def __init__(self, database: MemoryDatabase, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]) -> None:
         self._database = database
+        self._wanted = wanted
         self._ids = ids
         self.quotas = quotas
         self._saved: dict[int, _Saved] = {}
         self._noted: list[Callable[[Tables], None]] = []
         self._required: list[Callable[[Tables], None]] = []
+        self._moves: list[tuple[Cursor, Callable[[Tables], None]]] = []
         self._standings: dict[tuple[WorkspaceId, AccountId], Standing] = {}
 
     @property
@@ -94,21 +97,32 @@ class Unit:
         """Apply the unit only if this raises nothing."""
         self._required.append(check)
 
+    def note_move(self, cursor: Cursor, write: Callable[[Tables], None]) -> None:
+        """Do this if the cursor is still as it was. It tells nobody anything, so it needs no event."""
+        self._moves.append((cursor, write))
+
     def rely_on(self, workspace: WorkspaceId, account: AccountId, standing: Standing) -> None:
         """Apply the unit only if the account still has this standing."""
         self._standings[workspace, account] = standing
 
     @property
     def has_changes(self) -> bool:
-        return bool(self._noted) or any(saved.aggregate.has_news for saved in self._saved.values())
+        return bool(self._noted or self._moves) or any(saved.aggregate.has_news for saved in self._saved.values())
 
-    def apply(self, tables: Tables) -> Sequence[Entry]:
-        """Verify everything, then write everything, and return the events as they stand in the journal now."""
+    def apply(self, tables: Tables) -> Sequence[Entry | Signal]:
+        """Verify everything, then write everything, and return what to publish.
+
+        That is the events as they stand in the journal now, and a signal if some consumer wants one of them.
+        """
         saved = [saved for saved in self._saved.values() if saved.aggregate.has_news]
-        if not saved:
+        if not saved and self._noted:
             raise AssertionError("a write without an event: every change of state is announced by its aggregate")
         for (workspace, account), standing in self._standings.items():
             if standing_in(tables, workspace, account) != standing:
+                raise Stale
+        for cursor, _ in self._moves:
+            kept = tables.cursors.get((cursor.stream, cursor.consumer))
+            if kept is None or not is_same(kept.cursor, cursor):
                 raise Stale
         for each in saved:
             stored = each.stored(tables)
@@ -126,12 +140,21 @@ class Unit:
         for write in self._noted:
             write(tables)
         tables.usage.update(used)
-        entries = []
+        for _, write in self._moves:
+            write(tables)
+        told: list[Entry | Signal] = []
         for event, body in bodies:
             entry = Entry(event.stream, tables.head(event.stream) + 1, event.type, event.resource_id, Raw(body))
             tables.append(entry)
-            entries.append(entry)
-        return entries
+            told.append(entry)
+            self._notice(tables, entry, event.at)
+        return [*told, NEWS_SIGNAL] if any(event.type in self._wanted for event in events) else told
+
+    def _notice(self, tables: Tables, entry: Entry, at: datetime) -> None:
+        """Give those who want the entry a cursor in front of it, unless they have one in its stream."""
+        for consumer in self._wanted.get(entry.type, ()):
+            cursor = Cursor(consumer, entry.stream, entry.offset - 1, 0, 0)
+            tables.cursors.setdefault((entry.stream, consumer), Claimable(cursor, at, at))
 
     def _counted(self, tables: Tables, saved: Sequence[_Saved]) -> Mapping[Use, int]:
         """How many there will be of what these change the number of."""
@@ -152,3 +175,8 @@ def standing_in(tables: Tables, workspace: WorkspaceId, account: AccountId) -> S
     found = tables.workspaces.get(workspace)
     member = found.members.get(account) if found else None
     return Standing(member.role, found.viewers_comment) if found and member else None
+
+
+def is_same(kept: Cursor, cursor: Cursor) -> bool:
+    """Whether nobody has changed a cursor since; an earlier one of its stream may have had the same version."""
+    return (kept.version, kept.position) == (cursor.version, cursor.position)

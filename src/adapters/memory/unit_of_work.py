@@ -1,15 +1,18 @@
 """The unit of work in memory: reads as they come, then one step that verifies and writes everything."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from adapters.memory.access import MemoryAccess
+from adapters.memory.consumers import MemoryCursorRepository
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.identity import MemoryAccounts, MemorySessions
 from adapters.memory.tasks import MemoryTasks
 from adapters.memory.unit import Unit
 from adapters.memory.workspaces import MemoryWorkspaces
+from application.ports.consumers import Consumer, ConsumerWork, wanting
 from application.ports.events import Broker
 from application.ports.system import Ids
 from application.ports.tasks import TaskWork
@@ -18,13 +21,15 @@ from application.quotas import Quotas
 from application.reactions import RegistrationWork
 
 
-class MemoryWork(TaskWork, RegistrationWork):
+class MemoryWork(TaskWork, RegistrationWork, ConsumerWork):
     """One unit of work; see `UnitOfWork`."""
 
-    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas) -> None:
+    def __init__(
+        self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]
+    ) -> None:
         self._database = database
         self._broker = broker
-        self._unit = Unit(database, ids, quotas)
+        self._unit = Unit(database, ids, quotas, wanted)
 
     @property
     def tasks(self) -> MemoryTasks:
@@ -46,6 +51,10 @@ class MemoryWork(TaskWork, RegistrationWork):
     def sessions(self) -> MemorySessions:
         return MemorySessions(self._unit)
 
+    @property
+    def cursors(self) -> MemoryCursorRepository:
+        return MemoryCursorRepository(self._unit)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -59,13 +68,24 @@ class MemoryWork(TaskWork, RegistrationWork):
 
 
 class MemoryUnitOfWork(UnitOfWork[MemoryWork]):
-    """Opens units of work on a database and hints at their events once they are committed."""
+    """Opens units of work on a database and hints at their events once they are committed.
 
-    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas) -> None:
+    Events that one of the `consumers` wants are noted for it.
+    """
+
+    def __init__(
+        self,
+        database: MemoryDatabase,
+        broker: Broker,
+        ids: Ids,
+        quotas: Quotas,
+        consumers: Sequence[Consumer[Any]] = (),
+    ) -> None:
         self._database = database
         self._broker = broker
         self._ids = ids
         self._quotas = quotas
+        self._wanted = wanting(consumers)
 
     def __call__(self) -> MemoryWork:
-        return MemoryWork(self._database, self._broker, self._ids, self._quotas)
+        return MemoryWork(self._database, self._broker, self._ids, self._quotas, self._wanted)

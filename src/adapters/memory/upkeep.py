@@ -25,10 +25,12 @@ class MemoryUpkeep(Upkeep):
             dropped = 0
             for stream, entries in list(tables.streams.items()):
                 old = takewhile(lambda entry: _happened_at(entry) < now - kept, entries)
-                if count := sum(1 for _ in islice(old, most - dropped)):
+                tail = tables.tail(stream)
+                held = [at.cursor.position - tail for (of, _), at in tables.cursors.items() if of == stream]
+                if count := sum(1 for _ in islice(old, min([most - dropped, *held]))):
                     tables.streams[stream] = entries[count:]
                     tables.borrowed.discard(stream)
-                    tables.tails[stream] = tables.tail(stream) + count
+                    tables.tails[stream] = tail + count
                     dropped += count
             return dropped
 

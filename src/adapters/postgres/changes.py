@@ -37,9 +37,16 @@ logged AS (
   INSERT INTO events (stream, "offset", id, type, resource_id, actor, at, body)
   SELECT e.stream, head.head - e.behind, e.id, e.type, e.resource_id, e.actor, e.at, e.body
   FROM {events} AS e (stream, id, type, resource_id, actor, at, body, behind) JOIN head ON head.name = e.stream
-)
-SELECT name, head FROM head"""
+)"""
+# Consumers find the stream by this. Whoever drops a cursor holds the row of the stream meanwhile, as this does.
+_NOTICED = """noticed AS (
+  INSERT INTO cursors (stream, consumer, position, oldest_at, due_at)
+  SELECT head.name, n.consumer, head.head - n.behind - 1, n.at, n.at
+  FROM {notices} AS n (stream, consumer, behind, at) JOIN head ON head.name = n.stream
+  ON CONFLICT DO NOTHING
+)"""
 _COUNT_TYPES = ("uuid", "uuid", "text", "bigint", "bigint")
+_NOTICE_TYPES = ("text", "text", "bigint", "timestamptz")
 _STREAM_TYPES = ("text", "bigint")
 _EVENT_TYPES = ("text", "uuid", "text", "uuid", "uuid", "timestamptz", "json", "bigint")
 
@@ -59,7 +66,7 @@ class Count(NamedTuple):
 
 
 class Record(NamedTuple):
-    """An event as the journal keeps it, still without its offset."""
+    """An event as the journal keeps it, still without its offset, and the names of the consumers that want it."""
 
     stream: str
     id: UUID
@@ -68,6 +75,7 @@ class Record(NamedTuple):
     actor: UUID | None
     at: datetime
     body: str
+    consumers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +85,20 @@ class Change:
     `counts` are the kept numbers that change, each at most once. The bodies of the records have `size` bytes together.
 
     Parts that only lock come first, so that whoever waits for a membership holds no task and no stream meanwhile.
+    `last` are updates for which those wait who hold a stream; so they are made once its streams are locked.
     """
 
     parts: Sequence[Part]
     counts: Sequence[Count]
     records: Sequence[Record]
     size: int
+    last: Sequence[Part] = ()
 
     @property
     def stream(self) -> str | None:
-        """The one stream that it tells of, or None if there are several."""
+        """The one stream that it tells of and all that it waits for, or None if there is more or nothing."""
+        if self.last or not self.records:
+            return None
         first = self.records[0].stream
         return first if all(record.stream == first for record in self.records) else None
 
@@ -99,39 +111,52 @@ async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[S
     """
     if len(changes) == 1 and len(changes[0].parts) <= PARTS_PER_STATEMENT:
         (change,) = changes
-        return [await _write(connection, change.parts, change.counts, change.records)]
+        return [await _write(connection, change.parts, change.counts, change.records, change.last)]
     async with connection.transaction():
         for statement, arguments in _alike(changes).items():
             await connection.executemany(statement, arguments)
         records = [record for change in changes for record in change.records]
-        entries = iter(await _write(connection, [], _summed(changes), records))
+        last = [part for change in changes for part in change.last]
+        entries = iter(await _write(connection, [], _summed(changes), records, last))
     return [[next(entries) for _ in change.records] for change in changes]
 
 
 async def _write(
-    connection: Connection, parts: Sequence[Part], counts: Sequence[Count], records: Sequence[Record]
+    connection: Connection,
+    parts: Sequence[Part],
+    counts: Sequence[Count],
+    records: Sequence[Record],
+    last: Sequence[Part],
 ) -> Sequence[Entry]:
+    left: dict[str, int] = {}
+    for record in records:
+        left[record.stream] = left.get(record.stream, 0) + 1
+    streams = list(left.items())
+    rows: list[tuple[Any, ...]] = []
+    notices: dict[tuple[str, str], tuple[int, datetime]] = {}
+    for record in records:
+        behind = left[record.stream] = left[record.stream] - 1
+        rows.append((*record[:-1], behind))
+        for consumer in record.consumers:
+            notices.setdefault((record.stream, consumer), (behind, record.at))
     args = _arguments(parts)
-    statement = _compose(tuple(text for text, _ in parts), min(len(counts), 2), min(len(records), 2))
     # What shrinks is never too much, even where the limit was lowered since.
     limited = [(*count[:4], count.most if count.change > 0 else None) for count in counts]
     if len(limited) == 1:
         args += limited[0]
     elif limited:
         args += map(list, zip(*limited, strict=True))
-    left: dict[str, int] = {}
-    for record in records:
-        left[record.stream] = left.get(record.stream, 0) + 1
-    streams = list(left.items())
-    rows = []
-    for record in records:
-        left[record.stream] -= 1
-        rows.append((*record, left[record.stream]))
     if len(rows) == 1:
         args += (*streams[0], *rows[0])
-    else:
+    elif rows:
         args += (*map(list, zip(*streams, strict=True)), *map(list, zip(*rows, strict=True)))
-    heads: dict[str, int] = dict(await connection.fetch(statement, *args))
+    if notices:
+        args += map(list, zip(*(key + told for key, told in notices.items()), strict=True))
+    args += _arguments(last)
+    texts, ending = tuple(text for text, _ in parts), tuple(text for text, _ in last)
+    statement = _compose(texts, min(len(counts), 2), min(len(records), 2), bool(notices), ending)
+    found = await connection.fetch(statement, *args)
+    heads: dict[str, int] = dict(found) if records else {}
     return [
         Entry(stream, heads[stream] - behind, type, resource_id, Raw(body.encode()))
         for stream, _, type, resource_id, _, _, body, behind in rows
@@ -144,7 +169,7 @@ def _alike(changes: Sequence[Change]) -> Mapping[str, Sequence[Sequence[Any]]]:
     for change in changes:
         for start in range(0, len(change.parts), PARTS_PER_STATEMENT):
             parts = change.parts[start : start + PARTS_PER_STATEMENT]
-            statement = _compose(tuple(text for text, _ in parts), 0, 0)
+            statement = _compose(tuple(text for text, _ in parts))
             alike.setdefault(statement, []).append(_arguments(parts))
     return alike
 
@@ -163,12 +188,18 @@ def _arguments(parts: Sequence[Part]) -> list[Any]:
     return [value for _, values in parts for value in values]
 
 
-def _compose(texts: tuple[str, ...], counts: int, records: int) -> str:
+def _compose(
+    texts: tuple[str, ...],
+    counts: int = 0,
+    records: int = 0,
+    has_notices: bool = False,
+    last: tuple[str, ...] = (),
+) -> str:
     """One statement of all these parts, each of which must touch exactly one row, and of no, one or more of the rest.
 
     Nothing is counted without a record.
     """
-    key = (*texts, str(counts), str(records))
+    key = (*texts, str(counts), str(records), str(has_notices), *last)
     composed = _composed.get(key)
     if composed is None:
         parts, verified, count = [], [], 0
@@ -187,9 +218,17 @@ def _compose(texts: tuple[str, ...], counts: int, records: int) -> str:
             streams = _rows(_STREAM_TYPES, count, single=records == 1)
             logged = _rows(_EVENT_TYPES, count + len(_STREAM_TYPES), single=records == 1)
             parts.append(_JOURNAL.format(streams=streams, events=logged, verified=conditions))
-            composed = "WITH " + ", ".join(parts)
-        else:
-            composed = "WITH " + ", ".join(parts) + f" SELECT {conditions}"
+            count += len(_STREAM_TYPES) + len(_EVENT_TYPES)
+        if has_notices:
+            parts.append(_NOTICED.format(notices=_rows(_NOTICE_TYPES, count, single=False)))
+            count += len(_NOTICE_TYPES)
+        for index, text in enumerate(last):
+            # To count them is to lock them all.
+            held = " AND (SELECT count(*) FROM head) > 0" if records else ""
+            parts.append(f"last{index} AS ({renumbered(text, count)}{held})")
+            count += parameter_count(text)
+        outcome = "SELECT name, head FROM head" if records else f"SELECT {conditions}"
+        composed = "WITH " + ", ".join(parts) + " " + outcome
         if len(_composed) >= 512:
             _composed.clear()
         _composed[key] = composed

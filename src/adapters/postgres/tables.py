@@ -251,6 +251,21 @@ events = Table(
     Index("ix_events_resource", "stream", "resource_id", "offset"),
 )
 
+# A row for each consumer that has something to do in a stream; it is dropped once that is done.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("stream", Text(collation="C"), nullable=False),
+    Column("consumer", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("oldest_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("version", Integer, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("stream", "consumer"),
+    Index("ix_cursors_due_at", "due_at"),
+)
+
 lineage = Table(
     "lineage",
     metadata,

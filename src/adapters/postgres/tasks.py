@@ -66,7 +66,7 @@ _IS_ASSIGNED = tasks.c.assignees.bool_op("@>")(bindparam("assignee", type_=ARRAY
 _ASSIGNED = Statement(
     select(*_COLUMNS, tasks.c.version)
     .where(tasks.c.workspace_id == bindparam("workspace"), tasks.c.deleted_at.is_(None), _IS_OPEN, _IS_ASSIGNED)
-    .order_by(tasks.c.created_at, tasks.c.id)
+    .limit(bindparam("most"))
 )
 _INSERT = Statement(insert(tasks).values({name: bindparam(name) for name in (*_FIELDS, "version")} | {"words": _WORDS}))
 
@@ -119,8 +119,8 @@ class PostgresTasks(TaskRepository):
         rows = await self._unit.fetch(_GET, **_GET.values([(id, by) for id in ids]))
         return {row[0]: self._loaded(row, by) for row in rows}
 
-    async def assigned(self, workspace: WorkspaceId, account: AccountId) -> Sequence[Task]:
-        rows = await self._unit.fetch(_ASSIGNED, workspace=workspace, assignee=[account])
+    async def assigned(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        rows = await self._unit.fetch(_ASSIGNED, workspace=workspace, assignee=[account], most=most)
         return [self._known(_task(row)) for row in rows]
 
     def _known(self, task: Task) -> Task:

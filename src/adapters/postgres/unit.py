@@ -16,7 +16,8 @@ from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Lookup, Statement
 from adapters.postgres.tables import members
 from application.journal import News
-from application.ports.events import Entry
+from application.ports.consumers import NEWS_SIGNAL
+from application.ports.events import Entry, Signal
 from application.ports.system import Ids
 from application.ports.unit_of_work import Interrupted
 from application.quotas import Quotas, Use
@@ -50,8 +51,10 @@ class Unit:
         commits: Commits,
         ids: Ids,
         quotas: Quotas,
+        wanted: Mapping[str, Sequence[str]],
         connection: Connection | None = None,
     ) -> None:
+        self._wanted = wanted
         self._database = database
         self._commits = commits
         self._ids = ids
@@ -59,6 +62,8 @@ class Unit:
         self._given = connection
         self.connection = connection
         self._noted: list[Part] = []
+        self._locks: list[Part] = []
+        self._last: list[Part] = []
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
         self._counts: Counter[Use] = Counter()
         self._memberships: dict[tuple[UUID, UUID], str] = {}
@@ -87,6 +92,14 @@ class Unit:
     def note(self, statement: Statement, **values: Any) -> None:
         self._noted.append((statement.text, statement.args(values)))
 
+    def note_last(self, lock: Statement, update: Statement, values: Mapping[str, Any]) -> None:
+        """Update the row that `lock` locks, last of all in the flush. It needs no event, as it tells nobody anything.
+
+        Who holds a stream may wait for such a row, so it may be changed by nobody who still has to wait for a stream.
+        """
+        self._locks.append((lock.text, lock.args(values)))
+        self._last.append((update.text, update.args(values)))
+
     def saving(self, aggregate: Aggregate, writes: Callable[[int], Iterable[Part]]) -> None:
         """Write the aggregate at the flush if it has news; `writes` gets the version it was loaded with."""
         self._saved.setdefault(id(aggregate), (aggregate, writes))
@@ -105,18 +118,23 @@ class Unit:
             connection, self.connection = self.connection, None
             await self._database.release(connection)
 
-    async def flush(self) -> Sequence[Entry]:
-        """Verify and apply everything in one atomic step, and return the events as they stand in the journal."""
+    async def flush(self) -> Sequence[Entry | Signal]:
+        """Verify and apply everything in one atomic step, and return what to publish of it.
+
+        That is the events as they stand in the journal, and a signal if some consumer wants one of them.
+        """
         change = await self._change()
         if change is None:
             return []
         if self._given is not None:
-            return await self._join(self._given, change)
-        try:
-            return await self._commit(change)
-        except Interrupted:
-            await self.release()
-            return await self._commit(change)
+            entries = await self._join(self._given, change)
+        else:
+            try:
+                entries = await self._commit(change)
+            except Interrupted:
+                await self.release()
+                entries = await self._commit(change)
+        return [*entries, NEWS_SIGNAL] if any(record.consumers for record in change.records) else entries
 
     async def _commit(self, change: Change) -> Sequence[Entry]:
         stream = change.stream
@@ -159,7 +177,8 @@ class Unit:
         if not events:
             if writes:
                 raise AssertionError("a write without an event: every change of state is announced by its aggregate")
-            return None
+            if not self._last:
+                return None
         guards = [
             (_STILL_MEMBER.text, _STILL_MEMBER.args({"workspace": workspace, "account": account, "role": role}))
             for (workspace, account), role in sorted(self._memberships.items())
@@ -170,9 +189,10 @@ class Unit:
         for event in events:
             id = self._ids.new()
             body = told.add(event, id).decode()
-            records.append(Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body))
+            wanted = self._wanted.get(event.type, ())
+            records.append(Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body, wanted))
             await turn.share()
-        return Change(guards + writes, counts, records, told.size)
+        return Change(guards + self._locks + writes, counts, records, told.size, self._last)
 
     async def _reconnect(self) -> Connection:
         """Another connection for the one that was lost, and with it nothing, unless a transaction was open on it."""

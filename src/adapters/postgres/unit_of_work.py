@@ -1,18 +1,21 @@
 """The unit of work on PostgreSQL: reads as they come, then one statement that verifies and writes everything."""
 
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from adapters.postgres.access import PostgresAccess
 from adapters.postgres.commits import Commits
+from adapters.postgres.consumers import PostgresCursorRepository
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.identity import PostgresAccounts, PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.unit import Unit
 from adapters.postgres.workspaces import PostgresWorkspaces
-from application.ports.events import Broker, Entry
+from application.ports.consumers import Consumer, wanting
+from application.ports.events import Broker, Entry, Signal
 from application.ports.observer import Observer
 from application.ports.system import Ids
 from application.ports.unit_of_work import Interrupted, Stale
@@ -24,7 +27,7 @@ class Enclosing:
     """An open transaction that units of work join: they are applied in it, and published when it has committed."""
 
     connection: Connection
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry | Signal] = field(default_factory=list)
     is_open: bool = True
     is_interrupted: bool = False
 
@@ -43,12 +46,14 @@ class PostgresWork:
         ids: Ids,
         observer: Observer,
         quotas: Quotas,
+        wanted: Mapping[str, Sequence[str]],
     ) -> None:
         self._broker = broker
         self._observer = observer
         scope = enclosing.get()
         self._enclosing = scope if scope and scope.is_open else None
-        self._unit = Unit(database, commits, ids, quotas, self._enclosing.connection if self._enclosing else None)
+        connection = self._enclosing.connection if self._enclosing else None
+        self._unit = Unit(database, commits, ids, quotas, wanted, connection)
 
     @property
     def tasks(self) -> PostgresTasks:
@@ -69,6 +74,10 @@ class PostgresWork:
     @property
     def sessions(self) -> PostgresSessions:
         return PostgresSessions(self._unit)
+
+    @property
+    def cursors(self) -> PostgresCursorRepository:
+        return PostgresCursorRepository(self._unit)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,15 +105,29 @@ class PostgresWork:
 
 
 class PostgresUnitOfWork:
-    """Opens units of work on a database and hints at their events once they have committed."""
+    """Opens units of work on a database and hints at their events once they have committed.
 
-    def __init__(self, database: Database, broker: Broker, ids: Ids, observer: Observer, quotas: Quotas) -> None:
+    Events that one of the `consumers` wants are noted for it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        ids: Ids,
+        observer: Observer,
+        quotas: Quotas,
+        consumers: Sequence[Consumer[Any]] = (),
+    ) -> None:
         self._database = database
         self._quotas = quotas
         self._commits = Commits(database)
         self._broker = broker
         self._ids = ids
         self._observer = observer
+        self._wanted = wanting(consumers)
 
     def __call__(self) -> PostgresWork:
-        return PostgresWork(self._database, self._commits, self._broker, self._ids, self._observer, self._quotas)
+        return PostgresWork(
+            self._database, self._commits, self._broker, self._ids, self._observer, self._quotas, self._wanted
+        )

@@ -3,20 +3,22 @@
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, func, literal_column, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, update
 
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Statement
-from adapters.postgres.tables import events, invitations, lineage, sessions, streams
+from adapters.postgres.tables import cursors, events, invitations, lineage, sessions, streams
 from application.ports.upkeep import Upkeep
 
 # Any number will do, as long as nothing else in the database locks the same one.
 PRUNING_LOCK = 5_117_202_608
 
 _TURN = Statement(select(func.pg_try_advisory_xact_lock(literal_column(str(PRUNING_LOCK)))).select_from(lineage))
+# A stream that some consumer has not begun with yet is left alone, and is looked at again each time.
+_IS_HELD = exists().where(cursors.c.stream == streams.c.name, cursors.c.position <= streams.c.tail)
 _DUE = Statement(
     select(streams.c.name, streams.c.tail)
-    .where(streams.c.oldest_at < bindparam("before"))
+    .where(streams.c.oldest_at < bindparam("before"), ~_IS_HELD)
     .order_by(streams.c.oldest_at)
     .limit(1)
 )
@@ -25,6 +27,9 @@ _OLDEST = Statement(
     .where(events.c.stream == bindparam("stream"), events.c.offset > bindparam("tail"))
     .order_by(events.c.offset)
     .limit(bindparam("most"))
+)
+_HELD = Statement(
+    select(func.min(cursors.c.position)).select_from(cursors).where(cursors.c.stream == bindparam("stream"))
 )
 _PRUNE = Statement(
     delete(events).where(events.c.stream == bindparam("stream"), events.c.offset <= bindparam("new_tail"))
@@ -85,11 +90,17 @@ class PostgresUpkeep(Upkeep):
     async def _prune(
         self, connection: Connection, stream: str, tail: int, now: datetime, kept: timedelta, most: int
     ) -> int:
-        """Drop the oldest events of a stream up to the first that is young enough, and note how far that is."""
+        """Drop the oldest events of a stream, and note how far that is.
+
+        It ends with the first that is young enough, or that a consumer has not come to.
+        """
         wanted = {"stream": stream, "tail": tail, "most": most + 1}
         rows = await self._database.fetch_on(connection, _OLDEST, wanted)
         old = next((index for index, (_, at) in enumerate(rows) if at >= now - kept), len(rows))
-        dropped = min(old, most)
+        # Asked after that: an event of that moment has its cursors now, unless it is done with.
+        held = await self._database.fetchrow_on(connection, _HELD, wanted)
+        done = len(rows) if held is None or held[0] is None else sum(offset <= held[0] for offset, _ in rows)
+        dropped = min(old, most, done)
         moved: dict[str, object] = {"stream": stream, "new_tail": rows[dropped - 1][0] if dropped else tail}
         if dropped:
             await self._database.fetch_on(connection, _PRUNE, moved)

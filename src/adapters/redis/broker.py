@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class RedisBroker(Broker):
     """A channel of Redis Pub/Sub per topic, all of them on one connection per process, and one more to publish on.
 
-    What is published here reaches the listener of this process at once and directly, whether Redis is up or not; what
+    What is published here reaches the listeners of this process at once and directly, whether Redis is up or not; what
     comes back of it from Redis is recognised by its origin and dropped. For the other processes it waits in a queue of
     10,000, which leaves in one piece per turn of the event loop; when it is full the oldest give way. `dropped` counts
     what was never sent. Pub/Sub knows no databases, so the one that the URL names is part of every channel's name.
@@ -69,8 +69,7 @@ class RedisBroker(Broker):
         self._observer = observer
         self._address = Address(url)
         self._prefix = f"{prefix}{self._address.database}:"
-        self._listener: Callable[[Entry | Signal], None] = _nobody
-        self._reconnected: Callable[[], None] = _nothing
+        self._listeners: list[tuple[Callable[[Entry | Signal], None], Callable[[], None]]] = []
         self._encode = msgspec.json.Encoder().encode
         self._decode_entries = msgspec.json.Decoder(list[Entry]).decode
         self._decode_signals = msgspec.json.Decoder(list[Signal]).decode
@@ -97,7 +96,7 @@ class RedisBroker(Broker):
         self._telling: asyncio.TimerHandle | None = None
 
     def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
-        self._listener, self._reconnected = take, reconnected
+        self._listeners.append((take, reconnected))
 
     def silent_seconds(self) -> float:
         return time.monotonic() - self._proved_at
@@ -256,10 +255,11 @@ class RedisBroker(Broker):
 
     def _deliver(self, item: Entry | Signal) -> None:
         if _addressed(item)[0] in self._followed:
-            try:
-                self._listener(item)
-            except Exception:
-                log.exception("a hint or signal could not be taken")
+            for take, _ in self._listeners:
+                try:
+                    take(item)
+                except Exception:
+                    log.exception("a hint or signal could not be taken")
 
     def _canary_returned(self) -> None:
         self._canary_seen = asyncio.get_running_loop().time()
@@ -300,18 +300,13 @@ class RedisBroker(Broker):
     def _tell(self) -> None:
         self._telling = None
         self._told_at = asyncio.get_running_loop().time()
-        try:
-            self._reconnected()
-        except Exception:
-            log.exception("readers could not be told that hints may have been lost")
+        for _, reconnected in self._listeners:
+            try:
+                reconnected()
+            except Exception:
+                log.exception("readers could not be told that hints may have been lost")
 
 
 def _addressed(item: Entry | Signal) -> tuple[str, bytes]:
     """The topic of an item, and which kind of message it goes with."""
     return (item.stream, _ENTRIES) if isinstance(item, Entry) else (item.channel, _SIGNALS)
-
-
-def _nobody(item: Entry | Signal) -> None: ...
-
-
-def _nothing() -> None: ...

@@ -26,6 +26,11 @@ _HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
         "Lists that were kept (`hit`), as of before (`stale`) or not (`miss`); of these `shared` in Redis or `forged`.",
     ),
     "commit_unknown": ("commit_unknown", ["outcome"], "Commits of which nobody knows whether they happened."),
+    "consumed": (
+        "consumed_events",
+        ["outcome"],
+        "Events that a consumer has done, pieces of the work that one of them makes, and attempts that failed.",
+    ),
     "denied": ("denied", ["kind"], "Requests, and commands over live connections, that lacked a right."),
     "dropped": (
         "ws_dropped",

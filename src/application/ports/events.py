@@ -177,7 +177,7 @@ class Broker(Protocol):
         ...
 
     def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
-        """Name who takes what comes, before `run`; `reconnected` is called when some of it may have been lost."""
+        """Name one more who takes what comes, before `run`; `reconnected` is called when some may have been lost."""
         ...
 
     def follow(self, topic: str) -> None:

@@ -12,6 +12,7 @@ Command = Literal["connect", "subscribe", "call"]
 Happening = Literal[
     "cache",
     "commit_unknown",
+    "consumed",
     "denied",
     "dropped",
     "gap",
@@ -34,6 +35,7 @@ Frames = Literal["event", "signal", "answer"]
 OUTCOMES: Mapping[Happening, Sequence[str]] = {
     "cache": ("hit", "miss", "stale", "shared", "unavailable", "forged"),
     "commit_unknown": ("lost",),
+    "consumed": ("done", "piece", "failed"),
     "denied": ("request", "command"),
     "dropped": ("ephemeral", "superseded"),
     "gap": ("hint", "head"),

@@ -113,8 +113,8 @@ class TaskRepository(Protocol):
         """As `get` for several at once; those that would be NotFound are missing from the mapping."""
         ...
 
-    async def assigned(self, workspace: WorkspaceId, account: AccountId) -> Sequence[Task]:
-        """The open tasks of a workspace that the account has, oldest first; whoever asks has to be entitled to."""
+    async def assigned(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        """At most `most` open tasks of a workspace that the account has; whoever asks has to be entitled to."""
         ...
 
     def add(self, task: Task) -> None:

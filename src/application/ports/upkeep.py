@@ -16,7 +16,8 @@ class Upkeep(Protocol):
         """Drop events that happened longer ago than they are kept, the oldest of their stream first.
 
         The tail of the stream moves with them, and its head never does. So that there is no hole, an event stays as
-        long as a lower offset of its stream does, whatever the clocks of those who wrote them said.
+        long as a lower offset of its stream does, whatever the clocks of those who wrote them said. It also stays as
+        long as some consumer has a cursor in front of it.
         """
         ...
 

@@ -35,7 +35,7 @@ def create_app(
     version: str,
     origins: Sequence[str],
     identity: Identity[Any],
-    workspaces: Workspaces[Any],
+    workspaces: Workspaces,
     tasks: Tasks,
     events: Events,
     hub: Hub,

@@ -1,7 +1,6 @@
 """The routes of workspaces, their members and invitations."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from litestar import Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
@@ -23,7 +22,7 @@ from domain.ids import AccountId, InvitationId, WorkspaceId
 from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
 
 
-def workspace_routes(workspaces: Workspaces[Any]) -> Router:
+def workspace_routes(workspaces: Workspaces) -> Router:
     """Routes under `/workspaces` and `/invitations`."""
 
     @get("/workspaces")
