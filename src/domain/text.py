@@ -11,6 +11,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 # Letters, symbols and marks that show nothing either: fillers, the empty braille cell, joiners, variation selectors.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(map(chr, range(0xFE00, 0xFE10)))
 WORD_MAX = 64
+FOLDED_MAX = 200_000
 
 
 def clean(text: str, *, pointer: str, longest: int, shortest: int = 0) -> str:
@@ -38,9 +39,12 @@ def words(text: str) -> set[str]:
 
 
 def folded(text: str) -> str:
-    """The text without case and accents."""
+    """The text without case and accents.
+
+    A character may become eighteen; of what becomes of all, the first 200,000 count.
+    """
     if text.isascii():
         return text.lower()
     # Decomposed before and after, as folding makes letters that decompose further.
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text)[:FOLDED_MAX].casefold())
     return "".join(c for c in decomposed if not unicodedata.combining(c))

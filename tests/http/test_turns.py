@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from domain.tasks import DESCRIPTION_MAX
@@ -81,6 +83,27 @@ async def test_a_bulk_of_changes_to_long_tasks_has_a_short_answer_and_stalls_nob
             assert answer.json()["failed"] == 0
             assert len(answer.content) < 20_000
             assert beating.longest_ms < LONGEST_MS, (patch, mode)
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip"])
+async def test_a_large_answer_is_compressed_and_stalls_nobody(ada: Person, encoding: str) -> None:
+    drawn = random.Random(7)  # for text that is slow to compress
+    text = "".join(drawn.choice("aeiou ñß한") for _ in range(DESCRIPTION_MAX))
+    await open_tasks(ada, 15, text)
+    async with heart() as beating:
+        answer = await ada.get("/tasks", headers={"Accept-Encoding": encoding})
+    assert answer.headers["content-encoding"] == encoding
+    assert [task["description"] for task in answer.json()["data"]] == [text.strip()] * 15
+    assert beating.longest_ms < LONGEST_MS
+
+
+async def test_the_words_of_no_text_are_looked_for_for_long(ada: Person) -> None:
+    phrase = "\ufdfa"  # which is one character, and eighteen without its form
+    async with heart() as beating:
+        task = (await ada.open_task(title="A task", description=f"begins {phrase * (DESCRIPTION_MAX - 12)} ends"))["id"]
+    assert beating.longest_ms < LONGEST_MS
+    found = [(await ada.get(f"/tasks?q={word}")).json()["data"] for word in ("begins", "صلى", "task")]
+    assert [[each["id"] for each in page] for page in found] == [[task]] * 3
 
 
 async def test_a_bulk_that_changes_more_text_than_the_journal_takes_at_once_is_refused(ada: Person) -> None:

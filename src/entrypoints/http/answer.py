@@ -13,6 +13,8 @@ from entrypoints.http.cors import Headers
 from entrypoints.http.problems import refusal
 
 COMPRESS_FROM_BYTES = 1_024
+# From here on it takes longer than to hand it to a thread, and everybody else would wait for it.
+COMPRESS_ASIDE_FROM_BYTES = 65_536
 
 SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
@@ -103,7 +105,7 @@ class Answer:
                 self._last()
         elif self._held is not None:
             start, self._held = self._held, None
-            message = self._encode(start, message)
+            message = await self._encode(start, message)
             if _is_stream(start["headers"]):
                 self._last()
             await self._send(start)
@@ -120,7 +122,7 @@ class Answer:
         if self.deadline is not None:
             self.deadline.reschedule(None)
 
-    def _encode(self, start: Any, message: Any) -> Any:
+    async def _encode(self, start: Any, message: Any) -> Any:
         body = message.get("body", b"")
         if message.get("more_body") or len(body) < COMPRESS_FROM_BYTES or self._path.startswith("/api/v1/auth/"):
             return message
@@ -128,7 +130,10 @@ class Answer:
         headers.append((b"vary", b"accept-encoding"))
         encoding = preferred_encoding(self._headers[b"accept-encoding"])
         if encoding:
-            body = compressed(encoding, body)
+            if len(body) > COMPRESS_ASIDE_FROM_BYTES:
+                body = await asyncio.to_thread(compressed, encoding, body)
+            else:
+                body = compressed(encoding, body)
             headers.append((b"content-encoding", encoding.encode()))
         headers.append((b"content-length", b"%d" % len(body)))
         start["headers"] = headers

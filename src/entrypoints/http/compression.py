@@ -7,7 +7,6 @@ import brotli
 import zstandard
 
 # In the order of our preference; the levels are those that cost about as much time as they save on a slow line.
-_ZSTD = zstandard.ZstdCompressor(level=3)
 ENCODINGS = ("br", "zstd", "gzip")
 
 
@@ -34,7 +33,7 @@ def compressed(encoding: str, body: bytes) -> bytes:
             packed: bytes = brotli.compress(body, quality=4)
             return packed
         case "zstd":
-            return _ZSTD.compress(body)
+            return zstandard.ZstdCompressor(level=3).compress(body)  # of which one serves one thread at a time
         case _:
             packer = zlib.compressobj(5, zlib.DEFLATED, 31)
             return packer.compress(body) + packer.flush()
