@@ -12,6 +12,7 @@ from domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
 from domain.kernel import Aggregate
 from domain.text import clean
+from domain.values import kept
 
 TITLE_MAX = 300
 DESCRIPTION_MAX = 50_000
@@ -157,7 +158,7 @@ class Task(Aggregate):
         changes: dict[str, tuple[object, object]] = {}
         for name, value in values.items():
             old, new = getattr(self, name), _checked(name, value)
-            # To Python 1 and True are equal; to whoever reads these fields they are not.
+            # To Python 1, 1.0 and True are equal; to a reader of these fields they are not.
             if new != old or (name == "custom" and repr(new) != repr(old)):
                 setattr(self, name, new)
                 changes[name] = (old, new)
@@ -329,6 +330,11 @@ def _limited(accounts: list[AccountId], most: int, pointer: str) -> list[Account
     return accounts
 
 
+def custom_fields(value: Mapping[str, object]) -> dict[str, object]:
+    """Fields of one's own, or a merge patch of them, in the form in which a task keeps them; Invalid out of bounds."""
+    return kept(value, pointer="/custom", longest=CUSTOM_MAX_BYTES)
+
+
 def _checked(name: str, value: object) -> object:
     """The value as the task keeps it, or Invalid with a pointer to the field."""
     match name:
@@ -343,5 +349,7 @@ def _checked(name: str, value: object) -> object:
             if len(found) > LABELS_MAX:
                 raise Invalid(f"At most {LABELS_MAX} labels fit on a task.", pointer="/labels")
             return list(found)
+        case "custom":
+            return custom_fields(cast(Mapping[str, object], value))
         case _:
             return value

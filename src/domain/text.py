@@ -6,7 +6,7 @@ import unicodedata
 from domain.errors import Invalid
 
 _WORD = re.compile(r"\w+")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 # Letters, symbols and marks that show nothing either: fillers, the empty braille cell, joiners, variation selectors.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(map(chr, range(0xFE00, 0xFE10)))
@@ -24,7 +24,7 @@ def clean(text: str, *, pointer: str, longest: int, shortest: int = 0) -> str:
         raise Invalid("This may not be empty.", pointer=pointer)
     if len(text) > longest:
         raise Invalid(f"At most {longest} characters fit here.", pointer=pointer)
-    if _UNSTORABLE.search(text):
+    if UNSTORABLE.search(text):
         raise Invalid("This contains a character that cannot be stored.", pointer=pointer)
     return text
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB, TSVECTOR
+from sqlalchemy.dialects.postgresql import JSON, TSVECTOR
 
 from domain.access import Role
 from domain.identity import AccountRole, EndReason
@@ -157,7 +157,8 @@ tasks = Table(
     Column("due_at", Instant),
     Column("start_at", Instant),
     Column("estimate_minutes", Integer),
-    Column("custom", JSONB, nullable=False),
+    # JSON in the form that the domain gives it. JSONB would write its numbers and the order of its names anew.
+    Column("custom", Text, nullable=False),
     Column("comment_count", Integer, nullable=False),
     Column("created_by", ForeignKey(accounts.c.id), nullable=False),
     Column("created_at", Instant, nullable=False),

@@ -44,7 +44,7 @@ from domain.text import words
 
 _FIELDS = tuple(f.name for f in fields(Task) if f.init and f.name != "version")
 _COLUMNS = tuple(tasks.c[name] for name in _FIELDS)
-_STATUS, _PRIORITY = _FIELDS.index("status"), _FIELDS.index("priority")
+_STATUS, _PRIORITY, _CUSTOM = (_FIELDS.index(name) for name in ("status", "priority", "custom"))
 # As text rather than an array: words contain nothing that would need quoting, and asyncpg encodes it far faster.
 _WORDS = func.cast(bindparam("words", type_=Text), TSVECTOR)
 _FIXED = {"id", "workspace_id", "key", "created_by", "created_at"}
@@ -180,12 +180,14 @@ def _task(columns: Iterable[Any]) -> Task:
     *values, version = columns
     values[_STATUS] = Status(values[_STATUS])
     values[_PRIORITY] = Priority(values[_PRIORITY])
+    values[_CUSTOM] = msgspec.json.decode(values[_CUSTOM])
     return Task(*values, version=version)
 
 
 def _values(task: Task) -> dict[str, Any]:
     values = {name: getattr(task, name) for name in _FIELDS}
     values["version"] = task.version
+    values["custom"] = msgspec.json.encode(task.custom).decode()
     return values
 
 
@@ -194,6 +196,7 @@ def _found_by(task: Task) -> str:
 
 
 _VIEW_COLUMNS = tuple(tasks.c[name] for name in TaskView.__struct_fields__)
+_CUSTOM_SEEN = TaskView.__struct_fields__.index("custom")
 _COMMENT_VIEW_COLUMNS = tuple(comments.c[name] for name in CommentView.__struct_fields__)
 _VISIBLE = and_(
     tasks.c.deleted_at.is_(None),
@@ -235,6 +238,11 @@ CONDITIONS = tuple(name for name in TaskFilter.__struct_fields__ if name != "arc
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
+def _view(columns: Sequence[Any]) -> TaskView:
+    before, custom, after = columns[:_CUSTOM_SEEN], columns[_CUSTOM_SEEN], columns[_CUSTOM_SEEN + 1 :]
+    return TaskView(*before, msgspec.json.decode(custom), *after)
+
+
 class PostgresTaskQueries(TaskQueries):
     """Tasks for reading only, from row to view without a detour."""
 
@@ -245,7 +253,7 @@ class PostgresTaskQueries(TaskQueries):
         row = await self._database.look_up(_VIEW, id, by)
         if row is None:
             raise NotFound
-        return TaskView(*row[:-1])
+        return _view(row[:-1])
 
     async def page(
         self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
@@ -275,7 +283,7 @@ class PostgresTaskQueries(TaskQueries):
         rows = await self._database.fetch(_page(conditions, wanted.archived, sort, cursor is not None), **values)
         if not rows and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
             raise NotFound
-        views = [TaskView(*row) for row in rows[:limit]]
+        views = [_view(row) for row in rows[:limit]]
         if len(rows) <= limit:
             return Page(views, None)
         last = views[-1]

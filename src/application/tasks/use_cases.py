@@ -35,13 +35,12 @@ from application.turns import Turn
 from domain.access import Permission, Standing
 from domain.errors import DomainError, Invalid, NotFound, VersionConflict
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.tasks import CUSTOM_MAX_BYTES, NotAMember, Task
+from domain.tasks import NotAMember, Task, custom_fields
 from domain.text import words
 
 _MENTION = re.compile(r"@\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 _OVERDUE = "overdue tasks"
 _ARCHIVED: Mapping[Archived, bool | None] = {"false": False, "true": True, "any": None}
-_encode = msgspec.json.Encoder().encode
 
 
 class Tasks:
@@ -279,7 +278,7 @@ class Tasks:
             due_at=_utc(new.due_at, "/due_at"),
             start_at=_utc(new.start_at, "/start_at"),
             estimate_minutes=new.estimate_minutes,
-            custom=_fitting(new.custom),
+            custom=new.custom,
         )
         work.tasks.add(task)
         return task
@@ -294,7 +293,7 @@ class Tasks:
             if name in values:
                 values[name] = _utc(values[name], f"/{name}")
         if "custom" in values:
-            values["custom"] = _fitting(_merged(task.custom, patch.custom))
+            values["custom"] = _merged(task.custom, custom_fields(patch.custom))
         task.edit(actor.account_id, self._clock.now(), **values)
         work.tasks.save(task)
 
@@ -335,15 +334,6 @@ async def _require_assignable(
                 "Only an active member who is no viewer can be assigned.",
                 pointer=f"{pointer}/{index}" if pointer else None,
             )
-
-
-def _fitting(custom: dict[str, object]) -> dict[str, object]:
-    encoded = _encode(custom)
-    if len(encoded) > CUSTOM_MAX_BYTES:
-        raise Invalid(f"At most {CUSTOM_MAX_BYTES} bytes of JSON fit here.", pointer="/custom")
-    if b"\\u0000" in encoded:
-        raise Invalid("This contains a character that cannot be stored.", pointer="/custom")
-    return custom
 
 
 def _merged(present: object, patch: object) -> Any:

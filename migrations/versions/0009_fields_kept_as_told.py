@@ -1,0 +1,30 @@
+"""Fields of one's own kept as the text that they were told with: JSONB writes numbers and the order of names anew."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    op.alter_column(
+        "tasks",
+        "custom",
+        type_=sa.Text(),
+        existing_type=postgresql.JSONB(),
+        existing_nullable=False,
+        postgresql_using="custom::text",
+    )
+
+
+def downgrade() -> None:
+    op.alter_column(
+        "tasks",
+        "custom",
+        type_=postgresql.JSONB(),
+        existing_type=sa.Text(),
+        existing_nullable=False,
+        postgresql_using="custom::jsonb",
+    )
