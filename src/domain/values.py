@@ -1,12 +1,16 @@
 """JSON that is kept for somebody: its one form and its bounds, through whichever door it comes."""
 
 import json
+import re
 from collections.abc import Mapping
 
 from domain.errors import Invalid
 from domain.text import UNSTORABLE
 
 DEPTH_MAX = 32
+
+# An exponent needs none, and Python alone writes it.
+_PLUS = re.compile(r"(?<=\de)\+(?=\d)")
 
 
 def kept(value: Mapping[str, object], *, pointer: str, longest: int) -> dict[str, object]:
@@ -26,7 +30,7 @@ def kept(value: Mapping[str, object], *, pointer: str, longest: int) -> dict[str
         raise Invalid("A number here is none of JSON.", pointer=pointer) from None
     if UNSTORABLE.search(text) or "\\u0000" in text.replace("\\\\", ""):
         raise Invalid("This contains a character that cannot be stored.", pointer=pointer)
-    if len(text.encode()) > longest:
+    if len(_PLUS.sub("", text).encode()) > longest:
         raise Invalid(f"At most {longest} bytes of JSON fit here.", pointer=pointer)
     try:
         return _in_order(value, DEPTH_MAX)

@@ -239,8 +239,9 @@ _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
 def _view(columns: Sequence[Any]) -> TaskView:
-    before, custom, after = columns[:_CUSTOM_SEEN], columns[_CUSTOM_SEEN], columns[_CUSTOM_SEEN + 1 :]
-    return TaskView(*before, msgspec.json.decode(custom), *after)
+    values = list(columns)
+    values[_CUSTOM_SEEN] = msgspec.json.decode(values[_CUSTOM_SEEN])
+    return TaskView(*values)
 
 
 class PostgresTaskQueries(TaskQueries):

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from application.ports.events import Entry, EventBody
+from application.reading import Reader
 
 CHANNELS_MAX = 128
 DATA_MAX_BYTES = 4_096
@@ -228,7 +229,7 @@ class CloseCode(IntEnum):
     TOKEN_EXPIRED = 4300
 
 
-decode_command = msgspec.json.Decoder(Command).decode
+read_command: Reader[Command] = Reader(Command)
 encode_frame = msgspec.json.Encoder().encode
 
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 from msgspec import Raw
 
 from application.authentication import Authentication
 from application.ports.system import Clock
 from application.principal import Principal
+from application.reading import TooDeep, id_in
 from application.realtime.allowance import FRAMES_A_SECOND, Allowance, Pace
 from application.realtime.frames import (
     CHANNELS_MAX,
@@ -33,7 +33,7 @@ from application.realtime.frames import (
     Subscribed,
     Unsubscribe,
     connected_data,
-    decode_command,
+    read_command,
 )
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 from domain.ids import AccountId
@@ -173,13 +173,19 @@ class Session:
     def receive(self, text: bytes) -> Effects:
         """What a message asks for."""
         try:
-            command: Command = decode_command(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            refusal = Send(Error(_id_of(text), "bad_frame", str(error), "no"))
-            return [_CONNECT_FIRST] if self.principal is None else [refusal]
+            command = read_command(text)
+        except DomainError as error:
+            return self._unread(text, error)
         if isinstance(command, Connect):
             return self.connect(command, self._heard)
         return [_CONNECT_FIRST] if self.principal is None else self._command(command)
+
+    def _unread(self, text: bytes, error: DomainError) -> Effects:
+        id = id_in(text)
+        if id is None and self.principal is None:
+            return [_CONNECT_FIRST]
+        code = error.code if isinstance(error, TooDeep) else "bad_frame"
+        return [Send(Error(id, code, _message(error), "no"))]
 
     def _command(self, command: Command) -> Effects:
         match command:
@@ -332,21 +338,14 @@ def refused(error: DomainError) -> Refused:
             retry = "later"
         case _:
             retry = "no"
-    return Refused(error.code, error.detail, retry)
+    return Refused(error.code, _message(error), retry)
+
+
+def _message(error: DomainError) -> str:
+    """What is wrong, and where, for those who get no pointer."""
+    return f"{error.detail} (at {error.pointer})" if error.pointer else error.detail
 
 
 def _refusal(id: int, error: DomainError) -> Send:
     why = refused(error)
     return Send(Error(id, why.code, why.message, why.retry))
-
-
-class _Identified(msgspec.Struct):
-    id: int | None = None
-
-
-def _id_of(text: bytes) -> int | None:
-    """The id of a frame that is no command, if it has one, so that its sender can tell which was refused."""
-    try:
-        return msgspec.json.decode(text, type=_Identified).id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None

@@ -29,7 +29,10 @@ Description = Annotated[str, Meta(max_length=DESCRIPTION_MAX, description="Markd
 Labels = Annotated[list[Annotated[str, Meta(min_length=1, max_length=LABEL_MAX)]], Meta(max_length=LABELS_MAX)]
 Estimate = Annotated[int, Meta(ge=0, le=ESTIMATE_MAX_MINUTES, description="Expected work, in minutes.")]
 Instant = Annotated[datetime, Meta(tz=True)]
-Custom = Annotated[dict[str, object], Meta(description=f"Your own fields; at most {CUSTOM_MAX_BYTES} bytes as JSON, nested {DEPTH_MAX} deep.")]
+Custom = Annotated[
+    dict[str, object],
+    Meta(description=f"Your own fields; at most {CUSTOM_MAX_BYTES} bytes as JSON, nested {DEPTH_MAX} deep."),
+]
 
 
 class NewTask(Struct, frozen=True, forbid_unknown_fields=True):

@@ -292,7 +292,7 @@ class Tasks:
         for name in ("due_at", "start_at"):
             if name in values:
                 values[name] = _utc(values[name], f"/{name}")
-        if "custom" in values:
+        if patch.custom is not UNSET:
             values["custom"] = _merged(task.custom, custom_fields(patch.custom))
         task.edit(actor.account_id, self._clock.now(), **values)
         work.tasks.save(task)

@@ -1,9 +1,6 @@
 """JSON in and out by msgspec alone: bodies straight into messages, messages straight onto the wire."""
 
-import json
 import re
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -15,8 +12,8 @@ from litestar.types import Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
 from application.paging import Encoded
-from domain.errors import Invalid
-from entrypoints.http.problems import InvalidParameter, Malformed, from_msgspec
+from application.reading import Reader
+from entrypoints.http.problems import InvalidParameter
 
 
 def _as_it_is(thing: object) -> msgspec.Raw:
@@ -29,32 +26,16 @@ encode = msgspec.json.Encoder(enc_hook=_as_it_is).encode
 _ENTITY_TAG = re.compile(rb'(W/)?"([^"]*)"')
 
 
-def _refuse_repeated(members: Sequence[tuple[str, Any]]) -> None:
-    if len(dict(members)) < len(members):
-        ((name, _),) = Counter(name for name, _ in members).most_common(1)
-        raise Invalid(f"An object here has the field `{name[:64]}` more than once.", pointer="")
-
-
-# Only names matter to this walk, so numbers stay text: no number of digits is too much then.
-_walk = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str, parse_float=str).decode
-
-
 class JsonBody(AbstractDTO[Any]):
-    """Reads a body as the message that the handler declares, strictly.
+    """Reads a body as the message that the handler declares; Litestar would convert dictionaries leniently."""
 
-    Unknown fields and wrong types are refused, and so is a field that an object has twice: of two readers, such as a
-    gateway and we, each could take another one for the valid one. msgspec takes the last without a word.
-
-    Litestar would decode it to dictionaries first and then convert those leniently.
-    """
-
-    _decoders: ClassVar[dict[str, msgspec.json.Decoder[Any]]] = {}
+    _readers: ClassVar[dict[str, Reader[Any]]] = {}
 
     @classmethod
     def create_for_field_definition(
         cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
     ) -> None:
-        cls._decoders[handler_id] = msgspec.json.Decoder(field_definition.annotation)
+        cls._readers[handler_id] = Reader(field_definition.annotation)
 
     @classmethod
     def create_openapi_schema(
@@ -72,19 +53,10 @@ class JsonBody(AbstractDTO[Any]):
 
     def decode_bytes(self, value: bytes) -> Any:
         handler = self.asgi_connection.route_handler
-        decoder = handler.opt.get("decoder")
-        if decoder is None:  # the id is made anew each time that it is asked for
-            decoder = handler.opt["decoder"] = self._decoders[handler.handler_id]
-        try:
-            message = decoder.decode(value)
-            _walk(value.decode())
-        except msgspec.ValidationError as error:
-            raise from_msgspec(error) from None
-        except (msgspec.DecodeError, ValueError):
-            raise Malformed("The body is not valid JSON in UTF-8.") from None
-        except RecursionError:
-            raise Malformed("The body is nested too deeply.") from None
-        return message
+        reader: Reader[Any] | None = handler.opt.get("reader")
+        if reader is None:  # the id is made anew each time that it is asked for
+            reader = handler.opt["reader"] = self._readers[handler.handler_id]
+        return reader(value)
 
 
 class _Sendable:

@@ -1,7 +1,6 @@
 """Every refusal as an RFC 9457 problem; the only place that knows which status a refusal has."""
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from math import ceil
@@ -13,6 +12,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, Valida
 
 from application.paging import InvalidCursor
 from application.principal import correlation
+from application.reading import Unreadable
 from domain.errors import (
     Conflict,
     DomainError,
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "/problems/"
 INTERNAL = "internal_error"
-_POINTER = re.compile(r" - at `\$(.*)`$")
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
 class ProblemError(msgspec.Struct, frozen=True):
@@ -58,7 +56,7 @@ class Problem(msgspec.Struct, frozen=True):
 class Malformed(DomainError):
     """The request cannot be read at all."""
 
-    code = "malformed"
+    code = Unreadable.code
 
 
 class InvalidParameter(DomainError):
@@ -93,6 +91,7 @@ class DeadlineExceeded(DomainError):
 
 _STATUS: Mapping[type[DomainError], int] = {
     Malformed: 400,
+    Unreadable: 400,
     InvalidParameter: 400,
     InvalidCursor: 400,
     Unauthenticated: 401,
@@ -153,17 +152,6 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
         media_type=MEDIA_TYPE,
         headers={name.decode(): value.decode() for name, value in headers if name != b"content-type"},
     )
-
-
-def from_msgspec(error: msgspec.ValidationError) -> Invalid:
-    """A body that has the wrong shape, with a pointer to where."""
-    message = str(error)
-    pointer = ""
-    if found := _POINTER.search(message):
-        message = message[: found.start()]
-        steps = (name or index for name, index in _STEP.findall(found[1]))
-        pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-    return Invalid(message.replace("Object ", "The object ", 1) + ".", pointer=pointer)
 
 
 def _of_domain(error: DomainError) -> Refusal:

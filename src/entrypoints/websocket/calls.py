@@ -12,10 +12,10 @@ from application.ports.idempotency import Answer, Idempotency
 from application.ports.observer import Observer
 from application.ports.unit_of_work import uninterrupted
 from application.principal import Principal
+from application.reading import Reader
 from application.tasks import NewComment, NewTask, TaskPatch, Tasks
-from domain.errors import Invalid, NotFound
+from domain.errors import NotFound
 from domain.ids import TaskId
-from entrypoints.http.problems import from_msgspec
 
 Handler = Callable[[Principal, Any], Awaitable[object]]
 
@@ -47,11 +47,11 @@ class Calls:
     def __init__(self, tasks: Tasks, idempotency: Idempotency, observer: Observer) -> None:
         self._idempotency = idempotency
         self._observer = observer
-        self.methods: Mapping[str, tuple[type, Handler]] = {
-            "task.create": (NewTask, tasks.open),
-            "task.update": (UpdateParams, lambda a, p: tasks.edit(a, TaskId(p.id), p.patch, p.version)),
-            "task.claim": (TaskParams, lambda a, p: tasks.claim(a, TaskId(p.id))),
-            "task.comment": (CommentParams, lambda a, p: tasks.comment(a, TaskId(p.id), p.comment)),
+        self.methods: Mapping[str, tuple[Reader[Any], Handler]] = {
+            "task.create": (Reader(NewTask), tasks.open),
+            "task.update": (Reader(UpdateParams), lambda a, p: tasks.edit(a, TaskId(p.id), p.patch, p.version)),
+            "task.claim": (Reader(TaskParams), lambda a, p: tasks.claim(a, TaskId(p.id))),
+            "task.comment": (Reader(CommentParams), lambda a, p: tasks.comment(a, TaskId(p.id), p.comment)),
         }
 
     async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None) -> Raw:
@@ -61,12 +61,8 @@ class Calls:
         """
         if method not in self.methods:
             raise NotFound(f"There is no method {method!r}.")
-        shape, handler = self.methods[method]
-        try:
-            decoded: Any = msgspec.json.decode(params, type=shape)
-        except msgspec.ValidationError as error:
-            refused = from_msgspec(error)
-            raise Invalid(f"{refused.detail} (at {refused.pointer or '/'})", pointer=refused.pointer) from None
+        read, handler = self.methods[method]
+        decoded = read(bytes(params))
         if key is None:
             return Raw(msgspec.json.encode(await handler(actor, decoded)))
         fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params)))).digest()
