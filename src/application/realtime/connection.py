@@ -122,6 +122,10 @@ class Connection:
             self.close(CloseCode.FLOOD, "flood")
         return pace is Pace.FINE
 
+    def received_binary(self, data: bytes) -> None:
+        """A message has come in a binary frame, which none of ours is."""
+        self.do(self.session.receive_binary(data))
+
     def too_fast(self, text: bytes) -> None:
         """A message has come whose last frame may say nothing."""
         if not self.is_closed:

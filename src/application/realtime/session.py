@@ -168,24 +168,28 @@ class Session:
 
     def too_fast(self, text: bytes) -> Effects:
         """What is said to a message that came too fast to be received."""
-        return [Send(Error(_id_of(text), "rate_limited", f"At most {FRAMES_A_SECOND} frames a second.", "later"))]
+        return [Send(Error(id_in(text), "rate_limited", f"At most {FRAMES_A_SECOND} frames a second.", "later"))]
 
     def receive(self, text: bytes) -> Effects:
         """What a message asks for."""
         try:
             command = read_command(text)
         except DomainError as error:
-            return self._unread(text, error)
+            code = error.code if isinstance(error, TooDeep) else "bad_frame"
+            return self._unread(text, code, _message(error))
         if isinstance(command, Connect):
             return self.connect(command, self._heard)
         return [_CONNECT_FIRST] if self.principal is None else self._command(command)
 
-    def _unread(self, text: bytes, error: DomainError) -> Effects:
+    def receive_binary(self, data: bytes) -> Effects:
+        """What is said to a message in a binary frame."""
+        return self._unread(data, "bad_frame", "A frame here is text; this one is binary.")
+
+    def _unread(self, text: bytes, code: str, message: str) -> Effects:
         id = id_in(text)
         if id is None and self.principal is None:
             return [_CONNECT_FIRST]
-        code = error.code if isinstance(error, TooDeep) else "bad_frame"
-        return [Send(Error(id, code, _message(error), "no"))]
+        return [Send(Error(id, code, message, "no"))]
 
     def _command(self, command: Command) -> Effects:
         match command:

@@ -176,7 +176,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self._is_text = kind is TEXT
         if frame.fin:
             self._message = b""
-            self._take(message if self._is_text else b"", may_speak)
+            self._take(message, may_speak)
         else:
             self._message = message
 
@@ -188,8 +188,11 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self._late_frames = max(0, self._late_frames - 1)
 
     def _take(self, text: bytes, may_speak: bool) -> None:
-        """A message is complete; a binary one says as little as an empty one."""
+        """A message is complete."""
         assert self.connection is not None
+        if not self._is_text and may_speak:
+            self.connection.received_binary(text)
+            return
         try:
             text.decode()
         except UnicodeDecodeError:
