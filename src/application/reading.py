@@ -55,20 +55,25 @@ class Reader(Generic[T]):
     def __call__(self, text: bytes) -> T:
         text = text.removeprefix(_BYTE_ORDER_MARK)
         if text.count(b"[") + text.count(b"{") > NESTED_MAX and _is_too_deep(text):
-            message = f"Objects and arrays are nested more than {NESTED_MAX} deep here."
-            raise TooDeep(message, pointer=_pointer(_declared(self._type, _deep_place(text))))
+            told = f"Objects and arrays are nested more than {NESTED_MAX} deep here."
+            raise TooDeep(told, pointer=_pointer(_declared(self._type, _deep_place(text))))
         try:
-            message = self._decode(text)
+            message = self.part(text)
             _walk(text.decode())
-        except msgspec.ValidationError as error:
-            raise _misshapen(error) from None
         except (msgspec.DecodeError, ValueError) as error:
             raise Unreadable("This is not valid JSON in UTF-8.", pointer=_flaw(text, error)) from None
         except _Repeated as error:
             name = error.name[:64]
-            message = f"An object here has the field `{name}` more than once."
-            raise Invalid(message, pointer=_pointer(_repeated_place(text))) from None
-        return message  # type: ignore[no-any-return]
+            told = f"An object here has the field `{name}` more than once."
+            raise Invalid(told, pointer=_pointer(_repeated_place(text))) from None
+        return message
+
+    def part(self, text: bytes) -> T:
+        """Read a part of what was read before as a whole, and is known to be JSON; Invalid for another shape."""
+        try:
+            return self._decode(text)  # type: ignore[no-any-return]
+        except msgspec.ValidationError as error:
+            raise _misshapen(error) from None
 
 
 def id_in(text: bytes) -> int | None:
@@ -144,10 +149,17 @@ def _tokens(text: bytes) -> Iterator[_Token]:
             case b":":
                 is_name = False
             case _ if is_name and path:
-                path[-1] = token.strip(b'"').decode(errors="replace")
+                path[-1] = _name(token)
             case _:
                 is_value = True
         yield _Token(match.start(), token, path, is_value)
+
+
+def _name(token: bytes) -> str:
+    try:
+        return str(json.loads(token))
+    except ValueError:
+        return token.strip(b'"').decode(errors="replace")
 
 
 def _flaw(text: bytes, error: Exception) -> str:

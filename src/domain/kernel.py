@@ -35,8 +35,8 @@ class Event:
 class Aggregate:
     """A thing with an identity and invariants; its verbs change it and announce what they did.
 
-    `version` counts the saved states: 0 is a thing that was never saved. A verb that changes nothing announces
-    nothing, and saving an aggregate without news writes nothing.
+    `version` counts what was announced: 0 is a thing that was never saved, and each event raises it by one. A verb that
+    changes nothing announces nothing, and saving an aggregate without news writes nothing.
     """
 
     resource_type: ClassVar[str]
@@ -54,17 +54,19 @@ class Aggregate:
         changes: Changes | None = None,
         data: Mapping[str, object] | None = None,
     ) -> None:
-        self._news.append(
-            Event(type, stream, self.resource_type, id, self.version + 1, at, by, changes or {}, data or {})
-        )
+        self.version += 1
+        self._news.append(Event(type, stream, self.resource_type, id, self.version, at, by, changes or {}, data or {}))
 
     @property
     def has_news(self) -> bool:
         return bool(self._news)
 
+    @property
+    def kept_version(self) -> int:
+        """The version without what is still to be saved."""
+        return self.version - len(self._news)
+
     def take_news(self) -> Sequence[Event]:
-        """Hand over what was announced since the last call, and count the state that is being saved."""
+        """Hand over what was announced since the last call."""
         news, self._news = self._news, []
-        if news:
-            self.version += 1
         return news

@@ -52,7 +52,6 @@ async def test_whoever_came_with_a_token_in_the_header_needs_none_in_the_frame()
         {"type": "pong"},
         {"type": "connect"},
         {"type": "connect", "id": -1},
-        {"type": "connect", "id": 1, "password": "?"},
         {},
     ],
 )
@@ -64,6 +63,15 @@ async def test_a_connection_begins_with_a_valid_connect_or_ends(first: Frame) ->
         assert visitor.frames == []
         await turns(1)
         assert len(house.container.live()) == 0
+
+
+async def test_a_connect_that_can_be_read_but_not_followed_is_refused_by_its_id_and_may_be_tried_again() -> None:
+    house = await House().settle()
+    async with house.visit(house.ada, connected=False) as visitor:
+        error = await visitor.say(type="connect", id=1, password="?")
+        assert (error["id"], error["code"]) == (1, "bad_frame")
+        assert "/password" in error["message"]
+        assert (await visitor.say(type="connect", id=2))["type"] == "reply"
 
 
 async def test_a_connection_counts_until_its_wire_is_gone_whatever_was_said_before() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal
 from uuid import UUID, uuid4
 
 import pytest
@@ -344,7 +345,7 @@ async def test_an_atomic_bulk_does_all_or_points_to_what_refused(office: Office)
     create = BulkCreate(NewTask("Third", workspace_id=office.team))
     update = BulkUpdate(first.id, TaskPatch(priority=Priority.HIGH), version=1)
     for refusing, error, pointer in (
-        (BulkUpdate(second.id, TaskPatch(title=" ")), Invalid, "/operations/2/title"),
+        (BulkUpdate(second.id, TaskPatch(title=" ")), Invalid, "/operations/2/patch/title"),
         (BulkUpdate(second.id, TaskPatch(), version=9), VersionConflict, "/operations/2"),
         (BulkDelete(UUID(int=0)), NotFound, "/operations/2"),
         (BulkCreate(NewTask("x", workspace_id=office.stranger.account_id)), NotFound, "/operations/2"),
@@ -368,11 +369,36 @@ async def test_an_atomic_bulk_does_all_or_points_to_what_refused(office: Office)
     ]
 
 
+@pytest.mark.parametrize("mode", ["atomic", "partial"])
+async def test_each_change_of_a_bulk_raises_the_version_that_the_next_one_may_ask_for(
+    office: Office, mode: Literal["atomic", "partial"]
+) -> None:
+    task = await office.task()
+    before = await office.news()
+    chained = [BulkUpdate(task.id, TaskPatch(title=f"Step {version}"), version=version) for version in (1, 2, 3)]
+    report = await office.tasks.bulk(office.member, Bulk([*chained], mode))
+    assert (report.failed, (await office.show(task.id)).version) == (0, 4)
+    told = await office.news(after=before[-1].offset)
+    assert [event.resource.version for event in told] == [2, 3, 4]
+
+
+async def test_of_two_changes_at_one_version_in_a_bulk_the_second_is_refused(office: Office) -> None:
+    task = await office.task()
+    twice = [BulkUpdate(task.id, TaskPatch(title=title), version=1) for title in ("One", "Two")]
+    with pytest.raises(VersionConflict) as refused:
+        await office.tasks.bulk(office.member, Bulk([*twice]))
+    assert refused.value.pointer == "/operations/1"
+    assert (await office.show(task.id)).version == 1
+    report = await office.tasks.bulk(office.member, Bulk([*twice], "partial"))
+    assert [result.error and result.error.code for result in report.results] == [None, "version_conflict"]
+    assert (await office.show(task.id)).title == "One"
+
+
 async def test_a_task_can_be_touched_twice_in_a_bulk_but_not_after_its_deletion(office: Office) -> None:
     task = await office.task()
     twice = [BulkUpdate(task.id, TaskPatch(title=title)) for title in ("One", "Two")]
     report = await office.tasks.bulk(office.member, Bulk([*twice]))
-    assert [result.task for result in report.results] == [TaskRef(task.id, task.key, 2)] * 2
+    assert [result.task for result in report.results] == [TaskRef(task.id, task.key, 3)] * 2
     with pytest.raises(NotFound) as refused:
         await office.tasks.bulk(office.member, Bulk([BulkDelete(task.id), twice[0]]))
     assert refused.value.pointer == "/operations/1"
@@ -392,7 +418,7 @@ async def test_a_failure_in_a_partial_bulk_points_to_its_operation(office: Offic
     bulk = Bulk([BulkCreate(NewTask("Fine")), BulkCreate(NewTask(" "))], "partial")
     (_, refused) = (await office.tasks.bulk(office.member, bulk)).results
     assert refused.error
-    assert refused.error.pointer == "/operations/1/title"
+    assert refused.error.pointer == "/operations/1/task/title"
 
 
 async def test_who_may_write_no_more_cannot_restore(office: Office) -> None:

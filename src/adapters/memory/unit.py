@@ -126,7 +126,7 @@ class Unit:
                 raise Stale
         for each in saved:
             stored = each.stored(tables)
-            if (stored.version if stored else 0) != each.aggregate.version:
+            if (stored.version if stored else 0) != each.aggregate.kept_version:
                 raise Stale
             each.check(tables)
         for check in self._required:

@@ -160,7 +160,7 @@ class Unit:
         kinds: dict[str, int] = {}
         changed: list[tuple[int, UUID, Iterable[Part]]] = []
         for aggregate, make in self._saved.values():
-            loaded = aggregate.version
+            loaded = aggregate.kept_version
             news = aggregate.take_news()
             if news:
                 events += news

@@ -175,7 +175,7 @@ class Session:
         try:
             command = read_command(text)
         except DomainError as error:
-            code = error.code if isinstance(error, TooDeep) else "bad_frame"
+            code = error.code if isinstance(error, TooDeep) and error.pointer else "bad_frame"
             return self._unread(text, code, _message(error))
         if isinstance(command, Connect):
             return self.connect(command, self._heard)

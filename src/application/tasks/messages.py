@@ -1,11 +1,13 @@
 """What is said to and by the tasks context: the bodies of its requests and what they are answered with."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from application.reading import Reader, TooDeep
+from domain.errors import Invalid
 from domain.tasks import (
     ASSIGNEES_MAX,
     COMMENT_MAX,
@@ -95,11 +97,48 @@ class BulkDelete(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"
 BulkOperation = BulkCreate | BulkUpdate | BulkDelete
 
 
+class Misshapen(Struct, frozen=True):
+    """What stands in the place of an operation that is none, in a partial bulk."""
+
+    detail: str
+    pointer: str
+
+
 class Bulk(Struct, frozen=True, forbid_unknown_fields=True):
     """Up to 100 operations in order. `atomic`: all or none; `partial`: each for itself."""
 
     operations: Annotated[list[BulkOperation], Meta(min_length=1, max_length=BULK_MAX)]
     mode: Literal["atomic", "partial"] = "atomic"
+
+    @staticmethod
+    def read(text: bytes) -> "Bulk":
+        """Read a bulk. In a partial one an operation of another shape becomes `Misshapen`, and fails alone."""
+        try:
+            return _read_bulk(text)
+        except TooDeep:
+            raise
+        except Invalid as error:
+            pieces = _read_pieces(text)
+            if pieces.mode == "atomic":
+                raise error from None
+            return Bulk(cast(list[BulkOperation], [_operation(bytes(piece)) for piece in pieces.operations]), "partial")
+
+
+class _Pieces(Struct, frozen=True, forbid_unknown_fields=True):
+    operations: Annotated[list[Raw], Meta(min_length=1, max_length=BULK_MAX)]
+    mode: Literal["atomic", "partial"] = "atomic"
+
+
+_read_bulk: Reader[Bulk] = Reader(Bulk)
+_read_pieces: Reader[_Pieces] = Reader(_Pieces)
+_read_operation: Reader[BulkOperation] = Reader(BulkOperation)
+
+
+def _operation(piece: bytes) -> BulkOperation | Misshapen:
+    try:
+        return _read_operation.part(piece)
+    except Invalid as error:
+        return Misshapen(error.detail, error.pointer or "")
 
 
 class BulkFailure(Struct, frozen=True):

@@ -19,12 +19,14 @@ from application.tasks.messages import (
     Archived,
     Bulk,
     BulkCreate,
+    BulkDelete,
     BulkFailure,
     BulkOperation,
     BulkReport,
     BulkResult,
     BulkUpdate,
     Instant,
+    Misshapen,
     NewComment,
     NewTask,
     TaskPatch,
@@ -227,7 +229,7 @@ class Tasks:
     @retried
     async def _all(self, actor: Principal, operations: Sequence[BulkOperation], first: int = 0) -> BulkReport:
         async with self._work() as work:
-            wanted = {TaskId(o.id) for o in operations if not isinstance(o, BulkCreate)}
+            wanted = {TaskId(o.id) for o in operations if isinstance(o, BulkUpdate | BulkDelete)}
             found = dict(await work.tasks.get_many(wanted, actor.account_id)) if wanted else {}
             touched: list[Task | None] = []
             turn = Turn()
@@ -236,7 +238,7 @@ class Tasks:
                 try:
                     touched.append(await self._one(work, actor, operation, found))
                 except DomainError as refusal:
-                    refusal.pointer = f"/operations/{index}{refusal.pointer or ''}"
+                    refusal.pointer = f"/operations/{index}{_place(operation, refusal)}"
                     raise
         refs = [TaskRef(task.id, task.key, task.version) if task else None for task in touched]
         return BulkReport([BulkResult(index, ref, None) for index, ref in enumerate(refs)], 0)
@@ -244,6 +246,8 @@ class Tasks:
     async def _one(
         self, work: TaskWork, actor: Principal, operation: BulkOperation, found: dict[TaskId, tuple[Task, Standing]]
     ) -> Task | None:
+        if isinstance(operation, Misshapen):
+            raise Invalid(operation.detail, pointer=operation.pointer)
         if isinstance(operation, BulkCreate):
             return await self._open(work, actor, operation.task)
         if TaskId(operation.id) not in found:
@@ -308,6 +312,17 @@ class Tasks:
         named = dict.fromkeys(AccountId(UUID(match)) for match in _MENTION.findall(text))
         members = await work.access.members(task.workspace_id, frozenset(named)) if named else frozenset()
         return [account for account in named if account in members]
+
+
+def _place(operation: BulkOperation, refusal: DomainError) -> str:
+    """Where in an operation a refusal points to: a verb knows only the fields of a task."""
+    match operation:
+        case BulkCreate() if refusal.pointer:
+            return f"/task{refusal.pointer}"
+        case BulkUpdate() if refusal.pointer:
+            return f"/patch{refusal.pointer}"
+        case _:
+            return refusal.pointer or ""
 
 
 def _workspace(actor: Principal, workspace: UUID | None) -> WorkspaceId:

@@ -1,6 +1,7 @@
 """JSON in and out by msgspec alone: bodies straight into messages, messages straight onto the wire."""
 
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
@@ -27,15 +28,19 @@ _ENTITY_TAG = re.compile(rb'(W/)?"([^"]*)"')
 
 
 class JsonBody(AbstractDTO[Any]):
-    """Reads a body as the message that the handler declares; Litestar would convert dictionaries leniently."""
+    """Reads a body as the message that the handler declares; Litestar would convert dictionaries leniently.
 
-    _readers: ClassVar[dict[str, Reader[Any]]] = {}
+    A message that is not read like any other says how: by its own `read`.
+    """
+
+    _readers: ClassVar[dict[str, Callable[[bytes], Any]]] = {}
 
     @classmethod
     def create_for_field_definition(
         cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
     ) -> None:
-        cls._readers[handler_id] = Reader(field_definition.annotation)
+        message = field_definition.annotation
+        cls._readers[handler_id] = getattr(message, "read", None) or Reader(message)
 
     @classmethod
     def create_openapi_schema(
@@ -53,7 +58,7 @@ class JsonBody(AbstractDTO[Any]):
 
     def decode_bytes(self, value: bytes) -> Any:
         handler = self.asgi_connection.route_handler
-        reader: Reader[Any] | None = handler.opt.get("reader")
+        reader: Callable[[bytes], Any] | None = handler.opt.get("reader")
         if reader is None:  # the id is made anew each time that it is asked for
             reader = handler.opt["reader"] = self._readers[handler.handler_id]
         return reader(value)

@@ -61,8 +61,8 @@ class Calls:
         """
         if method not in self.methods:
             raise NotFound(f"There is no method {method!r}.")
-        read, handler = self.methods[method]
-        decoded = read(bytes(params))
+        reader, handler = self.methods[method]
+        decoded = reader.part(bytes(params))
         if key is None:
             return Raw(msgspec.json.encode(await handler(actor, decoded)))
         fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params)))).digest()
