@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 import asyncpg
-import msgspec
 
 # Outlast what the process grants each step, so that a statement ends on the server before its caller gives up.
 SERVER_SETTINGS = {
@@ -24,12 +23,6 @@ KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER
 async def prepare(connection: asyncpg.Connection) -> None:
     """Set up a new connection."""
     _keep_alive(connection._transport.get_extra_info("socket"))  # noqa: SLF001  # asyncpg has no other way to it
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        encoder=lambda value: msgspec.json.encode(value).decode(),
-        decoder=msgspec.json.decode,
-    )
     await connection.set_type_codec(
         "timestamptz", schema="pg_catalog", format="tuple", encoder=_microseconds, decoder=_instant
     )
