@@ -157,7 +157,7 @@ def _tokens(text: bytes) -> Iterator[_Token]:
 
 def _name(token: bytes) -> str:
     try:
-        return str(json.loads(token))
+        return str(json.loads(token)).encode(errors="replace").decode()
     except ValueError:
         return token.strip(b'"').decode(errors="replace")
 
