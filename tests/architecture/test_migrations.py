@@ -32,7 +32,7 @@ FORGIVEN: Mapping[tuple[str, str], str] = {
     ("0002", "require-concurrent-index-creation"): _BEFORE_ANY_RELEASE,
     ("0002", "require-concurrent-index-deletion"): _BEFORE_ANY_RELEASE,
     ("0007", "ban-drop-constraint"): "another of the same name, which allows more, comes in its place at once",
-    ("0009", "changing-column-type"): _BEFORE_ANY_RELEASE,
+    ("0010", "changing-column-type"): _BEFORE_ANY_RELEASE,
 }
 REVISIONS = ["base", *migrations.revisions()]
 
