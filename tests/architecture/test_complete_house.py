@@ -20,7 +20,7 @@ SRC = ROOT / "src"
 LINES_MAX = 450
 
 # What all contexts share; every other module of the domain is a context.
-SHARED = {"__init__", "access", "channels", "errors", "ids", "kernel", "text"}
+SHARED = {"__init__", "access", "channels", "errors", "ids", "kernel", "text", "values"}
 # Contexts without a module of that name in the domain, and the module that is theirs instead.
 DOMAIN_ELSEWHERE = {"events": "kernel"}  # an event is what every aggregate announces
 CONTEXTS = sorted({path.stem for path in (SRC / "domain").glob("*.py")} - SHARED | set(DOMAIN_ELSEWHERE))
