@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
+from application.lease import Lease
 from application.ports.identity import ENDS_KNOWN, AccessTokens, SessionQueries
 from application.ports.observer import Observer
 from application.ports.system import Clock
@@ -32,12 +34,16 @@ class Authentication:
 
     The signature is checked once per token; then the token is remembered until it expires, at most 50,000 of them.
     Sessions that end are learnt from the store every 0.4 s by `run`, on every instance alike and with no help from a
-    broker; the process that ends one knows at once. A token outlives its signature check by 15 minutes at most, so
+    broker; the process that ends one knows at once. Each time renews the `lease`, without which nothing is delivered. A
+    token outlives its signature check by 15 minutes at most, so
     only the ends of the last 30 are kept.
     """
 
-    def __init__(self, tokens: AccessTokens, sessions: SessionQueries, clock: Clock, observer: Observer) -> None:
+    def __init__(
+        self, tokens: AccessTokens, sessions: SessionQueries, clock: Clock, observer: Observer, lease: Lease
+    ) -> None:
         self._tokens = tokens
+        self._lease = lease
         self._observer = observer
         self._sessions = sessions
         self._clock = clock
@@ -85,20 +91,29 @@ class Authentication:
 
     async def refresh(self) -> None:
         """Learn which sessions have ended since the last time, by the one clock that all processes share."""
+        asked_at = time.monotonic()
         since = None if self._read_until is None else self._read_until - OVERLAP
         ended, self._read_until = await self._sessions.ended_since(since)
         self.end(ended)
+        self._lease.renew(asked_at)
         horizon = self._clock.now() - ENDS_KNOWN
         for session in [s for s, at in self._ended.items() if at < horizon]:
             del self._ended[session]
 
     async def run(self) -> None:
         """Keep learning until cancelled; while the store is away nothing else works either, so it only waits."""
+        was_held = True
         while True:
             try:
                 await self.refresh()
+                if not was_held:
+                    log.info("it is known again which sessions ended, so live events go out again")
+                was_held = True
             except DomainError as problem:
                 log.warning("cannot learn which sessions ended: %s", problem)
+                if was_held and not self._lease.is_held:
+                    log.warning("live events are held back, since nobody knows who may still see them")
+                    was_held = False
             await asyncio.sleep(RECHECK_SECONDS)
 
 

@@ -59,6 +59,7 @@ from application.authentication import Authentication
 from application.consumers import Consumers
 from application.events import Events
 from application.identity import Identity
+from application.lease import Lease
 from application.limits import Limits
 from application.ports.access import AccessQueries
 from application.ports.cache import Cache
@@ -162,6 +163,7 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     sharing = providers.Callable(_sharing, settings)
+    _secrets = (settings.provided.jwt_secret, settings.provided.jwt_previous_secrets)
 
     # System
     clock: Provider[Clock] = Singleton(SystemClock)
@@ -184,7 +186,8 @@ class Container(containers.DeclarativeContainer):
     database: Provider[Any] = Singleton(
         _database, settings, settings.provided.database_url, settings.provided.database_pool_size, observer
     )
-    # Whoever takes a number holds a connection of the other pool already, and everybody may do so at once.
+    # For what must not wait behind requests: ended sessions, health, and numbers. Whoever takes a number holds a
+    # connection of the other pool already, and everybody may do so at once.
     numbers_database: Provider[Any] = Singleton(_database, settings, settings.provided.database_url, 2, observer)
 
     replica: Provider[Any] = Singleton(_replica, settings, database, observer)
@@ -202,12 +205,7 @@ class Container(containers.DeclarativeContainer):
     )
     broker: Provider[Broker] = providers.Selector(
         sharing,
-        redis=Singleton(
-            RedisBroker,
-            settings.provided.redis_url,
-            Singleton(Seal, "hints", settings.provided.jwt_secret, settings.provided.jwt_previous_secrets),
-            observer,
-        ),
+        redis=Singleton(RedisBroker, settings.provided.redis_url, Singleton(Seal, "hints", *_secrets), observer),
         process=Singleton(MemoryBroker),
     )
     # What follows from events, afterwards; each context adds its own.
@@ -228,7 +226,7 @@ class Container(containers.DeclarativeContainer):
             settings.provided.redis_url,
             process_cache,
             settings.provided.cache_max_bytes,
-            Singleton(Seal, "cache", settings.provided.jwt_secret, settings.provided.jwt_previous_secrets),
+            Singleton(Seal, "cache", *_secrets),
             observer,
         ),
         process=process_cache,
@@ -238,7 +236,7 @@ class Container(containers.DeclarativeContainer):
         on=Singleton(CachedTaskQueries, stored_task_queries, access_queries, cache),
         off=stored_task_queries,
     )
-    session_queries: Provider[SessionQueries] = Singleton(PostgresSessionQueries, database)
+    session_queries: Provider[SessionQueries] = Singleton(PostgresSessionQueries, numbers_database)
     journal: Provider[JournalQueries] = Singleton(PostgresJournalQueries, database, replica)
     idempotency: Provider[Idempotency] = Singleton(PostgresIdempotency, database, broker, clock)
     ticket_store: Provider[TicketStore] = Singleton(PostgresTicketStore, database, settings.provided.quota_tickets)
@@ -251,9 +249,7 @@ class Container(containers.DeclarativeContainer):
     )
     hasher: Provider[PasswordHasher] = Singleton(_watched, observer, Singleton(Argon2Hasher))
     secrets: Provider[Secrets] = Singleton(HmacSecrets, settings.provided.jwt_secret)
-    tokens: Provider[AccessTokens] = Singleton(
-        JwtAccessTokens, settings.provided.jwt_secret, settings.provided.jwt_previous_secrets, ISSUER, ISSUER
-    )
+    tokens: Provider[AccessTokens] = Singleton(JwtAccessTokens, *_secrets, ISSUER, ISSUER)
 
     # Use cases
     limits = Singleton(
@@ -265,7 +261,8 @@ class Container(containers.DeclarativeContainer):
         settings.provided.rate_limit_in_hand,
         observer,
     )
-    authentication = Singleton(Authentication, tokens, session_queries, clock, observer)
+    lease = Singleton(Lease)
+    authentication = Singleton(Authentication, tokens, session_queries, clock, observer, lease)
     identity: Provider[Identity[EveryWork]] = Singleton(
         _watched,
         observer,
@@ -291,7 +288,7 @@ class Container(containers.DeclarativeContainer):
         _watched, observer, Singleton(Tasks, work, task_queries, task_numbers, clock, ids)
     )
     events: Provider[Events] = Singleton(_watched, observer, Singleton(Events, journal, access_queries))
-    hub = Singleton(Hub, journal, broker, observer)
+    hub = Singleton(Hub, journal, broker, observer, lease)
     lobby = Singleton(Lobby, presence, broker, hub, settings.provided.rate_limit_enabled)
     tickets = Singleton(Tickets, ticket_store, secrets, authentication, limits, clock)
     retention = Singleton(

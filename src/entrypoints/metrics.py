@@ -109,6 +109,11 @@ class Exposition(Collector):
                 "Live connections, with those under way, before their `connect`.",
                 len(live.doorstep),
             ),
+            (
+                "signalbox_ws_held_back",
+                "1 while nothing is delivered, since PostgreSQL was not to be reached for 5 s.",
+                live.is_held_back,
+            ),
             ("signalbox_ws_congested", "Live connections whose peers take less than they are sent.", live.congested),
             ("signalbox_ws_send_queue_bytes", "What peers of live connections have not taken yet.", live.backlog),
             ("signalbox_ws_send_queue_largest_bytes", "What one of them has not taken, at most.", live.backlog_max),

@@ -12,6 +12,7 @@ from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
 from adapters.security.tokens import JwtAccessTokens, TokenExpired, TokenInvalid
 from application.authentication import OVERLAP, REMEMBERED_MAX, Authentication, SessionEnded
+from application.lease import Lease
 from application.ports.identity import ENDS_KNOWN, AccessTokens, SessionQueries
 from application.principal import Principal
 from domain.errors import DomainError, Unavailable
@@ -68,7 +69,7 @@ class Gate:
         self.tokens, self.clock = CountedTokens(cheap), MovableClock()
         self.store = SessionList(self.clock, ahead)
         self.observer = MemoryObserver()
-        self.authentication = Authentication(self.tokens, self.store, self.clock, self.observer)
+        self.authentication = Authentication(self.tokens, self.store, self.clock, self.observer, Lease())
 
     def principal(self, session: int = 7) -> Principal:
         expires_at = self.clock.now() + ACCESS_LIFETIME
@@ -242,7 +243,7 @@ async def test_the_watch_goes_on_when_the_store_comes_back(gate: Gate) -> None:
 async def test_every_way_to_end_a_session_reaches_another_process_with_one_look() -> None:
     door = FrontDoor()
     elsewhere = Authentication(
-        door.container.tokens(), door.container.session_queries(), door.clock, door.container.observer()
+        door.container.tokens(), door.container.session_queries(), door.clock, door.container.observer(), Lease()
     )
     visits = {reason: await door.register(f"{reason}@example.org") for reason in EndReason}
 

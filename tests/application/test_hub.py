@@ -13,6 +13,7 @@ from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
+from application.lease import Lease
 from application.ports.events import Entry, Span
 from application.realtime.hub import HEAD_CHECK_SECONDS, Hub
 from application.realtime.reader import HINTS_MAX, PAGE, Reader, StartedOver
@@ -37,7 +38,9 @@ class Alone:
         self.reads: list[str] = []
         self.broker = FaultyBroker(MemoryBroker(), dealing([fate]))
         self._database = MemoryDatabase(MovableClock())
-        self.hub = Hub(WatchedJournal(MemoryJournalQueries(self._database), self.at), self.broker, MemoryObserver())
+        self.hub = Hub(
+            WatchedJournal(MemoryJournalQueries(self._database), self.at), self.broker, MemoryObserver(), Lease()
+        )
 
     def prune(self, tail: int) -> None:
         """Keep only what is behind this offset."""

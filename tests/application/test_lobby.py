@@ -12,6 +12,7 @@ from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from adapters.memory.system import MovableClock
+from application.lease import Lease
 from application.ports.events import Signal
 from application.ports.presence import Attendance, Present
 from application.realtime.hub import Hub
@@ -117,7 +118,7 @@ class House:
 
     def __init__(self, presence: MemoryPresence | None = None, grace_seconds: float = 0.0) -> None:
         broker = MemoryBroker()
-        self.hub = Hub(MemoryJournalQueries(MemoryDatabase(MovableClock())), broker, MemoryObserver())
+        self.hub = Hub(MemoryJournalQueries(MemoryDatabase(MovableClock())), broker, MemoryObserver(), Lease())
         self.presence = presence or MemoryPresence()
         self.lobby = Lobby(self.presence, broker, self.hub, grace_seconds=grace_seconds)
         self.topic = self.hub.topic(PLACE)

@@ -19,6 +19,7 @@ from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
+from application.lease import Lease
 from application.ports.events import Entry, JournalQueries
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork
@@ -132,7 +133,7 @@ async def play(store: Store, plan: Plan) -> None:
         if point.startswith("before") and next(failures, False):
             raise Unavailable("The journal is away.")
 
-    hub = Hub(WatchedJournal(store.journal, at), store.broker, MemoryObserver())
+    hub = Hub(WatchedJournal(store.journal, at), store.broker, MemoryObserver(), Lease())
 
     async def write(units: list[tuple[int, int]]) -> None:
         for unit in units:

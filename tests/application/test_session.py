@@ -13,6 +13,7 @@ from msgspec import Raw
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
 from application.authentication import Authentication
+from application.lease import Lease
 from application.ports.identity import AccessTokens, SessionQueries
 from application.principal import Principal
 from application.realtime.allowance import (
@@ -93,7 +94,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock, self.tokens = MovableClock(), Tokens()
-        self.authentication = Authentication(self.tokens, self.tokens, self.clock, MemoryObserver())
+        self.authentication = Authentication(self.tokens, self.tokens, self.clock, MemoryObserver(), Lease())
         self.now = 1_000.0
 
     def wait(self, seconds: float) -> None:

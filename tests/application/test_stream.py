@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec import Raw
 from adapters.memory.events import MemoryBroker
 from adapters.memory.observer import MemoryObserver
 from application.events import Feed
+from application.lease import Lease
 from application.paging import Page
 from application.ports.events import Entry, EventFilter, EventView, JournalQueries, Span, Survey
 from application.realtime.frames import Reason
@@ -71,8 +73,8 @@ class Desk:
     stream: Stream
 
     def __init__(self) -> None:
-        self.journal, self.broker = Journal(), MemoryBroker()
-        self.hub = Hub(self.journal, self.broker, MemoryObserver())
+        self.journal, self.broker, self.lease = Journal(), MemoryBroker(), Lease()
+        self.hub = Hub(self.journal, self.broker, MemoryObserver(), self.lease)
 
     def write(self, count: int = 1, type: str = "task.updated", body: bytes = b"{}", tasks: int = 2) -> None:
         """Entries that are about one task after the other."""
@@ -107,6 +109,7 @@ class Listener:
         self.offsets: list[int] = []
         self.count = self.unread = self.most_unread = 0
         self.is_in_order = True
+        self._lease = desk.lease
         self.restarts: list[Reason] = []
         self._flows = asyncio.Event()
         self._flows.set()
@@ -114,6 +117,7 @@ class Listener:
         self.following = Following(desk.stream, self, account, self._recheck, self._restarted)
 
     def write(self, data: bytes) -> None:
+        assert self._lease.is_held
         self.unread += len(data)
         self.most_unread = max(self.most_unread, self.unread)
         for text in texts(data):
@@ -158,7 +162,7 @@ class Listener:
                 await asyncio.sleep(0)
 
 
-STEPS = ("new", "congest", "relieve", "shut", "open", "turn")
+STEPS = ("new", "congest", "relieve", "shut", "open", "lose", "regain", "turn")
 
 
 @pytest.mark.parametrize("since", [None, 0, 2])
@@ -173,6 +177,7 @@ async def test_no_entry_is_missed_or_repeated_at_any_interleaving_of_news_conges
             for step in steps:
                 await take(step, desk, ada)
             desk.journal.shut(False)
+            desk.lease.renew(monotonic())
             ada.relieved()
             desk.write()
             await ada.reaches(len(desk.journal.entries))
@@ -190,6 +195,8 @@ async def take(step: str, desk: Desk, listener: Listener) -> None:
             listener.relieved()
         case "shut" | "open":
             desk.journal.shut(step == "shut")
+        case "lose" | "regain":
+            desk.lease.renew(monotonic() - (60 if step == "lose" else 0))
         case _:
             await turns(2)
     await turns(1)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from adapters.memory.tickets import MemoryTicketStore
 from adapters.security.secrets import HmacSecrets
 from application.authentication import Authentication
+from application.lease import Lease
 from application.principal import Principal
 from application.realtime.frames import CHANNELS_MAX, Opening
 from application.realtime.tickets import LIFETIME, OPENING_MAX_BYTES, Ticket, TicketInvalid, Tickets
@@ -144,7 +145,7 @@ async def test_an_end_elsewhere_makes_a_ticket_void_once_it_is_known_here(counte
     ada = await counter.register()
     ticket = await counter.issue(ada)
     here = counter.container
-    authentication = Authentication(here.tokens(), here.session_queries(), here.clock(), here.observer())
+    authentication = Authentication(here.tokens(), here.session_queries(), here.clock(), here.observer(), Lease())
     tickets = Tickets(counter.store, here.secrets(), authentication, here.limits(), here.clock())
     await counter.identity.log_out(ada.refresh_token)
     await authentication.refresh()

@@ -15,6 +15,7 @@ import pytest
 from adapters.embedded import EmbeddedPostgres
 from adapters.postgres import migrations
 from tests.support.clients import Person, client, done, following, listening, sign_up, until
+from tests.support.exposition import Samples
 from tests.support.postgres_proxy import PostgresProxy
 from tests.support.server import ServerProcess
 from tests.support.services import RedisService
@@ -154,6 +155,59 @@ async def test_an_idle_pool_whose_connections_were_all_ended_serves_the_next_req
                         assert (await live.call("call", **call))["type"] == "reply"
         finally:
             await admin.close()
+
+
+async def test_a_process_that_is_cut_off_from_postgresql_delivers_nothing_until_it_is_not(
+    start_server: Callable[..., ServerProcess], new_database: Callable[[], str], redis_url: str
+) -> None:
+    """Others go on meanwhile, and what they do comes to it over Redis."""
+    with PostgresProxy(new_database()) as proxy:
+        whole = start_server(proxy.direct_url, redis_url=redis_url, **NO_LIMITS)
+        cut_off = start_server(proxy.url, redis_url=redis_url, **NO_LIMITS)
+        async with client(whole.base_url) as http, client(cut_off.base_url) as elsewhere:
+            ada, bob, eve = [await sign_up(http, name) for name in ("Ada", "Bob", "Eve")]
+            team = (await ada.create_team())["id"]
+            for member in (bob, eve):
+                await ada.admit(member, team)
+            channel = f"workspace:{team}"
+            async with (
+                listening(cut_off.base_url, ada.token, channel) as stays,
+                listening(cut_off.base_url, bob.token, channel) as signs_out,
+                listening(cut_off.base_url, eve.token, channel) as is_removed,
+                following(Person(elsewhere, ada.id, ada.email, ada.token, ada.cookie), channel) as stream,
+            ):
+                first = await ada.open_task("before", workspace_id=team)
+                for live in (stays, signs_out, is_removed):
+                    assert (await live.event("task.created"))["event"]["resource"]["id"] == first["id"]
+                assert await stream.next()
+                proxy.refuse()
+                proxy.cut()
+                await until(lambda: is_held_back(elsewhere))
+                done(await bob.post("/auth/logout-all"))
+                titles = [f"after {number}" for number in range(3)]
+                for title in titles:
+                    await ada.open_task(title, workspace_id=team)
+                done(await ada.delete(f"/workspaces/{team}/members/{eve.id}"))
+                await ada.open_task("for members", workspace_id=team)
+                for live in (stays, signs_out, is_removed):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.5):
+                            await live.event()
+
+                proxy.heal()
+                assert await signs_out.closed() == 4004
+                assert not [frame for frame in signs_out.inbox if frame["type"] == "event"]
+                heard = [(await stays.event())["event"] for _ in range(5)]
+                assert [event["type"] for event in heard] == [*["task.created"] * 3, "member.removed", "task.created"]
+                assert [event["data"]["title"] for event in heard[:3]] == titles
+                assert [(await is_removed.event())["event"]["type"] for _ in range(4)][-1] == "member.removed"
+                assert (await is_removed.frame("unsubscribed"))["channel"] == channel
+                assert not [frame for frame in is_removed.inbox if frame["type"] == "event"]
+                assert [(await stream.next() or {})["event"] for _ in range(5)] == [event["type"] for event in heard]
+
+
+async def is_held_back(http: httpx.AsyncClient) -> bool:
+    return Samples((await http.get("/metrics")).text)("signalbox_ws_held_back") == 1
 
 
 async def test_a_server_that_starts_before_postgresql_begins_to_work_when_that_is_there(

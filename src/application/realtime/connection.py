@@ -152,11 +152,7 @@ class Connection:
     def relieved(self) -> None:
         """The peer has taken most of it."""
         self._congested_at = None
-        if self._held:
-            held, self._held = self._held, None
-            data = b"".join(held.values())
-            self.wire.write(data)
-            self._shared.observer.sent("signal", len(held), len(data))
+        self.pass_on_held()
         if self._relieved is not None:
             self._relieved.set()
         self._subscriptions.relieved()
@@ -224,7 +220,8 @@ class Connection:
             await self._relieved.wait()
 
     def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
-        if self._congested_at is None:
+        if self._congested_at is None and self._shared.hub.lease.is_held:
+            self.pass_on_held()
             self.wire.write(data)
             self._shared.observer.sent("signal", 1, len(data))
         elif key is None:
@@ -236,6 +233,14 @@ class Connection:
             elif (channel, key) in self._held:
                 self._shared.observer.happened("dropped", "superseded")
             self._held[channel, key] = data
+
+    def pass_on_held(self) -> None:
+        """Send what was held back of keyed channels, if the peer keeps up and the lease is held."""
+        if self._held is not None and self._congested_at is None and self._shared.hub.lease.is_held:
+            held, self._held = self._held, None
+            data = b"".join(held.values())
+            self.wire.write(data)
+            self._shared.observer.sent("signal", len(held), len(data))
 
     @property
     def is_known(self) -> bool:

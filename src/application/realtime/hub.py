@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from contextvars import Context
 
+from application.lease import Lease
 from application.ports.events import Broker, Entry, JournalQueries, Signal, Survey
 from application.ports.observer import Observer
 from application.realtime.pages import Pages
@@ -29,11 +30,13 @@ class Hub:
     a lost last hint, also of the entry that takes somebody's rights away.
     """
 
-    def __init__(self, journal: JournalQueries, broker: Broker, observer: Observer) -> None:
+    def __init__(self, journal: JournalQueries, broker: Broker, observer: Observer, lease: Lease) -> None:
+        """Without the `lease` nothing is delivered."""
         self._journal = journal
         self._observer = observer
         self._broker = broker
         self._pages = Pages(journal)
+        self.lease = lease
         self._readers: dict[str, set[Reader]] = {}
         self._streams: dict[str, tuple[asyncio.Future[Stream], asyncio.Task[None]]] = {}
         self._topics: dict[str, Topic] = {}
@@ -57,7 +60,7 @@ class Hub:
         kept no longer; then the reader starts over at the head.
         """
         # Following begins before the head is read, so nothing falls between the two.
-        reader = Reader(self._journal, stream, since or 0, self._observer)
+        reader = Reader(self._journal, stream, since or 0, self._observer, self.lease)
         followers = self._readers.setdefault(stream, set())
         if not followers:
             self._broker.follow(stream)

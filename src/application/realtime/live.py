@@ -57,6 +57,11 @@ class Live:
         self.backlog = self.backlog_max = self.congested = 0
         authentication.listen(self._end_sessions)
 
+    @property
+    def is_held_back(self) -> bool:
+        """Whether nothing is delivered, since the store was not to be reached for 5 s."""
+        return not self._shared.hub.lease.is_held
+
     def __len__(self) -> int:
         return len(self._connections)
 
@@ -126,6 +131,7 @@ class Live:
         if backlog > BACKLOG_MAX_BYTES or late > self._congested_seconds:
             connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")
             return 0
+        connection.pass_on_held()
         session = connection.session
         if now >= session.due_at or instant >= session.due_by:
             connection.do(session.elapsed(now))

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+from application.lease import Lease
 from application.ports.events import Entry, JournalQueries, Span
 from application.ports.observer import Observer
 from application.realtime.frames import Reason
@@ -28,11 +29,12 @@ class Reader:
     journal in its place. At most 1,000 hints wait here: for a slower reader they are dropped and read later.
 
     Where that is impossible, as the journal is another one since it was restored, or what follows is kept no longer,
-    the reader starts over, and says so.
+    the reader starts over, and says so. Nothing is handed out without the lease.
     """
 
-    def __init__(self, journal: JournalQueries, stream: str, position: int, observer: Observer) -> None:
+    def __init__(self, journal: JournalQueries, stream: str, position: int, observer: Observer, lease: Lease) -> None:
         self._journal = journal
+        self.lease = lease
         self._observer = observer
         self.stream = stream
         self.position = position
@@ -95,6 +97,8 @@ class Reader:
         once, if the reader cannot go on where it was; the next call goes on. A call that is cancelled loses nothing.
         """
         while True:
+            if not self.lease.is_held:
+                await self.lease.held()
             if self.started_over is not None:
                 reason, self.started_over = self.started_over, None
                 raise StartedOver(reason)

@@ -389,6 +389,7 @@ class Following:
                 await asyncio.sleep(RETRY_SECONDS)  # until the reader knows what became of the journal
                 continue
             self.stream.reader.learn_head(page.entries[-1].offset)
+            await self.stream.reader.lease.held()
             await self._send(page.entries, page.frames)
         self.task = None
 
@@ -409,6 +410,7 @@ class Following:
                 self._write(unsent, size)
                 unsent, size = [], 0
                 await self.peer.caught_up()
+                await self.stream.reader.lease.held()
         if unsent:
             self._write(unsent, size)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
+from time import monotonic
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from entrypoints.http.request import ApiRequest, ChannelName, PageCursor, PageLi
 
 KEEP_ALIVE_SECONDS = 15.0
 RECHECK_SECONDS = 0.5
+RIGHTS_SECONDS = 30.0
 RETRY_MS = 2_000
 
 EventSort = Literal["offset", "-offset"]
@@ -112,8 +114,12 @@ async def _follow(
         yield b"retry: %d\n\n" % RETRY_MS
         # Asked again now that the stream is heard: a right that was lost before would be lost unnoticed.
         is_lost = not await may_follow()
-        quiet = 0.0
+        quiet, checked_at = 0.0, monotonic()
         while not is_lost and authentication.is_live(actor):
+            if monotonic() - checked_at > RIGHTS_SECONDS:
+                is_lost = not await may_follow()
+                checked_at = monotonic()
+                continue
             try:
                 entries = await _next(reader)
             except StartedOver as restart:
@@ -126,6 +132,10 @@ async def _follow(
                 quiet = 0.0
                 yield b": still here\n\n"
             for entry in entries:
+                if not hub.lease.is_held:  # lost while a slow reader took what was before this
+                    await hub.lease.held()
+                    if not authentication.is_live(actor):
+                        return
                 if feed.shows(entry):
                     yield b"id: %d\nevent: %b\ndata: %b\n\n" % (entry.offset, entry.type.encode(), entry.body)
                 # A replay passes by losses of long ago; what counts are the rights of now.
