@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import msgspec
 
-from domain.errors import DomainError
+from domain.errors import DomainError, Invalid
 
 T = TypeVar("T")
 
@@ -58,6 +58,12 @@ class Encoded(Sequence[T]):
 
     def _items(self) -> Sequence[T]:
         return msgspec.json.decode(self.json, type=list[self._kind])  # type: ignore[name-defined]
+
+
+class QueryTooBroad(Invalid):
+    """What meets these conditions, in this order, cannot be found in the time that one request may take."""
+
+    code = "query_too_broad"
 
 
 class InvalidCursor(DomainError):

@@ -33,6 +33,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
+from adapters.postgres.long_reads import LongReads
 from adapters.postgres.replica import Replica
 from adapters.postgres.schema import Schema
 from adapters.postgres.store import PostgresStoreQueries
@@ -128,24 +129,22 @@ def _replica(settings: Settings, primary: Database, observer: Observer) -> Repli
     return Replica(_database(settings, url, size, observer), primary) if url else None
 
 
+def _long_reads(settings: Settings, database: Database) -> LongReads:
+    """Lists that may take long have a quarter of the connections, and none of them has one for long."""
+    return LongReads(database, max(1, settings.database_pool_size // 4), settings.long_list_seconds)
+
+
 def _watched(observer: Observer, thing: T) -> T:
     return observer.watched(thing)
 
 
 def _quotas(settings: Settings) -> Quotas:
+    def limits(*kinds: str) -> dict[str, int]:
+        return {kind: getattr(settings, f"quota_{kind}") for kind in kinds}
+
     return Quotas(
-        of_workspaces={
-            "tasks": settings.quota_tasks,
-            "open_tasks": settings.quota_open_tasks,
-            "comments": settings.quota_comments,
-            "members": settings.quota_members,
-            "invitations": settings.quota_invitations,
-        },
-        of_accounts={
-            "workspaces": settings.quota_workspaces,
-            "sessions": settings.quota_sessions,
-            "tickets": settings.quota_tickets,
-        },
+        of_workspaces=limits("tasks", "open_tasks", "comments", "members", "invitations"),
+        of_accounts=limits("workspaces", "sessions", "tickets"),
     )
 
 
@@ -214,7 +213,8 @@ class Container(containers.DeclarativeContainer):
         PostgresUnitOfWork, database, broker, ids, observer, quotas, consumers
     )
     cursors: Provider[Cursors] = Singleton(PostgresCursors, database)
-    stored_task_queries: Provider[TaskQueries] = Singleton(PostgresTaskQueries, database)
+    long_reads = Singleton(_long_reads, settings, database)
+    stored_task_queries: Provider[TaskQueries] = Singleton(PostgresTaskQueries, database, long_reads)
     task_numbers: Provider[TaskNumbers] = Singleton(PostgresTaskNumbers, numbers_database)
     workspace_queries: Provider[WorkspaceQueries] = Singleton(PostgresWorkspaceQueries, database)
     access_queries: Provider[AccessQueries] = Singleton(PostgresAccessQueries, database)

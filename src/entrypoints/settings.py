@@ -186,6 +186,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Setting("A connection that nobody needs is closed within that time.", _number(1, 86_400, float), "seconds"),
     ] = 300.0
+    long_list_seconds: Annotated[
+        float,
+        Setting(
+            "How long a list may be looked for if no index has it in its order.", _number(0.01, 5, float), "seconds"
+        ),
+    ] = 2.0
     redis_url: Annotated[
         str,
         Setting(

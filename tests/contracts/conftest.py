@@ -32,6 +32,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
+from adapters.postgres.long_reads import LongReads
 from adapters.postgres.store import PostgresStoreQueries
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.tasks import PostgresTaskQueries
@@ -134,7 +135,7 @@ async def postgres_and_redis_house(
             work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas, [CLERK, PORTER]),
             quotas=quotas,
             cursors=PostgresCursors(database),
-            task_queries=PostgresTaskQueries(database),
+            task_queries=PostgresTaskQueries(database, LongReads(database, 4, 5.0, PATIENT_SECONDS)),
             task_numbers=PostgresTaskNumbers(numbers_database),
             task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),
             workspace_queries=PostgresWorkspaceQueries(database),

@@ -10,6 +10,8 @@ import asyncpg
 SERVER_SETTINGS = {
     "application_name": "signalbox",
     "jit": "off",
+    # A statement has one processor: the others are for everybody else.
+    "max_parallel_workers_per_gather": "0",
     "timezone": "UTC",
     "statement_timeout": "5000",
     "lock_timeout": "2000",

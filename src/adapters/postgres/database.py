@@ -245,7 +245,7 @@ class Database:
         await _discard(connection)
         return False
 
-    def _is_whole(self, connection: Connection) -> bool:
+    def is_whole(self, connection: Connection) -> bool:
         """Whether nothing on it was broken off."""
         return connection not in self._broken_off and _is_usable(connection)
 
@@ -279,7 +279,7 @@ class Database:
             yield
         except BaseException:
             # Where it cannot be told, PostgreSQL does it by itself when the connection ends.
-            if self._is_whole(connection):
+            if self.is_whole(connection):
                 with suppress(DomainError), self.call("rollback", connection):
                     async with asyncio.timeout(UNDO_SECONDS):
                         await transaction.rollback()

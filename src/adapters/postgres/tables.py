@@ -186,6 +186,22 @@ tasks = Table(
         text("id DESC"),
         postgresql_where=text("deleted_at IS NULL AND archived_at IS NOT NULL"),
     ),
+    # So are these sorted lists; by their last change they are not, as an index of that would have to be written with
+    # every change of a task.
+    Index(
+        "ix_tasks_due",
+        "workspace_id",
+        text("coalesce(due_at, 'infinity'::timestamptz)"),
+        "id",
+        postgresql_where=text("deleted_at IS NULL AND archived_at IS NULL"),
+    ),
+    Index(
+        "ix_tasks_priority",
+        "workspace_id",
+        "priority_rank",
+        "id",
+        postgresql_where=text("deleted_at IS NULL AND archived_at IS NULL"),
+    ),
     Index("ix_tasks_assignees", "assignees", postgresql_using="gin"),
     Index("ix_tasks_words", "words", postgresql_using="gin"),
     _one_of("status", Status),

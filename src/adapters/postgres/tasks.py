@@ -31,6 +31,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from adapters.postgres.access import membership
 from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
+from adapters.postgres.long_reads import LongReads
 from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import comments, members, tasks, workspaces
 from adapters.postgres.unit import Unit
@@ -245,10 +246,14 @@ def _view(columns: Sequence[Any]) -> TaskView:
 
 
 class PostgresTaskQueries(TaskQueries):
-    """Tasks for reading only, from row to view without a detour."""
+    """Tasks for reading only, from row to view without a detour.
 
-    def __init__(self, database: Database) -> None:
+    A list that an index has in just its order is read like anything else; for the others there are the `long_reads`.
+    """
+
+    def __init__(self, database: Database, long_reads: LongReads) -> None:
         self._database = database
+        self._long_reads = long_reads
 
     async def view(self, id: TaskId, by: AccountId) -> TaskView:
         row = await self._database.look_up(_VIEW, id, by)
@@ -281,7 +286,11 @@ class PostgresTaskQueries(TaskQueries):
             if values["after_key"] is None:
                 values["after_key"] = datetime.max.replace(tzinfo=UTC)
         conditions = tuple(f for f in CONDITIONS if getattr(wanted, f) != getattr(_EVERYTHING, f))
-        rows = await self._database.fetch(_page(conditions, wanted.archived, sort, cursor is not None), **values)
+        statement = _page(conditions, wanted.archived, sort, cursor is not None)
+        if is_walked(conditions, wanted.archived, sort):
+            rows = await self._database.fetch(statement, **values)
+        else:
+            rows = await self._long_reads.fetch(by, statement, values)
         if not rows and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
             raise NotFound
         views = [_view(row) for row in rows[:limit]]
@@ -299,6 +308,14 @@ class PostgresTaskQueries(TaskQueries):
             raise NotFound
         views = [CommentView(*row) for row in rows[:limit]]
         return Page(views, encode_cursor(query, views[-1].id) if len(rows) > limit else None)
+
+
+def is_walked(conditions: Sequence[str], archived: bool | None, sort: str) -> bool:
+    """Whether an index has just what this list shows, in its order, so that no row is read that it does not show."""
+    if "key" in conditions:
+        return True
+    walked = {True: ("created_at",), False: ("created_at", "due_at", "priority"), None: ()}
+    return not conditions and sort.removeprefix("-") in walked[archived]
 
 
 @lru_cache(maxsize=1024)

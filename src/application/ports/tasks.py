@@ -174,7 +174,9 @@ class TaskQueries(Protocol):
         """The tasks of a workspace that meet `wanted`.
 
         `sort` is one of `SORTS`, descending with a leading `-`, ties by id in the same direction; a task without a
-        due date counts as due last. A cursor of another query is `InvalidCursor`.
+        due date counts as due last. A cursor of another query is `InvalidCursor`. Where there are very many tasks, a
+        list for which most of them would have to be looked at may be `QueryTooBroad`, and several such lists of one
+        account at the same time `Exhausted`.
         """
         ...
 
