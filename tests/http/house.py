@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 from dependency_injector import providers
+from litestar.types import ASGIApp
 
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
@@ -63,18 +64,23 @@ async def visited(house: Container, address: str = "192.0.2.1") -> AsyncIterator
 
 
 @asynccontextmanager
-async def served(house: Container) -> AsyncIterator[str]:
-    """The address of an assembly that this process serves over real sockets."""
-    settings = msgspec.structs.replace(house.settings(), port=0)
-    config = configuration(house.app(), settings)
+async def serving(app: ASGIApp, settings: Settings | None = None) -> AsyncIterator[tuple[Server, int]]:
+    """A server of an application over real sockets in this process, and its port."""
+    config = configuration(app, msgspec.structs.replace(settings or offline(), port=0))
     config.timeout_graceful_shutdown = 1
     server = Server(config, lambda: None)
     config.load()
     server.lifespan = config.lifespan_class(config)
-    async with opened(house):
-        await server.startup()
-        (socket,) = server.servers[0].sockets
-        try:
-            yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-        finally:
-            await server.shutdown()
+    await server.startup()
+    (socket,) = server.servers[0].sockets
+    try:
+        yield server, socket.getsockname()[1]
+    finally:
+        await server.shutdown()
+
+
+@asynccontextmanager
+async def served(house: Container) -> AsyncIterator[str]:
+    """The address of an assembly that this process serves over real sockets."""
+    async with opened(house), serving(house.app(), house.settings()) as (_, port):
+        yield f"http://127.0.0.1:{port}"

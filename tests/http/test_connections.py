@@ -1,0 +1,102 @@
+"""How a connection ends: with a peer that is slow or takes nothing, and with a server that stops listening."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+import msgspec
+import pytest
+
+from entrypoints.container import offline
+from tests.http.house import serving
+from tests.support.clients import until
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+GUESTS = 20
+# More than the kernel takes on behalf of a peer.
+LARGE = 64_000_000
+IMPATIENT = msgspec.structs.replace(offline(), request_deadline_seconds=0.3)
+
+
+async def small(_: Any, __: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+async def large(_: Any, __: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
+    await send({"type": "http.response.body", "body": b"x" * LARGE})
+
+
+@contextlib.contextmanager
+def guests(port: int) -> Iterator[list[socket.socket]]:
+    """Connections that the kernel has accepted; nothing of this process had a turn meanwhile."""
+    with contextlib.ExitStack() as held:
+        yield [held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5)) for _ in range(GUESTS)]
+
+
+def answer(connection: socket.socket) -> bytes:
+    """What comes until the end."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["with a request", "whose request comes later"])
+async def test_who_waits_to_be_accepted_when_the_server_stops_is_answered(is_early: bool) -> None:
+    async with serving(small) as (server, port):
+        with guests(port) as waiting:
+            if is_early:
+                for connection in waiting:
+                    connection.sendall(GET)
+            stopping = asyncio.create_task(server.shutdown())
+            await until(lambda: is_refused(port))
+            if not is_early:
+                for connection in waiting:
+                    connection.sendall(GET)
+            await stopping
+            told = [answer(connection) for connection in waiting]
+
+    assert [one[:15] for one in told] == [b"HTTP/1.1 200 OK"] * GUESTS
+    assert all(b"\r\nconnection: close\r\n" in one for one in told)
+
+
+async def test_who_says_nothing_does_not_keep_a_server_from_stopping() -> None:
+    async with serving(small) as (server, port):
+        with guests(port) as silent:
+            async with asyncio.timeout(5):
+                await server.shutdown()
+            assert [answer(connection) for connection in silent] == [b""] * GUESTS
+
+
+def is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("request_", [GET, LAST], ids=["kept alive", "last"])
+async def test_a_peer_that_takes_nothing_is_cut_off(request_: bytes) -> None:
+    async with serving(large, IMPATIENT) as (server, port):
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            peer.sendall(request_)
+            await until(lambda: bool(server.server_state.connections))
+            await until(lambda: not server.server_state.connections)
+
+
+async def test_a_peer_that_is_slow_gets_its_answer() -> None:
+    async with serving(large, IMPATIENT) as (_, port):
+        with socket.create_connection(("127.0.0.1", port)) as peer:
+            peer.sendall(LAST)
+            peer.setblocking(False)
+            began, heard = monotonic(), 0
+            while piece := await asyncio.get_running_loop().sock_recv(peer, LARGE // 20):
+                heard += len(piece)
+                await asyncio.sleep(0.05)
+
+    assert monotonic() - began > 2 * IMPATIENT.request_deadline_seconds
+    assert heard > LARGE
