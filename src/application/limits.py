@@ -9,6 +9,7 @@ from application.ports.observer import Observer
 from domain.errors import Exhausted
 from domain.ids import AccountId
 
+_ACCOUNT, _ADDRESS = "request:u:", "request:a:"
 _open: ContextVar["Bill | None"] = ContextVar("bill", default=None)
 
 
@@ -35,11 +36,11 @@ class Bill:
     `verdict` is what the limiter said last, or None before the first charge and while nothing is limited.
     """
 
-    __slots__ = ("_before", "_held", "_limits", "_who", "verdict")
+    __slots__ = ("_before", "_held", "_key", "_limits", "verdict")
 
-    def __init__(self, limits: "Limits", who: AccountId | str) -> None:
+    def __init__(self, limits: "Limits", key: str) -> None:
         self._limits = limits
-        self._who = who
+        self._key = key
         self._held = 0
         self.verdict: Verdict | None = None
 
@@ -49,18 +50,20 @@ class Bill:
 
     def __exit__(self, *_: object) -> None:
         _open.reset(self._before)
-        if not isinstance(self._who, str):
-            self._limits.let_go(self._who, self._held)
+        if self._held:
+            self._limits.let_go(self._key, self._held)
 
     async def charge(self, cost: float) -> None:
         """Exhausted if so many requests are not left, TooManyAtOnce if they are but would be too much in hand."""
-        if not self._limits.enabled:
+        limits = self._limits
+        if not limits.enabled:
             return
-        self.verdict = await self._limits.count(self._who, cost)
-        if not self.verdict.allowed:
-            raise Exhausted("Too many requests; slow down.", retry_after_seconds=self.verdict.retry_after_seconds)
-        if not isinstance(self._who, str):
-            self._held += self._limits.hold(self._who, ceil(cost), self._held)
+        verdict = self.verdict = await limits.limiter.take(self._key, limits.requests, limits.window_ms, cost)
+        if not verdict.allowed:
+            limits.observer.happened("rate_limited", "request")
+            raise Exhausted("Too many requests; slow down.", retry_after_seconds=verdict.retry_after_seconds)
+        if self._key.startswith(_ACCOUNT):
+            self._held += limits.hold(self._key, ceil(cost), self._held)
 
 
 class Limits:
@@ -78,9 +81,9 @@ class Limits:
     def __init__(
         self, limiter: RateLimiter, enabled: bool, requests: int, window_ms: int, in_hand: int, observer: Observer
     ) -> None:
-        self._limiter = limiter
-        self._observer = observer
-        self._held: dict[AccountId, int] = {}
+        self.limiter = limiter
+        self.observer = observer
+        self._held: dict[str, int] = {}
         self.enabled = enabled
         self.requests = requests
         self.window_ms = window_ms
@@ -88,40 +91,32 @@ class Limits:
 
     def bill(self, who: AccountId | str) -> Bill:
         """A bill of an account, or of an address."""
-        return Bill(self, who)
+        return Bill(self, f"{_ADDRESS}{who}" if isinstance(who, str) else f"{_ACCOUNT}{who}")
 
-    async def count(self, who: AccountId | str, cost: float) -> Verdict:
-        """Count so many requests of an account, or from an address, against the general limit."""
-        key = f"request:a:{who}" if isinstance(who, str) else f"request:u:{who}"
-        verdict = await self._limiter.take(key, self.requests, self.window_ms, cost)
-        if not verdict.allowed:
-            self._observer.happened("rate_limited", "request")
-        return verdict
-
-    def hold(self, account: AccountId, weight: int, already: int) -> int:
+    def hold(self, key: str, weight: int, already: int) -> int:
         """Take so much more in hand for a request that has `already` as much; how much it was.
 
         TooManyAtOnce if that does not fit beside the account's other requests. A request that is alone always fits.
         """
         weight = min(weight, self.in_hand - already)
-        held = self._held.get(account, 0) + weight
+        held = self._held.get(key, 0) + weight
         if held > self.in_hand:
-            self._observer.happened("rate_limited", "in_hand")
+            self.observer.happened("rate_limited", "in_hand")
             raise TooManyAtOnce(
                 f"At most {self.in_hand} requests at a time; wait for an answer.", retry_after_seconds=1
             )
-        self._held[account] = held
+        self._held[key] = held
         return weight
 
-    def let_go(self, account: AccountId, weight: int) -> None:
+    def let_go(self, key: str, weight: int) -> None:
         """So much is answered."""
-        held = self._held.pop(account, 0) - weight
+        held = self._held.pop(key, 0) - weight
         if held > 0:
-            self._held[account] = held
+            self._held[key] = held
 
     async def ticket(self, address: str) -> None:
         """Count an attempt to open a live connection with a ticket as a request from its address."""
-        await Bill(self, address).charge(1)
+        await self.bill(address).charge(1)
 
     async def login(self, email: str, address: str) -> None:
         """Exhausted after too many attempts; somebody else's attempts from elsewhere do not lock the owner out."""
@@ -131,7 +126,7 @@ class Limits:
     async def logged_in(self, email: str, address: str) -> None:
         """Forget the failures before a success."""
         if self.enabled:
-            await self._limiter.forget(f"login:{address}:{email}")
+            await self.limiter.forget(f"login:{address}:{email}")
 
     async def register(self, address: str) -> None:
         await self._require("register", f"register:{address}", self.REGISTER_PER_ADDRESS)
@@ -142,7 +137,7 @@ class Limits:
     async def _require(self, policy: str, key: str, limit: tuple[int, int]) -> None:
         if not self.enabled:
             return
-        verdict = await self._limiter.take(key, *limit)
+        verdict = await self.limiter.take(key, *limit)
         if not verdict.allowed:
-            self._observer.happened("rate_limited", policy)
+            self.observer.happened("rate_limited", policy)
             raise Exhausted("Too many attempts; try again later.", retry_after_seconds=verdict.retry_after_seconds)

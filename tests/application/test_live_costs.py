@@ -1,9 +1,12 @@
 """What is done over live connections is on the same account as requests."""
 
+from contextlib import suppress
+
 import msgspec
 from dependency_injector import providers
 
 from application.realtime.frames import CloseCode
+from domain.errors import Exhausted
 from entrypoints.container import offline
 from tests.application.live_house import House
 
@@ -18,9 +21,12 @@ async def house_with(**changes: object) -> House:
     return await house.settle()
 
 
-async def left(house: House) -> float:
-    """How many requests Ada may still make; asking costs a hundredth."""
-    return (await house.container.limits().count(house.ada.id, 0.01)).remaining
+async def left(house: House, cost: float = 0.01) -> float:
+    """How many whole requests Ada may still make; asking costs a hundredth."""
+    with house.container.limits().bill(house.ada.id) as bill, suppress(Exhausted):
+        await bill.charge(cost)
+    assert bill.verdict
+    return bill.verdict.remaining
 
 
 async def test_a_call_costs_as_much_as_a_request() -> None:
@@ -35,7 +41,7 @@ async def test_a_call_costs_as_much_as_a_request() -> None:
             refused = await visited.say(type="call", id=9, **call)
             assert (refused["code"], refused["retry"]) == ("rate_limited", "later")
             assert visited.closed is None
-        assert not (await house.container.limits().count(house.ada.id, 1)).allowed
+        assert await left(house) == 0
         async with house.visit(house.bob) as bob:
             assert (await bob.say(type="call", id=1, **call))["type"] == "reply"
 
@@ -63,7 +69,7 @@ async def test_connecting_costs_a_request_and_following_a_channel_a_tenth_of_one
 
 async def test_who_has_no_request_left_is_not_connected_and_shall_come_back_later() -> None:
     house = await house_with()
-    await house.container.limits().count(house.ada.id, 9)
+    assert await left(house, 9) == 1
     async with house.visit(house.ada):
         pass
     async with house.visit(house.ada, connected=False) as visitor:

@@ -118,8 +118,7 @@ class Edge:
                 if allowed is not None:
                     await answer.permit(allowed)
                     return
-                enter = self._enter_closed if path.startswith(CLOSED) else self._enter
-                await enter(scope, receive, caller, answer)
+                await self._enter(scope, receive, caller, answer)
         except TimeoutError:
             caller.code = await answer.refuse(DeadlineExceeded(f"A request may take {self._deadline:g} seconds."))
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a problem and the log the rest
@@ -194,19 +193,21 @@ class Edge:
             self._observer.happened("origin_rejected", "preflight")
         return allowed
 
-    async def _enter_closed(self, scope: Any, receive: Receive, caller: "Caller", answer: Answer) -> None:
-        """Go in where a principal is needed, at the cost of that account, or of the address if there is none."""
+    async def _enter(self, scope: Any, receive: Receive, caller: "Caller", answer: Answer) -> None:
+        """Go in; where a principal is needed, at the cost of that account, or of the address if there is none."""
+        bounded = self._bounded(receive, caller)
+        if not scope["path"].startswith(CLOSED):
+            self._inspect(scope, caller.headers)
+            await self._app(scope, bounded, answer.send)
+            return
         stranger = self._identify(caller, scope["path"])
         who = caller.address if caller.principal is None else caller.principal.account_id
         with self._limits.bill(who) as answer.bill:
             await answer.bill.charge(1)
             if stranger:
                 raise stranger
-            await self._enter(scope, receive, caller, answer)
-
-    async def _enter(self, scope: Any, receive: Receive, caller: "Caller", answer: Answer) -> None:
-        self._inspect(scope, caller.headers)
-        await self._app(scope, self._bounded(receive, caller), answer.send)
+            self._inspect(scope, caller.headers)
+            await self._app(scope, bounded, answer.send)
 
     def _inspect(self, scope: Any, headers: Mapping[bytes, bytes]) -> None:
         """Refuse what no route could accept, before anything of the body is read."""
