@@ -40,7 +40,7 @@ class Retention:
         self._clock = clock
         self._pieces: Mapping[str, Callable[[], Awaitable[int]]] = {
             "answers": lambda: idempotency.forget_old(AT_ONCE),
-            "tickets": lambda: tickets.forget_old(clock.now(), AT_ONCE),
+            "tickets": lambda: tickets.forget_old(AT_ONCE),
             **({"invitations": lambda: self._invitations(timedelta(invitation_days))} if invitation_days else {}),
             **({"sessions": lambda: self._sessions(timedelta(session_days))} if session_days else {}),
             **({"events": lambda: self._events(timedelta(event_days))} if event_days else {}),

@@ -427,7 +427,7 @@ def in_memory(**changes: Any) -> Container:
             "session_queries": Singleton(MemorySessionQueries, database),
             "journal": Singleton(MemoryJournalQueries, database),
             "idempotency": Singleton(MemoryIdempotency, database, clock),
-            "ticket_store": Singleton(MemoryTicketStore, settings.provided.quota_tickets),
+            "ticket_store": Singleton(MemoryTicketStore, settings.provided.quota_tickets, clock),
             # The cheapest parameters that argon2 takes: what is kept here ends with the process.
             "hasher": Singleton(Argon2Hasher, memory_kib=8, passes=1),
             "open_database": providers.Object(None),

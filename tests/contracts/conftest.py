@@ -93,7 +93,7 @@ async def memory_house() -> AsyncIterator[House]:
             cache=cache,
             cache_elsewhere=cache,
             idempotency=MemoryIdempotency(database, clock),
-            ticket_store=MemoryTicketStore(TICKETS_MAX),
+            ticket_store=MemoryTicketStore(TICKETS_MAX, clock),
             store=MemoryStoreQueries(database, clock),
             upkeep=MemoryUpkeep(database),
             clock=clock,

@@ -9,8 +9,6 @@ from domain.ids import AccountId, SessionId
 from tests.contracts.conftest import TICKETS_MAX
 from tests.contracts.house import House
 
-LIFETIME = timedelta(seconds=30)
-MILLISECOND = timedelta(milliseconds=1)
 OPENING = b'{"epoch":"\xc3\xa4\\u0000"}\x00\xff'
 
 
@@ -20,12 +18,14 @@ def somebody(house: House, role: AccountRole = AccountRole.USER) -> Principal:
     return Principal(AccountId(house.ids.new()), SessionId(house.ids.new()), role, expires_at)
 
 
-async def keep(house: House, digest: bytes, principal: Principal, opening: bytes = OPENING) -> None:
-    await house.ticket_store.keep(digest, principal, opening, house.clock.now() + LIFETIME)
+async def keep(
+    house: House, digest: bytes, principal: Principal, opening: bytes = OPENING, lifetime_ms: int = 60_000
+) -> None:
+    await house.ticket_store.keep(digest, principal, opening, lifetime_ms)
 
 
 async def take(house: House, digest: bytes) -> tuple[Principal, bytes] | None:
-    return await house.ticket_store.take(digest, house.clock.now())
+    return await house.ticket_store.take(digest)
 
 
 async def still_kept(house: House, digests: list[bytes]) -> list[bytes]:
@@ -58,13 +58,12 @@ async def test_of_twenty_who_want_one_ticket_one_gets_it(house: House) -> None:
     assert [found for found in taken if found] == [(ada, OPENING)]
 
 
-async def test_a_ticket_is_good_up_to_its_end_and_not_at_it(house: House) -> None:
-    await keep(house, b"early", somebody(house))
-    await keep(house, b"late", somebody(house))
-    house.clock.advance(LIFETIME - MILLISECOND)
-    assert await take(house, b"early")
-    house.clock.advance(MILLISECOND)
-    assert await take(house, b"late") is None
+async def test_a_ticket_is_good_until_its_time_is_over_by_the_clock_that_all_share(house: House) -> None:
+    await keep(house, b"short", somebody(house), lifetime_ms=50)
+    await keep(house, b"long", somebody(house))
+    await house.pass_time(timedelta(milliseconds=50))
+    assert await take(house, b"short") is None
+    assert await take(house, b"long")
 
 
 async def test_of_more_than_ten_tickets_of_an_account_the_newest_remain(house: House) -> None:
@@ -115,22 +114,20 @@ async def test_who_keeps_and_who_takes_at_once_do_not_disturb_each_other(house: 
 
 
 async def test_only_what_has_expired_is_dropped(house: House) -> None:
-    await keep(house, b"old", somebody(house))
-    house.clock.advance(MILLISECOND)
+    await keep(house, b"old", somebody(house), lifetime_ms=50)
     await keep(house, b"young", somebody(house))
-    house.clock.advance(LIFETIME - MILLISECOND)
-    assert await house.ticket_store.forget_old(house.clock.now(), 10) == 1
-    # As the clock of an instance that lags behind would see it.
-    house.clock.advance(-LIFETIME)
+    await house.pass_time(timedelta(milliseconds=50))
+    assert await house.ticket_store.forget_old(10) == 1
+    assert await house.ticket_store.forget_old(10) == 0
     assert await still_kept(house, [b"old", b"young"]) == [b"young"]
 
 
 async def test_what_has_expired_is_dropped_in_pieces_whoever_else_does_it(house: House) -> None:
     for number in range(25):
-        await keep(house, bytes([number]), somebody(house))
-    house.clock.advance(LIFETIME)
-    counts = await asyncio.gather(*(house.ticket_store.forget_old(house.clock.now(), 5) for _ in range(3)))
+        await keep(house, bytes([number]), somebody(house), lifetime_ms=0)
+    await house.pass_time(timedelta(milliseconds=1))
+    counts = await asyncio.gather(*(house.ticket_store.forget_old(5) for _ in range(3)))
     assert all(count <= 5 for count in counts)
     left = 25 - sum(counts)
-    assert await house.ticket_store.forget_old(house.clock.now(), 100) == left
-    assert await house.ticket_store.forget_old(house.clock.now(), 100) == 0
+    assert await house.ticket_store.forget_old(100) == left
+    assert await house.ticket_store.forget_old(100) == 0

@@ -1,8 +1,6 @@
 """Tickets of live connections in PostgreSQL, so that the instance that takes one need not be the one that issued it."""
 
-from datetime import datetime
-
-from sqlalchemy import bindparam, delete, insert, literal_column, select
+from sqlalchemy import BigInteger, Interval, bindparam, delete, func, insert, literal_column, select
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
@@ -11,8 +9,14 @@ from application.ports.tickets import TicketStore
 from application.principal import Principal
 from domain.identity import AccountRole
 
-_KEPT = ("digest", "account_id", "session_id", "role", "token_expires_at", "opening", "expires_at")
-_KEEP = Statement(insert(tickets).values({name: bindparam(name) for name in _KEPT}))
+_KEPT = ("digest", "account_id", "session_id", "role", "token_expires_at", "opening")
+_MILLISECOND = literal_column("interval '1 millisecond'", Interval)
+_KEEP = Statement(
+    insert(tickets).values(
+        {name: bindparam(name) for name in _KEPT}
+        | {"expires_at": func.clock_timestamp() + bindparam("lifetime_ms", type_=BigInteger) * _MILLISECOND}
+    )
+)
 _theirs, _newer = tickets.alias("theirs"), tickets.alias("newer")
 _newest_to_go = (
     select(_newer.c.number)
@@ -33,7 +37,7 @@ _TRIM = Statement(
 )
 _TAKE = Statement(
     delete(tickets)
-    .where(tickets.c.digest == bindparam("digest"), tickets.c.expires_at > bindparam("now"))
+    .where(tickets.c.digest == bindparam("digest"), tickets.c.expires_at > func.clock_timestamp())
     .returning(
         tickets.c.account_id, tickets.c.session_id, tickets.c.role, tickets.c.token_expires_at, tickets.c.opening
     )
@@ -43,7 +47,7 @@ _FORGET = Statement(
     .where(
         tickets.c.number.in_(
             select(tickets.c.number)
-            .where(tickets.c.expires_at <= bindparam("now"))
+            .where(tickets.c.expires_at <= func.now())
             .limit(bindparam("most"))
             .with_for_update(skip_locked=True)
         )
@@ -59,7 +63,7 @@ class PostgresTicketStore(TicketStore):
         self._database = database
         self._most = most
 
-    async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
+    async def keep(self, digest: bytes, principal: Principal, opening: bytes, lifetime_ms: int) -> None:
         values = {
             "digest": digest,
             "account_id": principal.account_id,
@@ -67,18 +71,18 @@ class PostgresTicketStore(TicketStore):
             "role": principal.role,
             "token_expires_at": principal.expires_at,
             "opening": opening,
-            "expires_at": expires_at,
+            "lifetime_ms": lifetime_ms,
         }
         await self._database.fetch(_KEEP, **values)
         # Once the ticket is committed: of several at once, whoever trims last sees all of them.
         await self._database.fetch(_TRIM, account=principal.account_id, most=self._most)
 
-    async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:
-        row = await self._database.fetchrow(_TAKE, digest=digest, now=now)
+    async def take(self, digest: bytes) -> tuple[Principal, bytes] | None:
+        row = await self._database.fetchrow(_TAKE, digest=digest)
         if row is None:
             return None
         account, session, role, token_expires_at, opening = row
         return Principal(account, session, AccountRole(role), token_expires_at), opening
 
-    async def forget_old(self, now: datetime, most: int) -> int:
-        return len(await self._database.fetch(_FORGET, now=now, most=most))
+    async def forget_old(self, most: int) -> int:
+        return len(await self._database.fetch(_FORGET, most=most))

@@ -17,7 +17,7 @@ from domain.ids import AccountId, SessionId
 
 KEY_MIN_BYTES = 32
 TOKEN_MAX = 4_096
-LEEWAY_SECONDS = 5.0
+LEEWAY_SECONDS = 60.0
 
 _ALGORITHM = "HS256"
 _TYPE = "at+jwt"  # RFC 9068; no other kind of token that is signed with the same key can be taken for this one
@@ -57,7 +57,7 @@ class JwtAccessTokens(AccessTokens):
     `alg`, `typ` and a `kid` that names one of these secrets: nothing that it could point to is ever looked at.
 
     A token is void from the very moment that `exp` names. For clocks of hosts that differ, `iat` (and `nbf`, which is
-    never issued) may lie 5 s ahead.
+    never issued) may lie a minute ahead.
     """
 
     def __init__(self, secret: str, previous: Sequence[str], issuer: str, audience: str) -> None:

@@ -1,6 +1,5 @@
 """What is asked of whoever keeps the tickets of live connections until they are used."""
 
-from datetime import datetime
 from typing import Protocol
 
 from application.principal import Principal
@@ -12,18 +11,21 @@ class TicketStore(Protocol):
     So many of one account are kept at most as the store was told.
     """
 
-    async def keep(self, digest: bytes, principal: Principal, opening: bytes, expires_at: datetime) -> None:
-        """Keep a new ticket; of the older ones of the same account, all but the newest give way."""
+    async def keep(self, digest: bytes, principal: Principal, opening: bytes, lifetime_ms: int) -> None:
+        """Keep a new ticket for so long, by the store's clock, which is the same for every process.
+
+        Of the older ones of the same account, all but the newest give way.
+        """
         ...
 
-    async def take(self, digest: bytes, now: datetime) -> tuple[Principal, bytes] | None:
+    async def take(self, digest: bytes) -> tuple[Principal, bytes] | None:
         """Whom the ticket stands for and its opening, as they were kept; None if there is none, or no longer.
 
         It is gone afterwards: of all who ask at once, on whatever instance, one gets it.
         """
         ...
 
-    async def forget_old(self, now: datetime, most: int) -> int:
+    async def forget_old(self, most: int) -> int:
         """Drop tickets that have expired, at most so many at a time; how many it were.
 
         Several may do this at once: each drops others, and none waits.

@@ -15,6 +15,7 @@ from application.realtime.frames import Opening
 from domain.errors import Invalid, Unauthenticated
 
 LIFETIME = timedelta(seconds=30)
+_MILLISECOND = timedelta(milliseconds=1)
 # As many channels and positions as an opening may have fit; what is stored for somebody has to have a bound.
 OPENING_MAX_BYTES = 32_768
 
@@ -55,10 +56,10 @@ class Tickets:
         encoded = _encode(opening)
         if len(encoded) > OPENING_MAX_BYTES:
             raise Invalid(f"This may have {OPENING_MAX_BYTES} bytes.", pointer="")
-        secret, now = self._secrets.signed(self._secrets.new()), self._clock.now()
-        expires_at = min(now + LIFETIME, actor.expires_at)
-        await self._store.keep(self._secrets.digest(secret), actor, encoded, expires_at)
-        return Ticket(secret, int((expires_at - now).total_seconds()))
+        secret = self._secrets.signed(self._secrets.new())
+        lifetime = min(LIFETIME, actor.expires_at - self._clock.now())
+        await self._store.keep(self._secrets.digest(secret), actor, encoded, lifetime // _MILLISECOND)
+        return Ticket(secret, int(lifetime.total_seconds()))
 
     async def redeem(self, ticket: str, address: str) -> tuple[Principal, Opening]:
         """Whom the ticket was issued to, as the token said then, and what the connection begins with.
@@ -69,7 +70,7 @@ class Tickets:
         await self._limits.ticket(address)
         taken = None
         if self._secrets.is_signed(ticket):
-            taken = await self._store.take(self._secrets.digest(ticket), self._clock.now())
+            taken = await self._store.take(self._secrets.digest(ticket))
         if taken is None or not self._authentication.is_live(taken[0]):
             raise TicketInvalid("This ticket opens nothing; get a new one.")
         principal, opening = taken
