@@ -19,6 +19,8 @@ PATH = "/api/v1/ws"
 ANSWER_SECONDS = 30.0
 CONNECT_SECONDS = 15.0
 BACK_OFF_SECONDS = (0.5, 20.0)
+CROWDED = 4105
+TOKEN_TRIES = 5
 STABLE_SECONDS = 30.0
 FRAME_MAX_BYTES = 16 * 1024 * 1024
 WAITING_MAX = 10_000
@@ -108,15 +110,17 @@ class Subscription:
 class Client:
     """One live connection, made again whenever it is lost, as `async with Client(url, token) as client`.
 
-    `url` is that of the server (`https://…`), `token` hands out an access token and is asked again when that expires;
-    an OSError of it is tried again later, any other error stops the client. Entering waits for the first connection, as
-    long as it takes, and raises Stopped if the server refuses it for good.
+    `url` is that of the server (`https://…`), `token` hands out an access token and is asked again when that expires.
+    If it fails, it is asked again later: after an OSError for ever, after anything else 5 times in a row, and then the
+    client ends with that error. Stopped ends it at once. Entering waits for the first connection, as long as it takes,
+    and raises Stopped if the server refuses it for good.
     """
 
     def __init__(self, url: str, token: Callable[[], Awaitable[str]]) -> None:
         self._address = f"ws{url.rstrip('/').removeprefix('http').removeprefix('ws')}{PATH}"
         self._token = token
         self._known_token: str | None = None
+        self._token_failures = 0
         self._epoch: str | None = None
         self._silence_seconds = 60.0
         self._socket: ClientConnection | None = None
@@ -270,12 +274,14 @@ class Client:
         if self._hint is not None:
             return self._hint
         least, most = BACK_OFF_SECONDS
+        if code == CROWDED:  # whoever comes back takes the place of another
+            return random.uniform(most / 2, most)  # noqa: S311  # to spread load
         return random.uniform(0, min(most, least * 2 ** min(tries - 1, 10)))  # noqa: S311  # to spread load
 
     async def _open(self) -> ClientConnection:
         async with asyncio.timeout(CONNECT_SECONDS):
             if self._known_token is None:
-                self._known_token = await self._token()
+                self._known_token = await self._new_token()
             socket = await connect(
                 self._address, compression=None, proxy=None, ping_interval=None, max_size=FRAME_MAX_BYTES
             )
@@ -285,6 +291,20 @@ class Client:
                 socket.transport.abort()
                 raise
         return socket
+
+    async def _new_token(self) -> str:
+        """A new token; OSError if there is none for now."""
+        try:
+            token = await self._token()
+        except (OSError, Stopped):
+            raise
+        except Exception as error:
+            self._token_failures += 1
+            if self._token_failures >= TOKEN_TRIES:
+                raise
+            raise OSError("there is no token for now") from error
+        self._token_failures = 0
+        return token
 
     async def _enter(self, socket: ClientConnection, token: str) -> None:
         """Say who is there and where to go on, and send again what was not answered."""
@@ -395,7 +415,7 @@ class Client:
         # Whatever goes wrong here, the server closes with 4300, and that is tried again.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(ANSWER_SECONDS):
-                self._known_token = await self._token()
+                self._known_token = await self._new_token()
                 await self._command({"type": "authenticate", "token": self._known_token})
 
     # The end

@@ -171,19 +171,63 @@ async def test_who_is_lost_stays_until_the_grace_is_over() -> None:
     lingering.cancel()
 
 
-async def test_an_account_has_so_many_connections_and_a_refused_one_is_not_counted() -> None:
+class Tab:
+    """A connection that was silent for so long."""
+
+    def __init__(self, id: str, silent_seconds: float) -> None:
+        self.id, self.silent_seconds = id, silent_seconds
+        self.has_given_way = False
+
+    def give_way(self) -> None:
+        self.has_given_way = True
+
+
+async def decided(house: House) -> None:
+    """Wait until it is known who gives way."""
+    await asyncio.gather(*house.lobby._deciding)
+
+
+async def test_with_more_than_ten_connections_those_give_way_that_were_silent_for_the_longest() -> None:
     house = House()
-    for number in range(CONNECTIONS_MAX):
-        assert await house.lobby.admit(ADA, f"connection {number}")
+    tabs = [Tab(f"tab {number}", silent) for number, silent in enumerate([3, 1, 20, 5, 8, 0, 13, 2, 9, 4])]
+    for tab in tabs:
+        assert await house.lobby.admit(ADA, tab)
+    assert not house.lobby._deciding
+    bobs = Tab("bob's", 1_000)
+    assert await house.lobby.admit(BOB, bobs)
+    late = [Tab(f"late {number}", 0) for number in range(3)]
+    for tab in late:
+        assert await house.lobby.admit(ADA, tab)
+    await decided(house)
+    assert {tab.silent_seconds for tab in tabs if tab.has_given_way} == {20, 13, 9}
+    assert not any(tab.has_given_way for tab in (*late, bobs))
+    assert house.listener.heard == []
+
+
+async def test_seven_tabs_come_back_after_a_change_of_network_although_nobody_closed_the_old_ones() -> None:
+    house = House()
+    ghosts, tabs = (
+        [Tab(f"{what} {number}", silent) for number in range(7)] for what, silent in (("old", 3), ("new", 0))
+    )
+    for tab in (*ghosts, *tabs):
+        assert await house.lobby.admit(ADA, tab)
+    await decided(house)
+    assert sum(tab.has_given_way for tab in ghosts) == 4
+    assert not any(tab.has_given_way for tab in tabs)
+
+
+async def test_beyond_twice_as_many_nobody_is_let_in_and_one_who_is_gone_makes_room() -> None:
+    house = House()
+    for number in range(2 * CONNECTIONS_MAX):
+        assert await house.lobby.admit(ADA, Tab(f"tab {number}", 0))
     for _ in range(2):
-        assert not await house.lobby.admit(ADA, "one too many")
+        assert not await house.lobby.admit(ADA, Tab("one too many", 0))
         house.lobby.dismiss(ADA, "one too many")
         await house.all_left()
-    assert await house.lobby.admit(BOB, "another")
-    house.lobby.dismiss(ADA, "connection 3")
+    house.lobby.dismiss(ADA, "tab 3")
     await house.all_left()
-    assert await house.lobby.admit(ADA, "the next")
-    assert house.listener.heard == []
+    assert await house.lobby.admit(ADA, Tab("the next", 0))
+    await decided(house)
 
 
 class Away(MemoryPresence):
@@ -198,7 +242,9 @@ class Away(MemoryPresence):
 
 async def test_without_the_store_everybody_is_admitted_and_nobody_is_present() -> None:
     house = House(Away())
-    admitted: Sequence[bool] = [await house.lobby.admit(ADA, str(number)) for number in range(CONNECTIONS_MAX + 2)]
+    admitted: Sequence[bool] = [
+        await house.lobby.admit(ADA, Tab(str(number), 0)) for number in range(3 * CONNECTIONS_MAX)
+    ]
     assert all(admitted)
     with pytest.raises(Unavailable):
         await house.lobby.enter(house.topic, ADA, "one")

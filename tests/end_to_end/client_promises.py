@@ -154,6 +154,24 @@ class ClientPromises:
 
         assert await offsets(scene.driver, 1) == [2]
 
+    async def test_a_token_that_could_not_be_had_is_asked_for_again(self, scene: Scene) -> None:
+        clock: MovableClock = scene.house.clock()  # type: ignore[assignment]
+        await done(scene.driver, "subscribe", channel=scene.channel)
+        clock.advance(timedelta(minutes=16))
+        later = await log_in(scene.ada.http, scene.ada.email)
+        await done(scene.driver, "token", token=later.token, failures=2)
+        await later.open_task()
+
+        assert await offsets(scene.driver, 1) == [2]
+
+    async def test_a_token_that_can_never_be_had_ends_the_client_in_the_end(self) -> None:
+        async with served(house_in_memory()) as url, self.driving(url) as driver:
+            await done(driver, "token", token="", failures=1_000)
+            answer = await outcome(driver, "connect")
+
+        assert (answer["type"], answer["code"]) == ("failed", "no token")
+        assert sum(of("token_asked", frame) for frame in driver.heard) == 5
+
     async def test_whoever_is_not_wanted_back_stays_away(self, scene: Scene) -> None:
         await done(scene.driver, "subscribe", channel=scene.channel)
         await scene.ada.post("/auth/logout-all")

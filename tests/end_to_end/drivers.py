@@ -56,6 +56,7 @@ class PythonDriver:
     def __init__(self, url: str) -> None:
         self.heard: list[Json] = []
         self.token = ""
+        self.failures = 0
         self.client = Client(url, self._hand_out)
         self.subscriptions: dict[str, Subscription] = {}
         self.tasks: list[asyncio.Task[None]] = []
@@ -65,6 +66,9 @@ class PythonDriver:
 
     async def _hand_out(self) -> str:
         self.heard.append({"type": "token_asked"})
+        if self.failures:
+            self.failures -= 1
+            raise LookupError("the page that knows the token did not answer")
         return self.token
 
     async def _carry_out(self, do: str, fields: Json) -> None:
@@ -73,13 +77,15 @@ class PythonDriver:
             data = await self._act(do, fields)
         except (Refused, Stopped) as error:
             self.heard.append({"type": "failed", "order": order, "code": error.code})
+        except LookupError:
+            self.heard.append({"type": "failed", "order": order, "code": "no token"})
         else:
             self.heard.append({"type": "done", "order": order, "data": data})
 
     async def _act(self, do: str, fields: Json) -> Any:
         match do:
             case "token":
-                self.token = fields["token"]
+                self.token, self.failures = fields["token"], fields.get("failures", 0)
             case "connect":
                 await self.client.__aenter__()
             case "subscribe" | "present":

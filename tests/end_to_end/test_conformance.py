@@ -1,13 +1,15 @@
 """Every case of `tests/conformance` against a real server: any client may be tested with the same cases.
 
 A case is a list of steps on one connection: `connect` with the token, `send` a frame (so many `times`), `expect` a
-frame that has at least these fields, be told `close` with a code, and ask over `http` meanwhile. `$TOKEN` and
-`$OTHER_TOKEN` are access tokens of two accounts, `$WORKSPACE` is the first one's id and its workspace's, `$TASK` a
-task in it, `$OFFSET` the offset of the workspace's last event, `$LONG` 5,000 and `$HUGE` 70,000 characters.
+frame that has at least these fields, be told `close` with a code, ask over `http` meanwhile, and open so many other
+connections of the account as a `crowd`. `$TOKEN` and `$OTHER_TOKEN` are access tokens of two accounts, `$WORKSPACE` is
+the first one's id and its workspace's, `$TASK` a task in it, `$OFFSET` the offset of the workspace's last event, `$LONG`
+5,000 and `$HUGE` 70,000 characters.
 """
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 import pytest_asyncio
 from dependency_injector import providers
 
+from application.realtime.lobby import Lobby
 from tests.http.house import house_in_memory, served
 from tests.support.clients import Json, Listener, client, done, listening, sign_up
 
@@ -27,8 +30,10 @@ CASES: list[Json] = [
 
 @pytest_asyncio.fixture(scope="module")
 async def url() -> AsyncIterator[str]:
-    """A server that waits half a second for the first frame."""
-    async with served(house_in_memory(connect_seconds=providers.Object(0.5))) as url:
+    """A server that waits half a second for the first frame, and limits nothing but the connections of an account."""
+    house = house_in_memory(connect_seconds=providers.Object(0.5))
+    house.lobby.override(providers.Singleton(Lobby, house.presence, house.broker, house.hub))
+    async with served(house) as url:
         yield url
 
 
@@ -46,13 +51,16 @@ async def test_the_protocol_is_as_the_cases_say(url: str, case: Json) -> None:
             "$LONG": "x" * 5_000,
             "$HUGE": "x" * 70_000,
         }
-        async with listening(url) as live:
+        async with listening(url) as live, AsyncExitStack() as others:
             for step in case["steps"]:
                 match filled(step, values):
                     case {"http": request}:
                         done(await ada.send(request["method"], request["path"], json=request.get("body")))
                     case {"connect": _}:
                         await live.connect(ada.token)
+                    case {"crowd": count}:
+                        for _ in range(count):
+                            await others.enter_async_context(listening(url, ada.token))
                     case wire_step:
                         await take(live, wire_step)
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from time import monotonic
 
 import httpx
@@ -62,9 +62,12 @@ async def test_who_reads_nothing_is_gone_within_the_deadline_and_counts_until_th
             done(await ada.delete(f"/auth/sessions/{await session_of(other)}"))
             going_on = asyncio.create_task(go_on(crowd[-1]))
             say_goodbye(crowd[-2])
-            async with listening(server.base_url) as late:
-                await late.send({"type": "connect", "id": 1, "token": ada.token})
-                assert await late.closed() == 4005
+            async with AsyncExitStack() as others:
+                for _ in range(MOST):
+                    await others.enter_async_context(listening(server.base_url, ada.token))
+                async with listening(server.base_url) as late:
+                    await late.send({"type": "connect", "id": 1, "token": ada.token})
+                    assert await late.closed() == 4105
             assert await live(http) == MOST
 
             async def is_over() -> bool:

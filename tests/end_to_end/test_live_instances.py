@@ -184,3 +184,19 @@ async def test_a_stop_is_told_to_each_connection_before_it_comes(three: Servers)
         assert {await live.closed() for live in lives} == {4200}
         assert await stopping == 0
     assert len(set(hints)) > 12
+
+
+async def test_of_all_instances_that_connection_gives_way_that_was_silent_for_the_longest(three: Servers) -> None:
+    async with AsyncExitStack() as stack:
+        ada = await sign_up(await stack.enter_async_context(client(three[0].base_url)))
+        lives = [
+            await stack.enter_async_context(listening(three[number % 3].base_url, ada.token)) for number in range(10)
+        ]
+        for number in (0, 1, 2, 3):
+            done = await lives[number].call("subscribe", channel="me")
+            assert "code" not in done
+        ghosts = [lives[4], lives[5], lives[6]]
+        new = [await stack.enter_async_context(listening(server.base_url, ada.token)) for server in three]
+        assert [await ghost.closed() for ghost in ghosts] == [4105] * 3
+        for live in (*lives[:4], *lives[7:], *new):
+            assert "code" not in await live.call("unsubscribe", channel="me")

@@ -161,15 +161,16 @@ async def test_calls_and_requests_share_the_limit_of_their_account() -> None:
         assert (await ada.get("/me")).status_code == 429
 
 
-async def test_an_account_has_ten_connections_at_most() -> None:
+async def test_beyond_ten_connections_the_one_that_was_silent_for_the_longest_gives_way() -> None:
     limited = house_in_memory(settings=set_to(rate_limit_enabled=True))
     async with served(limited) as url, client(url) as http, AsyncExitStack() as stack:
         one, other = await sign_up(http, "One"), await sign_up(http, "Other")
-        for _ in range(10):
-            await stack.enter_async_context(listening(url, one.token))
-        async with listening(url) as eleventh:
-            await eleventh.send({"type": "connect", "id": 1, "token": one.token})
-            assert await eleventh.closed() == 4005
+        lives = [await stack.enter_async_context(listening(url, one.token)) for _ in range(10)]
+        await lives[0].send({"type": "pong"})
+        async with listening(url, one.token) as eleventh:
+            assert await lives[1].closed() == 4105
+            for live in (*lives[:1], *lives[2:], eleventh):
+                assert "code" not in await live.call("subscribe", channel="me")
         async with listening(url, other.token):
             pass  # others are not concerned
 

@@ -7,10 +7,12 @@ const [, , script, url] = process.argv;
 const { SignalboxClient } = await import(pathToFileURL(script));
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 let token = "";
+let failures = 0;
 
 const client = new SignalboxClient(url, {
   token: async () => {
     tell({ type: "token_asked" });
+    if (failures-- > 0) throw Object.assign(new Error("the page that knows the token did not answer"), { code: "no token" });
     return token;
   },
 });
@@ -20,7 +22,7 @@ client.on("lost", ({ code }) => tell({ type: "lost", code }));
 client.on("stopped", ({ code }) => tell({ type: "stopped", code }));
 
 const acts = {
-  token: (order) => (token = order.token),
+  token: (order) => ([token, failures] = [order.token, order.failures ?? 0]),
   connect: () => client.connect(),
   subscribe: (order) => client.subscribe(order.channel, { since: order.since }),
   present: (order) => client.bePresent(order.channel),

@@ -49,8 +49,8 @@ OUTCOMES: Mapping[Happening, Sequence[str]] = {
     "resume": ("recovered", "offset", "epoch", "pruned"),
     "retry": ("stale",),
     "socket_closed": (
-        *("by_peer", "lost", "1002", "1007", "1009", "4001", "4002", "4003", "4004", "4005", "4008"),
-        *("4100", "4101", "4103", "4104", "4200", "4300"),
+        *("by_peer", "lost", "1002", "1007", "1009", "4001", "4002", "4003", "4004", "4008"),
+        *("4100", "4101", "4103", "4104", "4105", "4200", "4300"),
     ),
     "socket_opened": ("101", "401", "403", "429", "503"),
     "token_rejected": ("token_invalid", "token_expired", "session_ended"),

@@ -278,6 +278,13 @@ class Connection:
     def close(self, code: CloseCode, reason: str) -> None:
         self._do(Close(code, reason))
 
+    @property
+    def silent_seconds(self) -> float:
+        return asyncio.get_running_loop().time() - self.session.heard_at
+
+    def give_way(self) -> None:
+        self._do(Close(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections"))
+
     def say(self, frame: Announcement) -> None:
         data = on_the_wire(encode_frame(frame))
         self.wire.write(data)
@@ -381,8 +388,8 @@ class Connection:
                 self._shared.broker.publish([signal])
 
     async def _enter(self, enter: Enter) -> None:
-        if not await self._shared.lobby.admit(enter.principal.account_id, self.id):
-            self._do(Close(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections"))
+        if not await self._shared.lobby.admit(enter.principal.account_id, self):
+            self.give_way()
             return
         opening = enter.opening
         try:

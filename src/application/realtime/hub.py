@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from contextvars import Context
 
@@ -40,6 +40,7 @@ class Hub:
         self._readers: dict[str, set[Reader]] = {}
         self._streams: dict[str, tuple[asyncio.Future[Stream], asyncio.Task[None]]] = {}
         self._topics: dict[str, Topic] = {}
+        self._watched: dict[str, Callable[[Signal], None]] = {}
         self._check = asyncio.Event()
         # What was committed and not sent to connections here when the heads were last checked: entries, and seconds.
         self.lag = (0, 0.0)
@@ -143,6 +144,11 @@ class Hub:
             del self._topics[topic.name]
             self._broker.unfollow(topic.name)
 
+    def watch(self, name: str, take: Callable[[Signal], None]) -> None:
+        """Have every signal taken that processes tell each other under this name, which is no channel."""
+        self._watched[name] = take
+        self._broker.follow(name)
+
     def topics(self) -> list[Topic]:
         return list(self._topics.values())
 
@@ -161,6 +167,8 @@ class Hub:
                 reader.offer(item)
         elif topic := self._topics.get(item.channel):
             topic.take(item)
+        elif take := self._watched.get(item.channel):
+            take(item)
 
     async def check_heads(self) -> None:
         """Tell every reader how far its stream has come, and whether it is still the same one."""

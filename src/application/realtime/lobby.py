@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from contextvars import Context
+from typing import Literal, Protocol
+from uuid import UUID
 
 import msgspec
 from msgspec import Raw
@@ -23,10 +25,27 @@ REAPINGS_MAX = 40
 REFRESH_EVERY = 2  # reapings
 CORRECT_EVERY = 5  # reapings
 CONNECTIONS_MAX = 10
+# So long the processes wait for each other's word on how long the connections of an account were silent.
+ASKED_SECONDS = 0.3
 # However many connections end in one moment, the store is asked by so many at once.
 AT_ONCE = 64
 
 log = logging.getLogger(__name__)
+
+
+class Guest(Protocol):
+    """A connection as the lobby sees it."""
+
+    id: str
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago its peer was last heard."""
+        ...
+
+    def give_way(self) -> None:
+        """End, because the account has too many connections for now."""
+        ...
 
 
 class Lobby:
@@ -34,6 +53,10 @@ class Lobby:
 
     An account comes with its first connection and goes with its last, on whichever instances they are. What is told may
     be lost on its way; so each process asks the store for the truth of what is followed here every 5 s.
+
+    An account has 10 connections on all instances. With one more, every process tells how long those that it has were
+    silent, and of all of them those that were for the longest give way: a network that changed leaves connections
+    behind that nobody closes, and their successors have been heard since.
     """
 
     def __init__(
@@ -52,24 +75,62 @@ class Lobby:
         self._hub = hub
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._leaving: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._guests: dict[AccountId, dict[str, Guest]] = {}
+        self._silences: dict[AccountId, dict[str, float]] = {}
+        self._deciding: set[asyncio.Task[None]] = set()
+        hub.watch(_CROWDED, self._heard_of_a_crowd)
 
-    async def admit(self, account: AccountId, connection: str) -> bool:
-        """Count a connection of an account until it is dismissed; whether it may stay, of 10 on all instances.
+    async def admit(self, account: AccountId, guest: Guest) -> bool:
+        """Count a connection of an account until it is dismissed; whether it may stay.
 
-        Without the store it may, as nobody should be locked out by its absence.
+        It may, and beyond 10 others give way, unless twice as many are there already. Without the store it may, since
+        nobody should be locked out by its absence.
         """
         if not self._is_limited:
             return True
+        self._guests.setdefault(account, {})[guest.id] = guest
         try:
-            attendance = await self._presence.enter(_door(account), account, connection)
+            attendance = await self._presence.enter(_door(account), account, guest.id)
         except Unavailable:
             return True
-        return attendance.connections <= CONNECTIONS_MAX
+        if attendance.connections > CONNECTIONS_MAX:
+            self._broker.publish([_crowd(account, {})])
+        return attendance.connections <= 2 * CONNECTIONS_MAX
 
     def dismiss(self, account: AccountId, connection: str) -> None:
         """Count a connection no longer, soon."""
         if self._is_limited:
+            guests = self._guests.get(account, {})
+            guests.pop(connection, None)
+            if not guests:
+                self._guests.pop(account, None)
             self._leave_soon(_door(account), connection, "bye")
+
+    def _heard_of_a_crowd(self, signal: Signal) -> None:
+        """A process asks about the connections of an account, or tells how long its own were silent."""
+        account = AccountId(UUID(signal.key))
+        if account not in self._guests:
+            return
+        told = _decode_silences(signal.data)
+        if account in self._silences:
+            self._silences[account].update(told)
+        else:
+            self._silences[account] = told
+            deciding = asyncio.create_task(self._decide(account), context=Context())
+            self._deciding.add(deciding)
+            deciding.add_done_callback(self._deciding.discard)
+        if not told:
+            own = {id: guest.silent_seconds for id, guest in self._guests[account].items()}
+            self._broker.publish([_crowd(account, own)])
+
+    async def _decide(self, account: AccountId) -> None:
+        """Let those connections here give way that were silent for the longest, by what every process has told."""
+        await asyncio.sleep(ASKED_SECONDS)
+        silences = self._silences.pop(account)
+        surplus = max(0, len(silences) - CONNECTIONS_MAX)
+        for _, id in sorted(((seconds, id) for id, seconds in silences.items()), reverse=True)[:surplus]:
+            if guest := self._guests.get(account, {}).get(id):
+                guest.give_way()
 
     async def enter(self, topic: Topic, account: AccountId, connection: str) -> None:
         """Be present on a channel. Unavailable, and not present, if the store does not answer."""
@@ -147,6 +208,13 @@ class Lobby:
 
 
 _DOOR = "connections:"
+_CROWDED = "crowded"
+_decode_silences = msgspec.json.Decoder(dict[str, float]).decode
+
+
+def _crowd(account: AccountId, silences: Mapping[str, float]) -> Signal:
+    """How long connections of an account were silent, in seconds; with none of them, the question how long."""
+    return Signal(_CROWDED, str(account), 0, Raw(msgspec.json.encode(silences)))
 
 
 def _door(account: AccountId) -> str:

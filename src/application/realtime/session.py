@@ -170,6 +170,11 @@ class Session:
         """What is said to a message that came too fast to be received."""
         return [Send(Error(id_in(text), "rate_limited", f"At most {FRAMES_A_SECOND} frames a second.", "later"))]
 
+    @property
+    def heard_at(self) -> float:
+        """When the peer last said anything."""
+        return self._heard
+
     def receive(self, text: bytes) -> Effects:
         """What a message asks for."""
         try:

@@ -13,6 +13,8 @@ const ANSWER_MS = 30_000;
 const CONNECT_MS = 15_000;
 const BACK_OFF_MS = [500, 20_000];
 const STABLE_MS = 30_000;
+const CROWDED = 4105;
+const TOKEN_TRIES = 5;
 const PATH = "/api/v1/ws";
 
 /** The server does not want this client back: `code` is that of the close frame. */
@@ -38,6 +40,7 @@ export class SignalboxClient {
   #address;
   #askForToken;
   #token = null;
+  #tokenFailures = 0;
   #epoch = null;
   #socket = null; // the one that commands go to
   #attempt = null; // the one that is being opened
@@ -53,7 +56,11 @@ export class SignalboxClient {
   #unanswered = new Map(); // id -> {frame, resolve, reject, timer}
   #handlers = new Map(); // type -> Set of functions
 
-  /** `url` is that of the server; `token` hands out an access token, and is asked again when that expires. */
+  /**
+   * `url` is that of the server; `token` hands out an access token, and is asked again when that expires. If it fails,
+   * it is asked again later: after a TypeError of fetch (no network) for ever, after anything else 5 times in a row, and
+   * then the client stops with that error. Stopped stops it at once.
+   */
   constructor(url, { token }) {
     this.#address = url.replace(/\/+$/, "").replace(/^http/, "ws") + PATH;
     this.#askForToken = token;
@@ -143,13 +150,12 @@ export class SignalboxClient {
     if (this.#isOpening || this.#state !== "running") return;
     this.#isOpening = true;
     try {
-      this.#token ??= await within(CONNECT_MS, this.#askForToken());
+      this.#token ??= await this.#newToken(CONNECT_MS);
     } catch (error) {
-      // No network is a TypeError of fetch; what else goes wrong in there will go wrong again.
       this.#isOpening = false;
       if (this.#state !== "running") return;
-      if (error instanceof TypeError || error?.name === "TimeoutError") this.#later();
-      else this.#stop(error);
+      if (error instanceof Stopped || this.#tokenFailures >= TOKEN_TRIES) this.#stop(error);
+      else this.#later();
       return;
     }
     if (this.#state !== "running") return;
@@ -203,6 +209,18 @@ export class SignalboxClient {
     };
   }
 
+  async #newToken(milliseconds) {
+    try {
+      const token = await within(milliseconds, this.#askForToken());
+      this.#tokenFailures = 0;
+      return token;
+    } catch (error) {
+      // No network is a TypeError of fetch.
+      if (!(error instanceof TypeError || error?.name === "TimeoutError")) this.#tokenFailures += 1;
+      throw error;
+    }
+  }
+
   /** When to try again, by the verdict of the close code. */
   #later(code = 0) {
     this.#tries += 1;
@@ -210,6 +228,8 @@ export class SignalboxClient {
     if (code >= 4300 && code < 4400) {
       this.#token = null;
       if (this.#tries <= 1) wait = 0;
+    } else if (code === CROWDED) {
+      wait = BACK_OFF_MS[1] * (0.5 + Math.random() / 2); // whoever comes back takes the place of another
     } else if (this.#hint !== null) {
       wait = this.#hint;
       this.#hint = null;
@@ -320,7 +340,7 @@ export class SignalboxClient {
 
   async #renew() {
     try {
-      this.#token = await within(ANSWER_MS, this.#askForToken());
+      this.#token = await this.#newToken(ANSWER_MS);
       await this.#command({ type: "authenticate", token: this.#token });
     } catch {
       // The server closes with 4300 then, and that is tried again.
