@@ -3,8 +3,8 @@
 A case is a list of steps on one connection: `connect` with the token, `send` a frame (so many `times`), `expect` a
 frame that has at least these fields, be told `close` with a code, ask over `http` meanwhile, and open so many other
 connections of the account as a `crowd`. `$TOKEN` and `$OTHER_TOKEN` are access tokens of two accounts, `$WORKSPACE` is
-the first one's id and its workspace's, `$TASK` a task in it, `$OFFSET` the offset of the workspace's last event, `$LONG`
-5,000 and `$HUGE` 70,000 characters.
+the first one's id and its workspace's, `$TASK` a task in it, `$OFFSET` the offset of the workspace's last event,
+`$LONG` 5,000 and `$HUGE` 70,000 characters.
 """
 
 import json
