@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from itertools import count
-from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
@@ -111,9 +110,9 @@ class Client:
     """One live connection, made again whenever it is lost, as `async with Client(url, token) as client`.
 
     `url` is that of the server (`https://…`), `token` hands out an access token and is asked again when that expires.
-    If it fails, it is asked again later: after an OSError for ever, after anything else 5 times in a row, and then the
-    client ends with that error. Stopped ends it at once. Entering waits for the first connection, as long as it takes,
-    and raises Stopped if the server refuses it for good.
+    If it fails, it is asked again later: after an OSError for ever, after other errors 5 times in a row, and then the
+    client ends with the last of them. Stopped ends it at once. Entering waits for the first connection, as long as it
+    takes, and raises Stopped if the server refuses it for good.
     """
 
     def __init__(self, url: str, token: Callable[[], Awaitable[str]]) -> None:
@@ -143,9 +142,7 @@ class Client:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -275,7 +272,7 @@ class Client:
             return self._hint
         least, most = BACK_OFF_SECONDS
         if code == CROWDED:  # whoever comes back takes the place of another
-            return random.uniform(most / 2, most)  # noqa: S311  # to spread load
+            return random.uniform(most / 2, most)  # noqa: S311
         return random.uniform(0, min(most, least * 2 ** min(tries - 1, 10)))  # noqa: S311  # to spread load
 
     async def _open(self) -> ClientConnection:
@@ -296,11 +293,9 @@ class Client:
         """A new token; OSError if there is none for now."""
         try:
             token = await self._token()
-        except (OSError, Stopped):
-            raise
         except Exception as error:
-            self._token_failures += 1
-            if self._token_failures >= TOKEN_TRIES:
+            self._token_failures += not isinstance(error, OSError)
+            if isinstance(error, OSError | Stopped) or self._token_failures >= TOKEN_TRIES:
                 raise
             raise OSError("there is no token for now") from error
         self._token_failures = 0
