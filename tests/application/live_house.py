@@ -110,7 +110,8 @@ class House:
                 await visitor.say(type="connect", id=1)
             yield visitor
         finally:
-            visitor.connection.lost(clean=True)
+            visitor.connection.left()
+            visitor.connection.lost()
             await turns(5)
 
 
@@ -154,7 +155,7 @@ class Visitor:
     def close(self, code: CloseCode, reason: str) -> None:
         self.closed = code, reason
         if not self.is_stubborn:
-            asyncio.get_running_loop().call_soon(lambda: self.connection.lost(clean=True))
+            asyncio.get_running_loop().call_soon(self.connection.lost)
 
     def send(self, **frame: object) -> None:
         """Send a frame, and wait for nothing."""

@@ -57,7 +57,7 @@ class Model:
                 await self.come(client)
             case "leave" if client.visitor is not None:
                 client.take()
-                client.visitor.connection.lost(clean=False)
+                client.visitor.connection.lost()
                 client.visitor = None
             case "congest" if client.visitor is not None:
                 client.visitor.connection.congested()
@@ -104,7 +104,8 @@ class Model:
         for client in self.clients:
             client.take()
             if client.visitor is not None:
-                client.visitor.connection.lost(clean=True)
+                client.visitor.connection.left()
+                client.visitor.connection.lost()
         await turns(5)
         assert self.house.broker.followed == []
 

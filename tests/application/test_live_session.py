@@ -85,8 +85,8 @@ async def test_a_connection_counts_until_its_wire_is_gone_whatever_was_said_befo
         assert [visitor.closed is not None for visitor in (ada, other)] == [True, True]
         assert len(live) == 2
         assert await counted(house, house.ada) == 2
-        ada.connection.lost(clean=False)
-        ada.connection.lost(clean=False)
+        ada.connection.lost()
+        ada.connection.lost()
         await turns(5)
         assert len(live) == 1
         assert await counted(house, house.ada) == 1
@@ -114,7 +114,8 @@ async def test_a_connection_stands_on_the_doorstep_until_it_says_who_it_is_or_is
     await other.closed_by(type="connect", id=1, token="nonsense")
     await turns(1)
     assert (len(live.doorstep), len(live)) == (0, 1)
-    one.connection.lost(clean=True)
+    one.connection.left()
+    one.connection.lost()
     assert (len(live.doorstep), len(live)) == (0, 0)
 
 

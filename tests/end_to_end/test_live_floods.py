@@ -21,16 +21,20 @@ LETTER = b"\x00\x81" + MASK + b"x"
 EMPTY_TEXT = b"\x81\x80" + MASK
 EMPTY_BYTES = b"\x82\x80" + MASK
 PONG_COMMAND = b"\x81\x8f" + MASK + b'{"type":"pong"}'
-# What comes first and what comes then, and the close code before `connect`: a message that is no `connect` ends that.
+UNMASKED = b"\x81\x02{}"
+NO_UTF_8 = b"\x81\x82" + MASK + b"\xff\xfe"
+# What comes first and what comes then, and the close codes before and after `connect`.
 FLOODS = {
-    "pings": (b"", PING, 4008),
-    "pongs": (b"", PONG, 4008),
-    "pings of 125 bytes": (b"", LONG_PING, 4008),
-    "a message of empty pieces": (BEGINNING, EMPTY_PIECE, 4008),
-    "a message of letters": (BEGINNING, LETTER, 4008),
-    "texts": (b"", EMPTY_TEXT, 4001),
-    "bytes": (b"", EMPTY_BYTES, 4001),
-    "commands": (b"", PONG_COMMAND, 4001),
+    "pings": (b"", PING, 4008, 4008),
+    "pongs": (b"", PONG, 4008, 4008),
+    "pings of 125 bytes": (b"", LONG_PING, 4008, 4008),
+    "a message of empty pieces": (BEGINNING, EMPTY_PIECE, 4008, 4008),
+    "a message of letters": (BEGINNING, LETTER, 4008, 4008),
+    "texts": (b"", EMPTY_TEXT, 4001, 4008),
+    "bytes": (b"", EMPTY_BYTES, 4001, 4008),
+    "commands": (b"", PONG_COMMAND, 4001, 4008),
+    "what is no frame": (b"", UNMASKED, 1002, 1002),
+    "what is no text": (b"", NO_UTF_8, 1007, 1007),
 }
 # What an attacker may cost, in seconds of the server's processor. A single read of pings used to cost more.
 COST_SECONDS = 0.15
@@ -67,7 +71,7 @@ def flood(peer: socket.socket, beginning: bytes, frame: bytes) -> Cut:
 async def test_a_flood_is_cut_within_a_second_and_costs_next_to_nothing(
     shared_server: ServerProcess, name: str, is_connected: bool
 ) -> None:
-    beginning, frame, code = FLOODS[name]
+    beginning, frame, *codes = FLOODS[name]
     process = psutil.Process(shared_server.pid)
     async with client(shared_server.base_url) as http:
         ada = await sign_up(http)
@@ -80,6 +84,6 @@ async def test_a_flood_is_cut_within_a_second_and_costs_next_to_nothing(
         cost = sum(process.cpu_times()[:2]) - used
         done(await http.get("/live"))
 
-    assert cut.code == (4008 if is_connected else code)
+    assert cut.code == codes[is_connected]
     assert cut.seconds < CUT_SECONDS
     assert cost < COST_SECONDS

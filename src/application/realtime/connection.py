@@ -157,14 +157,18 @@ class Connection:
             self._relieved.set()
         self._subscriptions.relieved()
 
-    def lost(self, *, clean: bool, code: int | None = None) -> None:
-        """The wire is gone; `clean` if the peer said goodbye, `code` if it was cut by this side for what it sent.
+    def broken(self, code: int) -> None:
+        """What the peer sent cannot be read on, for which the wire has given it this code."""
+        self._over(str(code), is_leaving=False)
 
-        A wire is lost once, whether or not it was closed before.
-        """
+    def left(self) -> None:
+        """The peer has said goodbye."""
         # Whoever was sent away says goodbye to this server only, perhaps before the next one has taken them in.
-        is_leaving = clean and not self._is_sent_away
-        self._over(str(code) if code else "by_peer" if clean else "lost", is_leaving=is_leaving)
+        self._over("by_peer", is_leaving=not self._is_sent_away)
+
+    def lost(self) -> None:
+        """The wire is gone, whether or not anything was said before."""
+        self._over("lost", is_leaving=False)
         if not self._is_gone:
             self._is_gone = True
             self._leave_doorstep()

@@ -59,7 +59,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     def take_over(self, connection: Connection) -> None:
         """From now on, this connection is what speaks and listens here; if the peer is gone already, it is told so."""
         if self.transport.is_closing():
-            connection.lost(clean=False)
+            connection.lost()
             return
         self.connection = connection
         self.transport.set_write_buffer_limits(CONGESTED_BYTES, RELIEVED_BYTES)
@@ -121,8 +121,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.disconnected = True
         if self.close_timer is not None:
             self.close_timer.cancel()
-        told = None if self.conn.close_rcvd_then_sent else self.conn.close_sent
-        self.connection.lost(clean=self.conn.close_rcvd is not None, code=None if told is None else told.code)
+        self.connection.lost()
 
     def shutdown(self) -> None:
         if self.connection is None:
@@ -151,9 +150,8 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             for frame in self.conn.events_received():
                 self._receive(cast(Frame, frame))
             self._reply()
-            if self.conn.parser_exc is not None:
-                self.close_sent = True
-                self._hang_up()
+            if self.conn.eof_sent and not self.transport.is_closing():
+                self._fail()
             elif len(self.conn.reader.buffer) > FIRST_BYTES + FRAME_HEAD_BYTES and not self.connection.is_known:
                 self.connection.heard(len(self.conn.reader.buffer))
 
@@ -161,6 +159,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         assert self.connection is not None
         kind = frame.opcode
         if kind is CLOSE:
+            self.connection.left()
             self._hang_up()
             return
         if self.close_sent:
@@ -181,7 +180,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self._message = message
 
     def _discard(self) -> None:
-        """A frame has come after our goodbye: on its way already, or of a peer that does not listen."""
+        """Something has come after our goodbye: on its way already, or of a peer that does not listen."""
         if self._late_frames == 1:
             self.listen(False)
             self._end_within(DEAF_CLOSE_SECONDS)
@@ -197,11 +196,24 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             text.decode()
         except UnicodeDecodeError:
             self.conn.fail(1007, "text frames are UTF-8")
-            self._reply()
-            self.close_sent = True
-            self._hang_up()
+            self._fail()
             return
         (self.connection.received if may_speak else self.connection.too_fast)(text)
+
+    def _fail(self) -> None:
+        """Nothing that follows can be read. Closing at once could cost the peer the reason, if more is on its way."""
+        assert self.connection is not None
+        if self.close_sent:
+            self._discard()
+            return
+        self._reply()
+        self.close_sent = True
+        self.connection.broken(self.conn.close_sent.code if self.conn.close_sent else 1002)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._end_within(CLOSE_SECONDS)
+        else:
+            self._hang_up()
 
     def _reply(self) -> None:
         """Send what the protocol itself has to say."""
