@@ -186,19 +186,22 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self._end_within(DEAF_CLOSE_SECONDS)
         self._late_frames = max(0, self._late_frames - 1)
 
-    def _take(self, text: bytes, may_speak: bool) -> None:
+    def _take(self, message: bytes, may_speak: bool) -> None:
         """A message is complete."""
         assert self.connection is not None
-        if not self._is_text and may_speak:
-            self.connection.received_binary(text)
-            return
-        try:
-            text.decode()
-        except UnicodeDecodeError:
-            self.conn.fail(1007, "text frames are UTF-8")
-            self._fail()
-            return
-        (self.connection.received if may_speak else self.connection.too_fast)(text)
+        if self._is_text:
+            try:
+                message.decode()
+            except UnicodeDecodeError:
+                self.conn.fail(1007, "text frames are UTF-8")
+                self._fail()
+                return
+        if not may_speak:
+            self.connection.too_fast(message)
+        elif self._is_text:
+            self.connection.received(message)
+        else:
+            self.connection.received_binary(message)
 
     def _fail(self) -> None:
         """Nothing that follows can be read. Closing at once could cost the peer the reason, if more is on its way."""
