@@ -1,5 +1,7 @@
 """Everything people can do with their own account: register, sign in and out, look after sessions and password."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -17,7 +19,7 @@ from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import Stale, UnitOfWork, retried
 from application.principal import Principal
 from application.refresh_tokens import Presented, RefreshTokens
-from domain.errors import NotFound, VersionConflict
+from domain.errors import DomainError, NotFound, VersionConflict
 from domain.identity import (
     ACCESS_LIFETIME,
     DISPLAY_NAME_MAX,
@@ -26,6 +28,7 @@ from domain.identity import (
     PASSWORD_MIN,
     Account,
     EndReason,
+    FailedLogin,
     InvalidCredentials,
     Session,
     SessionOver,
@@ -37,6 +40,8 @@ from domain.identity import (
 from domain.ids import AccountId, SessionId
 
 W = TypeVar("W", bound=IdentityWork)
+
+log = logging.getLogger(__name__)
 
 Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, examples=["ada@example.org"])]
 Password = Annotated[
@@ -127,6 +132,7 @@ class Identity(Generic[W]):
     ) -> None:
         self._work = work
         self._observer = observer
+        self._telling: set[asyncio.Task[None]] = set()
         self._welcome = welcome
         self._hasher = hasher
         self._tokens = tokens
@@ -186,6 +192,8 @@ class Identity(Generic[W]):
             found = await work.accounts.find(email)
         correct = await self._hasher.verify(password, found.password_hash if found else None)
         if found is None or not correct or found.disabled_at:
+            if found is not None:
+                self._tell_soon(found.id, client)
             raise InvalidCredentials("No account has this e-mail address and password.")
         renewed = None
         if self._hasher.is_outdated(found.password_hash):
@@ -202,10 +210,25 @@ class Identity(Generic[W]):
         # there by then, or the new password is here by now.
         async with self._work() as work:
             present = await work.accounts.get(account.id)
-        if present.password_hash != account.password_hash or present.disabled_at:
+        if (present.password_hash, present.role) != (account.password_hash, account.role) or present.disabled_at:
             await self._withdraw(session.id)
             raise Stale
         return self._signed_in(account, session), refresh
+
+    def _tell_soon(self, account: AccountId, client: Client) -> None:
+        """Tell an account that somebody did not get in, after the answer, whose time would say that it exists."""
+        telling = asyncio.create_task(self._tell(account, client))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _tell(self, account: AccountId, client: Client) -> None:
+        try:
+            if await self._limits.may_tell_failure(account):
+                async with self._work() as work:
+                    id, now = self._ids.new(), self._clock.now()
+                    work.accounts.tell(FailedLogin.of(id, account, client.address, client.user_agent, now))
+        except DomainError as problem:
+            log.warning("cannot tell an account of a login that failed: %s", problem)
 
     @retried
     async def _withdraw(self, id: SessionId) -> None:
@@ -365,37 +388,6 @@ class Identity(Generic[W]):
             account.change_password(encoded, self._clock.now())
             work.accounts.save(account)
             return await self._end_sessions(work, account.id, EndReason.PASSWORD_CHANGED)
-
-    @retried
-    async def make_admin(self, email: str) -> UserView:
-        """Make an account an admin of the installation, and end its sessions so that no token keeps the old role.
-
-        For the command line only; NotFound if no account has this address.
-        """
-        async with self._work() as work:
-            account = await work.accounts.find(normal_email(email))
-            if account is None:
-                raise NotFound
-            account.make_admin(self._clock.now())
-            if account.has_news:
-                work.accounts.save(account)
-                await self._end_sessions(work, account.id, EndReason.LOGGED_OUT_EVERYWHERE)
-        return _user(account)
-
-    async def disable(self, email: str) -> None:
-        """Let nobody in under this address any more. For the command line only; NotFound if no account has it."""
-        await self._end_all(await self._disable(email), EndReason.DISABLED)  # twice, as with a new password
-
-    @retried
-    async def _disable(self, email: str) -> AccountId:
-        async with self._work() as work:
-            account = await work.accounts.find(normal_email(email))
-            if account is None:
-                raise NotFound
-            account.disable(self._clock.now())
-            work.accounts.save(account)
-            await self._end_sessions(work, account.id, EndReason.DISABLED)
-        return account.id
 
     async def _end_sessions(self, work: W, account: AccountId, because: EndReason) -> Sequence[SessionId]:
         now = self._clock.now()

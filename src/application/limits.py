@@ -77,6 +77,7 @@ class Limits:
     LOGIN_PER_ADDRESS = (100, 15 * 60_000)
     REGISTER_PER_ADDRESS = (30, 60 * 60_000)
     PASSWORD_PER_ACCOUNT = (10, 15 * 60_000)
+    FAILURES_TOLD_PER_ACCOUNT = (10, 60 * 60_000)
 
     def __init__(
         self, limiter: RateLimiter, enabled: bool, requests: int, window_ms: int, in_hand: int, observer: Observer
@@ -133,6 +134,10 @@ class Limits:
 
     async def password(self, account: str) -> None:
         await self._require("password", f"password:{account}", self.PASSWORD_PER_ACCOUNT)
+
+    async def may_tell_failure(self, account: AccountId) -> bool:
+        """Whether a login that failed is told to the account, so that nobody fills its journal."""
+        return not self.enabled or (await self.limiter.take(f"told:{account}", *self.FAILURES_TOLD_PER_ACCOUNT)).allowed
 
     async def _require(self, policy: str, key: str, limit: tuple[int, int]) -> None:
         if not self.enabled:

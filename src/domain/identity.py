@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 from domain.channels import account_stream
 from domain.errors import Conflict, Invalid, Unauthenticated
@@ -122,17 +123,46 @@ class Account(Aggregate):
             self.role = AccountRole.ADMIN
             self._tell("account.role_changed", None, at, changes)
 
+    def demote(self, at: datetime) -> None:
+        """Make an admin a user again."""
+        if self.role is not AccountRole.USER:
+            changes = {"role": (self.role, AccountRole.USER)}
+            self.role = AccountRole.USER
+            self._tell("account.role_changed", None, at, changes)
+
     def disable(self, at: datetime) -> None:
         """Keep the account but let nobody in; its sessions have to be ended with it."""
         if self.disabled_at is None:
             self.disabled_at = at
             self._tell("account.disabled", None, at)
 
+    def enable(self, at: datetime) -> None:
+        """Let its owner in again, who has to sign in."""
+        if self.disabled_at is not None:
+            self.disabled_at = None
+            self._tell("account.enabled", None, at)
+
     def _tell(
         self, type: str, by: AccountId | None, at: datetime, changes: Mapping[str, tuple[object, object]] | None = None
     ) -> None:
         self.updated_at = at
         self._announce(type, account_stream(self.id), self.id, at, by, changes)
+
+
+@dataclass(slots=True)
+class FailedLogin(Aggregate):
+    """Somebody did not get in; only the event of it is kept, for the owner of the account to see."""
+
+    resource_type: ClassVar[str] = "login"
+
+    id: UUID
+
+    @classmethod
+    def of(cls, id: UUID, account: AccountId, address: str, user_agent: str, at: datetime) -> "FailedLogin":
+        failed = cls(id)
+        data = {"address": address, "user_agent": user_agent[:USER_AGENT_MAX]}
+        failed._announce("login.failed", account_stream(account), id, at, None, None, data)
+        return failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from adapters.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.postgres import migrations
+from application.administration import AccountLine, Administration
 from domain.errors import DomainError
 from entrypoints import VERSION, logs
 from entrypoints.client import Client, Refused, Stopped
@@ -49,10 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doctor = commands.add_parser("doctor", help="look for what is wrong with this deployment; 1 if something is")
     doctor.add_argument("--json", action="store_true", help="for machines")
     commands.add_parser("settings", help="print a table of all settings, in Markdown")
-    admin = commands.add_parser("create-admin", help="make an account an admin of this installation")
-    admin.add_argument("email")
-    disable = commands.add_parser("disable", help="let nobody in under an e-mail address any more")
-    disable.add_argument("email")
+    for command, what in {
+        "create-admin": "make an account an admin of this installation",
+        "demote": "make an admin a user again",
+        "disable": "let nobody in under an e-mail address any more, and end its sessions",
+        "enable": "let the owner of a disabled account in again",
+    }.items():
+        commands.add_parser(command, help=what).add_argument("email", help="the address of the account")
+    listing = commands.add_parser("list-accounts", help="print every account, one a line")
+    listing.add_argument("--json", action="store_true", help="for machines")
     commands.add_parser(
         "new-epoch", help="after a restore from a backup: tell every client that what it has seen may not have been"
     )
@@ -134,15 +140,31 @@ def _migrate(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _create_admin(chosen: argparse.Namespace) -> int:
-    user = _once(Container(settings=_settings(os.environ)), lambda house: house.identity().make_admin(chosen.email))
-    print(f"{user.email} is an admin now and has to sign in again.")
+def _administer(chosen: argparse.Namespace) -> int:
+    said, act = _ADMINISTRATION[chosen.command]
+    account = _once(Container(settings=_settings(os.environ)), lambda house: act(house.administration(), chosen.email))
+    print(said.format(account.email))
     return 0
 
 
-def _disable(chosen: argparse.Namespace) -> int:
-    _once(Container(settings=_settings(os.environ)), lambda house: house.identity().disable(chosen.email))
-    print(f"Nobody gets in as {chosen.email} any more.")
+_ADMINISTRATION: Mapping[str, tuple[str, Callable[[Administration[Any], str], Awaitable[AccountLine]]]] = {
+    "create-admin": ("{} is an admin now and has to sign in again.", Administration.make_admin),
+    "demote": ("{} is no admin any more and has to sign in again.", Administration.demote),
+    "disable": ("Nobody gets in as {} any more.", Administration.disable),
+    "enable": ("{} may sign in again.", Administration.enable),
+}
+
+
+def _list_accounts(chosen: argparse.Namespace) -> int:
+    async def show(house: Container) -> None:
+        async for account in house.administration().accounts():
+            if chosen.json:
+                print(msgspec.json.encode(account).decode())
+            else:
+                state = "disabled" if account.disabled_at else "active"
+                print(f"{account.id}  {account.created_at:%Y-%m-%d}  {account.role:5}  {state:8}  {account.email}")
+
+    _once(Container(settings=_settings(os.environ)), show)
     return 0
 
 
@@ -203,8 +225,8 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "doctor": _doctor,
     "settings": _table,
     "migrate": _migrate,
-    "create-admin": _create_admin,
-    "disable": _disable,
+    **dict.fromkeys(_ADMINISTRATION, _administer),
+    "list-accounts": _list_accounts,
     "new-epoch": _new_epoch,
     "consumers": _consumers,
     "give-up": _give_up,

@@ -56,6 +56,7 @@ from adapters.system import SystemClock, TimeOrderedIds
 from adapters.telemetry.metrics import Metrics
 from adapters.telemetry.observer import TelemetryObserver
 from adapters.telemetry.tracing import Traces
+from application.administration import Administration
 from application.authentication import Authentication
 from application.consumers import Consumers
 from application.events import Events
@@ -280,6 +281,9 @@ class Container(containers.DeclarativeContainer):
             ids,
             observer,
         ),
+    )
+    administration: Provider[Administration[EveryWork]] = Singleton(
+        Administration[EveryWork], work, authentication, clock
     )
     workspaces: Provider[Workspaces] = Singleton(
         _watched, observer, Singleton(Workspaces, work, workspace_queries, secrets, quotas, clock, ids)

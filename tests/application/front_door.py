@@ -10,6 +10,7 @@ from msgspec import json
 
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
+from application.administration import Administration
 from application.authentication import Authentication, SessionEnded
 from application.identity import Client, Credentials, Identity, Registration, SignedIn
 from application.ports.events import JournalQueries
@@ -44,6 +45,7 @@ class FrontDoor:
     def __init__(self, **changes: Any) -> None:
         self.container: Container = in_memory(**changes)
         self.identity: Identity[EveryWork] = self.container.identity()
+        self.administration: Administration[EveryWork] = self.container.administration()
         self.authentication: Authentication = self.container.authentication()
         self.journal: JournalQueries = self.container.journal()
         clock = self.container.clock()

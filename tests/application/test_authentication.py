@@ -255,7 +255,7 @@ async def test_every_way_to_end_a_session_reaches_another_process_with_one_look(
         elif reason is EndReason.ENDED_BY_OWNER:
             await door.identity.end_session(visit.actor, visit.actor.session_id)
         elif reason is EndReason.DISABLED:
-            await door.identity.disable(f"{reason}@example.org")
+            await door.administration.disable(f"{reason}@example.org")
         elif reason is EndReason.TOKEN_REUSED:
             newest = await door.refresh((await door.refresh(visit.refresh_token)).refresh_token)
             assert newest.actor.session_id == visit.actor.session_id

@@ -207,7 +207,7 @@ async def test_every_login_is_a_session_of_its_own(door: FrontDoor) -> None:
 async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(door: FrontDoor) -> None:
     await door.register()
     await door.register("bob@example.org")
-    await door.identity.disable("bob@example.org")
+    await door.administration.disable("bob@example.org")
     answers = []
     for email, password in (("ada@example.org", "wrong"), ("eve@example.org", "wrong"), ("bob@example.org", PASSWORD)):
         with pytest.raises(InvalidCredentials) as refused:
@@ -378,14 +378,14 @@ async def test_a_login_while_the_account_is_disabled_gives_nothing_lasting(
     logins = [asyncio.create_task(door.log_in()) for _ in range(3)]
     for _ in range(head_start):
         await asyncio.sleep(0)
-    await door.identity.disable("ada@example.org")
+    await door.administration.disable("ada@example.org")
     await asyncio.gather(*logins, return_exceptions=True)
     assert await door.live(visit) == 0
 
 
 async def test_a_disabled_account_is_out_and_stays_out(door: FrontDoor) -> None:
     visit = await door.register()
-    await door.identity.disable("Ada@example.org")
+    await door.administration.disable("Ada@example.org")
     await door.authentication.refresh()
     assert_signed_out(door, visit)
     with pytest.raises(SessionOver):
@@ -396,24 +396,24 @@ async def test_a_disabled_account_is_out_and_stays_out(door: FrontDoor) -> None:
         await door.register()
     assert (await door.session(visit)).ended_because is EndReason.DISABLED
     version = (await door.account()).version
-    await door.identity.disable("ada@example.org")
+    await door.administration.disable("ada@example.org")
     assert (await door.account()).version == version
 
 
 async def test_whoever_becomes_admin_signs_in_anew(door: FrontDoor) -> None:
     before = await door.register()
-    assert (await door.identity.make_admin("ada@example.org")).role is AccountRole.ADMIN
+    assert (await door.administration.make_admin("ada@example.org")).role is AccountRole.ADMIN
     await door.authentication.refresh()
     assert_signed_out(door, before)
     after = await door.log_in()
     assert after.actor.is_admin
-    await door.identity.make_admin("ada@example.org")
+    await door.administration.make_admin("ada@example.org")
     await door.authentication.refresh()
     assert_signed_in(door, after)
 
 
 async def test_nobody_can_be_made_admin_or_disabled(door: FrontDoor) -> None:
-    for attempt in (door.identity.make_admin("eve@example.org"), door.identity.disable("eve@example.org")):
+    for attempt in (door.administration.make_admin("eve@example.org"), door.administration.disable("eve@example.org")):
         with pytest.raises(NotFound):
             await attempt
 

@@ -323,7 +323,7 @@ async def test_a_session_of_another_an_ended_one_and_none_read_the_same(door: Fr
 async def test_an_admin_ends_anybodys_session_and_sees_only_the_own(door: FrontDoor) -> None:
     bob = await door.register("bob@example.org")
     await door.register()
-    await door.identity.make_admin("ada@example.org")
+    await door.administration.make_admin("ada@example.org")
     admin = await door.log_in()
     assert await door.live(admin) == 1
     await door.identity.end_session(admin.actor, bob.actor.session_id)

@@ -251,7 +251,7 @@ async def test_a_write_for_another_version_is_refused_with_the_present_task(offi
 async def test_only_members_who_work_there_can_be_assigned(office: Office) -> None:
     ghost = await office.hire("ghost")
     task = await office.task()
-    await office.container.identity().disable(f"{office.admin.account_id.hex}@example.org")
+    await office.container.administration().disable(f"{office.admin.account_id.hex}@example.org")
     for nobody in (office.viewer, office.stranger, ghost, office.admin):
         with pytest.raises(NotAMember):
             await office.tasks.assign(office.member, TaskId(task.id), nobody.account_id)

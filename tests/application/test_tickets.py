@@ -87,7 +87,7 @@ async def test_a_ticket_stands_for_whom_it_was_issued_to_and_how_the_connection_
 
 async def test_an_admin_comes_back_as_one(counter: Counter) -> None:
     await counter.register()
-    await counter.identity.make_admin("ada@example.org")
+    await counter.administration.make_admin("ada@example.org")
     admin = await counter.log_in()
     principal, _ = await counter.redeem(await counter.issue(admin))
     assert principal == admin.actor
@@ -138,7 +138,7 @@ async def test_a_ticket_of_a_session_that_has_ended_opens_nothing(counter: Count
     elif reason is EndReason.LOGGED_OUT_EVERYWHERE:
         await counter.identity.log_out_everywhere(ada.actor)
     else:
-        await counter.identity.disable("ada@example.org")
+        await counter.administration.disable("ada@example.org")
         await counter.authentication.refresh()  # as a command of another process does it
     await counter.refused(ticket)
 

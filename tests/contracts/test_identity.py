@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from msgspec import json
 
+from domain.channels import account_stream
 from domain.errors import NotFound
 from domain.identity import (
     SESSION_ABSOLUTE,
@@ -12,6 +14,7 @@ from domain.identity import (
     AccountRole,
     EmailTaken,
     EndReason,
+    FailedLogin,
     RefreshToken,
     Session,
 )
@@ -51,7 +54,7 @@ async def test_every_change_of_an_account_is_kept(house: House) -> None:
         found = await work.accounts.get(ada.id)
         assert await work.accounts.find(ada.email) == found
     assert found == changed
-    assert (found.version, found.role, found.disabled_at, found.updated_at) == (2, AccountRole.ADMIN, now, now)
+    assert (found.version, found.role, found.disabled_at, found.updated_at) == (5, AccountRole.ADMIN, now, now)
     assert type(found.role) is AccountRole
 
 
@@ -82,6 +85,27 @@ async def test_an_address_that_is_taken_stays_with_its_account(house: House) -> 
             await work.accounts.get(twin.id)
 
 
+async def test_accounts_come_in_pages_in_the_order_of_their_ids(house: House) -> None:
+    made = [await an_account(house) for _ in range(5)]
+    async with house.work() as work:
+        assert await work.accounts.page(None, 2) == made[:2]
+        assert await work.accounts.page(made[1].id, 2) == made[2:4]
+        assert await work.accounts.page(made[3].id, 2) == made[4:]
+        assert await work.accounts.page(made[4].id, 2) == []
+
+
+async def test_a_sign_in_that_failed_is_told_and_changes_nothing_of_the_account(house: House) -> None:
+    ada = await an_account(house)
+    async with house.work() as work:
+        work.accounts.tell(FailedLogin.of(house.ids.new(), ada.id, "203.0.113.7", "x" * 1_000, house.clock.now()))
+    entry = (await house.journal.read(account_stream(ada.id), 0, 100))[-1]
+    event = json.decode(entry.body)
+    assert (event["type"], event["actor"], event["resource"]["version"]) == ("login.failed", None, 1)
+    assert event["data"] == {"address": "203.0.113.7", "user_agent": "x" * 256}
+    async with house.work() as work:
+        assert await work.accounts.get(ada.id) == ada
+
+
 async def test_a_session_comes_back_whole(house: House) -> None:
     ada = await an_account(house)
     session = await a_session(house, ada.id)
@@ -109,7 +133,7 @@ async def test_every_change_of_a_session_is_kept(house: House) -> None:
     assert found == changed
     assert (found.rotations, found.used, found.spent) == (2, 1, [0])
     assert (found.rotated_at, found.signing_key) == (now, b"\x00\xff" * 16)
-    assert (found.ended_at, found.ended_because, found.version) == (now, EndReason.TOKEN_REUSED, 2)
+    assert (found.ended_at, found.ended_because, found.version) == (now, EndReason.TOKEN_REUSED, 4)
 
 
 async def test_a_loaded_session_is_the_callers_own_copy(house: House) -> None:

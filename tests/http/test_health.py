@@ -225,7 +225,7 @@ async def test_statistics_are_for_admins_of_the_installation(house: Container, h
     assert problem(await http.get("/stats", headers={"Authorization": "Bearer no"}), 401, "token_invalid")
     ada = await sign_up(http, "Ada")
     assert problem(await http.get("/stats", headers=ada.authorization), 403, "permission_denied")
-    await house.identity().make_admin(ada.email)
+    await house.administration().make_admin(ada.email)
     admin: Person = await log_in(http, ada.email)
     figures = done(await http.get("/stats", headers=admin.authorization))
     assert set(figures) == {"instance", "connections", "streams_followed", "pool", "stored"}

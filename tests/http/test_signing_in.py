@@ -280,7 +280,7 @@ async def test_an_admin_ends_anybodys_session() -> None:
     async with visited(house) as http:
         ada, root = await sign_up(http, "Ada"), await sign_up(http, "Root")
         (session,) = done(await ada.get("/auth/sessions"))["data"]
-        await house.identity().make_admin(root.email)
+        await house.administration().make_admin(root.email)
         await until(lambda: is_out(root))
         root = await log_in(http, root.email)
 

@@ -7,7 +7,7 @@ from adapters.memory.database import MemoryDatabase, Tables, copied
 from adapters.memory.unit import Unit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
-from domain.identity import Account, EmailTaken, Session
+from domain.identity import Account, EmailTaken, FailedLogin, Session
 from domain.ids import AccountId, SessionId
 
 
@@ -37,6 +37,13 @@ class MemoryAccounts(AccountRepository):
                 raise EmailTaken("An account with this e-mail address exists.", pointer="/email")
 
         self._unit.saving(account.id, account, lambda tables: tables.accounts, check)
+
+    async def page(self, after: AccountId | None, most: int) -> Sequence[Account]:
+        accounts = self._unit.tables.accounts
+        return [copied(accounts[id]) for id in sorted(accounts) if after is None or id > after][:most]
+
+    def tell(self, failed: FailedLogin) -> None:
+        self._unit.saving(failed.id, failed, lambda _: {})
 
 
 class MemorySessions(SessionRepository):

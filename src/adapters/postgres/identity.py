@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy import Interval, bindparam, case, func, insert, literal_column, select, update
@@ -15,13 +16,16 @@ from adapters.postgres.tables import Instant, accounts, sessions
 from adapters.postgres.unit import Unit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
-from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EndReason, Session
+from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EndReason, FailedLogin, Session
 from domain.ids import AccountId, SessionId
 
 _ACCOUNT = tuple(f.name for f in fields(Account) if f.init and f.name != "version")
 _ACCOUNT_ROLE = _ACCOUNT.index("role")
 _ACCOUNT_ROW = select(*(accounts.c[name] for name in _ACCOUNT), accounts.c.version)
 _GET_ACCOUNT = Statement(_ACCOUNT_ROW.where(accounts.c.id == bindparam("id")))
+_ACCOUNT_PAGE = Statement(
+    _ACCOUNT_ROW.where(accounts.c.id > bindparam("after")).order_by(accounts.c.id).limit(bindparam("most"))
+)
 _FIND_ACCOUNT = Statement(_ACCOUNT_ROW.where(accounts.c.email == bindparam("email")))
 _INSERT_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in (*_ACCOUNT, "version")}))
 _UPDATE_ACCOUNT = Statement(
@@ -103,6 +107,13 @@ class PostgresAccounts(AccountRepository):
             yield _UPDATE_ACCOUNT.text, _UPDATE_ACCOUNT.args(values)
 
         self._unit.saving(account, writes)
+
+    async def page(self, after: AccountId | None, most: int) -> Sequence[Account]:
+        rows = await self._unit.fetch(_ACCOUNT_PAGE, after=after or UUID(int=0), most=most)
+        return [_account(row) for row in rows]
+
+    def tell(self, failed: FailedLogin) -> None:
+        self._unit.saving(failed, lambda _: ())
 
 
 class PostgresSessions(SessionRepository):

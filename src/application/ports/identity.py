@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from application.principal import Principal
-from domain.identity import ACCESS_LIFETIME, Account, AccountRole, Session
+from domain.identity import ACCESS_LIFETIME, Account, AccountRole, FailedLogin, Session
 from domain.ids import AccountId, SessionId
 
 # For twice as long as an access token lives it is known that its session has ended: clocks of processes may differ.
@@ -56,6 +56,14 @@ class AccountRepository(Protocol):
 
     def save(self, account: Account) -> None:
         """Keep a changed account; `Stale` on leaving if somebody else saved it since."""
+        ...
+
+    async def page(self, after: AccountId | None, most: int) -> Sequence[Account]:
+        """The next accounts behind `after`, or the first; by their ids, so about in the order of their registration."""
+        ...
+
+    def tell(self, failed: FailedLogin) -> None:
+        """Write the event of a login that failed; nothing else is kept of it."""
         ...
 
 

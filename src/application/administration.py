@@ -1,0 +1,118 @@
+"""What whoever runs the installation does to accounts, on the command line only; the actor of its events is null."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from application.authentication import Authentication
+from application.ports.identity import IdentityWork
+from application.ports.system import Clock
+from application.ports.unit_of_work import UnitOfWork, retried
+from domain.errors import NotFound
+from domain.identity import Account, AccountRole, EndReason, normal_email
+from domain.ids import AccountId, SessionId
+
+PAGE = 500
+
+W = TypeVar("W", bound=IdentityWork)
+
+
+class AccountLine(Struct, frozen=True):
+    """An account as operators see it."""
+
+    id: UUID
+    email: str
+    display_name: str
+    role: AccountRole
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class Administration(Generic[W]):
+    """Changes of accounts that no token allows. Each is NotFound if no account has the address, and harmless twice."""
+
+    def __init__(self, work: UnitOfWork[W], authentication: Authentication, clock: Clock) -> None:
+        self._work = work
+        self._authentication = authentication
+        self._clock = clock
+
+    async def accounts(self) -> AsyncIterator[AccountLine]:
+        """Every account, about in the order of their registration."""
+        after: AccountId | None = None
+        while True:
+            async with self._work() as work:
+                page = await work.accounts.page(after, PAGE)
+            for account in page:
+                yield _line(account)
+            if len(page) < PAGE:
+                return
+            after = page[-1].id
+
+    async def make_admin(self, email: str) -> AccountLine:
+        """Make an account an admin of the installation, and end its sessions so that no token keeps the old role."""
+        return await self._change(email, Account.make_admin, EndReason.LOGGED_OUT_EVERYWHERE)
+
+    async def demote(self, email: str) -> AccountLine:
+        """Make an admin a user again, and end its sessions so that no token keeps the old role."""
+        return await self._change(email, Account.demote, EndReason.LOGGED_OUT_EVERYWHERE)
+
+    async def disable(self, email: str) -> AccountLine:
+        """Let nobody in under this address any more, and end its sessions."""
+        return await self._change(email, Account.disable, EndReason.DISABLED)
+
+    @retried
+    async def enable(self, email: str) -> AccountLine:
+        """Let the owner of a disabled account in again."""
+        async with self._work() as work:
+            account = await _find(work, email)
+            account.enable(self._clock.now())
+            work.accounts.save(account)
+        return _line(account)
+
+    async def _change(self, email: str, verb: Callable[[Account, datetime], None], because: EndReason) -> AccountLine:
+        account, is_news, ended = await self._apply(email, verb, because)
+        if is_news:  # and those sessions that a login began at the same moment
+            ended = [*ended, *await self._end(AccountId(account.id), because)]
+        self._authentication.end(ended)
+        return account
+
+    @retried
+    async def _apply(
+        self, email: str, verb: Callable[[Account, datetime], None], because: EndReason
+    ) -> tuple[AccountLine, bool, Sequence[SessionId]]:
+        async with self._work() as work:
+            account = await _find(work, email)
+            verb(account, self._clock.now())
+            is_news = account.has_news
+            work.accounts.save(account)
+            ended = await self._end_sessions(work, account.id, because) if is_news else []
+        return _line(account), is_news, ended
+
+    @retried
+    async def _end(self, account: AccountId, because: EndReason) -> Sequence[SessionId]:
+        async with self._work() as work:
+            return await self._end_sessions(work, account, because)
+
+    async def _end_sessions(self, work: W, account: AccountId, because: EndReason) -> Sequence[SessionId]:
+        now = self._clock.now()
+        sessions = await work.sessions.live(account, now)
+        for session in sessions:
+            session.end(because, None, now)
+            work.sessions.save(session)
+        return [session.id for session in sessions]
+
+
+async def _find(work: IdentityWork, email: str) -> Account:
+    account = await work.accounts.find(normal_email(email))
+    if account is None:
+        raise NotFound(f"No account has the address {email}.")
+    return account
+
+
+def _line(account: Account) -> AccountLine:
+    return AccountLine(
+        account.id, account.email, account.display_name, account.role, account.created_at, account.disabled_at
+    )
