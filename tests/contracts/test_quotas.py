@@ -180,7 +180,7 @@ async def test_a_limit_that_was_lowered_refuses_what_adds_and_nothing_else(place
     second = await place.add_open_task()
     await place.change(place.task, lambda task: task.assign(bob, ada, now))
     for kind in ("tasks", "open_tasks", "members", "workspaces"):
-        place.limit(kind, 1)
+        place.limit(kind, 0)
     await place.change(second.id, lambda task: task.edit(ada, now, title="Another", labels=["new"]))
     with pytest.raises(QuotaExceeded):
         await place.add_task()
