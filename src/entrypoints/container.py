@@ -238,7 +238,7 @@ class Container(containers.DeclarativeContainer):
         off=stored_task_queries,
     )
     session_queries: Provider[SessionQueries] = Singleton(PostgresSessionQueries, numbers_database)
-    journal: Provider[JournalQueries] = Singleton(PostgresJournalQueries, database, replica)
+    journal: Provider[JournalQueries] = Singleton(PostgresJournalQueries, database, long_reads, replica)
     idempotency: Provider[Idempotency] = Singleton(PostgresIdempotency, database, broker, clock)
     ticket_store: Provider[TicketStore] = Singleton(PostgresTicketStore, database, settings.provided.quota_tickets)
     store: Provider[StoreQueries] = Singleton(PostgresStoreQueries, database)

@@ -18,6 +18,7 @@ from adapters.memory.system import MovableClock, SequentialIds
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
+from adapters.postgres.long_reads import LongReads
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from application.lease import Lease
 from application.ports.events import Entry, JournalQueries
@@ -103,7 +104,7 @@ def on_memory(fates: Sequence[Fate]) -> Store:
 def on_postgres(database: Database, fates: Sequence[Fate], ids: Ids) -> Store:
     broker = FaultyBroker(MemoryBroker(), dealing(fates))
     work = PostgresUnitOfWork(database, broker, ids, MemoryObserver(), in_memory().quotas())
-    return Store(work, PostgresJournalQueries(database), broker, MovableClock(), ids)
+    return Store(work, PostgresJournalQueries(database, LongReads(database, 4, 5.0)), broker, MovableClock(), ids)
 
 
 @pytest_asyncio.fixture

@@ -108,6 +108,7 @@ async def postgres_and_redis_house(
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
     clock, ids, database, quotas = MovableClock(), SequentialIds(), empty_database, in_memory().quotas()
+    long_reads = LongReads(database, 4, 5.0, PATIENT_SECONDS)
     broker, elsewhere = (RedisBroker(empty_redis, SEAL, MemoryObserver()) for _ in range(2))
 
     async def pass_time(duration: timedelta) -> None:
@@ -135,13 +136,13 @@ async def postgres_and_redis_house(
             work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas, [CLERK, PORTER]),
             quotas=quotas,
             cursors=PostgresCursors(database),
-            task_queries=PostgresTaskQueries(database, LongReads(database, 4, 5.0, PATIENT_SECONDS)),
+            task_queries=PostgresTaskQueries(database, long_reads),
             task_numbers=PostgresTaskNumbers(numbers_database),
             task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),
             workspace_queries=PostgresWorkspaceQueries(database),
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
-            journal=PostgresJournalQueries(database),
+            journal=PostgresJournalQueries(database, long_reads),
             broker=broker,
             elsewhere=elsewhere,
             presence=presence,

@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,9 +20,11 @@ from adapters.memory.observer import MemoryObserver
 from adapters.postgres import tasks
 from adapters.postgres.connection import SERVER_SETTINGS, prepare
 from adapters.postgres.database import Database
+from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.tasks import PostgresTaskQueries
 from application.paging import QueryTooBroad
+from application.ports.events import EventFilter
 from application.ports.tasks import SORTS, TaskFilter
 from application.tasks import NewTask, TaskPatch, TaskQuery
 from domain.errors import Exhausted, Unavailable
@@ -147,7 +149,7 @@ def rows_read(plan: Any) -> int:
 
 WALKED = [
     (conditions, archived, order)
-    for conditions in [(), *((condition,) for condition in tasks.CONDITIONS)]
+    for conditions in [(), *((condition,) for condition in tasks.CONDITIONS), ("due_before", "due_after")]
     for archived, order in itertools.product(ALL_ARCHIVED, ORDERS)
     if tasks.is_walked(conditions, archived, order)
 ]
@@ -157,6 +159,7 @@ def test_the_usual_lists_are_walked() -> None:
     for order in ("created_at", "-created_at", "due_at", "-due_at", "priority", "-priority"):
         assert ((), False, order) in WALKED
     assert ((), True, "-created_at") in WALKED
+    assert (("due_before", "due_after"), False, "-due_at") in WALKED
 
 
 @pytest.mark.parametrize("continued", [False, True])
@@ -171,6 +174,8 @@ async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_ther
         "account": BY,
         "limit": 51,
         "key": "T-5001",
+        "due_before": datetime.now(UTC) + timedelta(days=60),
+        "due_after": datetime.now(UTC) + timedelta(days=1),
         "after_key": places.get(order.removeprefix("-"), datetime.now(UTC)),
         "after_id": uuid4(),
     }
@@ -181,7 +186,7 @@ async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_ther
     kinds = {node["Node Type"] for node in nodes(plan["Plan"]) if node.get("Relation Name") == "tasks"}
     assert kinds <= {"Index Scan"}, plan
     assert rows_read(plan["Plan"]) <= 51, plan
-    if not conditions:
+    if "key" not in conditions:
         assert "Sort" not in {node["Node Type"] for node in nodes(plan["Plan"])}, plan
 
 
@@ -199,6 +204,23 @@ async def test_every_other_list_has_a_limit_of_its_own(database: Database, archi
         else:
             with pytest.raises(Unavailable, match="not open"):
                 await asking
+
+
+async def test_some_events_of_a_stream_are_looked_for_with_a_limit_of_their_own(database: Database) -> None:
+    closed = Database("postgresql://nowhere.invalid/", 1, MemoryObserver())
+    journal = PostgresJournalQueries(database, LongReads(closed, 1, 1.0))
+    now = datetime.now(UTC)
+    for wanted in (EventFilter(), EventFilter(resource_id=uuid4())):
+        assert (await journal.page("workspace:x", wanted, True, None, 5)).data == []
+    for wanted in (
+        EventFilter(type="task.created"),
+        EventFilter(type="task.*", resource_id=uuid4()),
+        EventFilter(actor=uuid4()),
+        EventFilter(after=now),
+        EventFilter(before=now),
+    ):
+        with pytest.raises(Unavailable, match="not open"):
+            await journal.page("workspace:x", wanted, True, None, 5)
 
 
 def test_there_is_a_filter_for_each_condition() -> None:

@@ -61,12 +61,12 @@ class House:
         await stack.enter_async_context(furnished(self.container))
         self.actor = principal(await an_account(self))
         self.stream = workspace_stream(WorkspaceId(self.actor.account_id))
-        self.plain = PostgresJournalQueries(self.container.database())
+        self.plain = PostgresJournalQueries(self.container.database(), self.container.long_reads())
         await self.open_tasks(TASKS)
         self.replica = Replica(Database(self.standby.url(self.url), 2, self.calls), self.container.database())
         await self.replica.open()
         stack.push_async_callback(self.replica.close)
-        self.journal = PostgresJournalQueries(self.container.database(), self.replica)
+        self.journal = PostgresJournalQueries(self.container.database(), self.container.long_reads(), self.replica)
 
     async def open_tasks(self, many: int) -> None:
         for number in range(many):

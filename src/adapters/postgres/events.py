@@ -10,6 +10,7 @@ from msgspec import Raw
 from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, func, select
 
 from adapters.postgres.database import Database
+from adapters.postgres.long_reads import LongReads
 from adapters.postgres.replica import Replica
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import events, lineage, streams
@@ -35,12 +36,20 @@ _SURVEY = Statement(
 )
 _TAIL = Statement(select(streams.c.tail).where(streams.c.name == bindparam("stream")))
 
+# What an index finds in the order of the offsets.
+WALKED = frozenset({"resource_id"})
+
 
 class PostgresJournalQueries(JournalQueries):
-    """The journal for reading. Pages of the past come from the `replica`, if there is one and it has what they need."""
+    """The journal for reading. Pages of the past come from the `replica`, if there is one and it has what they need.
 
-    def __init__(self, database: Database, replica: Replica | None = None) -> None:
+    A page of some events of a stream may have to pass over all others of it, unless it is those of one resource, so it
+    is one of the `long_reads`.
+    """
+
+    def __init__(self, database: Database, long_reads: LongReads, replica: Replica | None = None) -> None:
         self._database = database
+        self._long_reads = long_reads
         self._replica = replica
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
@@ -69,8 +78,10 @@ class PostgresJournalQueries(JournalQueries):
         globbed = bool(wanted.type and wanted.type.endswith("*"))
         statement = _page(conditions, globbed, newest_first, cursor is not None)
         rows = await self._past(stream, newest_first, statement, values)
-        if rows is None:
+        if rows is None and WALKED.issuperset(conditions):
             rows = await self._database.fetch(statement, **values)
+        elif rows is None:
+            rows = await self._long_reads.fetch(stream, statement, values)
         if cursor is not None and not newest_first:
             # Looked at after the page: what is missing from that was gone before.
             row = await self._database.fetchrow(_TAIL, stream=stream)

@@ -1,10 +1,9 @@
-"""Reads that may take long: they get little time, and no account gets many connections for them."""
+"""Reads that may take long: they get little time, and nobody gets many connections for them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
-from uuid import UUID
 from weakref import WeakValueDictionary
 
 import asyncpg
@@ -31,8 +30,8 @@ _ANY_TIME = {"limit": SERVER_SETTINGS["statement_timeout"]}
 class LongReads:
     """Statements whose effort depends on what is stored, each of which may take `statement_seconds`.
 
-    All of them together have `at_once` connections of the pool, and those of one account half of these, so that there
-    are always some for everybody else. The next ones wait for their turn, `wait_seconds` at most.
+    All of them together have `at_once` connections of the pool, and those for one account or of one stream half of
+    these, so that there are always some for everybody else. The next ones wait for their turn, `wait_seconds` at most.
     """
 
     def __init__(
@@ -41,19 +40,19 @@ class LongReads:
         self._database = database
         self._of_all = asyncio.Semaphore(at_once)
         self._of_one = max(1, at_once // 2)
-        self._turns: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
         self._little_time = {"limit": f"{statement_seconds * 1000:.0f}"}
         self._wait_seconds = wait_seconds
 
-    async def fetch(self, account: UUID, statement: Statement, values: Mapping[str, Any]) -> Sequence[asyncpg.Record]:
-        """All rows for this account.
+    async def fetch(self, whose: Hashable, statement: Statement, values: Mapping[str, Any]) -> Sequence[asyncpg.Record]:
+        """All rows.
 
         QueryTooBroad if PostgreSQL does not find them in their time, Exhausted if their turn does not come.
         """
         async with AsyncExitStack() as turns:
             try:
                 async with asyncio.timeout(self._wait_seconds):
-                    own = self._turns.setdefault(account, asyncio.Semaphore(self._of_one))
+                    own = self._turns.setdefault(whose, asyncio.Semaphore(self._of_one))
                     await turns.enter_async_context(own)
                     await turns.enter_async_context(self._of_all)
             except TimeoutError:

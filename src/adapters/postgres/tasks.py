@@ -226,14 +226,18 @@ _COMMENTS = Statement(
 )
 _BEFORE_ALL = UUID(int=0)
 
+_NEVER = sql("'infinity'::timestamptz")
+_DUE = func.coalesce(tasks.c.due_at, _NEVER)  # as the index has it
 # What a list can be sorted by, and how its cursors keep the key of the last item.
 _SORT_KEYS: Mapping[str, tuple[ColumnElement[Any], type]] = {
     "created_at": (tasks.c.created_at, datetime),
     "updated_at": (tasks.c.updated_at, datetime),
-    "due_at": (func.coalesce(tasks.c.due_at, sql("'infinity'::timestamptz")), datetime),
+    "due_at": (_DUE, datetime),
     "priority": (tasks.c.priority_rank, int),
 }
 _EVERYTHING = TaskFilter()
+# What has an index of its own, by which fewer tasks are read than by the order of all, where they may be the last ones.
+_FOUND = frozenset({"assignee", "words"})
 # Those that are part of the statement only if they are set.
 CONDITIONS = tuple(name for name in TaskFilter.__struct_fields__ if name != "archived")
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
@@ -312,16 +316,22 @@ class PostgresTaskQueries(TaskQueries):
 
 def is_walked(conditions: Sequence[str], archived: bool | None, sort: str) -> bool:
     """Whether an index has just what this list shows, in its order, so that no row is read that it does not show."""
+    name = sort.removeprefix("-")
     if "key" in conditions:
         return True
-    walked = {True: ("created_at",), False: ("created_at", "due_at", "priority"), None: ()}
-    return not conditions and sort.removeprefix("-") in walked[archived]
+    if archived is False and name == "due_at":
+        return {"due_before", "due_after"}.issuperset(conditions)
+    walked = {True: ("created_at",), False: ("created_at", "priority"), None: ()}
+    return not conditions and name in walked[archived]
 
 
 @lru_cache(maxsize=1024)
 def _page(conditions: Sequence[str], archived: bool | None, sort: str, continued: bool) -> Statement:
     """The list with just these conditions in it, so that each has the plan it deserves; compiled once."""
-    key, _ = _SORT_KEYS[sort.removeprefix("-")]
+    name = sort.removeprefix("-")
+    key, _ = _SORT_KEYS[name]
+    if name != "created_at" and not _FOUND.isdisjoint(conditions):
+        key = func.greatest(key)  # the same, of which there is no index
     falling = sort.startswith("-")
     statement = (
         select(*_VIEW_COLUMNS)
@@ -359,9 +369,9 @@ def _condition(name: str) -> ColumnElement[bool]:
         case "created_by":
             return tasks.c.created_by == bindparam("created_by")
         case "due_before":
-            return tasks.c.due_at < bindparam("due_before")
+            return bindparam("due_before", type_=tasks.c.due_at.type) > _DUE
         case "due_after":
-            return tasks.c.due_at >= bindparam("due_after")
+            return and_(bindparam("due_after", type_=tasks.c.due_at.type) <= _DUE, _DUE < _NEVER)
         case "open_only":
             return _IS_OPEN
         case "words":

@@ -144,6 +144,9 @@ class JournalQueries(Protocol):
     ) -> Page[EventView]:
         """A page of a stream's events that meet `wanted`; a cursor of another query is `InvalidCursor`.
 
+        Where there are very many events, a page for which most of them would have to be looked at may be
+        `QueryTooBroad`, and several such pages of one stream at the same time `Exhausted`.
+
         Newest first, the last page is the one with the oldest event that is kept. Oldest first, a cursor that leads to
         events that are kept no longer is `HistoryGone`.
         """
