@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -17,7 +18,9 @@ from domain.errors import DomainError
 
 SWEEP_SECONDS = 2.0
 BACKLOG_SECONDS = 5.0
-AT_ONCE = 8
+AT_ONCE = 4
+# After a look in vain, however many hints come; so a storm of them is no storm of looks.
+PAUSE_SECONDS = 0.02
 # A stream is worked on for so long before others have their turn, and is somebody else's if that took five times it.
 TURN_SECONDS = 1.0
 LEASE = timedelta(seconds=5)
@@ -32,7 +35,7 @@ log = logging.getLogger(__name__)
 class Consumers(Generic[W]):
     """Runs the consumers over all streams that have news for them; any number of processes may do so at once.
 
-    A stream belongs to one process at a time, for a turn of one second, and up to eight are worked on together. If an
+    A stream belongs to one process at a time, for a turn of one second, and up to four are worked on together. If an
     effect fails, its stream waits for 1 s, twice as long each time that it fails again and five minutes at most, while
     all others go on. A process that was killed holds nobody up for longer than five seconds.
     """
@@ -55,34 +58,52 @@ class Consumers(Generic[W]):
         self._news = asyncio.Event()
         self._backlog: Sequence[Backlog] = ()
         self._looks_back_at = 0.0
+        self._busy = 0
         broker.listen(self._take, self._news.set)
 
     async def run(self) -> None:
         """Do what there is to do until cancelled: at once when told of news, and every two seconds otherwise."""
         self._broker.follow(NEWS)
         try:
-            while True:
-                self._news.clear()
-                try:
-                    await self._look_back()
-                    if await self.turn():
-                        continue
-                except DomainError as problem:
-                    log.warning("cannot see which streams have news for consumers: %s", problem)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(SWEEP_SECONDS):
-                        await self._news.wait()
+            async with asyncio.TaskGroup() as turns:
+                while True:
+                    self._news.clear()
+                    if not await self._has_begun(turns):
+                        await asyncio.sleep(PAUSE_SECONDS)
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(SWEEP_SECONDS):
+                                await self._news.wait()
         finally:
             self._broker.unfollow(NEWS)
 
     async def turn(self) -> int:
-        """Work on the streams that are due, eight at most, for about a second each; returns how many that were."""
+        """Work on streams that are due, four at most, for about a second each; returns how many that were."""
+        async with asyncio.TaskGroup() as turns:
+            return await self._begin(turns)
+
+    async def _has_begun(self, turns: asyncio.TaskGroup) -> bool:
+        try:
+            await self._look_back()
+            return await self._begin(turns) > 0
+        except DomainError as problem:
+            log.warning("cannot see which streams have news for consumers: %s", problem)
+            return False
+
+    async def _begin(self, turns: asyncio.TaskGroup) -> int:
+        """Begin the turns of streams that are due, and return how many those are."""
+        if self._busy == AT_ONCE:
+            return 0
         now = self._clock.now()
-        claimed = await self._cursors.claim(list(self._consumers), now, now + LEASE, AT_ONCE)
-        async with asyncio.TaskGroup() as tasks:
-            for cursor in claimed:
-                tasks.create_task(self._serve(self._consumers[cursor.consumer], cursor))
+        claimed = await self._cursors.claim(list(self._consumers), now, now + LEASE, AT_ONCE - self._busy)
+        for cursor in claimed:
+            self._busy += 1
+            turn = turns.create_task(self._serve(self._consumers[cursor.consumer], cursor), context=Context())
+            turn.add_done_callback(self._has_ended)
         return len(claimed)
+
+    def _has_ended(self, turn: asyncio.Task[None]) -> None:
+        self._busy -= 1
+        self._news.set()
 
     def lag(self) -> Mapping[str, tuple[int, int, float]]:
         """How far each consumer is behind, as of five seconds ago at most.

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from dependency_injector import providers
 from hypothesis import given, settings
@@ -14,45 +14,19 @@ from hypothesis import strategies as st
 from adapters.memory.events import MemoryBroker
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
-from application.consumers import LEASE, RETRY_FIRST, RETRY_LONGEST, Consumers
+from application.consumers import AT_ONCE, LEASE, RETRY_FIRST, RETRY_LONGEST, Consumers
 from application.journal import event_view
-from application.ports.consumers import Consumer, ConsumerWork
+from application.ports.consumers import Consumer
 from application.ports.events import Entry, EventView, Signal
-from application.ports.tasks import TaskWork
-from application.ports.unit_of_work import retried
 from application.principal import Correlation, correlation
-from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.ids import TaskId, WorkspaceId
 from domain.tasks import Task
 from entrypoints.container import in_memory
 from tests.contracts.house import eventually
 from tests.support.builders import a_task, an_account
+from tests.support.scribe import SCRIBE, ScribeWork, actor_of, toggle, twice, write_down, written_in
 
-PIECES = 2
 WORKERS = 3
-
-
-class Work(TaskWork, ConsumerWork, Protocol):
-    """What a scribe needs of a unit of work."""
-
-
-async def write_down(work: Work, event: EventView, now: datetime) -> bool:
-    """Add the offset of the event to a list that the task keeps, in two pieces."""
-    task, _ = await work.tasks.get(TaskId(event.resource.id), _actor(event))
-    custom: Mapping[str, Any] = task.custom
-    seen = list(custom.get("seen", []))
-    if seen.count(event.offset) < PIECES:
-        seen.append(event.offset)
-        task.edit(_actor(event), now, custom={"seen": seen})
-        work.tasks.save(task)
-    return seen.count(event.offset) == PIECES
-
-
-def _actor(event: EventView) -> AccountId:
-    assert event.actor
-    return AccountId(event.actor)
-
-
-SCRIBE = Consumer("scribe", frozenset({"task.watched", "task.unwatched"}), write_down)
 
 
 class LossyBroker(MemoryBroker):
@@ -83,18 +57,9 @@ class Desk:
         """One more worker on the same store, as another process would be."""
         return Consumers((self.consumer,), self.work, self.cursors, self.broker, self.clock, self.observer)
 
-    async def task(self) -> Task:
+    async def task(self, title: str = "Write the rollout plan") -> Task:
         ada = await an_account(self)
-        return await a_task(self, WorkspaceId(ada.id), ada.id)
-
-    @retried
-    async def toggle(self, task: Task) -> None:
-        """Something that the scribe wants to hear of."""
-        async with self.work() as work:
-            found, _ = await work.tasks.get(task.id, task.created_by)
-            is_watched = task.created_by in found.watchers
-            (found.unwatch if is_watched else found.watch)(task.created_by, self.clock.now())
-            work.tasks.save(found)
+        return await a_task(self, WorkspaceId(ada.id), ada.id, title=title)
 
     async def wanted(self, task: Task) -> list[int]:
         entries = await self.house.journal().read(f"workspace:{task.workspace_id}", 0, 10_000)
@@ -102,8 +67,7 @@ class Desk:
         return [entry.offset for entry in entries if entry.type in SCRIBE.wants]
 
     async def seen(self, task: Task) -> list[int]:
-        custom: Mapping[str, Any] = (await self.house.task_queries().view(task.id, task.created_by)).custom
-        return list(custom.get("seen", []))
+        return written_in((await self.house.task_queries().view(task.id, task.created_by)).custom)
 
     async def finish(self) -> None:
         """Let what a killed worker held come free, and do everything."""
@@ -111,10 +75,6 @@ class Desk:
         self.clock.advance(LEASE)
         while await worker.turn() or await self.cursors.backlog():
             self.clock.advance(RETRY_LONGEST)
-
-
-def twice(offsets: Sequence[int]) -> list[int]:
-    return [offset for offset in offsets for _ in range(PIECES)]
 
 
 STEPS = st.lists(
@@ -142,7 +102,7 @@ def test_every_event_has_its_effect_once_and_in_order_though_workers_are_killed_
         for step, value in steps:
             match step:
                 case "write":
-                    await desk.toggle(tasks[value])
+                    await toggle(desk, tasks[value])
                 case "begin" if value not in turns or turns[value].done():
                     turns[value] = asyncio.create_task(workers[value].turn())
                 case "let":
@@ -173,7 +133,7 @@ async def test_what_is_written_is_followed_up_at_once_by_whoever_runs() -> None:
 
     for _ in range(3):
         for task in tasks:
-            await desk.toggle(task)
+            await toggle(desk, task)
         await eventually(is_done, 1)
     await eventually(lambda: _is_level(desk), 1)
     for worker in running:
@@ -187,12 +147,35 @@ async def _is_level(desk: Desk) -> bool:
     return not await desk.cursors.backlog()
 
 
+async def test_what_takes_for_ever_holds_up_no_other_stream() -> None:
+    async def effect(work: ScribeWork, event: EventView, now: datetime) -> bool:
+        task, _ = await work.tasks.get(TaskId(event.resource.id), actor_of(event))
+        return task.title != "endless" and await write_down(work, event, now)
+
+    desk = Desk(Consumer("scribe", SCRIBE.wants, effect))
+    endless = await desk.task("endless")
+    running = asyncio.create_task(desk.worker().run())
+    await toggle(desk, endless)
+    await eventually(lambda: desk.observer.happenings["consumed", "piece"] > 3)
+    tasks = [await desk.task() for _ in range(2 * AT_ONCE)]
+    for task in tasks:
+        await toggle(desk, task)
+
+    async def is_done() -> bool:
+        return all([await desk.seen(task) == twice(await desk.wanted(task)) for task in tasks])
+
+    await eventually(is_done, 1)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_news_that_no_hint_tells_of_are_found_within_five_seconds() -> None:
     desk = Desk(broker=LossyBroker())
     running = asyncio.create_task(desk.worker().run())
     task = await desk.task()
     await asyncio.sleep(0)
-    await desk.toggle(task)
+    await toggle(desk, task)
 
     async def is_done() -> bool:
         return await desk.seen(task) == twice(await desk.wanted(task))
@@ -206,21 +189,17 @@ async def test_news_that_no_hint_tells_of_are_found_within_five_seconds() -> Non
 async def test_an_effect_that_fails_is_tried_again_ever_later_and_holds_up_no_other_stream() -> None:
     broken = {"poison"}
 
-    async def effect(work: Work, event: EventView, now: datetime) -> bool:
-        task, _ = await work.tasks.get(TaskId(event.resource.id), _actor(event))
+    async def effect(work: ScribeWork, event: EventView, now: datetime) -> bool:
+        task, _ = await work.tasks.get(TaskId(event.resource.id), actor_of(event))
         if task.title in broken:
             raise RuntimeError(task.title)
         return await write_down(work, event, now)
 
     desk = Desk(Consumer("scribe", SCRIBE.wants, effect))
     worker = desk.worker()
-    good, bad = await desk.task(), await desk.task()
-    async with desk.work() as work:
-        found, _ = await work.tasks.get(bad.id, bad.created_by)
-        found.edit(bad.created_by, desk.clock.now(), title="poison")
-        work.tasks.save(found)
-    await desk.toggle(bad)
-    await desk.toggle(good)
+    good, bad = await desk.task(), await desk.task("poison")
+    await toggle(desk, bad)
+    await toggle(desk, good)
     assert await worker.turn() == 2
     assert await desk.seen(good) == twice(await desk.wanted(good))
     assert await desk.seen(bad) == []
@@ -233,7 +212,7 @@ async def test_an_effect_that_fails_is_tried_again_ever_later_and_holds_up_no_ot
         desk.clock.advance(pause)
         assert await worker.turn() == 1
         pause = min(2 * pause, RETRY_LONGEST)
-    await desk.toggle(bad)
+    await toggle(desk, bad)
     broken.clear()
     desk.clock.advance(RETRY_LONGEST)
     assert await worker.turn() == 1
@@ -245,7 +224,7 @@ async def test_the_lag_of_a_consumer_is_the_age_of_what_waits_for_it() -> None:
     desk = Desk(broker=LossyBroker())
     worker = desk.worker()
     assert worker.lag() == {"scribe": (0, 0, 0.0)}
-    await desk.toggle(await desk.task())
+    await toggle(desk, await desk.task())
     desk.clock.advance(timedelta(seconds=90))
     assert await desk.cursors.claim(["scribe"], desk.clock.now(), desk.clock.now() + timedelta(hours=1), 1)
     running = asyncio.create_task(worker.run())
@@ -258,7 +237,7 @@ async def test_what_follows_from_a_request_is_tied_to_it() -> None:
     desk = Desk()
     task = await desk.task()
     token = correlation.set(Correlation("a request", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
-    await desk.toggle(task)
+    await toggle(desk, task)
     correlation.reset(token)
     await desk.worker().turn()
     entries = await desk.house.journal().read(f"workspace:{task.workspace_id}", 2, 99)

@@ -1,6 +1,10 @@
 """Consumers on PostgreSQL: whoever writes waits for none of them, and what they ask costs little."""
 
 import asyncio
+import os
+import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -11,12 +15,17 @@ from msgspec.structs import replace
 
 from adapters.memory.events import MemoryBroker
 from adapters.memory.system import MovableClock, SequentialIds
+from application.consumers import LEASE, Consumers
 from domain.channels import workspace_stream
 from domain.ids import WorkspaceId
+from domain.tasks import Task
 from entrypoints.container import Container, offline
 from tests.contracts.house import CLERK, eventually
 from tests.support.builders import a_task, an_account
+from tests.support.scribe import SCRIBE, toggle, twice, written_in
+from tests.support.server import JWT_SECRET, ROOT
 
+WORKERS, KILLS, EVENTS = 3, 40, 25
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 # As a unit of work notes an event that the consumer wants.
 NOTE = """INSERT INTO cursors (stream, consumer, position, oldest_at, due_at) VALUES ($1, $2, 9, now(), now())
@@ -25,13 +34,13 @@ ON CONFLICT DO NOTHING"""
 
 @pytest_asyncio.fixture
 async def house(database_url: str) -> AsyncIterator[Container]:
-    """An assembly on PostgreSQL with a consumer of its own."""
+    """An assembly on PostgreSQL with consumers of its own."""
     house = Container(
         settings=replace(offline(), database_url=database_url),
         ids=providers.Singleton(SequentialIds),
         clock=providers.Singleton(MovableClock),
         broker=providers.Singleton(MemoryBroker),
-        consumers=providers.Object((CLERK,)),
+        consumers=providers.Object((CLERK, SCRIBE)),
     )
     await house.database().open()
     yield house
@@ -42,7 +51,9 @@ class Shop:
     """Where builders put what they make."""
 
     def __init__(self, house: Container) -> None:
-        self.clock, self.ids, self.work = house.clock(), house.ids(), house.work()
+        clock = house.clock()
+        assert isinstance(clock, MovableClock)
+        self.clock, self.ids, self.work = clock, house.ids(), house.work()
 
 
 async def test_who_holds_a_stream_does_not_wait_for_a_consumer_that_waits_for_the_stream(
@@ -85,6 +96,51 @@ async def test_who_holds_a_stream_does_not_wait_for_a_consumer_that_waits_for_th
         await watcher.close()
 
 
+async def test_every_event_has_its_effect_once_and_in_order_though_workers_are_ended_in_the_middle(
+    house: Container,
+) -> None:
+    shop, cursors, fate = Shop(house), house.cursors(), random.Random(10)
+    people = [await an_account(shop) for _ in range(3)]
+    tasks = [await a_task(shop, WorkspaceId(person.id), person.id) for person in people]
+
+    def worker() -> asyncio.Task[None]:
+        consumers = Consumers((SCRIBE,), house.work(), cursors, house.broker(), shop.clock, house.observer())
+        return asyncio.create_task(consumers.run())
+
+    async def write(task: Task) -> None:
+        for _ in range(EVENTS):
+            await toggle(shop, task)
+
+    writing = asyncio.gather(*(write(task) for task in tasks))
+    workers = [worker() for _ in range(WORKERS)]
+    kills = 0
+    while not writing.done() or kills < KILLS:
+        await asyncio.sleep(fate.uniform(0, 0.03))
+        victim = fate.randrange(WORKERS)
+        workers[victim].cancel()
+        await asyncio.gather(workers[victim], return_exceptions=True)
+        shop.clock.advance(LEASE)
+        workers[victim] = worker()
+        kills += 1
+    await writing
+
+    async def is_level() -> bool:
+        shop.clock.advance(LEASE)
+        return not await cursors.backlog()
+
+    await eventually(is_level, 30)
+    for running in workers:
+        running.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    for task in tasks:
+        entries = await house.journal().read(workspace_stream(task.workspace_id), 0, 1_000)
+        assert [entry.offset for entry in entries] == list(range(1, len(entries) + 1))
+        wanted = [entry.offset for entry in entries if entry.type in SCRIBE.wants]
+        view = await house.task_queries().view(task.id, task.created_by)
+        assert written_in(view.custom) == twice(wanted)
+        assert len(wanted) == EVENTS
+
+
 async def test_what_is_claimed_is_found_by_an_index_however_many_wait_for_later(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
@@ -102,3 +158,31 @@ async def test_what_is_claimed_is_found_by_an_index_however_many_wait_for_later(
     plan = "\n".join(row[0] for row in rows)
     assert "ix_cursors_due_at" in plan
     assert "Seq Scan" not in plan
+
+
+async def test_an_operator_sees_what_is_to_be_done_and_can_leave_it_out(database_url: str) -> None:
+    store = await asyncpg.connect(database_url)
+    try:
+        await store.execute(
+            "INSERT INTO cursors (stream, consumer, position, oldest_at, due_at) "
+            "SELECT 'workspace:' || i, 'clerk', 0, '2026-01-05 09:00+00', now() FROM generate_series(1, 2) AS i"
+        )
+        said = await asyncio.to_thread(signalbox, database_url, "consumers")
+        assert said == "clerk  behind in 2 streams, fails in 0, since 2026-01-05T09:00:00+00:00\n"
+        await asyncio.to_thread(signalbox, database_url, "give-up", "clerk", "workspace:1")
+        assert await store.fetchval("SELECT string_agg(stream, ' ') FROM cursors") == "workspace:2"
+    finally:
+        await store.close()
+
+
+def signalbox(database_url: str, *command: str) -> str:
+    """What a command says that worked."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "src"),
+        "DATABASE_URL": database_url,
+        "JWT_SECRET": JWT_SECRET,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "entrypoints.cli", *command], env=environment, check=True, capture_output=True, text=True
+    ).stdout
