@@ -80,6 +80,18 @@ async def test_each_consumer_has_a_cursor_in_front_of_the_first_event_that_it_wa
     assert await house.cursors.next(Cursor("porter", stream_of(ada), 5, 1, 0), PORTER.wants) == (None, 6)
 
 
+async def test_of_several_events_of_one_unit_the_first_is_before_the_cursor(house: House) -> None:
+    ada = await an_account(house)
+    task = await a_task_of(house, ada)
+    async with house.work() as work:
+        found, _ = await work.tasks.get(task.id, ada.id)
+        found.edit(ada.id, house.clock.now(), title="Put away, and not")
+        found.archive(ada.id, house.clock.now())
+        found.unarchive(ada.id, house.clock.now())
+        work.tasks.save(found)
+    assert {cursor.position for cursor in await claim(house, *NAMES)} == {3}
+
+
 async def test_what_is_claimed_is_nobody_elses_until_its_time_is_over(house: House) -> None:
     await archive(house, await a_task_of(house, await an_account(house)))
     first = await claimed(house)

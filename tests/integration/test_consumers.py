@@ -26,10 +26,12 @@ from tests.support.scribe import SCRIBE, toggle, twice, written_in
 from tests.support.server import JWT_SECRET, ROOT
 
 WORKERS, KILLS, EVENTS = 3, 40, 25
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+WAITING = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 # As a unit of work notes an event that the consumer wants.
 NOTE = """INSERT INTO cursors (stream, consumer, position, oldest_at, due_at) VALUES ($1, $2, 9, now(), now())
 ON CONFLICT DO NOTHING"""
+AGAIN = """INSERT INTO events (stream, "offset", id, type, resource_id, actor, at, body)
+SELECT stream, 4, gen_random_uuid(), type, resource_id, actor, at, body FROM events WHERE stream = $1 AND "offset" = 3"""
 
 
 @pytest_asyncio.fixture
@@ -60,20 +62,14 @@ async def test_who_holds_a_stream_does_not_wait_for_a_consumer_that_waits_for_th
     house: Container, database_url: str
 ) -> None:
     shop, cursors = Shop(house), house.cursors()
-    ada = await an_account(shop)
-    stream = workspace_stream(WorkspaceId(ada.id))
-    task = await a_task(shop, WorkspaceId(ada.id), ada.id)
-    now = shop.clock.now()
-    async with shop.work() as work:
-        found, _ = await work.tasks.get(task.id, ada.id)
-        found.archive(ada.id, now)
-        work.tasks.save(found)
+    task = await _an_archived_task(shop)
+    stream, now = workspace_stream(task.workspace_id), shop.clock.now()
     (cursor,) = await cursors.claim([CLERK.name], now, now + timedelta(seconds=5), 1)
 
     async def consume() -> None:
         async with shop.work() as work:
-            found, _ = await work.tasks.get(task.id, ada.id)
-            found.edit(ada.id, now, title="Followed up")
+            found, _ = await work.tasks.get(task.id, task.created_by)
+            found.edit(task.created_by, now, title="Followed up")
             work.tasks.save(found)
             work.cursors.move(cursor, 3, now)
 
@@ -82,11 +78,7 @@ async def test_who_holds_a_stream_does_not_wait_for_a_consumer_that_waits_for_th
         async with writer.transaction():
             await writer.execute("UPDATE streams SET head = head WHERE name = $1", stream)
             consuming = asyncio.create_task(consume())
-
-            async def waits() -> bool:
-                return bool(await watcher.fetchval(WAITING))
-
-            await eventually(waits)
+            await eventually(lambda: watcher.fetchval(WAITING))
             async with asyncio.timeout(0.9):  # before PostgreSQL would look for a deadlock
                 await writer.execute(NOTE, stream, CLERK.name)
         await consuming
@@ -94,6 +86,42 @@ async def test_who_holds_a_stream_does_not_wait_for_a_consumer_that_waits_for_th
     finally:
         await writer.close()
         await watcher.close()
+
+
+async def test_a_cursor_is_dropped_only_when_those_who_are_writing_have_committed(
+    house: Container, database_url: str
+) -> None:
+    shop, cursors = Shop(house), house.cursors()
+    task = await _an_archived_task(shop)
+    stream, now = workspace_stream(task.workspace_id), shop.clock.now()
+    (cursor,) = await cursors.claim([CLERK.name], now, now + timedelta(seconds=5), 1)
+    async with shop.work() as work:
+        cursor = work.cursors.move(cursor, 3, now)
+    writer, watcher = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    try:
+        async with writer.transaction():
+            await writer.execute("UPDATE streams SET head = head + 1 WHERE name = $1", stream)
+            await writer.execute(NOTE, stream, CLERK.name)
+            await writer.execute(AGAIN, stream)
+            settling = asyncio.create_task(cursors.settle(cursor, CLERK.wants, 3))
+            await eventually(lambda: watcher.fetchval(WAITING))
+        assert not await settling
+        event, _ = await cursors.next(cursor, CLERK.wants)
+        assert event is not None
+        assert event.offset == 4
+    finally:
+        await writer.close()
+        await watcher.close()
+
+
+async def _an_archived_task(shop: Shop) -> Task:
+    ada = await an_account(shop)
+    task = await a_task(shop, WorkspaceId(ada.id), ada.id)
+    async with shop.work() as work:
+        found, _ = await work.tasks.get(task.id, ada.id)
+        found.archive(ada.id, shop.clock.now())
+        work.tasks.save(found)
+    return task
 
 
 async def test_every_event_has_its_effect_once_and_in_order_though_workers_are_ended_in_the_middle(
