@@ -122,6 +122,7 @@ async def test_every_outcome_is_there_before_it_happens() -> None:
         ("token_rejected", "reason", OUTCOMES["token_rejected"]),
         ("rate_limited", "policy", OUTCOMES["rate_limited"]),
         ("commit_unknown", "outcome", OUTCOMES["commit_unknown"]),
+        ("consumed_events", "outcome", OUTCOMES["consumed"]),
         ("ws_opened", "status_code", OUTCOMES["socket_opened"]),
     ):
         for outcome in outcomes:
@@ -140,6 +141,8 @@ async def test_what_can_be_read_off_is_read_when_somebody_asks() -> None:
     assert found("signalbox_ready") == 1
     assert found("signalbox_clock_offset_seconds") == 0  # one clock for both
     assert found("signalbox_broker_connected") == 1
+    for name in ("streams", "failing_streams", "lag_seconds"):
+        assert found(f"signalbox_consumer_{name}", consumer="tasks_release") == 0
 
 
 async def test_what_is_not_known_is_missing_and_not_zero(tmp_path: Path) -> None:

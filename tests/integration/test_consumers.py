@@ -31,7 +31,8 @@ WAITING = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_dat
 NOTE = """INSERT INTO cursors (stream, consumer, position, oldest_at, due_at) VALUES ($1, $2, 9, now(), now())
 ON CONFLICT DO NOTHING"""
 AGAIN = """INSERT INTO events (stream, "offset", id, type, resource_id, actor, at, body)
-SELECT stream, 4, gen_random_uuid(), type, resource_id, actor, at, body FROM events WHERE stream = $1 AND "offset" = 3"""
+SELECT stream, 4, gen_random_uuid(), type, resource_id, actor, at, body
+FROM events WHERE stream = $1 AND "offset" = 3"""
 
 
 @pytest_asyncio.fixture
