@@ -206,7 +206,7 @@ def test_what_is_there_is_counted_as_the_use_cases_count_it(url: str) -> None:
     migrations.upgrade(url, "0005")
     _on(url, fill)
     migrations.upgrade(url)
-    assert _on(url, counted) == {
+    expected = {
         ("w1", "w1", "tasks", 3),
         ("w1", "w1", "comments", 7),
         ("w1", "1", "open_tasks", 1),
@@ -217,6 +217,12 @@ def test_what_is_there_is_counted_as_the_use_cases_count_it(url: str) -> None:
         ("1", "1", "workspaces", 1),
         ("2", "2", "workspaces", 2),
     }
+    assert _on(url, counted) == expected
+    # And so does what operators are told to do where something was written past the use cases.
+    _on(url, lambda connection: connection.execute("UPDATE usage SET used = used + 1"))
+    _, _, page = (SRC.parent / "docs" / "operations.md").read_text().partition("### Count again")
+    _on(url, lambda connection: connection.execute(page.split("```")[1].removeprefix("sql")))
+    assert _on(url, counted) == expected
 
 
 async def test_a_database_without_migrations_has_no_revision(url: str) -> None:
