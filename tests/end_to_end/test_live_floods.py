@@ -38,7 +38,7 @@ FLOODS = {
 }
 # What an attacker may cost, in seconds of the server's processor. A single read of pings used to cost more.
 COST_SECONDS = 0.15
-CUT_SECONDS = 5.0  # half a second where nothing else runs
+CUT_SECONDS = 5.0  # a quarter of a second where nothing else runs
 
 
 class Cut(NamedTuple):

@@ -24,7 +24,7 @@ FRAME_HEAD_BYTES = 14
 # How long a goodbye may take until it is taken and answered; that of a peer that was too slow; and of one that goes on.
 CLOSE_SECONDS = 10.0
 SLOW_CLOSE_SECONDS = 2.0
-DEAF_CLOSE_SECONDS = 0.5
+DEAF_CLOSE_SECONDS = 0.25
 # How many frames may come after our goodbye before its answer.
 LATE_FRAMES = 100
 
