@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 # What is kept, and a few levels around it.
 NESTED_MAX = DEPTH_MAX + 8
-# As far as it is looked for the place of a mistake; a frame is no longer than that.
-SEARCHED_BYTES = 65_536
+# As far as it is looked for the place of a mistake, and for an id: it costs a µs a byte, and anybody can ask for it.
+SEARCHED_BYTES = 8_192
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
@@ -101,8 +101,11 @@ class _Repeated(Exception):
 
 def _refuse_repeated(members: Sequence[tuple[str, Any]]) -> None:
     if len(dict(members)) < len(members):
-        names = [name for name, _ in members]
-        raise _Repeated(next(name for index, name in enumerate(names) if name in names[:index]))
+        seen: set[str] = set()
+        for name, _ in members:
+            if name in seen:
+                raise _Repeated(name)
+            seen.add(name)
 
 
 # Only names matter to this walk, so numbers stay text: no number of digits is too much then.

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from domain.tasks import DESCRIPTION_MAX
 from tests.http.test_problems import problem
-from tests.support.clients import Json, Person, sign_up
+from tests.support.clients import API, Json, Person, sign_up
 
 LONGEST_MS = 50.0
 # No letter of it is ASCII, and each second word is another one.
@@ -75,7 +75,7 @@ def updates(ids: Sequence[str], patch: Json, mode: str = "atomic") -> Json:
 
 async def test_a_bulk_of_changes_to_long_tasks_has_a_short_answer_and_stalls_nobody(ada: Person) -> None:
     ids = await open_tasks(ada, 100)
-    patches: Sequence[Json] = ({"title": "Another title"}, {"priority": "high"}, {"custom": {"a": [[]] * 2_000}})
+    patches: Sequence[Json] = ({"title": "Another title"}, {"priority": "high"}, {"custom": {"a": [[]] * 250}})
     for patch in patches:
         for mode in ("atomic", "partial"):
             async with heart() as beating:
@@ -104,6 +104,41 @@ async def test_the_words_of_no_text_are_looked_for_for_long(ada: Person) -> None
     assert beating.longest_ms < LONGEST_MS
     found = [(await ada.get(f"/tasks?q={word}")).json()["data"] for word in ("begins", "صلى", "task")]
     assert [[each["id"] for each in page] for page in found] == [[task]] * 3
+
+
+VALUES: Mapping[str, Callable[[int], str]] = {
+    "objects": lambda count: "[" + ",".join(["{}"] * count) + "]",
+    "arrays": lambda count: "[" + ",".join(["[]"] * count) + "]",
+    "nested arrays": lambda count: "[" + ",".join(["[[],[[]]]"] * (count // 4)) + "]",
+    "texts": lambda count: "[" + ",".join(['""'] * count) + "]",
+    "numbers": lambda count: "[" + ",".join(["1"] * count) + "]",
+    "names": lambda count: "{" + ",".join(f'"{n:x}":1' for n in range(count)) + "}",
+    "names, the last of them twice": lambda count: "{" + ",".join(f'"{n:x}":1' for n in [*range(count), 0]) + "}",
+    "no values": lambda count: "," * count,
+    "brackets": lambda count: "[" * count,
+    "closed brackets": lambda count: "[" * (count // 2) + "]" * (count // 2),
+    "commas in a text": lambda count: '"' + '\\",' * (count // 3) + '"',
+}
+
+
+@pytest.mark.parametrize("made_of", VALUES)
+@pytest.mark.parametrize("count", [29_000, 250_000])
+async def test_a_body_of_very_many_values_stalls_nobody(ada: Person, made_of: str, count: int) -> None:
+    body = f'{{"title": "A task", "custom": {{"a": {VALUES[made_of](count)}}}}}'
+    headers = ada.authorization | {"Content-Type": "application/json"}
+    async with heart() as beating:
+        refused = await ada.http.post(f"{API}/tasks", content=body[:1_048_576], headers=headers)
+    assert refused.status_code in (400, 422)
+    assert beating.longest_ms < LONGEST_MS
+
+
+async def test_signs_within_texts_are_no_values(ada: Person) -> None:
+    text = '[{,"\\"' * 7_000
+    operations = [{"op": "create", "task": {"title": "A task", "description": text}}] * 3
+    answer = await ada.post("/tasks/bulk", {"operations": operations})
+    assert answer.json()["failed"] == 0
+    found = await ada.get(f"/tasks/{answer.json()['results'][0]['task']['id']}")
+    assert found.json()["description"] == text
 
 
 async def test_a_bulk_that_changes_more_text_than_the_journal_takes_at_once_is_refused(ada: Person) -> None:
