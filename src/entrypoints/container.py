@@ -386,6 +386,7 @@ class Container(containers.DeclarativeContainer):
         exposition,
         settings.provided.metrics_token,
         settings.provided.in_production,
+        settings.provided.cookie_samesite,
     )
     app: Provider[ASGIApp] = Singleton(
         Edge,

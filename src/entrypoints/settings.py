@@ -206,6 +206,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         Setting("Earlier secrets, whose tokens stay valid until they expire; comma-separated.", _listed, show=_hidden),
     ] = ()
     cors_origin: Annotated[tuple[str, ...], Setting("Origins whose pages may call, comma-separated.", _listed)] = ()
+    cookie_samesite: Annotated[
+        Literal["strict", "none"],
+        Setting(
+            "Whether pages of another site that stand in CORS_ORIGIN get the refresh cookie (`none`) or not.",
+            _choice("strict", "none"),
+        ),
+    ] = "strict"
     trusted_proxies: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
         Setting("Networks of proxies whose X-Forwarded-For counts, comma-separated.", _networks),
@@ -426,6 +433,8 @@ def _weaknesses(settings: Settings) -> Iterator[str]:
         yield "PORT and PROBE_PORT: each needs a port of its own"
     if settings.memory_degraded_percent > settings.memory_unhealthy_percent:
         yield "MEMORY_DEGRADED_PERCENT: it cannot be more than MEMORY_UNHEALTHY_PERCENT"
+    if settings.cookie_samesite == "none" and not set(settings.cors_origin) - {"*"}:
+        yield "COOKIE_SAMESITE: `none` is for pages of other sites; name their origins in CORS_ORIGIN"
     if settings.in_production:
         if "*" in settings.cors_origin:
             yield "CORS_ORIGIN: name the origins; `*` lets any page act for a signed-in user"

@@ -143,6 +143,15 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
     assert [p.partition(":")[0] for p in problems(METRICS_TOKEN="short")] == ["METRICS_TOKEN"]
 
 
+@pytest.mark.parametrize("origins", ["", "*"])
+def test_a_cookie_for_other_sites_needs_the_origins_that_get_it(origins: str) -> None:
+    environ = {"JWT_SECRET": "x" * 40, "DATABASE_URL": "postgresql://h/d", "COOKIE_SAMESITE": "None"}
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.read({**environ, "CORS_ORIGIN": origins})
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == ["COOKIE_SAMESITE"]
+    assert Settings.read({**environ, "CORS_ORIGIN": "https://app.example.net"}).cookie_samesite == "none"
+
+
 def test_the_page_for_operators_has_every_setting_as_it_is() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     assert table() in page, "docs/operations.md is old: put the output of `signalbox settings` into it"

@@ -52,6 +52,48 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(ada: Person
         }  # fmt: skip
 
 
+async def test_pages_of_other_sites_get_the_cookie_if_the_settings_say_so_and_each_site_its_own() -> None:
+    settings = set_to(cors_origin=("https://app.example.org",), cookie_samesite="none")
+    async with visited(house_in_memory(settings=settings)) as http:
+        ada = await sign_up(http)
+        answer = await refresh(http, ada.cookie)
+        attributes = {attribute.lower() for attribute in answer.headers["set-cookie"].split("; ")[1:]}
+        assert attributes >= {"httponly", "secure", "path=/", "samesite=none", "partitioned"}
+
+
+@pytest.mark.parametrize("same_site", ["strict", "none"])
+@pytest.mark.parametrize(
+    ("headers", "is_trusted"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": SITE}, True),
+        ({"Origin": "https://app.example.org", "Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "https://evil.signalbox.test"}, False),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "https://evil.example", "X-Requested-With": "x"}, False),
+        ({"Origin": "null"}, False),
+    ],
+)
+async def test_no_page_of_a_foreign_site_signs_anybody_in_or_out(
+    same_site: str, headers: dict[str, str], is_trusted: bool
+) -> None:
+    settings = set_to(cors_origin=("https://app.example.org",), cookie_samesite=same_site)
+    async with visited(house_in_memory(settings=settings)) as http:
+        ada = await sign_up(http)
+        credentials = {"email": ada.email, "password": PASSWORD}
+        registration = {"email": "bob@example.org", "password": PASSWORD, "display_name": "Bob"}
+        for path, body in (("login", credentials), ("register", registration), ("logout-all", None)):
+            answer = await http.post(f"{API}/auth/{path}", json=body, headers=ada.authorization | headers)
+            if is_trusted:
+                assert answer.is_success
+            else:
+                problem(answer, 403, "cross_site")
+                assert "set-cookie" not in answer.headers
+        assert (await ada.get("/me")).status_code == (401 if is_trusted else 200)
+
+
 @pytest.mark.parametrize("path", ["refresh", "logout"])
 @pytest.mark.parametrize(
     ("headers", "is_trusted"),

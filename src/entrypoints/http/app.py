@@ -24,6 +24,7 @@ from entrypoints.http.identity import identity_routes
 from entrypoints.http.live import live_routes
 from entrypoints.http.metrics import metrics_routes
 from entrypoints.http.problems import respond
+from entrypoints.http.refresh_cookie import RefreshCookie, SameSite
 from entrypoints.http.request import ApiRequest, before_route
 from entrypoints.http.tasks import task_routes
 from entrypoints.http.workspaces import workspace_routes
@@ -47,12 +48,13 @@ def create_app(
     exposition: Exposition,
     metrics_token: str,
     in_production: bool,
+    same_site: SameSite,
 ) -> Litestar:
-    """All routes; `origins` are the sites whose pages may call."""
+    """All routes; `origins` are the sites whose pages may call, `same_site` says whether with the refresh cookie."""
     api = Router(
         "/api/v1",
         route_handlers=[
-            identity_routes(identity, origins),
+            identity_routes(identity, RefreshCookie(origins, same_site)),
             workspace_routes(workspaces),
             task_routes(tasks),
             event_routes(events, hub, authentication),

@@ -1,10 +1,8 @@
 """The routes by which people sign up, in and out, and look after their account."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from litestar import Response, Router, delete, get, patch, post
-from litestar.datastructures import Cookie
 from litestar.params import FromPath, JSONBody
 
 from application.identity import (
@@ -20,42 +18,47 @@ from application.paging import Page
 from application.ports.identity import SessionView, UserView
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE
 from domain.ids import AccountId, SessionId
-from entrypoints.http.edge import CrossSite
+from entrypoints.http.refresh_cookie import RefreshCookie
 from entrypoints.http.request import ApiRequest
 
-# The prefix makes browsers insist on Secure, Path=/ and no Domain, so no sibling site can plant one.
-COOKIE = "__Host-refresh"
 
+def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
+    """Routes under `/auth` and `/me`. Every one that sets, uses or takes back the cookie asks who sent the request."""
 
-def identity_routes(identity: Identity[Any], allowed_origins: Sequence[str]) -> Router:
-    """Routes under `/auth` and `/me`. Pages of `allowed_origins`, and of this site, may use the refresh cookie."""
+    def signed_in(request: ApiRequest, signed_in: SignedIn, refresh: str, status: int = 200) -> Response[SignedIn]:
+        request.caller.account = AccountId(signed_in.user.id)
+        lifetime = int(min(SESSION_IDLE, SESSION_ABSOLUTE).total_seconds())
+        return Response(signed_in, status_code=status, headers=cookie.header(refresh, lifetime))
 
     @post("/auth/register")
     async def register(request: ApiRequest, data: JSONBody[Registration]) -> Response[SignedIn]:
         """Create an account with a personal workspace, and sign in."""
-        return _signed_in(request, *await identity.register(data, _client(request)), status=201)
+        cookie.guard(request)
+        return signed_in(request, *await identity.register(data, _client(request)), status=201)
 
     @post("/auth/login", status_code=200)
     async def log_in(request: ApiRequest, data: JSONBody[Credentials]) -> Response[SignedIn]:
         """Sign in: an access token in the answer, and a refresh token in an HttpOnly cookie."""
-        return _signed_in(request, *await identity.log_in(data, _client(request)))
+        cookie.guard(request)
+        return signed_in(request, *await identity.log_in(data, _client(request)))
 
     @post("/auth/refresh", status_code=200)
     async def refresh(request: ApiRequest) -> Response[SignedIn]:
         """Trade the refresh cookie for a new access token and the next cookie."""
-        return _signed_in(request, *await identity.refresh(_cookie(request, allowed_origins), _client(request)))
+        return signed_in(request, *await identity.refresh(cookie.of(request), _client(request)))
 
     @post("/auth/logout", status_code=204)
     async def log_out(request: ApiRequest) -> Response[None]:
         """End the session of the refresh cookie."""
-        await identity.log_out(_cookie(request, allowed_origins))
-        return Response(None, status_code=204, cookies=[_kept("", 0)])
+        await identity.log_out(cookie.of(request))
+        return Response(None, status_code=204, headers=cookie.header("", 0))
 
     @post("/auth/logout-all", status_code=204)
     async def log_out_everywhere(request: ApiRequest) -> Response[None]:
         """End all one's sessions, this one too."""
+        cookie.guard(request)
         await identity.log_out_everywhere(request.actor)
-        return Response(None, status_code=204, cookies=[_kept("", 0)])
+        return Response(None, status_code=204, headers=cookie.header("", 0))
 
     @get("/auth/sessions")
     async def list_sessions(request: ApiRequest) -> Page[SessionView]:
@@ -103,36 +106,3 @@ def identity_routes(identity: Identity[Any], allowed_origins: Sequence[str]) -> 
 def _client(request: ApiRequest) -> Client:
     caller = request.caller
     return Client(caller.address, caller.headers.get(b"user-agent", b"").decode("latin-1"))
-
-
-def _signed_in(request: ApiRequest, signed_in: SignedIn, refresh: str, status: int = 200) -> Response[SignedIn]:
-    request.caller.account = AccountId(signed_in.user.id)
-    lifetime = int(min(SESSION_IDLE, SESSION_ABSOLUTE).total_seconds())
-    return Response(signed_in, status_code=status, cookies=[_kept(refresh, lifetime)])
-
-
-def _kept(value: str, max_age: int) -> Cookie:
-    return Cookie(key=COOKIE, value=value, max_age=max_age, path="/", secure=True, httponly=True, samesite="strict")
-
-
-def _cookie(request: ApiRequest, allowed_origins: Sequence[str]) -> str | None:
-    """The refresh cookie, if the browser vouches that a page that may use it sent this; CrossSite otherwise.
-
-    SameSite alone would let sibling subdomains in. Without a browser's word, a header that no form can set is asked.
-    """
-    token = request.cookies.get(COOKIE)
-    if token is None:
-        return None
-    headers = request.caller.headers
-    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin", b"").decode("latin-1")
-    if origin in allowed_origins:
-        return token
-    if site is not None:
-        trusted = site in (b"same-origin", b"none")
-    elif origin:
-        trusted = origin.partition("://")[2] == headers.get(b"host", b"").decode("latin-1")
-    else:
-        trusted = b"x-requested-with" in headers
-    if not trusted:
-        raise CrossSite("The refresh cookie is for pages of this site; without a browser, send X-Requested-With.")
-    return token

@@ -16,8 +16,8 @@ from litestar.response import Stream
 from litestar.routes import HTTPRoute
 
 from entrypoints.http.edge import KEYLESS, PUBLIC
-from entrypoints.http.identity import COOKIE
 from entrypoints.http.problems import MEDIA_TYPE, Problem
+from entrypoints.http.refresh_cookie import COOKIE
 
 DESCRIPTION = """A backend for applications that people use together, live. Every change is committed once and reaches
 every screen that may see it, in order, with nothing lost. Errors are RFC 9457 problems with a stable `code`.

@@ -1,0 +1,60 @@
+"""The cookie of the refresh token: how it is set, and which pages may use it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from entrypoints.http.edge import CrossSite
+from entrypoints.http.request import ApiRequest
+
+# The prefix makes browsers insist on Secure, Path=/ and no Domain, so no sibling site can plant one.
+COOKIE = "__Host-refresh"
+
+SameSite = Literal["strict", "none"]
+
+
+class RefreshCookie:
+    """The cookie for pages of this site and of `origins`; pages of other sites get it with `same_site` "none" only.
+
+    A browser that does not keep cookies of other sites keeps it with `Partitioned`: one for each site whose page asks.
+    """
+
+    def __init__(self, origins: Sequence[str], same_site: SameSite) -> None:
+        self._origins = origins
+        self._attributes = "Path=/; HttpOnly; Secure; SameSite=" + (
+            "None; Partitioned" if same_site == "none" else "Strict"
+        )
+
+    def header(self, token: str, max_age: int) -> dict[str, str]:
+        """What sets the cookie for so many seconds, and with 0 takes it back."""
+        return {"Set-Cookie": f"{COOKIE}={token}; Max-Age={max_age}; {self._attributes}"}
+
+    def guard(self, request: ApiRequest) -> None:
+        """CrossSite if a browser says that a page sent this that may not set or use the cookie."""
+        self._is_vouched_for(request)
+
+    def of(self, request: ApiRequest) -> str | None:
+        """The token in the cookie, if the browser vouches that a page that may use it sent this; CrossSite otherwise.
+
+        SameSite alone would let sibling subdomains in. Without a browser's word, a header counts that no form can set.
+        """
+        token = request.cookies.get(COOKIE)
+        asked = b"x-requested-with" in request.caller.headers
+        if token is not None and not self._is_vouched_for(request) and not asked:
+            raise CrossSite("The refresh cookie is for pages of this site; without a browser, send X-Requested-With.")
+        return token
+
+    def _is_vouched_for(self, request: ApiRequest) -> bool:
+        """Whether a browser says that the page may; False if no browser says anything, CrossSite if it may not."""
+        headers = request.caller.headers
+        site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin", b"").decode("latin-1")
+        if origin in self._origins:
+            return True
+        if site is not None:
+            trusted = site in (b"same-origin", b"none")
+        elif origin:
+            trusted = origin.partition("://")[2] == headers.get(b"host", b"").decode("latin-1")
+        else:
+            return False
+        if not trusted:
+            raise CrossSite("The refresh cookie is for pages of this site and of CORS_ORIGIN.")
+        return True
