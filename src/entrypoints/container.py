@@ -282,9 +282,7 @@ class Container(containers.DeclarativeContainer):
             observer,
         ),
     )
-    administration: Provider[Administration[EveryWork]] = Singleton(
-        Administration[EveryWork], work, authentication, clock
-    )
+    administration = Singleton(Administration[EveryWork], work, authentication, clock)
     workspaces: Provider[Workspaces] = Singleton(
         _watched, observer, Singleton(Workspaces, work, workspace_queries, secrets, quotas, clock, ids)
     )
