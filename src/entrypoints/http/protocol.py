@@ -40,6 +40,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     patience_seconds = 30.0
     retiring = False
+    cycle: Any  # None before the first request
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -123,7 +124,8 @@ class BoundedHttp(HttpToolsProtocol):
                 self.loop.call_soon(self._parse_on)
             return
         self._held, self._at = b"", 0
-        self.flow.release(full=self._answering() is not None and len(self.cycle.body) > HIGH_WATER_LIMIT)
+        if self.flow.is_held:
+            self.flow.release(full=self._answering() is not None and len(self.cycle.body) > HIGH_WATER_LIMIT)
         if self._in_head and self._patience is None and self._answering() is None:
             self._wait(self.patience_seconds)
 
@@ -164,15 +166,10 @@ class BoundedHttp(HttpToolsProtocol):
                     self._refuse(_too_large())
 
     def _has_whole_request(self) -> bool:
-        answering = self._answering()
-        return answering is not None and not answering.more_body
+        cycle = self.cycle
+        return cycle is not None and not (cycle.more_body or cycle.response_complete)
 
     # What the parser finds
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head = True
-        self._size = self._length = self._trailers = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
@@ -202,11 +199,12 @@ class BoundedHttp(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # it stops now
         self._in_head = False
-        self._left = self._length
-        self._wait(None)
+        self._left, self._length = self._length, 0
+        if self._patience is not None:
+            self._wait(None)
         super().on_headers_complete()
-        if self.retiring and (answering := self._answering()):
-            answering.keep_alive = False
+        if self.retiring:
+            self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         self._may_be_trailers = True
@@ -221,7 +219,9 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._in_head = True
         self._may_be_trailers = False
-        self._wait(None)
+        self._size = self._trailers = 0
+        if self._patience is not None:
+            self._wait(None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -307,7 +307,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _answering(self) -> RequestResponseCycle | None:
         """The request that is not answered yet; there is none before the first."""
-        cycle = cast(RequestResponseCycle | None, self.cycle)
+        cycle: RequestResponseCycle | None = self.cycle
         return None if cycle is None or cycle.response_complete else cycle
 
     def _end(self) -> None:
@@ -346,21 +346,20 @@ class BoundedHttp(HttpToolsProtocol):
 class Flow(FlowControl):
     """When a connection is read: never while something that came is held."""
 
-    _is_held = False
+    is_held = False
 
     def hold(self) -> None:
-        self._is_held = True
+        self.is_held = True
         self.pause_reading()
 
     def release(self, *, full: bool) -> None:
-        """Read on if it was held, unless a body is `full`."""
-        if self._is_held:
-            self._is_held = False
-            if not full:
-                self.resume_reading()
+        """Read on, unless a body is `full`; the next piece that is taken of it does that then."""
+        self.is_held = False
+        if not full:
+            self.resume_reading()
 
     def resume_reading(self) -> None:
-        if not self._is_held:
+        if not self.is_held:
             super().resume_reading()
 
 
