@@ -14,10 +14,18 @@ T = TypeVar("T")
 
 PAGE_MAX = 200
 PAGE_DEFAULT = 50
+# Of the items of a page, as JSON. With what is around them, a page is not more than 1 MiB.
+PAGE_BYTES = 1024 * 1024 - 1024
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One page of a list. `next_cursor` leads to the next one and is null on the last."""
+    """One page of a list. `next_cursor` leads to the next one and is null on the last.
+
+    A page ends where its items would be more than `PAGE_BYTES` as JSON, however many were asked for. One at least is on
+    it, if there is any.
+    """
 
     data: Sequence[T]
     next_cursor: str | None
@@ -70,6 +78,16 @@ class InvalidCursor(DomainError):
     """The cursor was not made by this list with this query."""
 
     code: ClassVar[str] = "invalid_cursor"
+
+
+def fitting(items: Sequence[T]) -> Sequence[T]:
+    """As many of the first items as fit on one page; one at least, if there is any."""
+    size = 0
+    for count, item in enumerate(items):
+        size += len(_encode(item)) + 1  # the comma
+        if size > PAGE_BYTES and count:
+            return items[:count]
+    return items
 
 
 def encode_cursor(query: str, *key: object) -> str:

@@ -7,6 +7,15 @@ import pytest
 
 from tests.support.clients import Json, Person, done
 
+MEBIBYTE = 1024 * 1024
+# Of the test below: 31 tasks, 30 changes and 130 comments, and the workspace itself.
+EXPECTED = {
+    "/tasks": 31,
+    "/events": 1 + 31 + 30 + 130,
+    "/tasks/{task}/history": 1 + 30 + 130,
+    "/tasks/{task}/comments": 130,
+}
+
 
 async def walk(person: Person, path: str, **query: Any) -> list[Json]:
     """Every item of a list, from the first page to the last."""
@@ -45,6 +54,23 @@ async def test_a_walk_shows_what_was_there_when_things_come_and_go_meanwhile(ada
 
     titles = [task["title"] for task in first["data"] + rest["data"]]
     assert titles == [task["title"] for task in kept] + ["late"]
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/events", "/tasks/{task}/history", "/tasks/{task}/comments"])
+async def test_no_page_is_more_than_a_mebibyte_whatever_its_limit(ada: Person, path: str) -> None:
+    task = (await ada.open_task())["id"]
+    for number in range(30):
+        done(await ada.patch(f"/tasks/{task}", {"description": f"{number} " + "x" * 49_000}))
+        await ada.open_task(description='"' * 49_000)
+    for _ in range(130):
+        done(await ada.post(f"/tasks/{task}/comments", {"text": "x" * 10_000}))
+    answer = await ada.get(path.format(task=task), params={"limit": 200})
+
+    assert done(answer)["next_cursor"] is not None
+    assert 0.9 * MEBIBYTE < len(answer.content) <= MEBIBYTE
+    assert (await ada.get(path.format(task=task), params={"limit": 200})).content == answer.content
+    items = await walk(ada, path.format(task=task), limit=200)
+    assert len(items) == len({item["id"] for item in items}) == EXPECTED[path]
 
 
 async def test_a_cursor_fits_only_the_query_that_it_came_from(ada: Person, bob: Person) -> None:

@@ -159,6 +159,7 @@ async def test_a_list_walks_an_index_of_just_what_it_shows(
         "after_key": datetime.now(UTC),
         "after_id": uuid4(),
         "limit": 51,
+        "most": 20_000,
     }
     async with connection.transaction():
         # Of an empty table everything is as cheap as everything else.

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import accumulate
 
 import msgspec
 
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.pages import page_of
 from application.journal import event_view
-from application.paging import Page, decode_cursor, encode_cursor
+from application.paging import PAGE_BYTES, Page, decode_cursor
 from application.ports.events import (
     Broker,
     Entry,
@@ -35,7 +36,9 @@ class MemoryJournalQueries(JournalQueries):
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
         begin = max(after - self._database.committed.tail(stream), 0)
-        return self._stream(stream)[begin : begin + limit]
+        entries = self._stream(stream)[begin : begin + limit]
+        sizes = accumulate(len(entry.body) for entry in entries)
+        return entries[: max(1, sum(size <= PAGE_BYTES for size in sizes))]
 
     async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
         return {stream: self._database.committed.head(stream) for stream in streams}
@@ -52,8 +55,7 @@ class MemoryJournalQueries(JournalQueries):
         if after is not None and not newest_first and self._database.committed.tail(stream) > after[0]:
             raise HistoryGone("Events that come next here are kept no longer.", pointer="?cursor")
         found = [view for entry in self._stream(stream) if _meets(view := _view(entry), wanted)]
-        page, last = page_of(found, lambda view: (view.offset,), after, limit, newest_first)
-        return Page(page, encode_cursor(query, last.offset) if last else None)
+        return page_of(found, lambda view: view, lambda view: (view.offset,), query, after, limit, newest_first)
 
     def _stream(self, stream: str) -> Sequence[Entry]:
         return self._database.committed.streams.get(stream, ())

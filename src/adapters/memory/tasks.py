@@ -13,7 +13,7 @@ from msgspec import Meta
 from adapters.memory.database import MemoryDatabase, copied
 from adapters.memory.pages import page_of
 from adapters.memory.unit import Unit, standing_in
-from application.paging import Page, decode_cursor, encode_cursor
+from application.paging import Page, decode_cursor
 from application.ports.tasks import (
     CommentView,
     TaskFilter,
@@ -141,17 +141,14 @@ class MemoryTaskQueries(TaskQueries):
             return value(task), task.id
 
         found = [t for t in tables.tasks.values() if t.workspace_id == workspace and _meets(t, wanted)]
-        page, last = page_of(found, key, after, limit, descending=sort.startswith("-"))
-        return Page([_view(task) for task in page], encode_cursor(query, *key(last)) if last else None)
+        return page_of(found, _view, key, query, after, limit, descending=sort.startswith("-"))
 
     async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
         self._seen(task, by)
         query = f"comments {task}"
         after = decode_cursor(cursor, query, _Instant, UUID) if cursor is not None else None
         found = [comment for comment in self._database.committed.comments.values() if comment.task_id == task]
-        page, last = page_of(found, _age, after, limit)
-        views = [msgspec.convert(comment, CommentView, from_attributes=True) for comment in page]
-        return Page(views, encode_cursor(query, *_age(last)) if last else None)
+        return page_of(found, _comment_view, _age, query, after, limit)
 
     def _seen(self, id: TaskId, by: AccountId) -> Task:
         tables = self._database.committed
@@ -168,6 +165,10 @@ def _kept(task: Task) -> Task:
 
 def _view(task: Task) -> TaskView:
     return msgspec.convert(copied(task), TaskView, from_attributes=True)
+
+
+def _comment_view(comment: Comment) -> CommentView:
+    return msgspec.convert(comment, CommentView, from_attributes=True)
 
 
 def _age(comment: Comment) -> tuple[datetime, UUID]:

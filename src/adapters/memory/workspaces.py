@@ -11,7 +11,7 @@ from msgspec import Meta
 from adapters.memory.database import MemoryDatabase, Tables, copied
 from adapters.memory.pages import page_of
 from adapters.memory.unit import Unit
-from application.paging import Page, decode_cursor, encode_cursor
+from application.paging import Page, decode_cursor
 from application.ports.workspaces import (
     INVITATIONS_SHOWN,
     InvitationView,
@@ -95,16 +95,18 @@ class MemoryWorkspaceQueries(WorkspaceQueries):
         query = f"workspaces {by}"
         after = decode_cursor(cursor, query, bool, _Instant, UUID) if cursor is not None else None
         mine = [workspace for workspace in self._database.committed.workspaces.values() if by in workspace.members]
-        page, last = page_of(mine, _age, after, limit)
-        return Page([_view(workspace, by) for workspace in page], encode_cursor(query, *_age(last)) if last else None)
+        return page_of(mine, lambda workspace: _view(workspace, by), _age, query, after, limit)
 
     async def members(self, workspace: WorkspaceId, by: AccountId, cursor: str | None, limit: int) -> Page[MemberView]:
         query = f"members {workspace}"
         after = decode_cursor(cursor, query, _Instant, UUID) if cursor is not None else None
-        page, last = page_of(self._seen(workspace, by).members.values(), _seniority, after, limit)
-        accounts = self._database.committed.accounts
-        views = [MemberView(m.account_id, accounts[m.account_id].display_name, m.role, m.joined_at) for m in page]
-        return Page(views, encode_cursor(query, *_seniority(last)) if last else None)
+        members, accounts = self._seen(workspace, by).members, self._database.committed.accounts
+
+        def view(member: Member) -> MemberView:
+            name = accounts[member.account_id].display_name
+            return MemberView(member.account_id, name, member.role, member.joined_at)
+
+        return page_of(members.values(), view, _seniority, query, after, limit)
 
     async def invitations(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Sequence[InvitationView]:
         seen = self._seen(workspace, by)

@@ -34,8 +34,8 @@ _JOURNAL = """head AS (
   RETURNING name, head
 ),
 logged AS (
-  INSERT INTO events (stream, "offset", id, type, resource_id, actor, at, body)
-  SELECT e.stream, head.head - e.behind, e.id, e.type, e.resource_id, e.actor, e.at, e.body
+  INSERT INTO events (stream, "offset", id, type, resource_id, actor, at, body, size)
+  SELECT e.stream, head.head - e.behind, e.id, e.type, e.resource_id, e.actor, e.at, e.body, octet_length(e.body::text)
   FROM {events} AS e (stream, id, type, resource_id, actor, at, body, behind) JOIN head ON head.name = e.stream
 )"""
 # Consumers find the stream by this. Whoever drops a cursor holds the row of the stream meanwhile, as this does.

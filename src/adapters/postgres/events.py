@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, func, select
 
 from adapters.postgres.database import Database
 from adapters.postgres.long_reads import LongReads
+from adapters.postgres.pages import measured, page_of, rows_of
 from adapters.postgres.replica import Replica
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import events, lineage, streams
@@ -18,11 +19,15 @@ from application.journal import event_view
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.events import Entry, EventFilter, EventView, HistoryGone, JournalQueries, Span, Survey
 
-_READ = Statement(
-    select(events.c.stream, events.c.offset, events.c.type, events.c.resource_id, events.c.body)
-    .where(events.c.stream == bindparam("stream"), events.c.offset > bindparam("after"))
-    .order_by(events.c.offset)
-    .limit(bindparam("limit"))
+# An old event's was not noted yet when it was written, and is found by unpacking it.
+_SIZE = func.coalesce(events.c.size, func.octet_length(func.cast(events.c.body, Text)))
+_READ = measured(
+    select(events.c.stream, events.c.offset, events.c.type, events.c.resource_id, events.c.body).where(
+        events.c.stream == bindparam("stream"), events.c.offset > bindparam("after")
+    ),
+    _SIZE,
+    [events.c.body],
+    events.c.offset,
 )
 _HEADS = Statement(
     select(streams.c.name, streams.c.head).where(streams.c.name == func.any(bindparam("streams", type_=ARRAY(Text))))
@@ -53,8 +58,10 @@ class PostgresJournalQueries(JournalQueries):
         self._replica = replica
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
-        rows = await self._database.fetch(_READ, stream=stream, after=after, limit=limit)
-        return [Entry(stream, offset, type, id, Raw(body.encode())) for stream, offset, type, id, body in rows]
+        rows, _ = await rows_of(
+            lambda limit, most: self._database.fetch(_READ, stream=stream, after=after, limit=limit, most=most), limit
+        )
+        return [Entry(stream, offset, type, id, Raw(body.encode())) for stream, offset, type, id, body, _ in rows]
 
     async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
         rows = await self._database.fetch(_HEADS, streams=list(streams))
@@ -69,7 +76,7 @@ class PostgresJournalQueries(JournalQueries):
         self, stream: str, wanted: EventFilter, newest_first: bool, cursor: str | None, limit: int
     ) -> Page[EventView]:
         query = f"events {stream} {newest_first} {msgspec.json.encode(wanted).decode()}"
-        values: dict[str, Any] = {"stream": stream, "limit": limit + 1, **msgspec.structs.asdict(wanted)}
+        values: dict[str, Any] = {"stream": stream, **msgspec.structs.asdict(wanted)}
         if wanted.type and wanted.type.endswith("*"):
             values["type"] = wanted.type[:-1]
         if cursor is not None:
@@ -77,18 +84,26 @@ class PostgresJournalQueries(JournalQueries):
         conditions = tuple(name for name in wanted.__struct_fields__ if getattr(wanted, name) is not None)
         globbed = bool(wanted.type and wanted.type.endswith("*"))
         statement = _page(conditions, globbed, newest_first, cursor is not None)
-        rows = await self._past(stream, newest_first, statement, values)
-        if rows is None and WALKED.issuperset(conditions):
-            rows = await self._database.fetch(statement, **values)
-        elif rows is None:
-            rows = await self._long_reads.fetch(stream, statement, values)
+
+        async def fetch(limit: int, most: int) -> Sequence[asyncpg.Record]:
+            limited = values | {"limit": limit, "most": most}
+            rows = await self._past(stream, newest_first, statement, limited)
+            if rows is None and WALKED.issuperset(conditions):
+                return await self._database.fetch(statement, **limited)
+            return await self._long_reads.fetch(stream, statement, limited) if rows is None else rows
+
+        page = await page_of(
+            fetch,
+            limit,
+            lambda row: event_view(stream, row[0], row[1]),
+            lambda last: encode_cursor(query, last.offset),
+        )
         if cursor is not None and not newest_first:
             # Looked at after the page: what is missing from that was gone before.
             row = await self._database.fetchrow(_TAIL, stream=stream)
             if row is not None and row[0] > values["place"]:
                 raise HistoryGone("Events that come next here are kept no longer.", pointer="?cursor")
-        views = [event_view(stream, offset, body) for offset, body in rows[:limit]]
-        return Page(views, encode_cursor(query, views[-1].offset) if len(rows) > limit else None)
+        return page
 
     async def _past(
         self, stream: str, newest_first: bool, statement: Statement, values: Mapping[str, Any]
@@ -113,12 +128,9 @@ def _page(conditions: Sequence[str], globbed: bool, newest_first: bool, continue
         "after": events.c.at >= bindparam("after"),
         "before": events.c.at < bindparam("before"),
     }
-    statement = (
-        select(events.c.offset, events.c.body)
-        .where(events.c.stream == bindparam("stream"), *(tests[name] for name in conditions))
-        .order_by(events.c.offset.desc() if newest_first else events.c.offset)
-        .limit(bindparam("limit"))
+    statement = select(events.c.offset, events.c.body).where(
+        events.c.stream == bindparam("stream"), *(tests[name] for name in conditions)
     )
     if continued:
         statement = statement.where(events.c.offset < place if newest_first else events.c.offset > place)
-    return Statement(statement)
+    return measured(statement, _SIZE, [events.c.body], events.c.offset, descending=newest_first)

@@ -264,6 +264,8 @@ events = Table(
     Column("at", Instant, nullable=False),
     # The event as it goes to every reader, written once; JSON and not JSONB, which would rewrite it.
     Column("body", JSON, nullable=False),
+    # How many bytes that is; unknown of events from before this was noted.
+    Column("size", Integer),
     PrimaryKeyConstraint("stream", "offset"),
     Index("ix_events_resource", "stream", "resource_id", "offset"),
 )

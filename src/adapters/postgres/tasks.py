@@ -32,6 +32,7 @@ from adapters.postgres.access import membership
 from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
 from adapters.postgres.long_reads import LongReads
+from adapters.postgres.pages import measured, page_of
 from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import comments, members, tasks, workspaces
 from adapters.postgres.unit import Unit
@@ -40,7 +41,7 @@ from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRe
 from domain.access import Role, Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.tasks import Comment, Priority, Status, Task
+from domain.tasks import LABEL_MAX, Comment, Priority, Status, Task
 from domain.text import words
 
 _FIELDS = tuple(f.name for f in fields(Task) if f.init and f.name != "version")
@@ -218,11 +219,22 @@ _IS_MEMBER = Statement(
         members.c.workspace_id == bindparam("workspace"), members.c.account_id == bindparam("account")
     )
 )
-_COMMENTS = Statement(
-    select(*_COMMENT_VIEW_COLUMNS)
-    .where(comments.c.task_id == bindparam("task"), comments.c.id > bindparam("after"))
-    .order_by(comments.c.id)
-    .limit(bindparam("limit"))
+# What of their JSON is not text, about; and all of their text.
+_SIZE = (
+    600
+    + func.octet_length(tasks.c.title)
+    + func.octet_length(tasks.c.description)
+    + func.octet_length(tasks.c.custom)
+    + func.cardinality(tasks.c.labels) * LABEL_MAX
+    + (func.cardinality(tasks.c.assignees) + func.cardinality(tasks.c.watchers)) * 39
+)
+_WIDE = (tasks.c.description, tasks.c.custom, tasks.c.labels, tasks.c.watchers)
+_COMMENT_SIZE = 250 + func.octet_length(comments.c.text) + func.cardinality(comments.c.mentions) * 39
+_COMMENTS = measured(
+    select(*_COMMENT_VIEW_COLUMNS).where(comments.c.task_id == bindparam("task"), comments.c.id > bindparam("after")),
+    _COMMENT_SIZE,
+    [comments.c.text],
+    comments.c.id,
 )
 _BEFORE_ALL = UUID(int=0)
 
@@ -274,7 +286,6 @@ class PostgresTaskQueries(TaskQueries):
             "workspace": workspace,
             "key": wanted.key,
             "account": by,
-            "limit": limit + 1,
             "status": wanted.status,
             "priority": wanted.priority,
             "assignee": [wanted.assignee],
@@ -291,27 +302,34 @@ class PostgresTaskQueries(TaskQueries):
                 values["after_key"] = datetime.max.replace(tzinfo=UTC)
         conditions = tuple(f for f in CONDITIONS if getattr(wanted, f) != getattr(_EVERYTHING, f))
         statement = _page(conditions, wanted.archived, sort, cursor is not None)
-        if is_walked(conditions, wanted.archived, sort):
-            rows = await self._database.fetch(statement, **values)
-        else:
-            rows = await self._long_reads.fetch(by, statement, values)
-        if not rows and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
+
+        async def fetch(limit: int, most: int) -> Sequence[asyncpg.Record]:
+            limited = values | {"limit": limit, "most": most}
+            if is_walked(conditions, wanted.archived, sort):
+                return await self._database.fetch(statement, **limited)
+            return await self._long_reads.fetch(by, statement, limited)
+
+        def cursor_behind(last: TaskView) -> str:
+            key = _RANKS[last.priority] if name == "priority" else getattr(last, name)
+            return encode_cursor(query, key, last.id)
+
+        page = await page_of(fetch, limit, lambda row: _view(row[:-1]), cursor_behind)
+        if not page.data and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
             raise NotFound
-        views = [_view(row) for row in rows[:limit]]
-        if len(rows) <= limit:
-            return Page(views, None)
-        last = views[-1]
-        key = _RANKS[last.priority] if name == "priority" else getattr(last, name)
-        return Page(views, encode_cursor(query, key, last.id))
+        return page
 
     async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
         query = f"comments {task}"
         after = _BEFORE_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
-        rows = await self._database.fetch(_COMMENTS, task=task, after=after, limit=limit + 1)
+        page = await page_of(
+            lambda limit, most: self._database.fetch(_COMMENTS, task=task, after=after, limit=limit, most=most),
+            limit,
+            lambda row: CommentView(*row[:-1]),
+            lambda last: encode_cursor(query, last.id),
+        )
         if await self._database.fetchrow(_IS_VISIBLE, id=task, account=by) is None:
             raise NotFound
-        views = [CommentView(*row) for row in rows[:limit]]
-        return Page(views, encode_cursor(query, views[-1].id) if len(rows) > limit else None)
+        return page
 
 
 def is_walked(conditions: Sequence[str], archived: bool | None, sort: str) -> bool:
@@ -337,8 +355,6 @@ def _page(conditions: Sequence[str], archived: bool | None, sort: str, continued
         select(*_VIEW_COLUMNS)
         .where(tasks.c.workspace_id == bindparam("workspace"), _VISIBLE)
         .where(*(_condition(name) for name in conditions))
-        .order_by(key.desc() if falling else key, tasks.c.id.desc() if falling else tasks.c.id)
-        .limit(bindparam("limit"))
     )
     if archived is not None:
         statement = statement.where(tasks.c.archived_at.is_not(None) if archived else tasks.c.archived_at.is_(None))
@@ -346,7 +362,7 @@ def _page(conditions: Sequence[str], archived: bool | None, sort: str, continued
         after = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid))
         place = tuple_(key, tasks.c.id)
         statement = statement.where(place < after if falling else place > after)
-    return Statement(statement)
+    return measured(statement, _SIZE, _WIDE, key, tasks.c.id, descending=falling)
 
 
 def _condition(name: str) -> ColumnElement[bool]:

@@ -124,7 +124,8 @@ class JournalQueries(Protocol):
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
         """The entries of a stream behind offset `after`, in order, at most `limit`; without a hole between them.
 
-        Those that are kept no longer are missing at the beginning.
+        They end where their bodies would be more than `PAGE_BYTES`; one at least comes, if there is any. Those that are
+        kept no longer are missing at the beginning.
         """
         ...
 
@@ -144,8 +145,8 @@ class JournalQueries(Protocol):
     ) -> Page[EventView]:
         """A page of a stream's events that meet `wanted`; a cursor of another query is `InvalidCursor`.
 
-        Where there are very many events, a page for which most of them would have to be looked at may be
-        `QueryTooBroad`, and several such pages of one stream at the same time `Exhausted`.
+        It ends by its size as every `Page` does. Where there are very many events, a page for which most of them would
+        have to be looked at may be `QueryTooBroad`, and several such pages of one stream at the same time `Exhausted`.
 
         Newest first, the last page is the one with the oldest event that is kept. Oldest first, a cursor that leads to
         events that are kept no longer is `HistoryGone`.

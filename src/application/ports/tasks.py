@@ -171,7 +171,7 @@ class TaskQueries(Protocol):
     async def page(
         self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
     ) -> Page[TaskView]:
-        """The tasks of a workspace that meet `wanted`.
+        """The tasks of a workspace that meet `wanted`, as many of `limit` as fit on a `Page`.
 
         `sort` is one of `SORTS`, descending with a leading `-`, ties by id in the same direction; a task without a
         due date counts as due last. A cursor of another query is `InvalidCursor`. Where there are very many tasks, a
@@ -181,7 +181,7 @@ class TaskQueries(Protocol):
         ...
 
     async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
-        """The comments of a task, oldest first."""
+        """The comments of a task, oldest first, as many of `limit` as fit on a `Page`."""
         ...
 
 

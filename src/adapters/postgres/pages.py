@@ -1,0 +1,70 @@
+"""Pages that end by their size, without a byte being sent that does not fit on them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate
+from typing import Any, TypeVar
+
+import asyncpg
+from sqlalchemy import Column, ColumnElement, Integer, Select, bindparam, case, select
+
+from adapters.postgres.statement import Statement
+from application.paging import PAGE_BYTES, Page, fitting
+
+V = TypeVar("V")
+
+# A character of text is at most so many times as long in JSON, where U+0001 is six characters.
+JSON_GROWTH = 6
+_ALL = 2**31 - 1
+
+Fetch = Callable[[int, int], Awaitable[Sequence[asyncpg.Record]]]
+
+
+def measured(
+    rows: Select[Any],
+    size: ColumnElement[int],
+    wide: Sequence[Column[Any]],
+    *order: ColumnElement[Any],
+    descending: bool = False,
+) -> Statement:
+    """The first `limit` rows in this order; the `wide` columns are null in rows of more than `most` bytes.
+
+    `size` is how many bytes a row has, to be known without unpacking what is stored out of line. It comes last.
+    """
+    columns = list(rows.selected_columns)
+    keys = [key.label(f"place_{number}") for number, key in enumerate(order)]
+    found = rows.add_columns(size.label("size"), *keys)
+    found = found.order_by(*(key.desc() if descending else key for key in order)).limit(bindparam("limit"))
+    limited = found.subquery("found")
+    fits = limited.c.size <= bindparam("most", type_=Integer)
+    shown = [
+        case((fits, limited.c[column.name])).label(column.name) if column in wide else limited.c[column.name]
+        for column in columns
+    ]
+    places = [limited.c[key.name] for key in keys]
+    return Statement(
+        select(*shown, limited.c.size).order_by(*(place.desc() if descending else place for place in places))
+    )
+
+
+async def rows_of(fetch: Fetch, limit: int) -> tuple[Sequence[asyncpg.Record], bool]:
+    """At most `limit` rows, one at least if there is any, that fit on a page; and whether there are more.
+
+    `fetch` takes `limit` and `most` of a `measured` statement. It is asked a second time only for a page with rows that
+    are too large for every row to be one of them.
+    """
+    most = PAGE_BYTES // limit
+    rows = await fetch(limit + 1, most)
+    sizes = [row[-1] for row in rows[:limit]]
+    if max(sizes, default=0) <= most:
+        return rows[:limit], len(rows) > limit
+    count = max(1, sum(total <= PAGE_BYTES for total in accumulate(sizes)))
+    return await fetch(count, _ALL), len(rows) > count
+
+
+async def page_of(fetch: Fetch, limit: int, view: Callable[[asyncpg.Record], V], cursor: Callable[[V], str]) -> Page[V]:
+    """A page of those rows as their readers see them."""
+    rows, has_more = await rows_of(fetch, limit)
+    views: Sequence[V] = [view(row) for row in rows]
+    if sum(row[-1] for row in rows) > PAGE_BYTES // JSON_GROWTH:
+        views = fitting(views)
+    return Page(views, cursor(views[-1]) if views and (has_more or len(views) < len(rows)) else None)
