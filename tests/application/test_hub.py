@@ -16,7 +16,8 @@ from adapters.memory.system import MovableClock
 from application.lease import Lease
 from application.ports.events import Entry, Span
 from application.realtime.hub import HEAD_CHECK_SECONDS, Hub
-from application.realtime.reader import HINTS_MAX, PAGE, Reader, StartedOver
+from application.realtime.pages import PAGE
+from application.realtime.reader import HINTS_MAX, Reader, StartedOver
 from domain.errors import Unavailable
 from tests.application.live_house import turns
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing

@@ -19,8 +19,8 @@ from application.paging import Page
 from application.ports.events import Entry, EventFilter, EventView, JournalQueries, Span, Survey
 from application.realtime.frames import Reason
 from application.realtime.hub import Hub
-from application.realtime.reader import PAGE
-from application.realtime.stream import WRITE_BYTES, Following, Stream
+from application.realtime.pages import PAGE, PIECE_BYTES
+from application.realtime.stream import Following, Stream
 from domain.channels import Channel, ChannelKind
 from domain.ids import AccountId
 from tests.application.live_house import texts, turns
@@ -263,7 +263,7 @@ async def test_a_hundred_thousand_missed_events_come_in_order_and_in_pieces() ->
         await ada.until(lambda: len(ada.offsets) == total)
         assert ada.offsets == list(range(1, total + 1))
         page = PAGE * 100
-        assert ada.most_unread < 2 * WRITE_BYTES + page
+        assert ada.most_unread < 2 * PIECE_BYTES + page
         assert len(desk.journal.reads) == total // PAGE
 
 

@@ -1,26 +1,22 @@
 """Listeners who never read cost a bounded amount of memory, are cut, come back where they were, and harm nobody."""
 
 import asyncio
-import json
 import resource
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from itertools import cycle, islice
 from time import monotonic
 
 import psutil
 import pytest
-from msgspec.structs import replace
 
-from domain.access import Role
 from entrypoints.client import Client
-from entrypoints.container import Container, offline
-from tests.support.builders import a_team, an_account, principal
-from tests.support.clients import API, Person, client, listening, until
+from tests.support.clients import Person, client, listening, until
 from tests.support.exposition import Samples
-from tests.support.server import JWT_SECRET, ServerProcess
+from tests.support.inside import inside
+from tests.support.server import ServerProcess
+from tests.support.unread import PONG, narrow, unread_socket
 
 STALLED = 1_000
 PER_ACCOUNT = 10
@@ -30,8 +26,6 @@ DESCRIPTION = "x" * 8_000
 BACKLOG_MAX_BYTES = 1024 * 1024
 # More would be a queue for each of them: what waits for all of them is kept once.
 GROWTH_MAX_BYTES = 64 * 1024 * 1024
-MASK = bytes(4)
-PONG = b"\x81\x8f" + MASK + b'{"type":"pong"}'
 ARRIVAL_SECONDS = 2.0
 CUT_SECONDS = 60.0
 
@@ -40,57 +34,6 @@ CUT_SECONDS = 60.0
 def _files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-class House:
-    """The same installation from within, where people come into being without a password."""
-
-    def __init__(self, container: Container) -> None:
-        self.work, self.clock, self.ids = container.work(), container.clock(), container.ids()
-        self._tokens = container.tokens()
-
-    async def team(self, members: int) -> tuple[str, list[str]]:
-        """The id of a new workspace, and a token of each of its members."""
-        people = [await an_account(self, f"P{number}") for number in range(members)]
-        team = await a_team(self, people[0].id, {person.id: Role.MEMBER for person in people[1:]})
-        return str(team.id), [self._tokens.issue(principal(person), self.clock.now()) for person in people]
-
-
-@asynccontextmanager
-async def inside(database_url: str) -> AsyncIterator[House]:
-    container = Container(settings=replace(offline(), database_url=database_url, jwt_secret=JWT_SECRET))
-    async with AsyncExitStack() as stack:
-        for database in (container.database(), container.numbers_database()):
-            await database.open()
-            stack.push_async_callback(database.close)
-        yield House(container)
-
-
-async def narrow(port: int) -> socket.socket:
-    """A connection on whose way nothing but the server has room for what is not read."""
-    peer = socket.socket()
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_400)  # that of loopback lets the kernel take megabytes
-    peer.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(peer, ("127.0.0.1", port))
-    return peer
-
-
-async def stalled(port: int, token: str, channel: str) -> socket.socket:
-    """A connection that follows the channel, and from then on reads no more."""
-    loop, peer = asyncio.get_running_loop(), await narrow(port)
-    head = [f"GET {API}/ws HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket", "Connection: Upgrade"]
-    head += ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", ""]
-    opening = json.dumps({"type": "connect", "id": 1, "token": token, "subscribe": [channel]}).encode()
-    frame = b"\x81\xfe" + len(opening).to_bytes(2, "big") + MASK + opening
-    for data, answer in (("\r\n".join(head).encode(), b"\r\n\r\n"), (frame, b'"offset"')):
-        await loop.sock_sendall(peer, data)
-        said = b""
-        while answer not in said:
-            piece = await loop.sock_recv(peer, 4_096)
-            assert piece, said
-            said += piece
-    return peer
 
 
 async def heard(url: str, token: str, channel: str, arrivals: dict[str, float]) -> None:
@@ -110,14 +53,14 @@ async def test_a_thousand_who_never_read_are_cut_within_their_bounds_and_others_
     async with AsyncExitStack() as stack:
         house = await stack.enter_async_context(inside(database_url))
         http = await stack.enter_async_context(client(server.base_url))
-        team, tokens = await house.team(STALLED // PER_ACCOUNT + 2)
+        team, _, tokens = await house.team(STALLED // PER_ACCOUNT + 2)
         *slow, reader, writer = tokens
         channel, ada = f"workspace:{team}", Person(http, "", "", writer, "")
 
         arrivals: list[dict[str, float]] = [{} for _ in range(READERS)]
         following = asyncio.gather(*(heard(server.base_url, reader, channel, mine) for mine in arrivals))
         stack.callback(following.cancel)
-        crowd = [await stalled(server.port, token, channel) for token in islice(cycle(slow), STALLED)]
+        crowd = [await unread_socket(server.port, token, channel) for token in islice(cycle(slow), STALLED)]
         for peer in crowd:
             stack.callback(peer.close)
         witness = await stack.enter_async_context(
@@ -131,7 +74,7 @@ async def test_a_thousand_who_never_read_are_cut_within_their_bounds_and_others_
         before = most = process.memory_info().rss
         answered: dict[str, float] = {}
         for number in range(WRITES):
-            task = await ada.open_task(str(number), workspace_id=team, description=DESCRIPTION)
+            task = await ada.open_task(str(number), workspace_id=str(team), description=DESCRIPTION)
             answered[task["id"]] = monotonic()
 
         async def are_cut(many: int) -> bool:

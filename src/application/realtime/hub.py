@@ -61,7 +61,7 @@ class Hub:
         kept no longer; then the reader starts over at the head.
         """
         # Following begins before the head is read, so nothing falls between the two.
-        reader = Reader(self._journal, stream, since or 0, self._observer, self.lease)
+        reader = Reader(self._pages, stream, since or 0, self._observer, self.lease)
         followers = self._readers.setdefault(stream, set())
         if not followers:
             self._broker.follow(stream)

@@ -5,12 +5,13 @@ from collections import deque
 from collections.abc import Sequence
 
 from application.lease import Lease
-from application.ports.events import Entry, JournalQueries, Span
+from application.ports.events import Entry, Span
 from application.ports.observer import Observer
 from application.realtime.frames import Reason
+from application.realtime.pages import Pages
 
-PAGE = 250
 HINTS_MAX = 1_000
+HINTS_MAX_BYTES = 1024 * 1024
 
 
 class StartedOver(Exception):
@@ -26,19 +27,21 @@ class Reader:
 
     Hints arrive through `offer` and may be lost, doubled or reordered. The next offset is taken, a lower one
     dropped; a higher one, or word of a higher head, proves that something is missing, which is then read from the
-    journal in its place. At most 1,000 hints wait here: for a slower reader they are dropped and read later.
+    journal in its place. At most 1,000 hints wait here, and at most 1 MiB of them: for a slower reader they are dropped
+    and read later.
 
     Where that is impossible, as the journal is another one since it was restored, or what follows is kept no longer,
     the reader starts over, and says so. Nothing is handed out without the lease.
     """
 
-    def __init__(self, journal: JournalQueries, stream: str, position: int, observer: Observer, lease: Lease) -> None:
-        self._journal = journal
+    def __init__(self, pages: Pages, stream: str, position: int, observer: Observer, lease: Lease) -> None:
+        self._pages = pages
         self.lease = lease
         self._observer = observer
         self.stream = stream
         self.position = position
         self._hints: deque[Entry] = deque()  # a run without holes, though there may be one before it
+        self._hints_size = 0
         self._head = position
         self.tail = 0
         self._epoch: str | None = None
@@ -57,7 +60,7 @@ class Reader:
 
     def start_over(self, position: int, reason: Reason) -> None:
         """Go on from `position`, whatever was read before; the next `read` tells why."""
-        self._hints.clear()
+        self._drop_hints()
         self.position = self._head = position
         self.started_over = reason
         self._news.set()
@@ -67,9 +70,10 @@ class Reader:
         last = self._hints[-1].offset if self._hints else self.position
         if entry.offset <= last:
             return
-        if entry.offset != last + 1 or len(self._hints) >= HINTS_MAX:
-            self._hints.clear()
+        if entry.offset != last + 1 or len(self._hints) >= HINTS_MAX or self._hints_size >= HINTS_MAX_BYTES:
+            self._drop_hints()
         self._hints.append(entry)
+        self._hints_size += len(entry.body)
         self.learn_head(entry.offset)
 
     def learn_head(self, head: int) -> None:
@@ -84,6 +88,8 @@ class Reader:
         if known not in {None, epoch}:
             self.start_over(span.head, "epoch")
         elif span.head < min(position, self.position):  # it may have gone on meanwhile, or started over
+            if known is not None:  # or else it is only its caller who believes in another head
+                self._pages.forget()
             self.start_over(span.head, "offset")
         elif span.tail > self.position:
             self.start_over(span.head, "pruned")
@@ -91,7 +97,9 @@ class Reader:
             self.learn_head(span.head)
 
     async def read(self) -> Sequence[Entry]:
-        """Wait for what follows the position, advance over it, and hand it out: at least one entry, at most 1,000.
+        """Wait for what follows the position, advance over it, and hand it out: at least one entry, and at most 1,000.
+
+        They are at most 1 MiB and the entry that goes past that.
 
         If the journal cannot be read now, Unavailable; the position stays and the call can be repeated. StartedOver,
         once, if the reader cannot go on where it was; the next call goes on. A call that is cancelled loses nothing.
@@ -103,18 +111,18 @@ class Reader:
                 reason, self.started_over = self.started_over, None
                 raise StartedOver(reason)
             while self._hints and self._hints[0].offset <= self.position:
-                self._hints.popleft()
+                self._hints_size -= len(self._hints.popleft().body)
             if self._hints and self._hints[0].offset == self.position + 1:
                 entries: Sequence[Entry] = list(self._hints)
-                self._hints.clear()
+                self._drop_hints()
             elif self._head > self.position:
                 if self._was_level:
                     self._observer.happened("gap", "hint" if self._hints else "head")
-                entries = await self._journal.read(self.stream, self.position, PAGE)
+                entries = (await self._pages.after(self.stream, self.position)).entries
                 if self.started_over is not None:
                     continue
                 if not entries:  # none are kept, or they are those of a journal before a restore: the next check tells
-                    self._hints.clear()
+                    self._drop_hints()
                     self._head = self.position
                 elif entries[0].offset > self.position + 1:
                     self.start_over(entries[0].offset - 1, "pruned")
@@ -128,3 +136,7 @@ class Reader:
             if entries:
                 self.position = entries[-1].offset
                 return entries
+
+    def _drop_hints(self) -> None:
+        self._hints.clear()
+        self._hints_size = 0

@@ -11,13 +11,11 @@ from application.events import EVERYBODY, Everybody, Feed, loser_of
 from application.ports.events import Entry
 from application.ports.observer import Observer
 from application.realtime.frames import Reason, event_frame, on_the_wire
-from application.realtime.pages import Pages
+from application.realtime.pages import PIECE_BYTES, Pages
 from application.realtime.reader import Reader, StartedOver
 from domain.errors import Unavailable
 from domain.ids import AccountId
 
-# As much as goes out to everybody before it is asked who cannot keep up.
-WRITE_BYTES = 65_536
 RETRY_SECONDS = 0.5
 PAUSE_SECONDS = 0.025
 
@@ -110,8 +108,6 @@ class Stream:
         self.losses += 1
         self.restarts += 1
         self.restarted_because = reason
-        if reason == "offset":
-            self.pages.forget()
         waiting, self._waiting = self._waiting, []
         for _, reached in waiting:
             if not reached.done():
@@ -390,33 +386,24 @@ class Following:
                 continue
             self.stream.reader.learn_head(page.entries[-1].offset)
             await self.stream.reader.lease.held()
-            await self._send(page.entries, page.frames)
+            self._send(page.entries, page.frames)
         self.task = None
 
-    async def _send(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
-        """Send what is shown of these, as far as the stream has come, in writes of bounded size."""
+    def _send(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
+        """Send what is shown of these, as far as the stream has come, in one write."""
         unsent: list[bytes] = []
-        size = 0
         for entry, frame in zip(entries, frames, strict=True):
             if entry.offset > self.stream.position or self.must_recheck or not self.channels:
                 break
             if self._comes_by(entry):
                 unsent.append(frame)
-                size += len(frame)
             loser = loser_of(entry)
             if loser is not None and self.is_concerned(loser):
                 self.must_recheck = True
-            if size >= WRITE_BYTES:
-                self._write(unsent, size)
-                unsent, size = [], 0
-                await self.peer.caught_up()
-                await self.stream.reader.lease.held()
         if unsent:
-            self._write(unsent, size)
-
-    def _write(self, frames: Sequence[bytes], size: int) -> None:
-        self.peer.write(b"".join(frames))
-        self.stream.observer.sent("event", len(frames), size)
+            data = b"".join(unsent)
+            self.peer.write(data)
+            self.stream.observer.sent("event", len(unsent), len(data))
 
     def _comes_by(self, entry: Entry) -> bool:
         """Move all channels that have come right up to this entry past it; whether one shows what none has shown yet.
@@ -444,6 +431,6 @@ def _batches(entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Sequen
         frame = on_the_wire(event_frame(entry))
         frames.append(frame)
         size += len(frame)
-        if size >= WRITE_BYTES or index == len(entries) or loser_of(entry) is not None:
+        if size >= PIECE_BYTES or index == len(entries) or loser_of(entry) is not None:
             yield entries[start:index], frames
             start, size, frames = index, 0, []
