@@ -63,9 +63,9 @@ class Alone:
     def head(self) -> int:
         return self._database.committed.head(STREAM)
 
-    def publish(self, count: int = 1) -> None:
+    def publish(self, count: int = 1, size: int = 0) -> None:
         for _ in range(count):
-            entry = an_entry(self.head + 1)
+            entry = an_entry(self.head + 1, size)
             self._database.committed.append(entry)
             self.broker.publish([entry])
 
@@ -78,8 +78,8 @@ class Alone:
             raise Unavailable("The journal is away.")
 
 
-def an_entry(offset: int) -> Entry:
-    return Entry(STREAM, offset, "task.created", UUID(int=offset), Raw(b"{}"))
+def an_entry(offset: int, size: int = 0) -> Entry:
+    return Entry(STREAM, offset, "task.created", UUID(int=offset), Raw(b'{"x":"%b"}' % (b"x" * size)))
 
 
 @pytest.mark.parametrize("since", [None, 0, 2, 3, 9])
@@ -189,6 +189,56 @@ async def test_a_reader_that_the_tail_overtakes_says_so_before_it_shows_what_is_
             store.broker.release()
             await store.hub.check_heads()
             assert await read_until(reader, store.head) == list(range(begun + 1, store.head + 1))
+
+
+async def test_a_reader_that_reads_nothing_keeps_a_mebibyte_of_hints_and_reads_the_rest_from_the_journal() -> None:
+    store = Alone()
+    async with store.hub.reader(STREAM, None) as reader:
+        store.publish(100, size=50_000)
+        assert not store.reads
+        assert await read_until(reader, 100) == list(range(1, 101))
+        assert store.reads
+        store.reads.clear()
+        store.publish(15, size=50_000)
+        assert await read_until(reader, 115) == list(range(101, 116))
+        assert not store.reads  # these were few enough to wait
+
+
+async def test_those_who_follow_a_stream_apart_from_each_other_read_what_they_missed_together() -> None:
+    store = Alone()
+    store.publish(3)
+    async with store.hub.reader(STREAM, 0) as one, store.hub.reader(STREAM, 1) as other:
+        assert await read_until(one, 3) == [1, 2, 3]
+        assert await read_until(other, 3) == [2, 3]
+        assert len(store.reads) == 1
+
+
+async def entries_until(reader: Reader, offset: int) -> AsyncIterator[Entry]:
+    while reader.position < offset:
+        for entry in await reader.read():
+            yield entry
+
+
+@pytest.mark.parametrize("since", [None, 0, 9])
+async def test_what_was_remembered_is_forgotten_once_the_journal_turns_out_to_have_lost_its_end(
+    since: int | None,
+) -> None:
+    """And not because somebody says that they have been further than it goes."""
+    store = Alone(Fate.IS_LOST)
+    store.publish(3)
+    async with store.hub.reader(STREAM, 0) as reader:
+        assert await read_until(reader, 3) == [1, 2, 3]
+        async with store.hub.reader(STREAM, since):
+            await store.hub.check_heads()
+            async with store.hub.reader(STREAM, 0) as another:
+                assert await read_until(another, 3) == [1, 2, 3]
+            assert len(store.reads) == 1
+        store.restore(2, store.epoch)
+        await store.hub.check_heads()
+        store.publish(2, size=9)
+        async with store.hub.reader(STREAM, 0) as another:
+            found = [entry async for entry in entries_until(another, 4)]
+        assert [len(entry.body) > 9 for entry in found] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("point", ["before heads", "after heads"])

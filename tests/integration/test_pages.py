@@ -19,6 +19,7 @@ from application.ports.events import EventFilter
 from application.ports.tasks import TaskFilter
 from domain.channels import workspace_stream
 from domain.ids import AccountId, WorkspaceId
+from entrypoints.container import in_memory
 from tests.support.builders import a_new_task, an_account
 
 LARGE = "x" * 50_000
@@ -47,7 +48,7 @@ class House:
     def __init__(self, database: Watched) -> None:
         self.database = database
         self.clock, self.ids = MovableClock(), SequentialIds()
-        self.work = PostgresUnitOfWork(database, MemoryBroker(), self.ids, MemoryObserver())
+        self.work = PostgresUnitOfWork(database, MemoryBroker(), self.ids, MemoryObserver(), in_memory().quotas())
         self.tasks, self.journal = PostgresTaskQueries(database), PostgresJournalQueries(database)
 
     @property

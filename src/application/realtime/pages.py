@@ -91,15 +91,20 @@ class Pages:
 
     async def _read(self, key: tuple[str, int]) -> JournalPage:
         async with self._turns:
-            entries = await self._journal.read(*key, PAGE)
-        return JournalPage(entries, [on_the_wire(event_frame(entry)) for entry in entries])
+            stream, offset = key
+            page = self._page_with(stream, offset + 1)  # which somebody else has read while this waited
+            if page is None:
+                entries = await self._journal.read(stream, offset, PAGE)
+                page = JournalPage(entries, [on_the_wire(event_frame(entry)) for entry in entries])
+                if entries and self._reading.get(key) is asyncio.current_task():
+                    self._remember(stream, page)
+            return page
 
     def _finished(self, key: tuple[str, int], task: asyncio.Task[JournalPage]) -> None:
-        if self._reading.get(key) is not task:
-            return
-        del self._reading[key]
-        if not task.cancelled() and task.exception() is None and task.result().entries:
-            self._remember(key[0], task.result())
+        if self._reading.get(key) is task:
+            del self._reading[key]
+        if not task.cancelled():
+            task.exception()  # whoever asked may be gone, so nobody else looks at it
 
     def _remember(self, stream: str, page: JournalPage) -> None:
         key = (stream, page.entries[0].offset)
