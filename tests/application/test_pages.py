@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryJournalQueries
+from adapters.memory.system import MovableClock
 from application.paging import PAGE_BYTES
 from application.ports.events import Entry
 from application.realtime.frames import event_frame, on_the_wire
@@ -24,7 +25,7 @@ class Journal(MemoryJournalQueries):
     """What is read of it is noted."""
 
     def __init__(self, *sizes: int) -> None:
-        self._kept = MemoryDatabase()
+        self._kept = MemoryDatabase(MovableClock())
         super().__init__(self._kept)
         self.reads: list[tuple[str, int]] = []
         for stream in STREAMS:

@@ -173,6 +173,7 @@ async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_ther
         "workspace": TEAM,
         "account": BY,
         "limit": 51,
+        "most": 20_000,
         "key": "T-5001",
         "due_before": datetime.now(UTC) + timedelta(days=60),
         "due_after": datetime.now(UTC) + timedelta(days=1),

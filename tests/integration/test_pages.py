@@ -11,6 +11,7 @@ from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock, SequentialIds
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.events import PostgresJournalQueries
+from adapters.postgres.long_reads import LongReads
 from adapters.postgres.statement import Statement
 from adapters.postgres.tasks import PostgresTaskQueries
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
@@ -49,7 +50,10 @@ class House:
         self.database = database
         self.clock, self.ids = MovableClock(), SequentialIds()
         self.work = PostgresUnitOfWork(database, MemoryBroker(), self.ids, MemoryObserver(), in_memory().quotas())
-        self.tasks, self.journal = PostgresTaskQueries(database), PostgresJournalQueries(database)
+        self.tasks, self.journal = (
+            PostgresTaskQueries(database, LongReads(database, 2, 1.0)),
+            PostgresJournalQueries(database),
+        )
 
     @property
     def stream(self) -> str:
