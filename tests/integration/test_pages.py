@@ -50,10 +50,9 @@ class House:
         self.database = database
         self.clock, self.ids = MovableClock(), SequentialIds()
         self.work = PostgresUnitOfWork(database, MemoryBroker(), self.ids, MemoryObserver(), in_memory().quotas())
-        self.tasks, self.journal = (
-            PostgresTaskQueries(database, LongReads(database, 2, 1.0)),
-            PostgresJournalQueries(database),
-        )
+        long_reads = LongReads(database, 1, 1.0)
+        self.tasks = PostgresTaskQueries(database, long_reads)
+        self.journal = PostgresJournalQueries(database, long_reads)
 
     @property
     def stream(self) -> str:
