@@ -54,16 +54,16 @@ class Bill:
             self._limits.let_go(self._key, self._held)
 
     async def charge(self, cost: float) -> None:
-        """Exhausted if so many requests are not left, TooManyAtOnce if they are but would be too much in hand."""
+        """TooManyAtOnce if that would be too much in hand, which is not counted; Exhausted if so much is not left."""
         limits = self._limits
         if not limits.enabled:
             return
+        if self._key.startswith(_ACCOUNT):
+            self._held += limits.hold(self._key, ceil(cost), self._held)
         verdict = self.verdict = await limits.limiter.take(self._key, limits.requests, limits.window_ms, cost)
         if not verdict.allowed:
             limits.observer.happened("rate_limited", "request")
             raise Exhausted("Too many requests; slow down.", retry_after_seconds=verdict.retry_after_seconds)
-        if self._key.startswith(_ACCOUNT):
-            self._held += limits.hold(self._key, ceil(cost), self._held)
 
 
 class Limits:
