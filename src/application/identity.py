@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
@@ -259,17 +258,17 @@ class Identity(Generic[W]):
         return signed_in, refresh
 
     async def _refresh(self, presented: Presented, client: Client) -> tuple[SignedIn | None, str, Session | None]:
-        arrived_at: datetime | None = None
+        began = self._clock.now()
 
         @retried
         async def attempt() -> tuple[SignedIn | None, str, Session | None]:
-            nonlocal arrived_at
             async with self._work() as work:
                 found = await work.sessions.get_with_time(presented.session_id)
                 if found is None:
                     raise SessionOver("The session is over; sign in again.")
                 session, now = found
-                arrived_at = arrived_at or now
+                # By the store's clock, too, but before this waited for its turn.
+                arrived_at = now - (self._clock.now() - began)
                 token = self._refresh_tokens.genuine(presented, session)
                 if not session.signing_key:  # it began before tokens were signed, and its newest is the first that is
                     session.signing_key, session.rotations = self._refresh_tokens.new_key(), 0
