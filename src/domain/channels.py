@@ -71,21 +71,33 @@ class Channel:
 # Connections name the same channels again whenever they come back, and all at once after a restart.
 @lru_cache(maxsize=8_192)
 def parse_channel(name: str) -> Channel:
-    """Read a channel name; NotFound for anything else, as for a channel that the caller may not see."""
-    kind, _, subject = name.partition(":")
+    """Read a channel name; NotFound for anything else, as for a channel that the caller may not see.
+
+    An id may be spelled in any way that a UUID can be; the name of the channel is what `str` makes of it.
+    """
+    kind, colon, subject = name.partition(":")
     try:
-        channel = _parsed(ChannelKind(kind), subject)
+        return _parsed(ChannelKind(kind), subject if colon else None)
     except ValueError:
         raise NotFound from None
-    if str(channel) != name:
-        raise NotFound
-    return channel
 
 
-def _parsed(kind: ChannelKind, subject: str) -> Channel:
+def canonical(name: str) -> str:
+    """The one spelling of a channel's name; a name of none stays as it is."""
+    try:
+        return str(parse_channel(name))
+    except NotFound:
+        return name
+
+
+def _parsed(kind: ChannelKind, subject: str | None) -> Channel:
     match kind:
         case ChannelKind.ME:
+            if subject is not None:
+                raise ValueError(subject)
             return Channel(kind)
+        case _ if subject is None:
+            raise ValueError(subject)
         case ChannelKind.MARKET:
             if not 0 < len(subject) <= SYMBOL_MAX or not _SYMBOL.issuperset(subject):
                 raise ValueError(subject)

@@ -5,11 +5,14 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+
+from entrypoints.addresses import host, origin
 
 T = TypeVar("T")
 
@@ -99,6 +102,10 @@ def _listed(raw: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.split(",") if part.strip())
 
 
+def _origins(raw: str) -> tuple[str, ...]:
+    return tuple(part if part == "*" else origin(part) for part in _listed(raw))
+
+
 def _networks(raw: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(part, strict=False) for part in _listed(raw))
 
@@ -112,8 +119,8 @@ def _address(like: str, *schemes: str) -> Callable[[str], str]:
         if parts.scheme not in schemes:
             raise ValueError(f"an address like {like} is needed")
         # Whoever connects would repeat what it takes for a port, and that may be the half of a password.
-        for host in parts.netloc.rpartition("@")[2].split(","):
-            if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", host):
+        for authority in parts.netloc.rpartition("@")[2].split(","):
+            if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", authority):
                 raise ValueError(
                     f"an address like {like} is needed; write / ? # @ : in a password as %2F %3F %23 %40 %3A"
                 )
@@ -152,7 +159,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
 
-    host: Annotated[str, Setting("Address to listen on.", str, production="0.0.0.0")] = "127.0.0.1"  # noqa: S104  # a container is reached from outside itself
+    host: Annotated[str, Setting("Address to listen on.", host, production="0.0.0.0")] = "127.0.0.1"  # noqa: S104  # a container is reached from outside itself
     port: Annotated[int, Setting("Port to listen on.", _port)] = 8000
     probe_port: Annotated[
         int,
@@ -205,7 +212,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Setting("Earlier secrets, whose tokens stay valid until they expire; comma-separated.", _listed, show=_hidden),
     ] = ()
-    cors_origin: Annotated[tuple[str, ...], Setting("Origins whose pages may call, comma-separated.", _listed)] = ()
+    cors_origin: Annotated[tuple[str, ...], Setting("Origins whose pages may call, comma-separated.", _origins)] = ()
     cookie_samesite: Annotated[
         Literal["strict", "none"],
         Setting(
@@ -413,6 +420,18 @@ def _described(environ: Mapping[str, str]) -> Mapping[str, str]:
     return described
 
 
+def _is_guessable(secret: str) -> bool:
+    """Whether it is of few characters, of a piece that comes again, of neighbours in the alphabet or of examples."""
+    repeats = any(secret.startswith(secret[length:]) for length in range(1, len(secret) // 2 + 1))
+    neighbours = sum(abs(ord(one) - ord(next)) <= 1 for one, next in pairwise(secret))
+    return (
+        len(set(secret)) < 10
+        or repeats
+        or neighbours > len(secret) / 2
+        or any(known in secret.casefold() for known in _KNOWN)
+    )
+
+
 def _weaknesses(settings: Settings) -> Iterator[str]:
     for name, secrets in (
         ("JWT_SECRET", (settings.jwt_secret,)),
@@ -422,9 +441,7 @@ def _weaknesses(settings: Settings) -> Iterator[str]:
         for secret in secrets:
             if len(secret) < SECRET_MIN:
                 yield f"{name}: at least {SECRET_MIN} characters are needed, from a random source"
-            elif settings.in_production and (
-                len(set(secret)) < 10 or any(known in secret.casefold() for known in _KNOWN)
-            ):
+            elif settings.in_production and _is_guessable(secret):
                 yield f"{name}: this is a weak or well-known secret; make one with `openssl rand -base64 48`"
     if not settings.database_url:
         yield "DATABASE_URL: it is missing; `make run` brings a PostgreSQL of its own"

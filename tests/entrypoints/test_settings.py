@@ -38,7 +38,15 @@ def test_what_is_needed_and_missing_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["x" * 64, "changeme-changeme-changeme-changeme", "your-secret-0123456789-abcdefghijk"]
+    "secret",
+    [
+        "x" * 64,
+        "changeme-changeme-changeme-changeme",
+        "your-secret-0123456789-abcdefghijk",
+        "0123456789" * 4,
+        "83kd92ls0x" * 3 + "83",
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+    ],
 )
 def test_production_refuses_weak_and_well_known_secrets(secret: str) -> None:
     assert Settings.read(ENOUGH | {"JWT_SECRET": secret}).jwt_secret == secret
@@ -68,6 +76,40 @@ def test_lists_and_networks_are_read_from_commas() -> None:
     )
     assert settings.cors_origin == ("https://a.example", "https://b.example")
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://app.example.org/", "https://app.example.org"),
+        ("HTTPS://App.Example.org:443", "https://app.example.org"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://localhost:5173", "http://localhost:5173"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(given: str, kept: str) -> None:
+    assert Settings.read(ENOUGH | {"CORS_ORIGIN": given}).cors_origin == (kept,)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "null",
+        "app.example.org",
+        "https://app.example.org/path",
+        "https://*.example.org",
+        "https://bücher.example",
+        "https://user@app.example.org",
+        "https://app.example.org:port",
+        "https://a.example https://b.example",
+    ],
+)
+def test_what_is_no_origin_or_host_is_refused_with_all_other_problems(given: str) -> None:
+    found = problems(CORS_ORIGIN=f"https://good.example,{given}", HOST="a host", TRUSTED_PROXIES="10.0.0.0/8,proxy")
+    assert [problem.partition(":")[0] for problem in found] == ["HOST", "CORS_ORIGIN", "TRUSTED_PROXIES"]
 
 
 def test_what_differs_in_production_is_so_unless_it_is_said() -> None:

@@ -53,6 +53,20 @@ async def test_a_stream_resumes_behind_the_last_event_that_was_seen(grace: Perso
         assert await offsets(stream, 1) == [7]
 
 
+async def test_a_client_without_the_header_says_in_the_query_where_to_begin_and_the_header_counts_more(
+    grace: Person,
+) -> None:
+    for n in range(3):
+        await grace.open_task(str(n))
+    async with following(grace, last_event_id=2) as stream:
+        assert await offsets(stream, 2) == [3, 4]
+        assert stream.response.headers["x-accel-buffering"] == "no"
+    async with following(grace, since=3, last_event_id=1) as stream:
+        assert await offsets(stream, 1) == [4]
+    for wrong in ("-1", "x", "1.5", str(10**15)):
+        problem(await grace.get("/events/stream", params={"last_event_id": wrong}), 400, "invalid_parameter")
+
+
 async def test_there_is_no_hole_between_replay_and_live_while_somebody_writes(grace: Person) -> None:
     stop = asyncio.Event()
 

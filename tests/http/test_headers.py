@@ -1,10 +1,12 @@
 """What every answer carries: a request id, security headers, and for pages of other sites what they may have."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 
+from entrypoints.http.cors import ACCEPTED, EXPOSED
 from tests.http.house import house_in_memory, set_to, visited
 from tests.support.clients import API, PASSWORD, Person, sign_up
 
@@ -165,3 +167,18 @@ async def test_nothing_in_an_answer_comes_from_the_host_header(ada: Person) -> N
             answer = await ada.http.get(path, headers=headers | ada.authorization)
             assert "evil.example" not in answer.text
             assert not [value for value in answer.headers.values() if "evil.example" in value]
+
+
+def documented(of: str) -> set[str]:
+    """The names of headers that docs/api.md says go in, or out."""
+    (sentence,) = re.findall(rf"\*\*Headers {of}\*\*: (.*?)\. ", Path("docs/api.md").read_text() + " ", re.DOTALL)
+    return {
+        name.lower() for name in re.findall(r"`([A-Za-z][\w-]+)`", re.sub(r"\(.*?\)", "", sentence, flags=re.DOTALL))
+    }
+
+
+def test_a_page_may_send_and_read_the_headers_that_are_documented_and_no_others() -> None:
+    accepted = {name.strip().lower() for name in ACCEPTED.decode().split(",")}
+    exposed = {name.strip().lower() for name in EXPOSED.decode().split(",")}
+    assert accepted == documented("in") | {"content-type"}
+    assert exposed == documented("out")

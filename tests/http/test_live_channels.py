@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.clients import Json, Listener, Person, done, listening
+from tests.support.clients import Json, Listener, Person, done, following, listening
 
 
 async def heard(live: Listener, count: int) -> list[int]:
@@ -298,3 +298,18 @@ async def test_all_who_listen_hear_the_same_in_the_same_order(live_url: str, gra
 
     assert [frame["offset"] for frame in first] == list(range(4, 44))
     assert all(frames == first for frames in others)
+
+
+async def test_a_channel_has_one_name_however_its_id_is_spelled(live_url: str, grace: Person) -> None:
+    name, spelled = f"workspace:{grace.id}", f"workspace:{grace.id.upper()}"
+    async with listening(live_url, grace.token, spelled) as live:
+        assert (await live.call("subscribe", channel=spelled))["data"]["stream"] == name
+        assert (await live.call("subscribe", channel=f"typing:{spelled}"))["type"] == "reply"
+        await grace.open_task()
+        assert (await live.event("task.created"))["stream"] == name
+        await live.call("publish", channel=f"typing:{spelled}", data=1)
+        assert (await live.frame("value"))["channel"] == f"typing:{name}"
+        await live.call("unsubscribe", channel=name)
+    assert (await grace.get("/events", params={"channel": spelled})).is_success
+    async with following(grace, spelled, since=0) as stream:
+        assert await stream.next()

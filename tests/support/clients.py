@@ -220,9 +220,11 @@ class EventStream:
 
 
 @asynccontextmanager
-async def following(person: Person, channel: str | None = None, since: int | None = None) -> AsyncIterator[EventStream]:
+async def following(
+    person: Person, channel: str | None = None, since: int | None = None, **params: Any
+) -> AsyncIterator[EventStream]:
     """The event stream of a channel, from behind an offset or from now on."""
-    params = {} if channel is None else {"channel": channel}
+    params |= {} if channel is None else {"channel": channel}
     headers = person.authorization | ({} if since is None else {"Last-Event-ID": str(since)})
     async with person.http.stream("GET", f"{API}/events/stream", params=params, headers=headers) as response:
         assert response.status_code == 200, await response.aread()

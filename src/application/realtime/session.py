@@ -35,6 +35,7 @@ from application.realtime.frames import (
     connected_data,
     read_command,
 )
+from domain.channels import canonical
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 from domain.ids import AccountId
 
@@ -198,17 +199,19 @@ class Session:
 
     def _command(self, command: Command) -> Effects:
         match command:
-            case Subscribe(id, channel, since):
-                return self._join(Join(id, channel, since))
-            case BePresent(id, channel):
+            case Subscribe(id, name, since):
+                return self._join(Join(id, canonical(name), since))
+            case BePresent(id, name):
+                channel = canonical(name)
                 if not channel.startswith("presence:"):
                     return [_refusal(id, NotFound())]
                 return self._join(Join(id, channel, None, be_present=True))
-            case Unsubscribe(id, channel):
+            case Unsubscribe(id, name):
+                channel = canonical(name)
                 self.channels.discard(channel)
                 return [Leave(channel), Send(Reply(id, {}))]
-            case Publish(id, channel, data):
-                return self._publish(id, channel, data)
+            case Publish(id, name, data):
+                return self._publish(id, canonical(name), data)
             case Authenticate(id, token):
                 return self._authenticate(id, token)
             case Call():
@@ -232,7 +235,12 @@ class Session:
         self._offered = None
         self._pinged = now
         self._set_due()
-        return [Enter(command.id, principal, command)]
+        opening = Opening(
+            [canonical(name) for name in command.subscribe],
+            {stream.lower(): offset for stream, offset in command.resume.items()},
+            command.epoch,
+        )
+        return [Enter(command.id, principal, opening)]
 
     def elapsed(self, now: float) -> Effects:
         """What the passing of time asks for."""

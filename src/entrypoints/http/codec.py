@@ -24,6 +24,7 @@ def _as_it_is(thing: object) -> msgspec.Raw:
 
 
 encode = msgspec.json.Encoder(enc_hook=_as_it_is).encode
+_ENCODED = re.compile(rb"[-;](gzip|br|zstd|deflate)\Z")
 _ENTITY_TAG = re.compile(rb'(W/)?"([^"]*)"')
 
 
@@ -103,12 +104,10 @@ class JsonResponse(Response[Any]):
 
 def none_matches(request: Request[Any, Any, Any], tag: bytes) -> bool:
     """Whether the caller has what this entity tag stands for already."""
-    opaque = tag.removeprefix(b"W/")
+    opaque = _ENTITY_TAG.fullmatch(tag)[2]  # type: ignore[index]  # it is one of ours
     for name, value in request.scope["headers"]:
         if name == b"if-none-match":
-            return value.strip() == b"*" or any(
-                b'"' + found + b'"' == opaque for _, found in _ENTITY_TAG.findall(value)
-            )
+            return value.strip() == b"*" or any(_as_made(found) == opaque for _, found in _ENTITY_TAG.findall(value))
     return False
 
 
@@ -119,5 +118,10 @@ def required_version(if_match: bytes | None) -> int | None:
     tags = _ENTITY_TAG.findall(if_match)
     if len(tags) != 1 or not _ENTITY_TAG.fullmatch(if_match.strip()):
         raise InvalidParameter("If-Match takes one entity tag, as an ETag header gave it.", pointer="If-Match")
-    weak, value = tags[0]
-    return int(value) if not weak and value.isdigit() and len(value) < 10 else -1
+    value = _as_made(tags[0][1])
+    return int(value) if value.isdigit() and len(value) < 10 else -1
+
+
+def _as_made(tag: bytes) -> bytes:
+    """A tag of ours without what proxies that compress make of it; that they call it weak besides does no harm."""
+    return _ENCODED.sub(b"", tag)

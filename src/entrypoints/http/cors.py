@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 Headers = Sequence[tuple[bytes, bytes]]
 
 _METHODS = b"GET, POST, PUT, PATCH, DELETE"
-_ACCEPTED = (
+ACCEPTED = (
     b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Request-Id, "
-    b"X-Requested-With"
+    b"X-Requested-With, baggage, traceparent, tracestate"
 )
-_EXPOSED = b"ETag, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
+EXPOSED = b"ETag, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
 _PREFLIGHT_SECONDS = b"3600"
 
 
@@ -27,14 +27,14 @@ class Cors:
         if not self._origins:
             return ()
         if b"*" in self._origins:
-            return ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED))
+            return ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", EXPOSED))
         if origin not in self._origins:
             return ((b"vary", b"origin"),)
         return (
             (b"vary", b"origin"),
             (b"access-control-allow-origin", origin),
             (b"access-control-allow-credentials", b"true"),
-            (b"access-control-expose-headers", _EXPOSED),
+            (b"access-control-expose-headers", EXPOSED),
         )
 
     def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
@@ -45,6 +45,6 @@ class Cors:
             return ()
         return (
             (b"access-control-allow-methods", _METHODS),
-            (b"access-control-allow-headers", _ACCEPTED),
+            (b"access-control-allow-headers", ACCEPTED),
             (b"access-control-max-age", _PREFLIGHT_SECONDS),
         )

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +16,7 @@ from application.ports.observer import Activity, Observer
 from application.principal import Principal
 from domain.errors import DomainError, Forbidden, Unauthenticated
 from domain.ids import AccountId
+from entrypoints.addresses import IpAddress, address
 from entrypoints.http.answer import Answer, Upgrade
 from entrypoints.http.cors import Cors, Headers
 from entrypoints.http.problems import (
@@ -297,30 +298,27 @@ def _bearer(credential: bytes) -> str:
 def _client_address(scope: Any, headers: Mapping[bytes, bytes], trusted: Sequence[IPv4Network | IPv6Network]) -> str:
     """The address that asks: the peer, or behind trusted proxies the right-most hop that is none; IPv6 as its /64."""
     client = scope.get("client")
-    address = client[0] if client else ""
-    if trusted and _is_trusted(address, trusted):
-        for given in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
-            hop = given.strip()
+    text = client[0] if client else ""
+    if not trusted and ":" not in text:
+        return text
+    try:
+        asking = address(text)
+    except ValueError:
+        if text or not trusted:
+            return text
+        asking = None  # a Unix socket has no address, and only a proxy on this host connects to one
+    if asking is None or _is_trusted(asking, trusted):
+        for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
             try:
-                ip_address(hop)
+                asking = address(hop.strip())
             except ValueError:
                 break
-            address = hop
-            if not _is_trusted(hop, trusted):
+            if not _is_trusted(asking, trusted):
                 break
-    if ":" in address:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return address
-        if isinstance(parsed, IPv6Address):
-            return str(parsed.ipv4_mapped or IPv6Network((int(parsed) >> 64 << 64, 64)))
-    return address
+    if isinstance(asking, IPv6Address):
+        return str(IPv6Network((int(asking) >> 64 << 64, 64)))
+    return "" if asking is None else str(asking)
 
 
-def _is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return not address  # a Unix socket has no address, and only a proxy on this host connects to one
-    return any(parsed in network for network in trusted)
+def _is_trusted(asking: IpAddress, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    return any(asking in network for network in trusted)

@@ -31,6 +31,7 @@ RIGHTS_SECONDS = 30.0
 RETRY_MS = 2_000
 
 EventSort = Literal["offset", "-offset"]
+LastEventId = Annotated[int | None, QueryParameter(ge=0, lt=10**15, description="The id of the event to go on behind.")]
 EventType = Annotated[str | None, QueryParameter(max_length=100, description="A type, or its beginning with a `*`.")]
 
 
@@ -67,12 +68,21 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
         media_type="text/event-stream",
         responses={200: ResponseSpec(str, description="Server-sent events: `id` is the offset, `data` the event.")},
     )
-    async def stream_events(request: ApiRequest, channel: ChannelName = None) -> Stream:
-        """Follow a channel as server-sent events, from `Last-Event-ID` on or from now; nothing is left out."""
+    async def stream_events(
+        request: ApiRequest, channel: ChannelName = None, last_event_id: LastEventId = None
+    ) -> Stream:
+        """Follow a channel as server-sent events, from `Last-Event-ID` on or from now; nothing is left out.
+
+        `last_event_id` says the same for a client that cannot send the header, which counts more if both are there.
+        """
         feed, stream = await events.journaled(request.actor, channel)
         since = _last_event_id(request.caller.headers.get(b"last-event-id"))
         return Stream(
-            _follow(hub, events, authentication, request.actor, feed, stream, since), media_type="text/event-stream"
+            _follow(
+                hub, events, authentication, request.actor, feed, stream, last_event_id if since is None else since
+            ),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},  # nginx would keep events back until there are many
         )
 
     return Router("/", route_handlers=[list_events, task_history, stream_events], tags=["events"])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from entrypoints.addresses import may_send
 from entrypoints.http.edge import CrossSite
 from entrypoints.http.request import ApiRequest
 
@@ -52,7 +53,7 @@ class RefreshCookie:
         if site is not None:
             trusted = site in (b"same-origin", b"none")
         elif origin:
-            trusted = origin.partition("://")[2] == headers.get(b"host", b"").decode("latin-1")
+            trusted = may_send(origin, headers.get(b"host", b"").decode("latin-1"), self._origins)
         else:
             return False
         if not trusted:

@@ -12,6 +12,7 @@ from application.realtime.frames import CloseCode
 from application.realtime.live import Live
 from application.realtime.tickets import Tickets
 from domain.errors import DomainError, Unavailable
+from entrypoints.addresses import may_send
 from entrypoints.http.answer import refuse_upgrade
 from entrypoints.http.edge import Caller, CrossSite
 from entrypoints.websocket.protocol import LiveProtocol
@@ -56,8 +57,7 @@ def _is_welcome(caller: Caller, allowed_origins: Sequence[str]) -> bool:
     origin = caller.headers.get(b"origin")
     if origin is None:
         return True
-    text = origin.decode("latin-1")
-    return text in allowed_origins or text.partition("://")[2] == caller.headers.get(b"host", b"").decode("latin-1")
+    return may_send(origin.decode("latin-1"), caller.headers.get(b"host", b"").decode("latin-1"), allowed_origins)
 
 
 def _token(caller: Caller) -> str | None:
