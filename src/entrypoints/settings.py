@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from entrypoints.addresses import host, origin
+from entrypoints import addresses
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ def _listed(raw: str) -> tuple[str, ...]:
 
 
 def _origins(raw: str) -> tuple[str, ...]:
-    return tuple(part if part == "*" else origin(part) for part in _listed(raw))
+    return tuple(part if part == "*" else addresses.origin(part) for part in _listed(raw))
 
 
 def _networks(raw: str) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -159,7 +159,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
 
-    host: Annotated[str, Setting("Address to listen on.", host, production="0.0.0.0")] = "127.0.0.1"  # noqa: S104  # a container is reached from outside itself
+    host: Annotated[str, Setting("Address to listen on.", addresses.host, production="0.0.0.0")] = "127.0.0.1"  # noqa: S104  # a container is reached from outside itself
     port: Annotated[int, Setting("Port to listen on.", _port)] = 8000
     probe_port: Annotated[
         int,

@@ -65,13 +65,16 @@ async def test_a_connection_begins_with_a_valid_connect_or_ends(first: Frame) ->
         assert len(house.container.live()) == 0
 
 
-async def test_a_connect_that_can_be_read_but_not_followed_is_refused_by_its_id_and_may_be_tried_again() -> None:
+async def test_a_first_frame_with_an_id_is_refused_by_it_before_the_connection_ends() -> None:
     house = await House().settle()
     async with house.visit(house.ada, connected=False) as visitor:
-        error = await visitor.say(type="connect", id=1, password="?")
+        assert await visitor.closed_by(type="connect", id=1, password="?") == (
+            CloseCode.PROTOCOL,
+            "the first frame has to be connect",
+        )
+        (error,) = visitor.frames
         assert (error["id"], error["code"]) == (1, "bad_frame")
         assert "/password" in error["message"]
-        assert (await visitor.say(type="connect", id=2))["type"] == "reply"
 
 
 async def test_a_connection_counts_until_its_wire_is_gone_whatever_was_said_before() -> None:

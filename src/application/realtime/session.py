@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from application.authentication import Authentication
 from application.ports.system import Clock
@@ -193,9 +193,10 @@ class Session:
 
     def _unread(self, text: bytes, code: str, message: str) -> Effects:
         id = id_in(text)
-        if id is None and self.principal is None:
-            return [_CONNECT_FIRST]
-        return [Send(Error(id, code, message, "no"))]
+        refusal = Send(Error(id, code, message, "no"))
+        if self.principal is not None:
+            return [refusal]
+        return [_CONNECT_FIRST] if id is None else [refusal, _CONNECT_FIRST]
 
     def _command(self, command: Command) -> Effects:
         match command:
@@ -235,10 +236,10 @@ class Session:
         self._offered = None
         self._pinged = now
         self._set_due()
-        opening = Opening(
-            [canonical(name) for name in command.subscribe],
-            {stream.lower(): offset for stream, offset in command.resume.items()},
-            command.epoch,
+        opening = structs.replace(
+            command,
+            subscribe=[canonical(name) for name in command.subscribe],
+            resume={stream.lower(): offset for stream, offset in command.resume.items()},
         )
         return [Enter(command.id, principal, opening)]
 
