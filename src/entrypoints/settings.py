@@ -1,26 +1,37 @@
 """Settings: read from the environment once, validated at start, every problem reported at the same time."""
 
 import os
-import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_type_hints
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from msgspec import Struct
 
 from entrypoints import addresses
+from entrypoints.setting import (
+    Setting,
+    choice,
+    database,
+    hidden,
+    http,
+    is_guessable,
+    listed,
+    networks,
+    number,
+    origins,
+    port_number,
+    quota,
+    redis,
+    switch,
+    text,
+    without_password,
+)
 
 T = TypeVar("T")
 
 SECRET_MIN = 32
-# Secrets that stand in examples somewhere, so that everybody knows them.
-_KNOWN = ("secret", "changeme", "change-me", "example", "password", "default", "your-")
-# A password in an address: before the last @ of the host, or among what the address asks for.
-_PASSWORD = re.compile(r"(?P<before>://[^:/?#]*:|[?&](?:ssl)?password=)(?:(?<=:)[^/?#]*(?=@)|(?<==)[^&#]*)")
 # What hosting platforms say in words of their own.
 _HOSTED = ("RAILWAY_ENVIRONMENT", "RAILWAY_ENVIRONMENT_NAME", "RENDER")
 _REPLICAS = ("RAILWAY_REPLICA_ID", "RENDER_INSTANCE_ID")
@@ -34,114 +45,6 @@ class InvalidSettings(Exception):
         self.problems = problems
 
 
-def _text(value: object) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:g}"
-        case tuple():
-            return ",".join(map(str, value))
-        case _:
-            return str(value)
-
-
-def _hidden(value: object) -> str:
-    return "***" if value else ""
-
-
-def _without_password(value: object) -> str:
-    return _PASSWORD.sub(r"\g<before>***", str(value))
-
-
-class Setting(NamedTuple):
-    """One thing that can be set: what it means, how its text is read, and how it may be shown.
-
-    `parse` raises ValueError with what is needed instead, and never repeats what may be secret. `production` is the
-    default there if it is another one.
-    """
-
-    meaning: str
-    parse: Callable[[str], Any]
-    unit: str = ""
-    production: object = None
-    show: Callable[[object], str] = _text
-
-
-def _number(least: float, most: float, kind: type[T]) -> Callable[[str], T]:
-    def parse(raw: str) -> T:
-        try:
-            value = kind(raw)  # type: ignore[call-arg]
-        except ValueError:
-            raise ValueError(f"a number is needed, not {raw!r}") from None
-        if not least <= value <= most:  # type: ignore[operator]
-            raise ValueError(f"a number from {least:g} to {most:g} is needed, not {raw}")
-        return value
-
-    return parse
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        if raw.lower() not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)} is needed, not {raw!r}")
-        return raw.lower()
-
-    return parse
-
-
-def _switch(raw: str) -> bool:
-    if raw.lower() in {"1", "true", "yes", "on"}:
-        return True
-    if raw.lower() in {"0", "false", "no", "off"}:
-        return False
-    raise ValueError(f"true or false is needed, not {raw!r}")
-
-
-def _listed(raw: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in raw.split(",") if part.strip())
-
-
-def _origins(raw: str) -> tuple[str, ...]:
-    return tuple(part if part == "*" else addresses.origin(part) for part in _listed(raw))
-
-
-def _networks(raw: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(part, strict=False) for part in _listed(raw))
-
-
-def _address(like: str, *schemes: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        try:
-            parts = urlsplit(raw)
-        except ValueError:
-            raise ValueError(f"an address like {like} is needed") from None
-        if parts.scheme not in schemes:
-            raise ValueError(f"an address like {like} is needed")
-        # Whoever connects would repeat what it takes for a port, and that may be the half of a password.
-        for authority in parts.netloc.rpartition("@")[2].split(","):
-            if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", authority):
-                raise ValueError(
-                    f"an address like {like} is needed; write / ? # @ : in a password as %2F %3F %23 %40 %3A"
-                )
-        return raw
-
-    return parse
-
-
-def _database(raw: str) -> str:
-    for prefix in ("postgres://", "postgresql+asyncpg://"):
-        if raw.startswith(prefix):
-            raw = "postgresql://" + raw.removeprefix(prefix)
-    return _address("postgresql://user:password@host/database", "postgresql")(raw)
-
-
-_redis = _address("redis://host:6379/0", "redis", "rediss", "unix")
-_http = _address("http://host:4318", "http", "https")
-_port = _number(0, 65_535, int)
-_quota = _number(1, 1_000_000_000, int)
-
-
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set, with its default; each is read from the variable of its name in upper case."""
 
@@ -149,7 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["development", "production"],
         Setting(
             "`production` refuses weak settings; on Railway and Render it is the default.",
-            _choice("development", "production"),
+            choice("development", "production"),
         ),
     ] = "development"
     instance: Annotated[
@@ -160,95 +63,93 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ""
 
     host: Annotated[str, Setting("Address to listen on.", addresses.host, production="0.0.0.0")] = "127.0.0.1"  # noqa: S104  # a container is reached from outside itself
-    port: Annotated[int, Setting("Port to listen on.", _port)] = 8000
+    port: Annotated[int, Setting("Port to listen on.", port_number)] = 8000
     probe_port: Annotated[
         int,
-        Setting("Port on which a thread of its own answers `/live` and `/metrics`, unguarded; 0: none.", _port),
+        Setting("Port on which a thread of its own answers `/live` and `/metrics`, unguarded; 0: none.", port_number),
     ] = 0
     metrics_token: Annotated[
         str,
         Setting(
             "Bearer token for `/metrics`, 32 characters or more; in production it is shut without one.",
             str,
-            show=_hidden,
+            show=hidden,
         ),
     ] = ""
 
     database_url: Annotated[
-        str, Setting("PostgreSQL 15 or newer; `postgres://` is understood too.", _database, show=_without_password)
+        str, Setting("PostgreSQL 15 or newer; `postgres://` is understood too.", database, show=without_password)
     ] = ""
     database_read_replica_url: Annotated[
         str,
-        Setting("A replica of it, for pages of the past of `/events`; empty: none.", _database, show=_without_password),
+        Setting("A replica of it, for pages of the past of `/events`; empty: none.", database, show=without_password),
     ] = ""
     database_pool_size: Annotated[
         int,
-        Setting("Connections of one process at most, and two more for numbers.", _number(2, 200, int), "connections"),
+        Setting("Connections of one process at most, and two more for numbers.", number(2, 200, int), "connections"),
     ] = 20
     database_pool_wait_seconds: Annotated[
         float,
-        Setting("How long a request waits for a connection, then gets 503.", _number(0.01, 30, float), "seconds"),
+        Setting("How long a request waits for a connection, then gets 503.", number(0.01, 30, float), "seconds"),
     ] = 2.0
     database_pool_idle_seconds: Annotated[
         float,
-        Setting("A connection that nobody needs is closed within that time.", _number(1, 86_400, float), "seconds"),
+        Setting("A connection that nobody needs is closed within that time.", number(1, 86_400, float), "seconds"),
     ] = 300.0
     long_list_seconds: Annotated[
         float,
         Setting(
-            "How long a list may be looked for if no index has it in its order.", _number(0.01, 5, float), "seconds"
+            "How long a list may be looked for if no index has it in its order.", number(0.01, 5, float), "seconds"
         ),
     ] = 2.0
     redis_url: Annotated[
         str,
-        Setting(
-            "Redis 6.2 or newer; empty: one process uses its own broker and limits.", _redis, show=_without_password
-        ),
+        Setting("Redis 6.2 or newer; empty: one process uses its own broker and limits.", redis, show=without_password),
     ] = ""
     data_dir: Annotated[Path, Setting("Where the embedded mode keeps its database.", Path)] = Path("var")
 
-    jwt_secret: Annotated[str, Setting("Signs the access tokens; at least 32 characters.", str, show=_hidden)] = ""
+    jwt_secret: Annotated[str, Setting("Signs the access tokens; at least 32 characters.", str, show=hidden)] = ""
     jwt_previous_secrets: Annotated[
         tuple[str, ...],
-        Setting("Earlier secrets, whose tokens stay valid until they expire; comma-separated.", _listed, show=_hidden),
+        Setting("Earlier secrets, whose tokens stay valid until they expire; comma-separated.", listed, show=hidden),
     ] = ()
-    cors_origin: Annotated[tuple[str, ...], Setting("Origins whose pages may call, comma-separated.", _origins)] = ()
+    cors_origin: Annotated[tuple[str, ...], Setting("Origins whose pages may call, comma-separated.", origins)] = ()
     cookie_samesite: Annotated[
         Literal["strict", "none"],
         Setting(
             "Whether pages of another site that stand in CORS_ORIGIN get the refresh cookie (`none`) or not.",
-            _choice("strict", "none"),
+            choice("strict", "none"),
         ),
     ] = "strict"
     trusted_proxies: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
-        Setting("Networks of proxies whose X-Forwarded-For counts, comma-separated.", _networks),
+        Setting("Networks of proxies whose X-Forwarded-For counts, comma-separated.", networks),
     ] = ()
 
     cache_max_bytes: Annotated[
         int,
         Setting(
             "What a process keeps of lists that were asked for, and puts into Redis in a minute; 0: no cache.",
-            _number(0, 100_000_000_000, int),
+            number(0, 100_000_000_000, int),
             "bytes",
         ),
     ] = 33_554_432
 
     rate_limit_enabled: Annotated[
-        bool, Setting("`false` switches every limit off, for load tests on loopback.", _switch)
+        bool, Setting("`false` switches every limit off, for load tests on loopback.", switch)
     ] = True
     rate_limit_window_ms: Annotated[
-        int, Setting("The window of the general limit.", _number(100, 86_400_000, int), "milliseconds")
+        int, Setting("The window of the general limit.", number(100, 86_400_000, int), "milliseconds")
     ] = 60_000
     rate_limit_max_requests: Annotated[
         int,
-        Setting("Requests of a user, or an address, in one window.", _number(1, 1_000_000_000, int), "requests"),
+        Setting("Requests of a user, or an address, in one window.", number(1, 1_000_000_000, int), "requests"),
     ] = 600
     rate_limit_in_hand: Annotated[
         int,
         Setting(
             "How many of a user's requests one process answers at a time, streams and commands included.",
-            _number(1, 100_000, int),
+            number(1, 100_000, int),
             "requests",
         ),
     ] = 64
@@ -256,7 +157,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Setting(
             "Live connections of one address that may wait for their `connect`; more are refused with 429.",
-            _number(1, 1_000_000, int),
+            number(1, 1_000_000, int),
             "connections",
         ),
     ] = 100
@@ -264,87 +165,87 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Setting(
             "The same of all addresses at one process; more are refused with 503.",
-            _number(1, 1_000_000, int),
+            number(1, 1_000_000, int),
             "connections",
         ),
     ] = 5_000
-    quota_tasks: Annotated[int, Setting("Tasks of a workspace that are not deleted.", _quota, "tasks")] = 200_000
-    quota_open_tasks: Annotated[int, Setting("Open tasks of one member of a workspace.", _quota, "tasks")] = 10_000
-    quota_comments: Annotated[int, Setting("Comments on those tasks of a workspace.", _quota, "comments")] = 1_000_000
-    quota_members: Annotated[int, Setting("Members of a workspace.", _number(1, 10_000, int), "members")] = 500
+    quota_tasks: Annotated[int, Setting("Tasks of a workspace that are not deleted.", quota, "tasks")] = 200_000
+    quota_open_tasks: Annotated[int, Setting("Open tasks of one member of a workspace.", quota, "tasks")] = 10_000
+    quota_comments: Annotated[int, Setting("Comments on those tasks of a workspace.", quota, "comments")] = 1_000_000
+    quota_members: Annotated[int, Setting("Members of a workspace.", number(1, 10_000, int), "members")] = 500
     quota_invitations: Annotated[
-        int, Setting("Invitations into a workspace that still admit somebody.", _number(1, 200, int), "invitations")
+        int, Setting("Invitations into a workspace that still admit somebody.", number(1, 200, int), "invitations")
     ] = 200
-    quota_workspaces: Annotated[int, Setting("Workspaces that an account is in.", _quota, "workspaces")] = 50
+    quota_workspaces: Annotated[int, Setting("Workspaces that an account is in.", quota, "workspaces")] = 50
     quota_sessions: Annotated[
-        int, Setting("Sessions of an account; one more ends the oldest.", _number(1, 1_000, int), "sessions")
+        int, Setting("Sessions of an account; one more ends the oldest.", number(1, 1_000, int), "sessions")
     ] = 100
     quota_tickets: Annotated[
-        int, Setting("Tickets of an account; one more replaces the oldest.", _number(1, 1_000, int), "tickets")
+        int, Setting("Tickets of an account; one more replaces the oldest.", number(1, 1_000, int), "tickets")
     ] = 10
     max_body_bytes: Annotated[
-        int, Setting("The largest request body, at most 10,000,000.", _number(1_024, 10_000_000, int), "bytes")
+        int, Setting("The largest request body, at most 10,000,000.", number(1_024, 10_000_000, int), "bytes")
     ] = 1_048_576
     request_deadline_seconds: Annotated[
         float,
         Setting(
             "The longest that a request may take, and an answer of which nobody takes anything.",
-            _number(0.1, 600, float),
+            number(0.1, 600, float),
             "seconds",
         ),
     ] = 30.0
     drain_seconds: Annotated[
         float,
-        Setting("How long live connections are sent away before a stop, in waves.", _number(0, 25, float), "seconds"),
+        Setting("How long live connections are sent away before a stop, in waves.", number(0, 25, float), "seconds"),
     ] = 5.0
     event_retention_days: Annotated[
         int,
-        Setting("How long events are kept, and with them histories; 0: for ever.", _number(0, 36_500, int), "days"),
+        Setting("How long events are kept, and with them histories; 0: for ever.", number(0, 36_500, int), "days"),
     ] = 0
     session_retention_days: Annotated[
         int,
         Setting(
-            "How long a session that is over is kept, with its address; 0: for ever.", _number(0, 3_650, int), "days"
+            "How long a session that is over is kept, with its address; 0: for ever.", number(0, 3_650, int), "days"
         ),
     ] = 30
     invitation_retention_days: Annotated[
         int,
-        Setting("How long an invitation that ran out is kept; 0: for ever.", _number(0, 3_650, int), "days"),
+        Setting("How long an invitation that ran out is kept; 0: for ever.", number(0, 3_650, int), "days"),
     ] = 30
     memory_degraded_percent: Annotated[
         int,
         Setting(
-            "Of the container's limit, or of the machine: from here `/health` says so.", _number(1, 100, int), "percent"
+            "Of the container's limit, or of the machine: from here `/health` says so.", number(1, 100, int), "percent"
         ),
     ] = 80
     memory_unhealthy_percent: Annotated[
-        int, Setting("From here `/health` answers 503.", _number(1, 100, int), "percent")
+        int, Setting("From here `/health` answers 503.", number(1, 100, int), "percent")
     ] = 95
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Setting("The least that is logged.", _choice("debug", "info", "warning", "error")),
+        Setting("The least that is logged.", choice("debug", "info", "warning", "error")),
     ] = "info"
     log_format: Annotated[
         Literal["text", "json"],
-        Setting("Lines for people or for machines.", _choice("text", "json"), production="json"),
+        Setting("Lines for people or for machines.", choice("text", "json"), production="json"),
     ] = "text"
     slow_request_ms: Annotated[
-        float, Setting("A request from here on is logged as slow.", _number(0, 600_000, float), "milliseconds")
+        float, Setting("A request from here on is logged as slow.", number(0, 600_000, float), "milliseconds")
     ] = 1000.0
     slow_query_ms: Annotated[
-        float, Setting("A query from here on is logged as slow.", _number(0, 600_000, float), "milliseconds")
+        float, Setting("A query from here on is logged as slow.", number(0, 600_000, float), "milliseconds")
     ] = 200.0
     otel_exporter_otlp_endpoint: Annotated[
         str,
-        Setting("Where traces go, over OTLP/HTTP; empty: nowhere.", _http, show=_without_password),
+        Setting("Where traces go, over OTLP/HTTP; empty: nowhere.", http, show=without_password),
     ] = ""
     otel_service_name: Annotated[str, Setting("The service that traces are of.", str)] = "signalbox"
     otel_traces_sampler_arg: Annotated[
         float,
         Setting(
             "The share of requests and commands whose traces are recorded, whatever callers say.",
-            _number(0, 1, float),
+            number(0, 1, float),
             "ratio",
             production=0.01,
         ),
@@ -402,10 +303,10 @@ def table() -> str:
     defaults = Settings()
     rows = ["| variable | default | unit | meaning |", "|---|---|---|---|"]
     for name, setting in _SETTINGS.items():
-        usual = _text(getattr(defaults, name))
+        usual = text(getattr(defaults, name))
         default = f"`{usual}`" if usual else ""
         if setting.production is not None:
-            default += f"; in production `{_text(setting.production)}`"
+            default += f"; in production `{text(setting.production)}`"
         rows.append(f"| `{name.upper()}` | {default} | {setting.unit} | {setting.meaning} |")
     return "\n".join(rows)
 
@@ -420,18 +321,6 @@ def _described(environ: Mapping[str, str]) -> Mapping[str, str]:
     return described
 
 
-def _is_guessable(secret: str) -> bool:
-    """Whether it is of few characters, of a piece that comes again, of neighbours in the alphabet or of examples."""
-    repeats = any(secret.startswith(secret[length:]) for length in range(1, len(secret) // 2 + 1))
-    neighbours = sum(abs(ord(one) - ord(next)) <= 1 for one, next in pairwise(secret))
-    return (
-        len(set(secret)) < 10
-        or repeats
-        or neighbours > len(secret) / 2
-        or any(known in secret.casefold() for known in _KNOWN)
-    )
-
-
 def _weaknesses(settings: Settings) -> Iterator[str]:
     for name, secrets in (
         ("JWT_SECRET", (settings.jwt_secret,)),
@@ -441,7 +330,7 @@ def _weaknesses(settings: Settings) -> Iterator[str]:
         for secret in secrets:
             if len(secret) < SECRET_MIN:
                 yield f"{name}: at least {SECRET_MIN} characters are needed, from a random source"
-            elif settings.in_production and _is_guessable(secret):
+            elif settings.in_production and is_guessable(secret):
                 yield f"{name}: this is a weak or well-known secret; make one with `openssl rand -base64 48`"
     if not settings.database_url:
         yield "DATABASE_URL: it is missing; `make run` brings a PostgreSQL of its own"
