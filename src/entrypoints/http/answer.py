@@ -8,7 +8,7 @@ from litestar.types import ASGIApp, Message, Receive, Send
 
 from application.limits import Bill
 from application.principal import Correlation
-from entrypoints.http.compression import compressed, preferred_encoding
+from entrypoints.http.compression import StaticBody, compressed, preferred_encoding
 from entrypoints.http.cors import Headers
 from entrypoints.http.problems import refusal
 
@@ -23,8 +23,8 @@ SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
-# A script of ours may be kept, if it is asked each time whether it is still the same one.
-SCRIPT_HEADERS: Sequence[tuple[bytes, bytes]] = (
+# What a release brings may be kept, if it is asked each time whether it is still the same.
+STATIC_HEADERS: Sequence[tuple[bytes, bytes]] = (
     *((name, value) for name, value in SECURITY_HEADERS if name != b"cache-control"),
     (b"cache-control", b"no-cache"),
 )
@@ -33,10 +33,23 @@ DOCS_HEADERS: Sequence[tuple[bytes, bytes]] = tuple(
     (name, b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
     if name == b"content-security-policy"
     else (name, value)
-    for name, value in SECURITY_HEADERS
+    for name, value in STATIC_HEADERS
 )
 
-_OWN_HEADERS = {"/api/docs": DOCS_HEADERS, "/client.js": SCRIPT_HEADERS}
+_OWN_HEADERS = {
+    "/api/docs": DOCS_HEADERS,
+    **dict.fromkeys(
+        (
+            "/api/docs/start.js",
+            "/api/docs/swagger_bundle.js",
+            "/api/docs/swagger_style.css",
+            "/api/openapi.json",
+            "/api/asyncapi.json",
+            "/client.js",
+        ),
+        STATIC_HEADERS,
+    ),
+}
 
 
 class Answer:
@@ -130,7 +143,9 @@ class Answer:
         headers.append((b"vary", b"accept-encoding"))
         encoding = preferred_encoding(self._headers[b"accept-encoding"])
         if encoding:
-            if len(body) > COMPRESS_ASIDE_FROM_BYTES:
+            if isinstance(body, StaticBody):
+                body = await body.packed(encoding)
+            elif len(body) > COMPRESS_ASIDE_FROM_BYTES:
                 body = await asyncio.to_thread(compressed, encoding, body)
             else:
                 body = compressed(encoding, body)

@@ -1,12 +1,14 @@
 """What there is to read about the interfaces: their documents, a page for the first, and the JavaScript client."""
 
+from collections.abc import Callable
 from functools import cache
-from hashlib import sha256
 from importlib.resources import files
 
 from litestar import Litestar, MediaType, Response, Router, get
+from litestar.handlers import HTTPRouteHandler
 
 from entrypoints.http.codec import encode, none_matches
+from entrypoints.http.compression import StaticBody
 from entrypoints.http.openapi import document
 from entrypoints.http.request import ApiRequest
 from entrypoints.websocket import asyncapi
@@ -24,50 +26,39 @@ _START = """SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#docs", deepLink
 
 
 def documentation_routes(version: str) -> Router:
-    """The documents, the page, and the client as an ES module."""
+    """The documents, the page, and the client as an ES module: each the same until the next release."""
     assets = files("offapi")
-    client = files("entrypoints.http").joinpath("client.js").read_bytes()
-    # Weak, as the edge may compress it.
-    version_of_client = f'W/"{sha256(client).hexdigest()[:32]}"'
+    client = files("entrypoints.http").joinpath("client.js")
+    return Router(
+        "/",
+        route_handlers=[
+            _static("/api/openapi.json", MediaType.JSON, lambda app: encode(document(app, version))),
+            _static("/api/asyncapi.json", MediaType.JSON, lambda _: encode(asyncapi.document(version))),
+            _static("/api/docs", MediaType.HTML, lambda _: _PAGE.encode()),
+            _static("/api/docs/start.js", "text/javascript", lambda _: _START.encode()),
+            *(
+                _static(f"/api/docs/{name}", kind, lambda _, name=name: (assets / name).read_bytes())  # type: ignore[misc]
+                for name, kind in (("swagger_bundle.js", "text/javascript"), ("swagger_style.css", "text/css"))
+            ),
+            _static("/client.js", "text/javascript", lambda _: client.read_bytes()),
+        ],
+    )
 
-    # Made when somebody first asks for them: they take as long as the rest of the start.
+
+def _static(path: str, media_type: str, make: Callable[[Litestar], bytes]) -> HTTPRouteHandler:
+    """A route to something that is made when somebody first asks for it."""
+
     @cache
-    def described(app: Litestar) -> bytes:
-        return encode(document(app, version))
+    def made(app: Litestar) -> StaticBody:
+        return StaticBody(make(app))
 
-    @cache
-    def described_live() -> bytes:
-        return encode(asyncapi.document(version))
-
-    @get("/api/openapi.json", include_in_schema=False, sync_to_thread=False)
-    def openapi(request: ApiRequest) -> Response[bytes]:
-        return Response(described(request.app), media_type=MediaType.JSON)
-
-    @get("/api/asyncapi.json", include_in_schema=False, sync_to_thread=False)
-    def live_document() -> Response[bytes]:
-        return Response(described_live(), media_type=MediaType.JSON)
-
-    @get("/api/docs", include_in_schema=False, media_type=MediaType.HTML, sync_to_thread=False)
-    def page() -> Response[str]:
-        return Response(_PAGE, media_type=MediaType.HTML)
-
-    @get("/api/docs/start.js", include_in_schema=False, sync_to_thread=False)
-    def start() -> Response[str]:
-        return Response(_START, media_type="text/javascript")
-
-    @get("/api/docs/swagger_bundle.js", include_in_schema=False, sync_to_thread=False)
-    def script() -> Response[bytes]:
-        return Response((assets / "swagger_bundle.js").read_bytes(), media_type="text/javascript")
-
-    @get("/api/docs/swagger_style.css", include_in_schema=False, sync_to_thread=False)
-    def style() -> Response[bytes]:
-        return Response((assets / "swagger_style.css").read_bytes(), media_type="text/css")
-
-    @get("/client.js", include_in_schema=False, sync_to_thread=False)
-    def live_client(request: ApiRequest) -> Response[bytes]:
-        headers = {"etag": version_of_client}
-        if none_matches(request, version_of_client.encode()):
+    # In a thread: the largest document takes as long as the rest of the start, and everybody else would wait for it.
+    @get(path, include_in_schema=False, sync_to_thread=True)
+    def answer(request: ApiRequest) -> Response[bytes]:
+        body = made(request.app)
+        headers = {"etag": body.tag}
+        if none_matches(request, body.tag.encode()):
             return Response(b"", status_code=304, headers=headers)
-        return Response(client, media_type="text/javascript", headers=headers)
+        return Response(body, media_type=media_type, headers=headers)
 
-    return Router("/", route_handlers=[openapi, live_document, page, start, script, style, live_client])
+    return answer
