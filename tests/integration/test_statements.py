@@ -20,7 +20,7 @@ from sqlalchemy.types import NullType, TypeEngine
 
 import adapters.postgres
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres import access, changes, events, idempotency, tables, tasks
+from adapters.postgres import access, changes, events, idempotency, identity, tables, tasks
 from adapters.postgres.statement import _DIALECT, Statement
 from application.identity import Client
 from application.ports.events import EventFilter
@@ -169,6 +169,19 @@ async def test_a_list_walks_an_index_of_just_what_it_shows(
     plan = "\n".join(row[0] for row in rows)
     assert f"using {index} on tasks" in plan, plan
     assert "archived_at" not in plan, plan
+
+
+@pytest.mark.parametrize("since", [None, datetime(2026, 1, 5, tzinfo=UTC)])
+async def test_what_is_asked_twice_a_second_about_sessions_looks_only_at_those_that_ended_since(
+    connection: asyncpg.Connection, since: datetime | None
+) -> None:
+    async with connection.transaction():
+        for way in ("seqscan", "bitmapscan"):
+            await connection.execute(f"SET LOCAL enable_{way} = off")
+        rows = await connection.fetch(f"EXPLAIN {identity._ENDED.text}", since)
+    plan = "\n".join(row[0] for row in rows)
+    assert "using ix_sessions_told_at on sessions" in plan, plan
+    assert "Index Cond" in plan, plan
 
 
 class House:

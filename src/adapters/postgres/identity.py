@@ -69,8 +69,9 @@ _ENDED = Statement(
         func.array(
             select(sessions.c.id)
             .where(
+                sessions.c.ended_at.is_not(None),
                 func.coalesce(sessions.c.told_at, sessions.c.ended_at)
-                >= func.coalesce(bindparam("since", type_=Instant), _at_first)
+                >= func.coalesce(bindparam("since", type_=Instant), _at_first),
             )
             .scalar_subquery()
         ),
