@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import os
 import signal
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -24,6 +26,12 @@ from entrypoints.websocket.protocol import LiveProtocol
 KEEP_ALIVE_SECONDS = 65
 GRACE_SECONDS = 15
 FRAME_MAX_BYTES = 65_536
+# How long those who are connecting when the server stops have to get through.
+HANDSHAKE_SECONDS = 0.05
+# What a listening socket of Linux lets pass, as (code, jump if true, jump if false, operand): it looks at SYN and ACK
+# among the flags of a packet, and drops it if it is a mere SYN.
+_SO_ATTACH_FILTER = 26
+_ALL_BUT_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
 class Server(uvicorn.Server):
@@ -42,34 +50,27 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: object = None) -> None:
         self.retire()
-        loop = asyncio.get_running_loop()
-        for connection in self._stop_listening():
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(self._protocol, connection)
-        await super().shutdown(None)
-
-    def _stop_listening(self) -> list[socket.socket]:
-        """The connections that the kernel has accepted and nobody took yet: it would reset them with their listener."""
-        # The copies keep it open until everybody is out.
-        listeners = [socket.socket(fileno=os.dup(own.fileno())) for server in self.servers for own in server.sockets]
         for server in self.servers:
-            server.close()
-        waiting: list[socket.socket] = []
-        for listener in listeners:
-            listener.setblocking(False)
-            with listener, contextlib.suppress(OSError):
-                while True:
-                    waiting.append(listener.accept()[0])
-        return waiting
-
-    def _protocol(self) -> asyncio.Protocol:
-        return cast(type[BoundedHttp], self.config.http_protocol_class)(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+            for listener in server.sockets:
+                _let_nobody_knock(listener.fileno())
+        await asyncio.sleep(HANDSHAKE_SECONDS)
+        await super().shutdown(None)
 
     def retire(self) -> None:
         """End each HTTP connection with its next answer: a request on one that is just being closed would be lost."""
         cast(type[BoundedHttp], self.config.http_protocol_class).retiring = True
+
+
+def _let_nobody_knock(listener: int) -> None:
+    """Ignore who only begins to connect, on Linux: they try again after a second, and are refused.
+
+    The kernel resets whom it has accepted when their listener closes. From now on it accepts only those who are
+    connecting already, so that after a moment nobody is left.
+    """
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _ALL_BUT_SYN))
+    attached = struct.pack("@HP", len(_ALL_BUT_SYN), ctypes.addressof(program))
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(listener)) as own:
+        own.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
 
 
 def serve(container: Container, listening: Callable[[], None] = lambda: None, *, works: bool = True) -> None:

@@ -52,7 +52,7 @@ async def test_who_waits_to_be_accepted_when_the_server_stops_is_answered(is_ear
                 for connection in waiting:
                     connection.sendall(GET)
             stopping = asyncio.create_task(server.shutdown())
-            await until(lambda: is_refused(port))
+            await until(lambda: not server.servers[0].is_serving())
             if not is_early:
                 for connection in waiting:
                     connection.sendall(GET)
@@ -71,12 +71,17 @@ async def test_who_says_nothing_does_not_keep_a_server_from_stopping() -> None:
             assert [answer(connection) for connection in silent] == [b""] * GUESTS
 
 
-def is_refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
-        return True
-    return False
+async def test_who_comes_when_a_server_has_begun_to_stop_is_refused_and_never_cut_off() -> None:
+    loop = asyncio.get_running_loop()
+    async with serving(small) as (server, port):
+        stopping = asyncio.create_task(server.shutdown())
+        await asyncio.sleep(0)
+        assert server.servers[0].is_serving()
+        with socket.socket() as late:
+            late.setblocking(False)
+            with pytest.raises(ConnectionRefusedError):
+                await loop.sock_connect(late, ("127.0.0.1", port))
+        await stopping
 
 
 @pytest.mark.parametrize("request_", [GET, LAST], ids=["kept alive", "last"])
