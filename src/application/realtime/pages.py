@@ -17,42 +17,37 @@ REMEMBERED_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class JournalPage:
-    """Consecutive entries of a stream, each with the frame that it is sent as."""
+class Piece:
+    """Consecutive entries of a stream, each with the frame that it is sent as: up to 64 KiB, and one that goes past."""
 
     entries: Sequence[Entry]
     frames: Sequence[bytes]
 
-    @property
-    def last(self) -> int:
-        return self.entries[-1].offset
+    def behind(self, offset: int) -> "Piece":
+        """What of this follows an offset."""
+        seen = offset + 1 - self.entries[0].offset
+        return self if seen <= 0 else Piece(self.entries[seen:], self.frames[seen:])
 
-    def piece_behind(self, offset: int) -> "JournalPage":
-        """What follows an offset, up to 64 KiB and the frame that goes past that."""
-        begin = max(0, offset + 1 - self.entries[0].offset) if self.entries else 0
-        end, size = begin, 0
-        while end < len(self.frames) and size < PIECE_BYTES:
-            size += len(self.frames[end])
-            end += 1
-        return JournalPage(self.entries[begin:end], self.frames[begin:end])
+
+NOTHING = Piece((), ())
 
 
 class Pages:
     """Reads pages of the journal, at most 8 at a time, so that a storm of resumes leaves the store to others.
 
     What is read is a fact as long as the journal is the same, so it is remembered, up to 16 MiB of it. Whoever asks for
-    what is on a page that is remembered, or that is being read, gets the same one. It is handed out in pieces: nobody
-    holds more than one while they wait for a peer that reads nothing.
+    what is remembered, or is being read, gets the same. It is handed out in pieces: nobody holds more than one while
+    they wait for a peer that reads nothing.
     """
 
     def __init__(self, journal: JournalQueries) -> None:
         self._journal = journal
         self._turns = asyncio.Semaphore(READS_AT_ONCE)
         # By the offset of its first entry, the last used at the end; and these offsets of each stream in order.
-        self._known: OrderedDict[tuple[str, int], JournalPage] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], Piece] = OrderedDict()
         self._beginnings: dict[str, list[int]] = {}
         self._size = 0
-        self._reading: dict[tuple[str, int], asyncio.Task[JournalPage]] = {}
+        self._reading: dict[tuple[str, int], asyncio.Task[Piece]] = {}
 
     def forget(self) -> None:
         """Remember nothing: what was read were the facts of another journal."""
@@ -61,58 +56,57 @@ class Pages:
         self._reading.clear()
         self._size = 0
 
-    async def after(self, stream: str, offset: int) -> JournalPage:
-        """The first entries of a stream that follow an offset, if there are any; Unavailable if they cannot be read.
-
-        They are at most 64 KiB and the entry that goes past that.
-        """
-        page = self._page_with(stream, offset + 1)
-        if page is None:
+    async def after(self, stream: str, offset: int) -> Piece:
+        """The first entries of a stream that follow an offset, if there are any; Unavailable if they cannot be read."""
+        piece = self._piece_with(stream, offset + 1)
+        if piece is None:
             key = (stream, offset)
             task = self._reading.get(key)
             if task is None:
                 task = self._reading[key] = asyncio.create_task(self._read(key))
                 task.add_done_callback(lambda done: self._finished(key, done))
             # Shielded: others may wait for the same page when this caller leaves.
-            page = await asyncio.shield(task)
-        return page.piece_behind(offset)
+            piece = await asyncio.shield(task)
+        return piece.behind(offset) if piece.entries else NOTHING
 
-    def _page_with(self, stream: str, offset: int) -> JournalPage | None:
-        beginnings = self._beginnings.get(stream, [])
+    def _piece_with(self, stream: str, offset: int) -> Piece | None:
+        beginnings = self._beginnings.get(stream, ())
         before = bisect_right(beginnings, offset)
         if before == 0:
             return None
         key = (stream, beginnings[before - 1])
-        page = self._known[key]
-        if page.last < offset:
+        piece = self._known[key]
+        if piece.entries[-1].offset < offset:
             return None
         self._known.move_to_end(key)
-        return page
+        return piece
 
-    async def _read(self, key: tuple[str, int]) -> JournalPage:
+    async def _read(self, key: tuple[str, int]) -> Piece:
+        """Read a page, and return its first piece."""
         async with self._turns:
             stream, offset = key
-            page = self._page_with(stream, offset + 1)  # which somebody else has read while this waited
-            if page is None:
-                entries = await self._journal.read(stream, offset, PAGE)
-                page = JournalPage(entries, [on_the_wire(event_frame(entry)) for entry in entries])
-                if entries and self._reading.get(key) is asyncio.current_task():
-                    self._remember(stream, page)
-            return page
+            known = self._piece_with(stream, offset + 1)  # which somebody else has read while this waited
+            if known is not None:
+                return known
+            pieces = _pieces(await self._journal.read(stream, offset, PAGE))
+            if self._reading.get(key) is asyncio.current_task():  # and was not forgotten meanwhile
+                for piece in reversed(pieces):
+                    self._remember(stream, piece)
+            return pieces[0] if pieces else NOTHING
 
-    def _finished(self, key: tuple[str, int], task: asyncio.Task[JournalPage]) -> None:
+    def _finished(self, key: tuple[str, int], task: asyncio.Task[Piece]) -> None:
         if self._reading.get(key) is task:
             del self._reading[key]
         if not task.cancelled():
             task.exception()  # whoever asked may be gone, so nobody else looks at it
 
-    def _remember(self, stream: str, page: JournalPage) -> None:
-        key = (stream, page.entries[0].offset)
+    def _remember(self, stream: str, piece: Piece) -> None:
+        key = (stream, piece.entries[0].offset)
         if key in self._known:
             self._drop(key)
-        self._known[key] = page
+        self._known[key] = piece
         insort(self._beginnings.setdefault(stream, []), key[1])
-        self._size += _size(page)
+        self._size += _size(piece)
         while self._size > REMEMBERED_BYTES:
             self._drop(next(iter(self._known)))
 
@@ -125,6 +119,19 @@ class Pages:
             del self._beginnings[stream]
 
 
-def _size(page: JournalPage) -> int:
+def _pieces(entries: Sequence[Entry]) -> list[Piece]:
+    pieces: list[Piece] = []
+    begin = size = 0
+    frames: list[bytes] = []
+    for end, entry in enumerate(entries, 1):
+        frames.append(on_the_wire(event_frame(entry)))
+        size += len(frames[-1])
+        if size >= PIECE_BYTES or end == len(entries):
+            pieces.append(Piece(entries[begin:end], frames))
+            begin, size, frames = end, 0, []
+    return pieces
+
+
+def _size(piece: Piece) -> int:
     """Each entry is there twice: by itself, and in its frame."""
-    return 2 * sum(map(len, page.frames))
+    return 2 * sum(map(len, piece.frames))
