@@ -1,6 +1,6 @@
 """Reading the journal: page by page for audits and histories, and as feeds that live connections follow."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -122,6 +122,15 @@ class Events:
                         self._remember(TaskId(_place(channel)), home)
                     found[name] = _feed_of(channel, home)
         return found
+
+    async def lost(self, followed: Collection[tuple[AccountId, Feed]]) -> set[tuple[AccountId, Feed]]:
+        """Those of these feeds that their account may not follow any more, with one question to the store for all."""
+        asked = {
+            (_place(feed.channel), account): (account, feed)
+            for account, feed in followed
+            if feed.stream is not None and feed.channel.kind is not ChannelKind.ME
+        }
+        return {asked[pair] for pair in await self._access.strangers(asked)} if asked else set()
 
     async def journaled(self, actor: Principal, channel: str | None) -> tuple[Feed, str]:
         """The feed of a durable channel and its stream; NotFound for any other."""

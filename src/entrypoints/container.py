@@ -80,12 +80,12 @@ from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
 from application.ports.workspaces import WorkspaceQueries
-from application.quotas import Quotas
 from application.reactions import RELEASE, RegistrationWork, give_personal_workspace
 from application.realtime.doorstep import Doorstep
 from application.realtime.hub import Hub
 from application.realtime.live import Live
 from application.realtime.lobby import Lobby
+from application.realtime.patrol import Patrol
 from application.realtime.surroundings import Surroundings
 from application.realtime.tickets import Tickets
 from application.retention import Retention
@@ -93,6 +93,7 @@ from application.statistics import Statistics
 from application.tasks import Tasks
 from application.workspaces import Workspaces
 from entrypoints import VERSION
+from entrypoints.choices import caching_by, quotas_of, sharing_by
 from entrypoints.drift import Drift
 from entrypoints.http.app import create_app
 from entrypoints.http.edge import Edge
@@ -139,36 +140,17 @@ def _watched(observer: Observer, thing: T) -> T:
     return observer.watched(thing)
 
 
-def _quotas(settings: Settings) -> Quotas:
-    def limits(*kinds: str) -> dict[str, int]:
-        return {kind: getattr(settings, f"quota_{kind}") for kind in kinds}
-
-    return Quotas(
-        of_workspaces=limits("tasks", "open_tasks", "comments", "members", "invitations"),
-        of_accounts=limits("workspaces", "sessions", "tickets"),
-    )
-
-
-def _sharing(settings: Settings) -> str:
-    """Several processes share their broker and limits over Redis; without one there is one process."""
-    return "redis" if settings.redis_url else "process"
-
-
-def _caching(settings: Settings) -> str:
-    return "on" if settings.cache_max_bytes else "off"
-
-
 class Container(containers.DeclarativeContainer):
     """Every provider is a stateless singleton, so HTTP, sockets and the command line are equals."""
 
     settings = providers.Dependency(instance_of=Settings)
-    sharing = providers.Callable(_sharing, settings)
+    sharing = providers.Callable(sharing_by, settings)
     _secrets = (settings.provided.jwt_secret, settings.provided.jwt_previous_secrets)
 
     # System
     clock: Provider[Clock] = Singleton(SystemClock)
     ids: Provider[Ids] = Singleton(TimeOrderedIds)
-    quotas = Singleton(_quotas, settings)
+    quotas = Singleton(quotas_of, settings)
 
     # What operators see
     metrics = Singleton(Metrics, VERSION, settings.provided.instance)
@@ -233,7 +215,7 @@ class Container(containers.DeclarativeContainer):
         process=process_cache,
     )
     task_queries: Provider[TaskQueries] = providers.Selector(
-        providers.Callable(_caching, settings),
+        providers.Callable(caching_by, settings),
         on=Singleton(CachedTaskQueries, stored_task_queries, access_queries, cache),
         off=stored_task_queries,
     )
@@ -291,6 +273,7 @@ class Container(containers.DeclarativeContainer):
     )
     events: Provider[Events] = Singleton(_watched, observer, Singleton(Events, journal, access_queries))
     hub = Singleton(Hub, journal, broker, observer, lease)
+    patrol = Singleton(Patrol, hub, events)
     lobby = Singleton(Lobby, presence, broker, hub, settings.provided.rate_limit_enabled)
     tickets = Singleton(Tickets, ticket_store, secrets, authentication, limits, clock)
     retention = Singleton(
@@ -342,7 +325,9 @@ class Container(containers.DeclarativeContainer):
     # Lifetimes: nobody depends on one
     open_database = providers.Resource(opened, database, numbers_database, replica)
     close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, traces)
-    running = Singleton(Running, authentication, hub, broker, lobby, live, retention, following_up, heart, drift)
+    running = Singleton(
+        Running, authentication, hub, broker, lobby, live, patrol, retention, following_up, heart, drift
+    )
 
     # Entry points
     needed = providers.Dict(database=numbers_database, migrations=Singleton(Schema, numbers_database))
@@ -410,7 +395,7 @@ def in_memory(**changes: Any) -> Container:
     broker = changes.get("broker", Singleton(MemoryBroker))
     ids = changes.get("ids", Singleton(SequentialIds))
     settings = changes.get("settings", providers.Object(offline()))
-    quotas = changes.get("quotas", Singleton(_quotas, settings))
+    quotas = changes.get("quotas", Singleton(quotas_of, settings))
     consumers = changes.get("consumers", Container.consumers)
     return Container(
         **{

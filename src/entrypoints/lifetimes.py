@@ -15,6 +15,7 @@ from application.ports.events import Broker
 from application.realtime.hub import Hub
 from application.realtime.live import Live
 from application.realtime.lobby import Lobby
+from application.realtime.patrol import Patrol
 from application.retention import Retention
 from domain.errors import DomainError
 from entrypoints.drift import Drift
@@ -86,6 +87,7 @@ class Running:
         broker: Broker,
         lobby: Lobby,
         live: Live,
+        patrol: Patrol,
         retention: Retention,
         consumers: Consumers[Any],
         heart: Heart,
@@ -99,6 +101,7 @@ class Running:
             "hub": hub.run,
             "presence": lobby.run,
             "connections": live.run,
+            "rights": patrol.run,
         }
         self._working: Loops = {"retention": retention.run, "consumers": consumers.run}
 

@@ -44,6 +44,9 @@ class WatchedAccess(AccessQueries):
         await self._at("after access")
         return found
 
+    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        return await self._inner.strangers(asked)
+
     async def state(self, place: UUID, by: AccountId) -> str:
         return await self._inner.state(place, by)
 

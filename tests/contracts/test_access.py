@@ -49,6 +49,17 @@ async def test_a_stranger_and_an_absent_workspace_read_the_same(house: House) ->
         assert await house.access_queries.workspaces_of([workspace], account) == {}
 
 
+async def test_of_many_places_and_accounts_those_are_told_who_do_not_belong_there(house: House) -> None:
+    ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
+    team = await a_team(house, ada.id, {bob.id: Role.VIEWER})
+    task = await a_task(house, team.id, ada.id)
+    nowhere = house.ids.new()
+    members = {(place, account.id) for place in (team.id, task.id) for account in (ada, bob)} | {(eve.id, eve.id)}
+    strangers = {(team.id, eve.id), (task.id, eve.id), (ada.id, bob.id), (nowhere, ada.id)}
+    assert set(await house.access_queries.strangers(members | strangers)) == strangers
+    assert not await house.access_queries.strangers(())
+
+
 async def test_nobody_has_a_standing_in_a_deleted_workspace(house: House) -> None:
     ada = await an_account(house)
     team = await a_team(house, ada.id)

@@ -13,8 +13,11 @@ from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.system import MovableClock
 from domain.errors import Unavailable
 from domain.ids import AccountId, WorkspaceId
+from entrypoints.http.events import follow
+from tests.application.live_house import House
 from tests.http.house import house_in_memory, served, set_to
 from tests.http.test_problems import problem
+from tests.support.builders import principal
 from tests.support.clients import API, EventStream, Json, Person, client, done, following, log_in, sign_up
 
 
@@ -210,6 +213,28 @@ async def test_while_nobody_can_tell_whether_a_right_was_lost_a_stream_shows_not
             await asyncio.wait_for(asked.wait(), 5)
             away.clear()
             assert [event["event"] async for event in remaining(stream)] == ["unsubscribed"]
+
+
+async def test_a_right_that_is_lost_unnoticed_is_missed_when_it_is_asked_for_again() -> None:
+    taken_away: list[AccountId] = []
+
+    class Access(MemoryAccessQueries):
+        async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
+            return {} if by in taken_away else await super().workspaces_of(places, by)
+
+    house = House()
+    house.container.access_queries.override(providers.Singleton(Access, house.container.database))
+    await house.settle()
+    events, bob = house.container.events(), principal(house.bob)
+    feed = await events.feed(bob, house.channel)
+    authentication = house.container.authentication()
+    frames = follow(house.container.hub(), events, authentication, bob, feed, house.stream, None, rights_seconds=0.0)
+    assert (await anext(frames)).startswith(b"retry")
+    await house.task()
+    assert b"task.created" in await anext(frames)
+    taken_away.append(bob.account_id)
+    async with asyncio.timeout(5):
+        assert (await anext(frames)).startswith(b"event: unsubscribed")
 
 
 async def test_who_was_removed_and_came_back_replays_all_of_it(grace: Person, linus: Person) -> None:

@@ -50,6 +50,9 @@ class MemoryAccessQueries(AccessQueries):
         found = {place: self._workspace_of(place, by) for place in places}
         return {place: workspace for place, workspace in found.items() if workspace is not None}
 
+    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        return [(place, account) for place, account in asked if self._workspace_of(place, account) is None]
+
     async def state(self, place: UUID, by: AccountId) -> str:
         workspace = self._workspace_of(place, by)
         if workspace is None:

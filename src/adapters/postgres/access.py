@@ -114,6 +114,10 @@ class PostgresAccessQueries(AccessQueries):
         rows = await self._database.look_up_all(_HOME, [(place, by) for place in places])
         return {place: rows[place, by][0] for place in places if (place, by) in rows}
 
+    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        rows = await self._database.look_up_all(_HOME, list(asked))
+        return [pair for pair in asked if pair not in rows]
+
     async def state(self, place: UUID, by: AccountId) -> str:
         row = await self._database.look_up(_STATE, place, by)
         if row is None:

@@ -41,6 +41,10 @@ class AccessQueries(Protocol):
         """
         ...
 
+    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        """Those of these pairs of a place and an account that `workspaces_of` would leave out."""
+        ...
+
     async def state(self, place: UUID, by: AccountId) -> str:
         """What names the present state of a workspace, or of the one that a task is in, deleted or not.
 

@@ -12,7 +12,7 @@ from application.ports.events import Broker, Entry, JournalQueries, Signal, Surv
 from application.ports.observer import Observer
 from application.realtime.pages import Pages
 from application.realtime.reader import Reader
-from application.realtime.stream import Stream
+from application.realtime.stream import Following, Stream
 from application.realtime.topic import Topic
 from domain.channels import Channel
 from domain.errors import DomainError
@@ -128,6 +128,11 @@ class Hub:
             log.exception("following %s failed", name)
             for following in list(opened.result().followings):
                 following.peer.fail()
+
+    def followings(self) -> list[Following]:
+        """Everybody who follows a stream here."""
+        streams = [opened.result() for opened, _ in self._streams.values() if opened.done() and not opened.exception()]
+        return [following for stream in streams for following in stream.followings]
 
     def topic(self, channel: Channel) -> Topic:
         """What passes by on a channel that is not durable; give it back with `forget`."""

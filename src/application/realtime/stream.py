@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Protocol
 from uuid import UUID
 
 from application.events import EVERYBODY, Everybody, Feed, loser_of
@@ -12,6 +11,7 @@ from application.ports.events import Entry
 from application.ports.observer import Observer
 from application.realtime.frames import Reason, event_frame, on_the_wire
 from application.realtime.pages import PIECE_BYTES, Pages
+from application.realtime.peer import Peer
 from application.realtime.reader import Reader, StartedOver
 from domain.errors import Unavailable
 from domain.ids import AccountId
@@ -20,27 +20,6 @@ RETRY_SECONDS = 0.5
 PAUSE_SECONDS = 0.025
 
 log = logging.getLogger(__name__)
-
-
-class Peer(Protocol):
-    """A connection as the streams see it."""
-
-    def write(self, data: bytes) -> None:
-        """Send ready frames now; they never overtake each other. Never waits."""
-        ...
-
-    @property
-    def keeps_up(self) -> bool:
-        """Whether the peer takes what is written to it; once it does again, its followings are told."""
-        ...
-
-    def fail(self) -> None:
-        """End the connection after a mistake of ours, so that it comes back and resumes."""
-        ...
-
-    async def caught_up(self) -> None:
-        """Return once the peer has taken most of what was written to it."""
-        ...
 
 
 class Stream:
@@ -278,6 +257,16 @@ class Following:
             if shown.feed.resource_id is not None:
                 found.add(shown.feed.resource_id)
         return found
+
+    def feed(self) -> Feed | None:
+        """One of those that are shown, if there is any: the right to one covers every channel of the stream."""
+        return next((shown.feed for shown in self.channels.values()), None)
+
+    def doubt(self) -> None:
+        """Show nothing more before the rights were asked for again."""
+        self.must_recheck = True
+        self.stream.fall_behind(self)
+        self.go_on()
 
     def is_concerned(self, loser: AccountId | Everybody) -> bool:
         return loser in (EVERYBODY, self.account)

@@ -14,8 +14,9 @@ from application.realtime.frames import (
     encode_frame,
     on_the_wire,
 )
+from application.realtime.peer import Peer
 from application.realtime.session import Session
-from application.realtime.stream import Following, Peer
+from application.realtime.stream import Following
 from application.realtime.surroundings import Surroundings
 from application.realtime.topic import Listener, Topic, value_of
 from domain.channels import ChannelKind

@@ -78,9 +78,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
         feed, stream = await events.journaled(request.actor, channel)
         since = _last_event_id(request.caller.headers.get(b"last-event-id"))
         return Stream(
-            _follow(
-                hub, events, authentication, request.actor, feed, stream, last_event_id if since is None else since
-            ),
+            follow(hub, events, authentication, request.actor, feed, stream, last_event_id if since is None else since),
             media_type="text/event-stream",
             headers={"X-Accel-Buffering": "no"},  # nginx would keep events back until there are many
         )
@@ -96,7 +94,7 @@ def _last_event_id(header: bytes | None) -> int | None:
     return int(header)
 
 
-async def _follow(
+async def follow(
     hub: Hub,
     events: Events,
     authentication: Authentication,
@@ -104,8 +102,12 @@ async def _follow(
     feed: Feed,
     stream: str,
     since: int | None,
+    rights_seconds: float = RIGHTS_SECONDS,
 ) -> AsyncIterator[bytes]:
-    """The frames of a stream, until the session ends, the token expires or the right to follow is lost."""
+    """The frames of a stream, until the session ends, the token expires or the right to follow is lost.
+
+    The right is asked for again every `rights_seconds`, also if nothing tells that it was lost.
+    """
 
     async def may_follow() -> bool:
         # Until there is an answer nothing is shown; that nobody can tell is no reason to hang up.
@@ -126,10 +128,11 @@ async def _follow(
         is_lost = not await may_follow()
         quiet, checked_at = 0.0, monotonic()
         while not is_lost and authentication.is_live(actor):
-            if monotonic() - checked_at > RIGHTS_SECONDS:
+            if monotonic() - checked_at > rights_seconds:
                 is_lost = not await may_follow()
                 checked_at = monotonic()
-                continue
+                if is_lost:
+                    break
             try:
                 entries = await _next(reader)
             except StartedOver as restart:

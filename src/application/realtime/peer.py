@@ -1,0 +1,24 @@
+"""A connection as those see it who send to it."""
+
+from typing import Protocol
+
+
+class Peer(Protocol):
+    """A connection as the streams see it."""
+
+    def write(self, data: bytes) -> None:
+        """Send ready frames now; they never overtake each other. Never waits."""
+        ...
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the peer takes what is written to it; once it does again, its followings are told."""
+        ...
+
+    def fail(self) -> None:
+        """End the connection after a mistake of ours, so that it comes back and resumes."""
+        ...
+
+    async def caught_up(self) -> None:
+        """Return once the peer has taken most of what was written to it."""
+        ...
