@@ -225,7 +225,7 @@ async def test_a_journal_that_is_away_refuses_a_subscription_for_now_and_interru
         failing.append(True)
         error = await bob.say(type="subscribe", id=2, channel=house.channel)
         assert (error["code"], error["retry"]) == ("dependency_unavailable", "later")
-        assert house.broker.followed == []
+        assert house.followed == []
         await bob.say(type="subscribe", id=3, channel=house.channel)
         await house.rename(task, "Late")
         await house.container.hub().check_heads()
@@ -259,7 +259,7 @@ async def shown_while_rights_are_unknown() -> None:
         await asyncio.sleep(1)
         assert [frame["code"] for frame in bob.of(UNSUBSCRIBED)] == ["not_found"]
         assert bob.events() == [(3, "task.created"), (4, "member.removed")]
-        assert house.broker.followed == []
+        assert house.followed == []
 
 
 async def test_a_closed_connection_follows_nothing() -> None:
@@ -267,13 +267,13 @@ async def test_a_closed_connection_follows_nothing() -> None:
     tasks = len(asyncio.all_tasks())
     async with house.visit(house.bob, connected=False) as bob:
         await bob.say(type="connect", id=1, subscribe=[house.channel, "me", "market:ACME", f"presence:{house.channel}"])
-        assert len(house.broker.followed) == 4
+        assert len(house.followed) == 4
         await turns(5)
         assert len(asyncio.all_tasks()) == tasks + 2
         await bob.say(type="unsubscribe", id=2, channel="me")
         await turns(5)
         assert len(asyncio.all_tasks()) == tasks + 1
-    assert house.broker.followed == []
+    assert house.followed == []
     assert len(asyncio.all_tasks()) == tasks
     task = await house.task()
     await house.rename(task, "Unheard")
@@ -310,7 +310,7 @@ async def lost_while_subscribing(point: int, wanted: str, first: bool) -> bool:
         await turns(point)
         was_answered = len(bob.frames) > begun
     await turns(20)
-    assert house.broker.followed == []
+    assert house.followed == []
     assert len(asyncio.all_tasks()) == tasks
     assert (await house.container.presence().present(channels["presence"])).accounts == []
     return not was_answered

@@ -68,7 +68,7 @@ async def test_what_was_changed_but_not_saved_is_not_kept(house: House) -> None:
     assert (await house.task_queries.view(task.id, ada.id)).title == task.title
 
 
-async def test_every_save_with_news_counts_the_version_by_one(house: House) -> None:
+async def test_every_event_of_a_save_raises_the_version_by_one(house: House) -> None:
     ada = await an_account(house)
     task = await a_task(house, WorkspaceId(ada.id), ada.id)
     assert task.version == 1
@@ -77,8 +77,8 @@ async def test_every_save_with_news_counts_the_version_by_one(house: House) -> N
         for title in ("Once", "Twice"):
             found.edit(ada.id, house.clock.now(), title=title)
             work.tasks.save(found)
-    assert found.version == 2
-    assert (await house.task_queries.view(task.id, ada.id)).version == 2
+    assert found.version == 3
+    assert (await house.task_queries.view(task.id, ada.id)).version == 3
 
 
 async def test_saving_without_news_writes_nothing_however_outdated_it_is(house: House) -> None:

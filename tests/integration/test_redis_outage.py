@@ -16,7 +16,7 @@ from adapters.redis.broker import RedisBroker
 from adapters.system import SystemClock
 from tests.http.house import house_in_memory, set_to, visited
 from tests.support.clients import PASSWORD, Person, done, sign_up, until
-from tests.support.services import RedisService, free_port
+from tests.support.services import SEAL, RedisService, free_port
 
 LONGEST_WAIT_SECONDS = 0.25
 SERVICES = ("redis_cache", "redis_limits", "redis_presence")
@@ -35,7 +35,7 @@ async def serving(redis_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """An assembly with limits, cache, presence and broker on Redis, and nothing else that anybody could wait for."""
     house = house_in_memory(
         settings=set_to(redis_url=redis_url, rate_limit_enabled=True, rate_limit_max_requests=1_000_000),
-        broker=providers.Singleton(RedisBroker, redis_url, MemoryObserver()),
+        broker=providers.Singleton(RedisBroker, redis_url, SEAL, MemoryObserver()),
         clock=providers.Singleton(SystemClock),
     )
     async with visited(house) as http:
