@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from application.ports.consumers import Consumer
+from application.ports.consumers import Consumer, ConsumerWork
 from application.ports.events import EventView
 from application.ports.identity import IdentityWork
 from application.ports.tasks import TaskWork
@@ -18,6 +18,10 @@ TASKS_AT_ONCE = 100
 
 class RegistrationWork(IdentityWork, WorkspaceWork, Protocol):
     """What a registration touches: the account and its workspace."""
+
+
+class EveryWork(RegistrationWork, TaskWork, ConsumerWork, Protocol):
+    """One unit of work serves all use cases; each of them sees only its own slice of it."""
 
 
 def give_personal_workspace(work: RegistrationWork, account: Account) -> None:

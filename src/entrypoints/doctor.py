@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from domain.errors import DomainError
-from entrypoints.container import Container
+from entrypoints.container import Container, assembled
 from entrypoints.http.health import Checkable
 from entrypoints.lifetimes import opened
 from entrypoints.settings import InvalidSettings, Settings
@@ -57,7 +57,7 @@ async def examine(environ: Mapping[str, str]) -> list[Diagnosis]:
             Diagnosis("settings", "wrong", f"{name} will not do.", f"{what[:1].upper()}{what[1:]}.")
             for name, _, what in parts
         ]
-    house = Container(settings=settings)
+    house = assembled(settings)
     own = house.own()
     async with asynccontextmanager(opened)(house.database(), house.numbers_database()):
         found = await asyncio.gather(

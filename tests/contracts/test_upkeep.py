@@ -167,15 +167,14 @@ async def test_sessions_go_when_they_have_been_over_for_long_enough(house: House
     await end(house, ended.id)
     house.clock.advance(LATER)
     await end(house, ended_late.id)
-    begun_before = house.clock.now() - SESSION_ABSOLUTE
-    assert await house.upkeep.forget_sessions(house.clock.now() - LATER, begun_before, 9) == 0
-    assert await house.upkeep.forget_sessions(house.clock.now() - LATER / 2, begun_before, 9) == 1
+    assert await house.upkeep.forget_sessions(house.clock.now(), LATER, 9) == 0
+    assert await house.upkeep.forget_sessions(house.clock.now(), LATER / 2, 9) == 1
     assert await kept(house, ended.id, live.id, ended_late.id) == [False, True, True]
     house.clock.advance(SESSION_ABSOLUTE)
     young = await a_session(house, ada.id)
-    long_ago = house.clock.now() - SESSION_ABSOLUTE
-    assert await house.upkeep.forget_sessions(long_ago - LATER, long_ago, 1) == 1
-    assert await house.upkeep.forget_sessions(long_ago - LATER, long_ago, 9) == 1
+    assert await house.upkeep.forget_sessions(house.clock.now(), LATER * 3, 9) == 0
+    assert await house.upkeep.forget_sessions(house.clock.now(), timedelta(), 1) == 1
+    assert await house.upkeep.forget_sessions(house.clock.now(), timedelta(), 9) == 1
     assert await kept(house, live.id, ended_late.id, young.id) == [False, False, True]
 
 
@@ -198,8 +197,8 @@ async def test_invitations_go_when_they_ran_out_long_enough_ago(house: House) ->
     old = await invite(house, team.id, ada.id, timedelta(days=1))
     young = await invite(house, team.id, ada.id, timedelta(days=3))
     house.clock.advance(timedelta(days=2))
-    assert await house.upkeep.forget_invitations(house.clock.now() - timedelta(days=1), 9) == 0
-    assert await house.upkeep.forget_invitations(house.clock.now(), 9) == 1
+    assert await house.upkeep.forget_invitations(house.clock.now(), timedelta(days=1), 9) == 0
+    assert await house.upkeep.forget_invitations(house.clock.now(), timedelta(), 9) == 1
     async with house.work() as work:
         assert (await work.workspaces.invitation(young, team.id)).id == young
         with pytest.raises(NotFound):
@@ -239,7 +238,7 @@ async def test_nobody_waits_for_what_somebody_else_has_locked(
             await connection.execute("SELECT FROM streams WHERE name = $1 FOR UPDATE", account_stream(ada.id))
             forgetting = asyncio.create_task(forget(house))
             async with asyncio.timeout(1):
-                assert await house.upkeep.forget_sessions(now, now, 9) == 1
+                assert await house.upkeep.forget_sessions(now, timedelta(), 9) == 1
                 assert await kept(house, busy.id, idle.id) == [True, False]
                 await a_task(house, WorkspaceId(ada.id), ada.id)
         # Of a stream that somebody writes to, the old events go once that is done.

@@ -9,6 +9,7 @@ from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import cursors, events, invitations, lineage, sessions, streams
 from application.ports.upkeep import Upkeep
+from domain.identity import SESSION_ABSOLUTE
 
 # Any number will do, as long as nothing else in the database locks the same one.
 PRUNING_LOCK = 5_117_202_608
@@ -110,14 +111,15 @@ class PostgresUpkeep(Upkeep):
         await self._database.fetch_on(connection, _MOVE_TAIL, moved)
         return dropped
 
-    async def forget_sessions(self, ended_before: datetime, begun_before: datetime, most: int) -> int:
+    async def forget_sessions(self, now: datetime, kept: timedelta, most: int) -> int:
+        ended = now - kept
         rows = await self._database.fetch(
-            _FORGET_SESSIONS, ended_before=ended_before, begun_before=begun_before, most=most
+            _FORGET_SESSIONS, ended_before=ended, begun_before=ended - SESSION_ABSOLUTE, most=most
         )
         return len(rows)
 
-    async def forget_invitations(self, expired_before: datetime, most: int) -> int:
-        return len(await self._database.fetch(_FORGET_INVITATIONS, expired_before=expired_before, most=most))
+    async def forget_invitations(self, now: datetime, kept: timedelta, most: int) -> int:
+        return len(await self._database.fetch(_FORGET_INVITATIONS, expired_before=now - kept, most=most))
 
     async def begin_lineage(self) -> str:
         epoch = secrets.token_hex(4)
