@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from application.ports.events import EventFilter, HistoryGone, Span, Survey
+from domain.access import Role
 from domain.channels import account_stream, workspace_stream
 from domain.errors import NotFound
 from domain.identity import SESSION_ABSOLUTE, EndReason
@@ -212,6 +213,27 @@ async def invite(house: House, workspace: WorkspaceId, by: AccountId, lifetime: 
         work.workspaces.add_invitation(found.invite(id, found.members[by].role, id.bytes, 1, now + lifetime, by, now))
         work.workspaces.save(found)
     return id
+
+
+async def test_removals_go_when_they_are_old_enough(house: House) -> None:
+    ada, bob, cyn = [await an_account(house, name) for name in ("Ada", "Bob", "Cyn")]
+    team = await a_team(house, ada.id, {bob.id: Role.MEMBER, cyn.id: Role.MEMBER})
+
+    async def remembered() -> list[bool]:
+        async with house.work() as work:
+            return [await work.workspaces.removal(team.id, person.id) is not None for person in (bob, cyn)]
+
+    for person in (bob, cyn):
+        async with house.work() as work:
+            workspace = await work.workspaces.get(team.id)
+            removal = workspace.remove(person.id, ada.id, house.clock.now())
+            assert removal
+            work.workspaces.add_removal(removal)
+            work.workspaces.save(workspace)
+        house.clock.advance(timedelta(days=1))
+    assert await house.upkeep.forget_removals(house.clock.now(), timedelta(days=2), 9) == 0
+    assert await house.upkeep.forget_removals(house.clock.now(), timedelta(days=1), 9) == 1
+    assert await remembered() == [False, True]
 
 
 async def test_another_lineage_has_another_epoch_and_the_same_entries(house: House) -> None:

@@ -53,6 +53,9 @@ class MemoryUpkeep(Upkeep):
             lambda tables: _drop(tables.invitations, lambda invitation: invitation.expires_at < now - kept, most)
         )
 
+    async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
+        return await self._dropped(lambda tables: _drop(tables.removals, lambda removal: removal.at < now - kept, most))
+
     async def begin_lineage(self) -> str:
         self._database.epoch = secrets.token_hex(4)
         return self._database.epoch

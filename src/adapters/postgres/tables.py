@@ -132,10 +132,24 @@ invitations = Table(
     Column("invited_by", ForeignKey(accounts.c.id), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    # The version of the workspace that it came with; of one from before this was noted, before every removal.
+    Column("since", Integer, nullable=False, server_default=text("0")),
     Column("withdrawn_at", Instant),
     UniqueConstraint("digest"),
     Index("ix_invitations_workspace_id", "workspace_id"),
     _one_of("role", Role),
+)
+
+# Whom somebody else took out of a workspace, for as long as an invitation from before that could let them in again.
+removals = Table(
+    "removals",
+    metadata,
+    Column("workspace_id", ForeignKey(workspaces.c.id, ondelete="CASCADE"), nullable=False),
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "account_id"),
+    Index("ix_removals_at", "at"),
 )
 
 _PRIORITY_RANK = "CASE priority " + " ".join(f"WHEN '{p}' THEN {i}" for i, p in enumerate(Priority)) + " END"
@@ -202,7 +216,8 @@ tasks = Table(
         "id",
         postgresql_where=text("deleted_at IS NULL AND archived_at IS NULL"),
     ),
-    Index("ix_tasks_assignees", "assignees", postgresql_using="gin"),
+    # In one index: what is written to it costs little more than for the assignees alone.
+    Index("ix_tasks_people", "assignees", "watchers", postgresql_using="gin"),
     Index("ix_tasks_words", "words", postgresql_using="gin"),
     _one_of("status", Status),
     _one_of("priority", Priority),

@@ -3,11 +3,11 @@
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, tuple_, update
 
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Statement
-from adapters.postgres.tables import cursors, events, invitations, lineage, sessions, streams
+from adapters.postgres.tables import cursors, events, invitations, lineage, removals, sessions, streams
 from application.ports.upkeep import Upkeep
 from domain.identity import SESSION_ABSOLUTE
 
@@ -60,6 +60,19 @@ _FORGET_INVITATIONS = Statement(
         invitations.c.id.in_(
             select(invitations.c.id)
             .where(invitations.c.expires_at < bindparam("expired_before"))
+            .limit(bindparam("most"))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(literal_column("1"))
+)
+_REMOVAL = (removals.c.workspace_id, removals.c.account_id)
+_FORGET_REMOVALS = Statement(
+    delete(removals)
+    .where(
+        tuple_(*_REMOVAL).in_(
+            select(*_REMOVAL)
+            .where(removals.c.at < bindparam("before"))
             .limit(bindparam("most"))
             .with_for_update(skip_locked=True)
         )
@@ -120,6 +133,9 @@ class PostgresUpkeep(Upkeep):
 
     async def forget_invitations(self, now: datetime, kept: timedelta, most: int) -> int:
         return len(await self._database.fetch(_FORGET_INVITATIONS, expired_before=now - kept, most=most))
+
+    async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
+        return len(await self._database.fetch(_FORGET_REMOVALS, before=now - kept, most=most))
 
     async def begin_lineage(self) -> str:
         epoch = secrets.token_hex(4)

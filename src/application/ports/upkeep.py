@@ -29,6 +29,10 @@ class Upkeep(Protocol):
         """Drop the invitations that ran out longer ago than they are kept, used up, withdrawn or not."""
         ...
 
+    async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
+        """Forget removals of members that were longer ago than they are kept."""
+        ...
+
     async def begin_lineage(self) -> str:
         """Give the journal another epoch, and return it: no position of any reader means anything from now on."""
         ...

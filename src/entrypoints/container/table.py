@@ -20,6 +20,7 @@ from application.realtime import Hub, Live, Lobby, Patrol, Surroundings, Tickets
 from application.retention import Aging, Expiring
 from application.tasks import Tasks
 from application.workspaces import Workspaces
+from domain.workspaces import REMOVAL_DAYS
 from entrypoints import VERSION, http, websocket
 from entrypoints.container import made
 from entrypoints.container.operations import Operations
@@ -94,6 +95,7 @@ class Container(containers.DeclarativeContainer):
         Singleton(Aging, "events", given.event_retention_days, upkeep.provided.forget_events, clock),
         Singleton(Aging, "sessions", given.session_retention_days, upkeep.provided.forget_sessions, clock),
         Singleton(Aging, "invitations", given.invitation_retention_days, upkeep.provided.forget_invitations, clock),
+        Singleton(Aging, "removals", REMOVAL_DAYS, upkeep.provided.forget_removals, clock),
     )
 
     # Live
