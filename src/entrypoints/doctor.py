@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -84,6 +85,14 @@ def _settings(settings: Settings) -> Iterable[Diagnosis]:
             "Without REDIS_URL a process knows nothing of others.",
             "Run one process, or set REDIS_URL.",
         )
+    redis = urlsplit(settings.redis_url)
+    if settings.in_production and redis.hostname and not redis.password:
+        yield Diagnosis(
+            "settings",
+            "note",
+            "REDIS_URL has no password.",
+            "Give Redis one: whoever can write there can set limits back and show anybody as present.",
+        )
     if settings.in_production and not settings.trusted_proxies:
         yield Diagnosis(
             "settings",
@@ -122,6 +131,8 @@ async def _database(house: Container) -> list[Diagnosis]:
     found = await _service("database", house.database(), (15,), "Start PostgreSQL, or correct DATABASE_URL.")
     if is_well(found):
         found += await _thing("migrations", house.needed()["migrations"], "Run `signalbox migrate`.")
+        if house.settings().in_production:
+            found += await _thing("role", house.rights(), "Give the processes the one of deploy/postgres/roles.sql.")
     return found
 
 

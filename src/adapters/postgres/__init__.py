@@ -8,7 +8,7 @@ from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.replica import Replica
-from adapters.postgres.schema import Schema
+from adapters.postgres.schema import Rights, Schema
 from adapters.postgres.store import PostgresStoreQueries
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.tasks import PostgresTaskQueries
@@ -33,5 +33,6 @@ __all__ = [
     "PostgresUpkeep",
     "PostgresWorkspaceQueries",
     "Replica",
+    "Rights",
     "Schema",
 ]

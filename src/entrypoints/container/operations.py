@@ -6,7 +6,7 @@ from dependency_injector import containers, providers
 from dependency_injector.providers import Dependency, Provider, Singleton
 
 from adapters.machine import Disk, Memory
-from adapters.postgres import Schema
+from adapters.postgres import Rights, Schema
 from application.consumers import Consumers
 from application.reactions import EveryWork
 from application.retention import Retention
@@ -59,6 +59,7 @@ class Operations(containers.DeclarativeContainer):
 
     following_up = Singleton(Consumers[EveryWork], consumers, work, cursors, broker, clock, observer)
     needed = providers.Dict(database=numbers_database, migrations=Singleton(Schema, numbers_database))
+    rights = Singleton(Rights, numbers_database)
     own = providers.Dict(memory=memory, disk=disk)
     optional = providers.Dict(replica=replica, redis=redis, broker=broker)
     health: Provider[HealthChecks] = Singleton(HealthChecks, needed, own, optional, live, VERSION)

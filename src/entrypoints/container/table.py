@@ -114,7 +114,7 @@ class Container(containers.DeclarativeContainer):
     operations = providers.Container(Operations, **made.handed(Operations, locals()))
     open_database, loops, running = operations.open_database, operations.loops, operations.running
     following_up, needed, own = operations.following_up, operations.needed, operations.own
-    optional, statistics = operations.optional, operations.statistics
+    optional, statistics, rights = operations.optional, operations.statistics, operations.rights
     health, exposition, heart, drift = operations.health, operations.exposition, operations.heart, operations.drift
     routes = List(
         Singleton(http.identity_routes, identity, Singleton(made.cookie, settings)),
