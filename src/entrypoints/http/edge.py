@@ -196,7 +196,7 @@ class Edge:
 
     async def _enter(self, scope: Any, receive: Receive, caller: "Caller", answer: Answer) -> None:
         """Go in; where a principal is needed, at the cost of that account, or of the address if there is none."""
-        bounded = self._bounded(receive, caller)
+        bounded = self._bounded(scope, receive, caller)
         if not scope["path"].startswith(CLOSED):
             self._inspect(scope, caller.headers)
             await self._app(scope, bounded, answer.send)
@@ -234,14 +234,20 @@ class Edge:
             if headers.get(b"content-encoding", b"identity") != b"identity":
                 raise UnsupportedMediaType("A body cannot be compressed.")
 
-    def _bounded(self, receive: Receive, caller: "Caller") -> Receive:
+    def _bounded(self, scope: Any, receive: Receive, caller: "Caller") -> Receive:
+        is_incomplete = scope["method"] not in _BODILESS
+
         async def bounded() -> Any:
+            nonlocal is_incomplete
             message = await receive()
             if message["type"] == "http.request":
                 body: bytes = message.get("body", b"")
                 caller.bytes_in += len(body)
                 if caller.bytes_in > self._max_body:
                     raise BodyTooLarge(f"A body has at most {self._max_body} bytes.")
+                is_incomplete = is_incomplete and message.get("more_body", False)
+            elif is_incomplete:
+                raise Malformed("The body ended before its end.")
             return message
 
         return bounded
