@@ -182,6 +182,23 @@ async def test_a_membership_that_was_asked_for_has_to_last_until_the_block_is_le
     assert "task.created" not in (await types_in(house, workspace_stream(team.id)))[-1:]
 
 
+async def test_who_can_be_assigned_is_not_disabled_when_the_block_is_left(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    team = await a_team(house, ada.id, {bob.id: Role.MEMBER})
+    new = a_new_task(house, team.id, ada.id, assignees=[bob.id])
+    with pytest.raises(Stale):
+        async with house.work() as work:
+            assert await work.access.assignable(team.id, frozenset({bob.id}))
+            await work.access.standing(team.id, bob.id)
+            work.tasks.add(new)
+            async with house.work() as other:
+                account = await other.accounts.get(bob.id)
+                account.disable(house.clock.now())
+                other.accounts.save(account)
+    with pytest.raises(NotFound):
+        await house.task_queries.view(new.id, ada.id)
+
+
 async def test_a_membership_that_nobody_asked_for_does_not_matter(house: House) -> None:
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team = await a_team(house, ada.id, {bob.id: Role.MEMBER})
