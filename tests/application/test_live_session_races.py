@@ -9,12 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from dependency_injector import providers
 
+from application.realtime.connection import COMMAND_SECONDS
 from application.realtime.frames import CloseCode
 from application.realtime.live import BACKLOG_MAX_BYTES, CONGESTED_SECONDS, TICK_SECONDS
 from application.realtime.session import CONNECT_SECONDS, GONE_SECONDS, PING_SECONDS
 from domain.errors import Unavailable
 from tests.application.live_house import House, Visitor, turns
+from tests.support.badges import Badges
 from tests.support.builders import principal
 from tests.support.faulty_broker import Fate
 
@@ -405,11 +408,28 @@ def test_a_connection_on_which_nobody_says_who_is_there_is_kept_for_ten_seconds(
     hurried(test)
 
 
+def test_who_is_looked_up_for_ever_is_told_to_come_again_and_not_that_nothing_was_said() -> None:
+    async def test() -> None:
+        house = House()
+        badges = Badges(house.clock)
+        badges.is_open.clear()
+        house.container.credentials.override(providers.List(providers.Object(badges)))
+        await house.settle()
+        text, _ = badges.issue(house.bob.id)
+        async with house.visit(connected=False) as bob, looked_after(house):
+            await asyncio.sleep(CONNECT_SECONDS - 2 * TICK_SECONDS)
+            bob.send(type="connect", id=1, token=text)
+            assert await closing(bob, COMMAND_SECONDS + 1) is CloseCode.UNAVAILABLE
+            assert [(e["id"], e["code"], e["retry"]) for e in bob.frames] == [(1, "dependency_unavailable", "later")]
+
+    hurried(test)
+
+
 @pytest.mark.parametrize(
     ("end", "code"),
     [
         (lambda house: house.clock.advance(timedelta(days=2)), CloseCode.TOKEN_EXPIRED),
-        (lambda house: house.container.authentication().end([principal(house.bob).session_id]), CloseCode.REVOKED),
+        (lambda house: house.container.authentication().end([principal(house.bob).credential_id]), CloseCode.REVOKED),
     ],
 )
 def test_a_connection_ends_with_its_token_and_with_its_session(end: Callable[[House], None], code: CloseCode) -> None:

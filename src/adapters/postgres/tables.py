@@ -21,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSON, TSVECTOR
 
@@ -326,7 +327,9 @@ tickets = Table(
     Column("number", BigInteger, Identity(always=True), primary_key=True),
     Column("digest", LargeBinary, nullable=False),
     Column("account_id", Uuid, nullable=False),
+    # Of the credential, which was always a session when these columns were named.
     Column("session_id", Uuid, nullable=False),
+    Column("is_session", Boolean, nullable=False, server_default=true()),
     Column("role", Text, nullable=False),
     Column("token_expires_at", Instant, nullable=False),
     Column("opening", LargeBinary, nullable=False),

@@ -11,7 +11,7 @@ import msgspec
 
 from application.ports.events import Signal
 from application.ports.observer import Command as CommandName
-from application.principal import correlation
+from application.principal import acts, correlation
 from application.realtime.allowance import Pace
 from application.realtime.frames import (
     Announcement,
@@ -30,6 +30,7 @@ from application.realtime.session import (
     Effect,
     Effects,
     Enter,
+    Identify,
     Join,
     Leave,
     Say,
@@ -304,7 +305,7 @@ class Connection:
     def _begin(self, effects: Effects) -> None:
         """Do what needs no waiting; the rest goes on in a task."""
         for index, effect in enumerate(effects):
-            if isinstance(effect, Enter | Join | CarryOut):
+            if isinstance(effect, Identify | Enter | Join | CarryOut):
                 if isinstance(effect, Enter):
                     self._leave_doorstep()
                 self._carries_out = isinstance(effect, CarryOut)
@@ -336,6 +337,8 @@ class Connection:
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
+            case Identify():
+                await self._identify(effect)
             case Enter():
                 cost = 1 + CHANNEL_COST * len(effect.opening.subscribe)
                 await self._as_command("connect", effect.id, cost, lambda: self._enter(effect))
@@ -348,8 +351,10 @@ class Connection:
 
     async def _as_command(self, name: CommandName, id: int, cost: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do what a command asks for at the account's cost, and tell the peer if it is refused."""
+        assert self.session.principal
         assert self.session.account
         activity = self._shared.observer.command(name, self.id, self._origin)
+        acts(self.session.principal)
         code = ""
         try:
             with self._shared.limits.bill(self.session.account) as bill:
@@ -370,6 +375,17 @@ class Connection:
             raise
         finally:
             activity.end(code=code, account=self.session.account)
+
+    async def _identify(self, asked: Identify) -> None:
+        try:
+            principal = await self._shared.authentication.identify(asked.credential)
+        except DomainError as error:
+            self.do(self.session.unidentified(asked, error))
+            return
+        for effect in self.session.identified(asked, principal, asyncio.get_running_loop().time()):
+            if isinstance(effect, Enter):
+                self._leave_doorstep()
+            await self._perform(effect)
 
     async def _carry_out(self, call: Call) -> None:
         assert self.session.principal
@@ -428,7 +444,7 @@ class Connection:
 def _asked_by(effect: Effect) -> int | None:
     """The id of the command that asked for this, if somebody waits for its answer."""
     match effect:
-        case Enter(id=id) | Join(id=id):
+        case Identify(id=id) | Enter(id=id) | Join(id=id):
             return id
         case CarryOut(call):
             return call.id

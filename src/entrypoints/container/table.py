@@ -30,7 +30,7 @@ from entrypoints.settings import Settings
 class Container(containers.DeclarativeContainer):
     """Every provider is a stateless singleton, so HTTP, sockets and the command line are equals.
 
-    A context adds its own to the lists: `consumers`, `calls`, `retention`, `loops` and `routes`.
+    A context adds its own to the lists: `credentials`, `consumers`, `calls`, `retention`, `loops` and `routes`.
     """
 
     settings = providers.Dependency(instance_of=Settings)
@@ -54,6 +54,7 @@ class Container(containers.DeclarativeContainer):
     hasher: Provider[ports.PasswordHasher] = made.watched(observer, Argon2Hasher)
     secrets: Provider[ports.Secrets] = Singleton(HmacSecrets, given.jwt_secret)
     tokens: Provider[ports.AccessTokens] = Singleton(JwtAccessTokens, *_keys, "signalbox", "signalbox")
+    credentials = List()  # besides tokens
     broker: Provider[ports.Broker] = Singleton(RedisBroker, given.redis_url, Singleton(Seal, "hints", *_keys), observer)
     presence: Provider[ports.Presence] = Singleton(RedisPresence, given.redis_url, observer)
     process_limiter: Provider[ports.RateLimiter] = Singleton(MemoryRateLimiter, clock)
@@ -82,7 +83,7 @@ class Container(containers.DeclarativeContainer):
     # Use cases
     limits = Singleton(made.limits, settings, limiter, observer)
     lease = Singleton(Lease)
-    authentication = Singleton(Authentication, tokens, session_queries, clock, observer, lease)
+    authentication = Singleton(Authentication, tokens, session_queries, credentials, clock, observer, lease)
     _sessions = (hasher, tokens, secrets, authentication, limits, given.quota_sessions, clock, ids, observer)
     identity = made.watched(observer, Identity[EveryWork], work, give_personal_workspace, *_sessions)
     administration = Singleton(Administration[EveryWork], work, authentication, clock)
@@ -105,7 +106,7 @@ class Container(containers.DeclarativeContainer):
     tickets = Singleton(Tickets, ticket_store, secrets, authentication, limits, clock)
     calls = List(Singleton(websocket.task_methods, tasks))
     calling = Singleton(websocket.Calls, calls, idempotency, observer)
-    surroundings = Singleton(Surroundings, events, hub, lobby, broker, calling, limits, observer)
+    surroundings = Singleton(Surroundings, authentication, events, hub, lobby, broker, calling, limits, observer)
     doorstep = Singleton(made.doorstep, settings, observer)
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(Live, surroundings, authentication, clock, connect_seconds, doorstep)
