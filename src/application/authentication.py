@@ -5,12 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from cachetools import TTLCache
 
 from application.lease import Lease
-from application.ports.identity import ENDS_KNOWN, AccessTokens, CredentialQueries, SessionQueries
+from application.ports.identity import ENDS_KNOWN, AccessTokens, SessionQueries
 from application.ports.observer import Observer
 from application.ports.system import Clock
 from application.principal import Principal
@@ -40,6 +41,25 @@ class CredentialRevoked(Unauthenticated):
     code = "credential_revoked"
 
 
+class CredentialKind(Protocol):
+    """One kind of credential besides access tokens, which has to be looked up."""
+
+    def recognises(self, text: str) -> bool:
+        """Whether this installation issued the text as one of these, as far as the text itself tells; at once.
+
+        Nobody else can make such a text, so that strangers cannot have anything looked up.
+        """
+        ...
+
+    async def find(self, text: str) -> Principal:
+        """Whom a recognised text stands for, as of now; Unauthenticated if nobody, Unavailable if that is not known."""
+        ...
+
+    async def ended_since(self, since: datetime | None) -> tuple[Collection[UUID], datetime]:
+        """The credentials of this kind that have ended, exactly as `SessionQueries.ended_since` tells of sessions."""
+        ...
+
+
 class Authentication:
     """Knows who is behind a credential: an access token, or one of the kinds that have to be looked up.
 
@@ -54,7 +74,7 @@ class Authentication:
         self,
         tokens: AccessTokens,
         sessions: SessionQueries,
-        kinds: Sequence[CredentialQueries],
+        kinds: Sequence[CredentialKind],
         clock: Clock,
         observer: Observer,
         lease: Lease,
@@ -69,7 +89,7 @@ class Authentication:
             LOOKED_UP_MAX, LOOKED_UP_SECONDS, lambda: clock.now().timestamp()
         )
         self._ended: dict[UUID, datetime] = {}
-        self._sources: Sequence[SessionQueries | CredentialQueries] = (sessions, *kinds)
+        self._sources: Sequence[SessionQueries | CredentialKind] = (sessions, *kinds)
         self._read_until: list[datetime | None] = [None] * len(self._sources)
         self._told: Callable[[Collection[UUID]], None] = _nobody
 
@@ -117,7 +137,7 @@ class Authentication:
             raise
         return principal
 
-    def _kind_of(self, text: str) -> CredentialQueries | None:
+    def _kind_of(self, text: str) -> CredentialKind | None:
         return next((kind for kind in self._kinds if kind.recognises(text)), None)
 
     def _refuse_ended(self, principal: Principal) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from adapters.memory.system import MovableClock
-from application.ports.identity import CredentialQueries
+from application.authentication import CredentialKind
 from application.principal import Principal
 from domain.errors import Unauthenticated, Unavailable
 from domain.identity import AccountRole
@@ -19,7 +19,7 @@ class BadgeUnknown(Unauthenticated):
     code = "badge_unknown"
 
 
-class Badges(CredentialQueries):
+class Badges(CredentialKind):
     """Badges by their text, each good for an hour.
 
     `asked` counts how often one was looked up. Nobody gets an answer while `is_open` is not set, or a useful one while

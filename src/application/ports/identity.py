@@ -115,25 +115,6 @@ class SessionQueries(Protocol):
         ...
 
 
-class CredentialQueries(Protocol):
-    """One kind of credential besides access tokens, which has to be looked up."""
-
-    def recognises(self, text: str) -> bool:
-        """Whether this installation issued the text as one of these, as far as the text itself tells; at once.
-
-        Nobody else can make such a text, so that strangers cannot have anything looked up.
-        """
-        ...
-
-    async def find(self, text: str) -> Principal:
-        """Whom a recognised text stands for, as of now; Unauthenticated if nobody, Unavailable if that is not known."""
-        ...
-
-    async def ended_since(self, since: datetime | None) -> tuple[Collection[UUID], datetime]:
-        """The credentials of this kind that have ended, exactly as `SessionQueries.ended_since` tells of sessions."""
-        ...
-
-
 class PasswordHasher(Protocol):
     """Slow, salted hashing that never blocks the event loop.
 

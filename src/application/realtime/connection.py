@@ -36,6 +36,7 @@ from application.realtime.session import (
     Say,
     Send,
     Session,
+    asked_by,
 )
 from application.realtime.subscriptions import Subscriptions
 from application.realtime.surroundings import Surroundings, Wire
@@ -306,8 +307,6 @@ class Connection:
         """Do what needs no waiting; the rest goes on in a task."""
         for index, effect in enumerate(effects):
             if isinstance(effect, Identify | Enter | Join | CarryOut):
-                if isinstance(effect, Enter):
-                    self._leave_doorstep()
                 self._carries_out = isinstance(effect, CarryOut)
                 self._worker = asyncio.create_task(self._wait_for(effects[index:]))
                 return
@@ -317,7 +316,7 @@ class Connection:
         id: int | None = None
         try:
             for effect in effects:
-                id = _asked_by(effect)
+                id = asked_by(effect)
                 async with asyncio.timeout(COMMAND_SECONDS):
                     await self._perform(effect)
         except TimeoutError:
@@ -340,6 +339,7 @@ class Connection:
             case Identify():
                 await self._identify(effect)
             case Enter():
+                self._leave_doorstep()
                 cost = 1 + CHANNEL_COST * len(effect.opening.subscribe)
                 await self._as_command("connect", effect.id, cost, lambda: self._enter(effect))
             case Join():
@@ -352,12 +352,12 @@ class Connection:
     async def _as_command(self, name: CommandName, id: int, cost: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do what a command asks for at the account's cost, and tell the peer if it is refused."""
         assert self.session.principal
-        assert self.session.account
+        account = self.session.principal.account_id
         activity = self._shared.observer.command(name, self.id, self._origin)
         acts(self.session.principal)
         code = ""
         try:
-            with self._shared.limits.bill(self.session.account) as bill:
+            with self._shared.limits.bill(account) as bill:
                 await bill.charge(cost)
                 await work()
         except DomainError as error:
@@ -365,26 +365,24 @@ class Connection:
             if isinstance(error, Forbidden):
                 self._shared.observer.happened("denied", "command")
             self.do(self.session.refused(id, error))
-            if (
-                isinstance(error, Exhausted) and not self.session.is_open
-            ):  # nor could it ever be, as there is one `connect`
+            # Nor could it ever be open, as there is one `connect`.
+            if isinstance(error, Exhausted) and not self.session.is_open:
                 self._do(Close(CloseCode.RATE_LIMITED, error.code))
         except BaseException as error:
             # Which also ends it is that its time is up, or that the connection is gone.
             code = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"
             raise
         finally:
-            activity.end(code=code, account=self.session.account)
+            activity.end(code=code, account=account)
 
     async def _identify(self, asked: Identify) -> None:
         try:
             principal = await self._shared.authentication.identify(asked.credential)
         except DomainError as error:
-            self.do(self.session.unidentified(asked, error))
-            return
-        for effect in self.session.identified(asked, principal, asyncio.get_running_loop().time()):
-            if isinstance(effect, Enter):
-                self._leave_doorstep()
+            effects = self.session.unidentified(asked, error)
+        else:
+            effects = self.session.identified(asked, principal, asyncio.get_running_loop().time())
+        for effect in effects:
             await self._perform(effect)
 
     async def _carry_out(self, call: Call) -> None:
@@ -439,17 +437,6 @@ class Connection:
             self.do(self.session.joined(join, where))
         finally:
             self._subscriptions.go_on()
-
-
-def _asked_by(effect: Effect) -> int | None:
-    """The id of the command that asked for this, if somebody waits for its answer."""
-    match effect:
-        case Identify(id=id) | Enter(id=id) | Join(id=id):
-            return id
-        case CarryOut(call):
-            return call.id
-        case _:
-            return None
 
 
 def _nothing() -> None:

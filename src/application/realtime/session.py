@@ -118,6 +118,17 @@ Effect = Send | Close | Identify | Enter | Join | Leave | Say | CarryOut
 Effects = Sequence[Effect]
 
 
+def asked_by(effect: Effect) -> int | None:
+    """The id of the command that asked for this, if somebody waits for its answer."""
+    match effect:
+        case Identify(id=id) | Enter(id=id) | Join(id=id):
+            return id
+        case CarryOut(call):
+            return call.id
+        case _:
+            return None
+
+
 class Session:
     """What was said on one connection, and what follows from it.
 
