@@ -227,7 +227,8 @@ class Connection:
 
     def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
         if self._congested_at is None and self._shared.hub.lease.is_held:
-            self.pass_on_held()
+            if self._held is not None:
+                self.pass_on_held()
             self.wire.write(data)
             self._shared.observer.sent("signal", 1, len(data))
         elif key is None:
