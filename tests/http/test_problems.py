@@ -196,8 +196,6 @@ async def test_a_refused_parameter_is_pointed_to_with_a_question_mark(ada: Perso
         "sort=title",
         "status=open",
         "workspace_id=5",
-        "due_before=yesterday",
-        "due_before=2026",
         "overdue=perhaps",
         "q=%ff",
         "created_by=null",
@@ -217,6 +215,38 @@ async def test_a_query_that_means_nothing_is_a_400_problem(ada: Person, query: s
         (400, "invalid_cursor"),
     }
     assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/tasks?due_before=", "/tasks?due_after=", "/events?after=", "/events?before="])
+@pytest.mark.parametrize(
+    "instant",
+    [
+        *(
+            "",
+            "yesterday",
+            "2026",
+            "1767600000",
+            "2026-01-05",
+            "09:00:00Z",
+            "2026-13-05T09:00:00Z",
+            "2026-02-30T09:00:00Z",
+        ),
+        *("2026-01-05T09:00:00", "2026-01-05T25:00:00Z", "2026-01-05T09:00:00%2B25:00", "0001-01-01T00:00:00%2B14:00"),
+        *("9999-12-31T23:59:59-14:00", "2026-01-05T09:00:00 02:00", "2026-01-05T09:00:00+02:00"),
+    ],
+)
+async def test_a_wrong_instant_is_a_422_problem(ada: Person, path: str, instant: str) -> None:
+    refused = problem(await ada.get(path + instant), 422, "validation_failed")
+
+    (error,) = refused["errors"]
+    assert error["pointer"] == "?" + path.partition("?")[2].removesuffix("=")
+    assert ("%2B" in error["message"]) == (instant[-6:] in {" 02:00", "+02:00"})
+
+
+@pytest.mark.parametrize("instant", ["2026-01-05T09:00:00Z", "2026-01-05T09:00:00%2B02:00", "2026-01-05t09:00:00.5z"])
+async def test_an_instant_says_its_offset(ada: Person, instant: str) -> None:
+    for name in ("due_before", "due_after"):
+        assert (await ada.get(f"/tasks?{name}={instant}")).status_code == 200
 
 
 async def test_a_read_only_field_is_refused_and_changes_nothing(ada: Person) -> None:

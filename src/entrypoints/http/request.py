@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
@@ -21,8 +22,9 @@ from entrypoints.http.problems import InvalidParameter, methods_of
 # A hundred new tasks with all that fits into them have fewer, unless their fields are made of the shortest ones.
 VALUES_MAX = 30_000
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-# Else a bare year would be taken for seconds since 1970.
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+_read_instant = msgspec.json.Decoder(datetime).decode
+# In a URL a plus stands for a space.
+_LOST_PLUS = re.compile(r" (?=\d\d:?\d\d\Z)")
 
 
 class ApiRequest(Request[Any, Any, Any]):
@@ -84,8 +86,20 @@ def _check_query(request: Request[Any, Any, Any]) -> None:
             raise InvalidParameter("This can be given only once.", pointer=f"?{name}")
         if "null" in map(str.lower, values) and not known[name].has_inner_subclass_of(str):
             raise InvalidParameter("A URL cannot say null; leave this out.", pointer=f"?{name}")
-        if known[name].has_inner_subclass_of(datetime) and not all(map(_INSTANT.match, values)):
-            raise InvalidParameter("A time looks like 2026-01-31T12:00:00Z.", pointer=f"?{name}")
+        if known[name].has_inner_subclass_of(datetime):
+            for value in values:
+                _check_instant(value, f"?{name}")
+
+
+def _check_instant(value: str, pointer: str) -> None:
+    """Refuse a time that is none, or is beyond the calendar in UTC."""
+    try:
+        _read_instant(msgspec.json.encode(value)).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        told = "A time looks like 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00."
+        if _LOST_PLUS.search(value):
+            told += " In a URL the + is written %2B."
+        raise Invalid(told, pointer=pointer) from None
 
 
 @cache
