@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from application.authentication import Authentication
 from application.limits import Limits
@@ -18,6 +18,7 @@ from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import Stale, UnitOfWork, retried
 from application.principal import Principal
 from application.refresh_tokens import Presented, RefreshTokens
+from application.typed import typed
 from domain.errors import DomainError, NotFound, VersionConflict
 from domain.identity import (
     ACCESS_LIFETIME,
@@ -42,27 +43,19 @@ W = TypeVar("W", bound=IdentityWork)
 
 log = logging.getLogger(__name__)
 
-Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_MAX, examples=["ada@example.org"])]
-Password = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=PASSWORD_MAX,
-        examples=["correct horse battery"],
-        extra_json_schema={"format": "password"},
-    ),
-]
+Email = Annotated[str, typed(EMAIL_MAX, examples=["ada@example.org"])]
+Password = Annotated[str, typed(PASSWORD_MAX, format="password", examples=["correct horse battery"])]
 NewPassword = Annotated[
     str,
-    Meta(
-        min_length=PASSWORD_MIN,
-        max_length=PASSWORD_MAX,
+    typed(
+        PASSWORD_MAX,
+        PASSWORD_MIN,
+        format="password",
         description="Any characters; the passwords that anyone would try first are refused.",
         examples=["correct horse battery"],
-        extra_json_schema={"format": "password"},
     ),
 ]
-DisplayName = Annotated[str, Meta(min_length=1, max_length=DISPLAY_NAME_MAX, examples=["Ada"])]
+DisplayName = Annotated[str, typed(DISPLAY_NAME_MAX, examples=["Ada"])]
 
 
 class Registration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -329,7 +322,7 @@ class Identity(Generic[W]):
                 created_at=s.created_at,
                 last_used_at=s.rotated_at,
                 expires_at=s.expires_at,
-                current=s.id == actor.credential_id,
+                current=s.id == actor.session_id,
             )
             for s in sessions
         ]

@@ -15,6 +15,7 @@ from application.ports.unit_of_work import UnitOfWork, retried
 from application.ports.workspaces import InvitationView, MemberView, WorkspaceQueries, WorkspaceView, WorkspaceWork
 from application.principal import Principal
 from application.quotas import Quotas, QuotaUse
+from application.typed import typed
 from domain.access import Role
 from domain.errors import VersionConflict
 from domain.ids import AccountId, InvitationId, WorkspaceId
@@ -26,7 +27,7 @@ from domain.workspaces import (
     WorkspaceKind,
 )
 
-Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, examples=["Operations"])]
+Name = Annotated[str, typed(NAME_MAX, examples=["Operations"])]
 Slug = Annotated[
     str,
     Meta(
@@ -168,15 +169,10 @@ class Workspaces:
 
     @retried
     async def remove(self, actor: Principal, id: WorkspaceId, account: AccountId) -> None:
-        """End a membership: one's own (leaving) or somebody else's. What hangs on it ends afterwards.
-
-        Invitations that are there already let in again who leaves, but nobody who is removed.
-        """
+        """End a membership: one's own (leaving) or somebody else's. What hangs on it ends afterwards."""
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
-            removal = workspace.remove(account, actor.account_id, self._clock.now())
-            if removal is not None:
-                work.workspaces.add_removal(removal)
+            workspace.remove(account, actor.account_id, self._clock.now())
             work.workspaces.save(workspace)
 
     @retried
@@ -218,18 +214,16 @@ class Workspaces:
             workspace.role_of(actor.account_id)
             invitation = await work.workspaces.invitation(invitation_id, id)
             workspace.withdraw(invitation, actor.account_id, self._clock.now())
-            if workspace.has_news:
-                work.workspaces.save_invitation(invitation)
-                work.workspaces.save(workspace)
+            work.workspaces.save_invitation(invitation)
+            work.workspaces.save(workspace)
 
     @retried
     async def accept(self, actor: Principal, acceptance: Acceptance) -> WorkspaceView:
-        """Come in by a link; who is in already stays what they are, whatever became of the link."""
+        """Come in by a link; coming twice does no harm."""
         async with self._work() as work:
             invitation = await work.workspaces.invitation_by_digest(self._secrets.digest(acceptance.token))
             workspace = await work.workspaces.get(invitation.workspace_id)
-            removal = await work.workspaces.removal(workspace.id, actor.account_id)
-            workspace.accept(invitation, actor.account_id, self._clock.now(), removal)
+            workspace.accept(invitation, actor.account_id, self._clock.now())
             if workspace.has_news:
                 work.workspaces.save_invitation(invitation)
                 work.workspaces.save(workspace)

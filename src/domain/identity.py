@@ -12,7 +12,7 @@ from domain.channels import account_stream
 from domain.errors import Conflict, Invalid, Unauthenticated
 from domain.ids import AccountId, SessionId
 from domain.kernel import Aggregate
-from domain.text import clean
+from domain.text import UNSTORABLE, email_address, normal_name, normal_password
 
 EMAIL_MAX = 254
 DISPLAY_NAME_MAX = 80
@@ -26,9 +26,6 @@ SESSION_ABSOLUTE = timedelta(days=30)
 # A reply that was not received this long after it was made never will be.
 REPLY_MAX = timedelta(seconds=10)
 SPENT_MAX = 32
-
-# Deliberately loose: only a message that arrives proves an address. No spaces, one @, a dot in the domain.
-_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f.]+(?:\.[^\s@\x00-\x1f\x7f.]+)+\Z")
 
 
 class AccountRole(StrEnum):
@@ -258,11 +255,8 @@ class Session(Aggregate):
 
 
 def normal_email(email: str) -> str:
-    """The address as accounts are found by it: trimmed and in lower case. Invalid if it cannot be one."""
-    email = clean(email, pointer="/email", longest=EMAIL_MAX, shortest=3).lower()
-    if not _EMAIL.match(email):
-        raise Invalid("This is not an e-mail address.", pointer="/email")
-    return email
+    """The address as accounts are found by it, or Invalid if it cannot be one."""
+    return email_address(email, pointer="/email", longest=EMAIL_MAX)
 
 
 # The stems of the passwords that lead every published list, each far below ten characters without its padding.
@@ -344,13 +338,14 @@ _KEYBOARD_ROWS = ("01234567890", "09876543210", "abcdefghijklmnopqrstuvwxyz", "q
 def check_password(password: str, email: str, pointer: str = "/password") -> None:
     """Invalid unless it is long enough and not one that every list of breached passwords starts with.
 
-    10 to 1,024 characters with no rule of composition (NIST SP 800-63B); every character counts.
+    10 to 1,024 characters in their normal form with no rule of composition (NIST SP 800-63B); every character counts.
     """
+    password = normal_password(password)
     if len(password) < PASSWORD_MIN:
         raise Invalid(f"A password has at least {PASSWORD_MIN} characters.", pointer=pointer)
     if len(password) > PASSWORD_MAX:
         raise Invalid(f"At most {PASSWORD_MAX} characters fit here.", pointer=pointer)
-    if "\x00" in password or any("\ud800" <= c <= "\udfff" for c in password):
+    if UNSTORABLE.search(password):
         raise Invalid("This contains something that nobody can type.", pointer=pointer)
     folded = password.casefold()
     stem = re.sub(r"[\W\d_]+", "", folded)
@@ -363,10 +358,10 @@ def check_password(password: str, email: str, pointer: str = "/password") -> Non
         or (stem[:half] == stem[half:] and stem[:half] in _COMMON_STEMS)
         or any(folded in row * 2 for row in _KEYBOARD_ROWS)
         or (folded.isascii() and not stem and len(folded) < 14)
-        or folded in (email.casefold(), email.casefold().partition("@")[0])
+        or folded in (address := normal_password(email).casefold(), address.partition("@")[0])
     ):
         raise Invalid("This password is among the first that anyone would try.", pointer=pointer)
 
 
 def _display_name(name: str) -> str:
-    return clean(name, pointer="/display_name", longest=DISPLAY_NAME_MAX, shortest=1)
+    return normal_name(name, pointer="/display_name", longest=DISPLAY_NAME_MAX, shortest=1)

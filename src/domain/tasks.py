@@ -11,7 +11,7 @@ from domain.channels import workspace_stream
 from domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
 from domain.kernel import Aggregate
-from domain.text import clean
+from domain.text import clean, normal_name
 from domain.values import kept
 
 TITLE_MAX = 300
@@ -74,10 +74,8 @@ class Task(Aggregate):
 
     `key` is the name that people call it by, such as `OPS-12`: unique in the workspace, and it stays. An archived task
     is as good as any other, but put away.
-    Assigned are active members other than viewers, at most 20, and watchers are members. Who leaves while a task is
-    closed or deleted keeps it as what they did, until it is open again or somebody else is put on it. The creator, the
-    assignees and whoever comments or is mentioned watch it. `completed_at` is the time it became done, and None
-    whenever it is not. Times are aware UTC.
+    Assigned are active members other than viewers, at most 20. The creator, the assignees and whoever comments or is
+    mentioned watch it. `completed_at` is the time it became done, and None whenever it is not. Times are aware UTC.
     """
 
     resource_type: ClassVar[str] = "task"
@@ -208,10 +206,10 @@ class Task(Aggregate):
             self._watch(by)
             self._tell("task.watched", by, at, data={"account_id": by})
 
-    def unwatch(self, account: AccountId, by: AccountId | None, at: datetime) -> None:
-        if account in self.watchers:
-            self.watchers = [w for w in self.watchers if w != account]
-            self._tell("task.unwatched", by, at, data={"account_id": account})
+    def unwatch(self, by: AccountId, at: datetime) -> None:
+        if by in self.watchers:
+            self.watchers = [w for w in self.watchers if w != by]
+            self._tell("task.unwatched", by, at, data={"account_id": by})
 
     def archive(self, by: AccountId, at: datetime) -> None:
         """Put the task away; whoever looks for it finds it as before."""
@@ -337,6 +335,11 @@ def custom_fields(value: Mapping[str, object]) -> dict[str, object]:
     return kept(value, pointer="/custom", longest=CUSTOM_MAX_BYTES)
 
 
+def normal_label(label: str, pointer: str = "/labels") -> str:
+    """A label as tasks have it and are found by it, or Invalid."""
+    return normal_name(label, pointer=pointer, longest=LABEL_MAX, shortest=1)
+
+
 def _checked(name: str, value: object) -> object:
     """The value as the task keeps it, or Invalid with a pointer to the field."""
     match name:
@@ -345,9 +348,7 @@ def _checked(name: str, value: object) -> object:
         case "description":
             return clean(cast(str, value), pointer="/description", longest=DESCRIPTION_MAX)
         case "labels":
-            found = dict.fromkeys(
-                clean(label, pointer="/labels", longest=LABEL_MAX, shortest=1) for label in cast(list[str], value)
-            )
+            found = dict.fromkeys(map(normal_label, cast(list[str], value)))
             if len(found) > LABELS_MAX:
                 raise Invalid(f"At most {LABELS_MAX} labels fit on a task.", pointer="/labels")
             return list(found)

@@ -13,14 +13,12 @@ from domain.channels import account_stream, workspace_stream
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.kernel import Aggregate
-from domain.text import clean, folded
+from domain.text import normal_name
+from domain.words import folded
 
 NAME_MAX = 100
 INVITATION_USES_MAX = 500
 INVITATION_LIFETIME = timedelta(days=7)
-INVITATION_LONGEST = 4 * INVITATION_LIFETIME
-# How long a removal means something: as long as an invitation from before it, and a day for clocks that differ.
-REMOVAL_DAYS = INVITATION_LONGEST.days + 1
 TASK_PREFIX_MAX = 5
 TASK_PREFIX_FALLBACK = "TASK"
 _APOSTROPHE = re.compile(r"['\u2019]")
@@ -54,10 +52,7 @@ class SlugTaken(Conflict):
 
 
 class InvitationSpent(Conflict):
-    """The invitation has run out, was used up or taken back, or its maker may not give that role any more.
-
-    Or it is older than the removal of the one who wants to come in by it.
-    """
+    """The invitation has run out, was used up or taken back, or its maker may not give that role any more."""
 
     code = "invitation_expired"
 
@@ -175,11 +170,8 @@ class Workspace(Aggregate):
         self._tell("member.role_changed", by, at, {"role": (old, role)}, {"account_id": account})
         self._tell_account(account, "workspace.role_changed", by, at, {"role": role})
 
-    def remove(self, account: AccountId, by: AccountId, at: datetime) -> "Removal | None":
-        """End a membership: one's own, or that of somebody below one's own role.
-
-        The latter is a removal, after which they need a new invitation; who leaves may come back by an old one.
-        """
+    def remove(self, account: AccountId, by: AccountId, at: datetime) -> None:
+        """End a membership: one's own, or that of somebody below one's own role."""
         mine = self.role_of(by)
         member = self._member(account)
         if account != by:
@@ -193,7 +185,6 @@ class Workspace(Aggregate):
         self._tell("member.removed", by, at, data={"account_id": account, "role": member.role})
         reason = "left" if account == by else "removed"
         self._tell_account(account, "workspace.left", by, at, {"reason": reason})
-        return None if account == by else Removal(self.id, account, self.version, at)
 
     def transfer(self, account: AccountId, by: AccountId, at: datetime) -> None:
         """Hand one's ownership to another member and become an admin."""
@@ -227,34 +218,25 @@ class Workspace(Aggregate):
         self._refuse_personal("A personal workspace cannot be shared.")
         if not 1 <= max_uses <= INVITATION_USES_MAX:
             raise Invalid(f"An invitation is for 1 to {INVITATION_USES_MAX} people.", pointer="/max_uses")
-        if not at < expires_at <= at + INVITATION_LONGEST:
+        if not at < expires_at <= at + 4 * INVITATION_LIFETIME:
             raise Invalid("An invitation ends within 28 days from now.", pointer="/expires_at")
         self._tell("invitation.created", by, at, data={"invitation_id": id, "role": role, "expires_at": expires_at})
-        return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at, self.version)
+        return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at)
 
     def withdraw(self, invitation: "Invitation", by: AccountId, at: datetime) -> None:
-        """Take an invitation back; doing it twice changes nothing."""
+        """Take an invitation back."""
         self._require(by, Permission.MANAGE_MEMBERS)
-        if invitation.withdrawn_at is not None:
-            return
         invitation.withdrawn_at = at
         self._tell("invitation.withdrawn", by, at, data={"invitation_id": invitation.id})
 
-    def accept(
-        self, invitation: "Invitation", account: AccountId, at: datetime, removal: "Removal | None" = None
-    ) -> None:
-        """Come in by an invitation; for a member it does nothing and costs no use, whatever became of it.
-
-        `removal` is the last one of this account from here, if there was one.
-        """
+    def accept(self, invitation: "Invitation", account: AccountId, at: datetime) -> None:
+        """Come in by an invitation; for a member it does nothing and costs no use."""
         if account in self.members:
             return
         is_spent = invitation.withdrawn_at or at >= invitation.expires_at or invitation.uses >= invitation.max_uses
         maker = self.members.get(invitation.invited_by)
         if is_spent or maker is None or not Standing(maker.role).gives(invitation.role):
             raise InvitationSpent("This invitation is no longer valid.")
-        if removal is not None and invitation.since < removal.version:
-            raise InvitationSpent("You were removed after this invitation was made: ask for a new one.")
         invitation.uses += 1
         self.admit(account, invitation.role, invitation.invited_by, at)
 
@@ -292,10 +274,7 @@ class Workspace(Aggregate):
 
 @dataclass(slots=True)
 class Invitation:
-    """A link into a workspace; only a digest of its secret is kept, and it changes only through the workspace.
-
-    `since` is the version of the workspace that it came with.
-    """
+    """A link into a workspace; only a digest of its secret is kept, and it changes only through the workspace."""
 
     id: InvitationId
     workspace_id: WorkspaceId
@@ -306,21 +285,7 @@ class Invitation:
     invited_by: AccountId
     created_at: datetime
     expires_at: datetime
-    since: int
     withdrawn_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """That somebody was taken out of a workspace, which has been at `version` since.
-
-    The version says what came first, invitation or removal: the clocks of two processes may differ.
-    """
-
-    workspace_id: WorkspaceId
-    account_id: AccountId
-    version: int
-    at: datetime
 
 
 def task_prefix(name: str) -> str:
@@ -328,7 +293,7 @@ def task_prefix(name: str) -> str:
 
     The initials of several words or the beginning of one; `TASK` for a name that has not enough of either.
     """
-    plain = (word.encode("ascii", "ignore").decode() for word in _WORD.findall(_APOSTROPHE.sub("", folded(name))))
+    plain = (word.encode("ascii", "ignore").decode() for word in _WORD.findall(folded(_APOSTROPHE.sub("", name))))
     words = [word.upper() for word in plain if word]
     initials = "".join(word[0] for word in words).lstrip(digits)[:TASK_PREFIX_MAX]
     beginning = "".join(words).lstrip(digits)[:3]
@@ -336,7 +301,7 @@ def task_prefix(name: str) -> str:
 
 
 def _name(name: str) -> str:
-    return clean(name, pointer="/name", longest=NAME_MAX, shortest=1)
+    return normal_name(name, pointer="/name", longest=NAME_MAX, shortest=1)
 
 
 def _slug(slug: str) -> str:

@@ -21,7 +21,7 @@ from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from adapters.memory.store import MemoryStoreQueries
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries
+from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskWords
 from adapters.memory.tickets import MemoryTicketStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.upkeep import MemoryUpkeep
@@ -35,6 +35,7 @@ from adapters.postgres.identity import PostgresSessionQueries
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.store import PostgresStoreQueries
 from adapters.postgres.task_numbers import PostgresTaskNumbers
+from adapters.postgres.task_words import PostgresTaskWords
 from adapters.postgres.tasks import PostgresTaskQueries
 from adapters.postgres.tickets import PostgresTicketStore
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
@@ -80,6 +81,7 @@ async def memory_house() -> AsyncIterator[House]:
             cursors=MemoryCursors(database),
             task_queries=MemoryTaskQueries(database),
             task_numbers=MemoryTaskNumbers(database),
+            task_words=MemoryTaskWords(),
             task_numbers_elsewhere=MemoryTaskNumbers(database),
             workspace_queries=MemoryWorkspaceQueries(database),
             access_queries=MemoryAccessQueries(database),
@@ -138,6 +140,7 @@ async def postgres_and_redis_house(
             cursors=PostgresCursors(database),
             task_queries=PostgresTaskQueries(database, long_reads),
             task_numbers=PostgresTaskNumbers(numbers_database),
+            task_words=PostgresTaskWords(database),
             task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),
             workspace_queries=PostgresWorkspaceQueries(database),
             access_queries=PostgresAccessQueries(database),

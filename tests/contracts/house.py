@@ -19,7 +19,7 @@ from application.ports.limits import RateLimiter
 from application.ports.presence import Presence
 from application.ports.store import StoreQueries
 from application.ports.system import Ids
-from application.ports.tasks import TaskNumbers, TaskQueries
+from application.ports.tasks import TaskNumbers, TaskQueries, TaskWords
 from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
@@ -53,6 +53,7 @@ class House:
     cursors: Cursors
     task_queries: TaskQueries
     task_numbers: TaskNumbers
+    task_words: TaskWords
     task_numbers_elsewhere: TaskNumbers
     workspace_queries: WorkspaceQueries
     access_queries: AccessQueries

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
 from application.paging import InvalidCursor
 from application.ports.tasks import SORTS, TaskFilter
@@ -12,9 +15,9 @@ from domain.access import Role
 from domain.errors import NotFound
 from domain.ids import AccountId, TaskId, WorkspaceId
 from domain.tasks import Priority, Status
-from domain.text import words
+from domain.words import asked
 from tests.contracts.house import House
-from tests.support.builders import a_task, a_team, an_account, principal
+from tests.support.builders import a_comment, a_task, a_team, an_account, principal
 
 EVERYTHING = TaskFilter()
 ORDERS = [order for sort in SORTS for order in (sort, f"-{sort}")]
@@ -219,9 +222,11 @@ async def test_conditions_add_up(house: House) -> None:
         ("t", True),
         ("it's", False),
         ("under_score", True),
-        ("score", False),
+        ("score", True),
+        ("core", False),
         ("日本", True),
-        ("本語", False),
+        ("本語", True),
+        ("語本", False),
         ("émigré", False),
         ("a&b", False),
         ("'; drop", False),
@@ -239,8 +244,99 @@ async def test_search_finds_the_beginnings_of_words_without_case_and_accents(
     await a_task(
         house, mine, ada.id, title="Résumé for Müller's Straße", description="Don't use v2! 日本語 under_score, kettle"
     )
-    found = await titles(house, mine, ada.id, TaskFilter(words=tuple(sorted(words(text)))))
+    found = await titles(house, mine, ada.id, TaskFilter(words=tuple(sorted(asked(text)))))
     assert found == (["Résumé for Müller's Straße"] if is_found else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("हिन्दी", ["हिन्दी में"]),
+        ("नदी", ["हम नदी पर गए"]),
+        ("登录", ["请登录页面"]),
+        ("画面", ["設定画面を開く"]),
+        ("หน้า", ["ไปที่หน้าแรก"]),
+        ("lodz", ["Łódź"]),
+        ("C++", ["C++ 20"]),
+        ("c", ["C++ 20", "calm"]),
+        ("prefix", ["task_prefix"]),
+    ],
+)
+async def test_search_finds_words_of_every_script(house: House, text: str, found: Sequence[str]) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    for title in (
+        "हिन्दी में",
+        "हम नदी पर गए",
+        "请登录页面",
+        "設定画面を開く",
+        "ไปที่หน้าแรก",
+        "Łódź",
+        "C++ 20",
+        "calm",
+        "task_prefix",
+    ):
+        await a_task(house, mine, ada.id, title=title)
+    assert await titles(house, mine, ada.id, TaskFilter(words=tuple(sorted(asked(text))))) == found
+
+
+async def test_a_task_is_found_by_each_of_its_comments_as_they_are_now(house: House) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+
+    async def finds(*words: str) -> bool:
+        return await titles(house, mine, ada.id, TaskFilter(words=words)) == ["Tea"]
+
+    await a_task(house, mine, ada.id, title="Other")
+    task = await a_task(house, mine, ada.id, title="Tea", description="The kettle")
+    first = await a_comment(house, task.id, ada.id, "It whistles, at 登录 noon")
+    await a_comment(house, task.id, ada.id, "A whistle of steel")
+    assert await finds("whistl")
+    assert await finds("noon", "whistles")
+    assert await finds("登")
+    assert await finds("steel")
+    # Each text by itself: words of a task and of its comments are not found together.
+    assert not await finds("noon", "steel")
+    assert not await finds("kettle", "noon")
+    async with house.work() as work:
+        found, standing = await work.tasks.get(task.id, ada.id)
+        comment = await work.tasks.comment(first.id, task.id)
+        found.edit_comment(comment, "It is silent at dawn", [], ada.id, house.clock.now())
+        work.tasks.save_comment(comment)
+        work.tasks.save(found)
+    assert await finds("silent", "dawn")
+    assert not await finds("noon")
+    async with house.work() as work:
+        found, standing = await work.tasks.get(task.id, ada.id)
+        comment = await work.tasks.comment(first.id, task.id)
+        found.delete_comment(comment, ada.id, standing, house.clock.now())
+        work.tasks.remove_comment(comment)
+        work.tasks.save(found)
+    assert not await finds("dawn")
+    assert await finds("steel")
+
+
+async def test_comments_are_searched_with_all_other_conditions_and_page_by_page(house: House) -> None:
+    ada, eve = await an_account(house), await an_account(house, "Eve")
+    mine = WorkspaceId(ada.id)
+    made = [await a_task(house, mine, ada.id, title=f"Task {n}", labels=["odd"] * (n % 2)) for n in range(7)]
+    for task in made:
+        for _ in range(2):
+            await a_comment(house, task.id, ada.id, "Whistles")
+    await a_comment(house, (await a_task(house, WorkspaceId(eve.id), eve.id)).id, eve.id, "Whistles")
+    for order in ORDERS:
+        for label, expected in ((None, made), ("odd", made[1::2])):
+            wanted = TaskFilter(label=label, words=("whistles",))
+            seen: list[TaskId] = []
+            cursor = None
+            while True:
+                page = await house.task_queries.page(mine, ada.id, wanted, order, cursor, 2)
+                seen += [TaskId(view.id) for view in page.data]
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+            assert len(seen) == len(set(seen))
+            assert set(seen) == {task.id for task in expected}
 
 
 async def test_a_search_without_any_word_finds_nothing_and_no_search_finds_everything(house: House) -> None:
@@ -258,7 +354,7 @@ async def test_search_knows_words_of_any_length_up_to_their_64th_character(house
     long = "x" * 5_000
     await a_task(house, WorkspaceId(ada.id), ada.id, title="Long", description=f"{long} and more")
     for text, expected in ((long, ["Long"]), ("x" * 64, ["Long"]), ("x" * 63 + "y", []), ("mor", ["Long"])):
-        wanted = TaskFilter(words=tuple(words(text)))
+        wanted = TaskFilter(words=tuple(asked(text)))
         assert await titles(house, WorkspaceId(ada.id), ada.id, wanted) == expected
 
 
@@ -321,7 +417,30 @@ async def test_each_order_sorts_by_its_key_and_falls_when_asked_to(house: House)
     for sort, order in expected.items():
         for falling in (False, True):
             page = await house.task_queries.page(mine, ada.id, EVERYTHING, "-" * falling + sort, None, 10)
-            assert "".join(view.title for view in page.data) == (order[::-1] if falling else order)
+            shown = "".join(view.title for view in page.data)
+            assert shown == {"-due_at": "bdcea"}.get("-" * falling + sort, order[::-1] if falling else order)
+
+
+DUE = st.lists(st.one_of(st.none(), st.integers(0, 3)), max_size=12)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@drawn(due=DUE, limit=st.integers(1, 5))
+async def test_tasks_without_a_due_date_come_last_in_both_directions(
+    house: House, due: Sequence[int | None], limit: int
+) -> None:
+    ada = await an_account(house)
+    mine = WorkspaceId(ada.id)
+    start = house.clock.now()
+    made = [
+        await a_task(house, mine, ada.id, due_at=None if days is None else start + timedelta(days=days)) for days in due
+    ]
+    for order in ("due_at", "-due_at"):
+        seen = await walk(house, mine, ada.id, order, limit)
+        falling = order == "-due_at"
+        dated = sorted((t for t in made if t.due_at), key=lambda t: (t.due_at, t.id), reverse=falling)
+        undated = sorted((t.id for t in made if not t.due_at), reverse=falling)
+        assert seen == [task.id for task in dated] + undated
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -401,7 +520,7 @@ async def test_a_cursor_stays_short_however_long_the_query_is(house: House) -> N
     spoken = " ".join(f"{number:02}" + "ω" * 50 for number in range(40))
     for _ in range(2):
         await a_task(house, mine, ada.id, description=spoken, labels=["ω" * 50])
-    wanted = TaskFilter(label="ω" * 50, words=tuple(sorted(words(spoken))))
+    wanted = TaskFilter(label="ω" * 50, words=tuple(sorted(asked(spoken))))
     page = await house.task_queries.page(mine, ada.id, wanted, "due_at", None, 1)
     assert page.next_cursor
     assert len(page.next_cursor) <= 1024

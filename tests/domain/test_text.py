@@ -1,11 +1,13 @@
-"""Typed text is kept as typed within its bounds, and found by its words whatever their case and accents."""
+"""Typed text is kept as typed within its bounds; what names something has one form, however it was typed."""
+
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
-from domain.text import WORD_MAX, clean, words
+from domain.text import MARKS_MAX, clean, email_address, normal_name, normal_password
 
 
 def test_text_is_kept_without_the_white_space_around_it() -> None:
@@ -59,27 +61,131 @@ def test_every_other_character_is_kept(text: str) -> None:
     assert clean(text, pointer="/text", longest=10) == text
 
 
-def test_words_forget_case_accents_and_punctuation() -> None:
-    assert words("Straße, ÉTÉ & naïve: v2.0 snake_case") == {"strasse", "ete", "naive", "v2", "0", "snake_case"}
-    assert words("") == set()
-    assert words("… — !") == set()
+def name(text: str, longest: int = 50) -> str:
+    return normal_name(text, pointer="/labels", longest=longest, shortest=1)
 
 
-@given(st.text(max_size=60))
-def test_words_are_found_however_the_text_is_capitalised(text: str) -> None:
-    assert words(text.casefold()) == words(text)
+def email(text: str) -> str:
+    return email_address(text, pointer="/email", longest=254)
 
 
-@given(st.text(max_size=60), st.text(max_size=60))
-def test_the_words_of_two_texts_are_those_of_each(one: str, other: str) -> None:
-    assert words(f"{one} {other}") == words(one) | words(other)
+TYPED = st.text(
+    alphabet=st.one_of(
+        st.sampled_from("ae@.xn-\u0301\u0327\u200b\u200d\ufe0f\u0130ßẞΣς カﾞ\uac00\u1100\u1161"),
+        st.characters(exclude_categories=["Cs"], exclude_characters="\x00"),
+    ),
+    max_size=20,
+)
 
 
-@given(st.text(max_size=60))
-def test_a_search_for_a_word_that_was_found_finds_it_again(text: str) -> None:
-    for word in words(text):
-        assert words(word) == {word}
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("cafe\u0301", "café"),
+        ("café\u200b", "café"),
+        ("\ufeffca\u00adfé", "café"),
+        ("caf\u200de\u0301\ufe0f", "café"),
+        (" a \u00a0\t b\u3000", "a b"),
+        ("a\u202eb\x07", "ab"),
+        ("\u212b", "Å"),
+        ("한글", "한글"),
+        ("❤\ufe0f", "❤\ufe0f"),
+        ("👩\u200d👧", "👩\u200d👧"),
+        ("👩\u200d", "👩"),
+        ("क\u094d\u200dष", "क\u094d\u200dष"),
+        ("\u0646\u0627\u0645\u0647\u200c\u0627\u06cc", "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc"),
+        ("Ｐ½", "Ｐ½"),
+    ],
+)
+def test_a_name_is_one_however_it_was_typed(typed: str, kept: str) -> None:
+    assert name(typed) == kept
 
 
-def test_a_word_is_cut_where_the_index_ends() -> None:
-    assert words("x" * 1000) == {"x" * WORD_MAX}
+@given(TYPED)
+def test_the_form_of_a_name_is_that_of_all_that_is_spelled_so(text: str) -> None:
+    try:
+        kept = name(text)
+    except Invalid:
+        return
+    assert name(kept) == name(unicodedata.normalize("NFD", text)) == name(f"\u200b{text} ") == kept
+
+
+def test_bounds_of_a_name_are_those_of_its_form() -> None:
+    assert name("e\u0301" * 50) == "é" * 50
+    with pytest.raises(Invalid, match="At most 50"):
+        name("é" * 51)
+    for nothing in ("\u200b", "\u3164 \u2800", "\ufe0f\u200d"):
+        with pytest.raises(Invalid, match="empty"):
+            name(nothing)
+    for unstorable in ("a\x00", "a\ud800"):
+        with pytest.raises(Invalid, match="stored"):
+            name(unstorable)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("rene\u0301@example.org", "rené@example.org"),
+        ("RENÉ@Example.ORG", "rené@example.org"),
+        (" ada@example.org\u200b", "ada@example.org"),
+        ("\u2060ada@example.org\ufeff\n", "ada@example.org"),
+        ("user@xn--bcher-kva.example", "user@bücher.example"),
+        ("user@XN--BCHER-KVA.example", "user@bücher.example"),
+        ("user@bu\u0308cher.example", "user@bücher.example"),
+        ("user@BÜCHER.example", "user@bücher.example"),
+        ("a@例え。テスト", "a@例え.テスト"),
+        ("a@xn--r8jz45g.xn--zckzah", "a@例え.テスト"),
+        ("a@\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45\uff0eorg", "a@example.org"),
+        ("a@straße.example", "a@straße.example"),
+        ("a@xn--strae-oqa.example", "a@straße.example"),
+    ],
+)
+def test_an_address_is_one_however_it_was_typed(typed: str, kept: str) -> None:
+    assert email(typed) == kept
+
+
+@given(TYPED, TYPED)
+def test_the_form_of_an_address_is_that_of_all_that_is_spelled_so(local: str, host: str) -> None:
+    try:
+        kept = email(f"{local}@{host}.org")
+    except Invalid:
+        return
+    assert email(kept) == email(unicodedata.normalize("NFD", kept)) == email(f" {kept}\u200b") == kept
+    before, _, behind = kept.rpartition("@")
+    labels = [x if x.isascii() else "xn--" + x.encode("punycode").decode() for x in behind.split(".")]
+    assert email(f"{before}@{'.'.join(labels)}") == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("", "a", "@", "a@b", "a@@b.example", "a b@c.example", "a@b.", "a@.b", "\u200b"),
+        *("a\u200bb@c.example", "a@b\u00adc.example", "a\x00@b.example", "a\ud800@b.example"),
+        *("a@xn--.example", "a@xn--abc-.example", "a@xn--é.example", "a@xn--99999999999.example"),
+        # Of a letter that is two, and of one that is a capital: nothing is written so.
+        *(
+            f"a@xn--{label.encode('punycode').decode()}.example"
+            for label in ("bu\u0308cher", "\u00dcber", "\uff42\u00fc")
+        ),
+        "a@" + "x" * 250 + ".example",
+    ],
+)
+def test_what_is_no_address_is_refused(typed: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        email(typed)
+    assert refusal.value.pointer == "/email"
+
+
+def test_a_password_is_one_whichever_keyboard_types_it() -> None:
+    assert normal_password("\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44\uff11\uff12") == "password12"
+    assert normal_password("cafe\u0301") == normal_password("café") == "café"
+    assert normal_password(" two  spaces ") == " two  spaces "
+
+
+def test_text_with_more_marks_than_anyone_writes_stays_as_it_is() -> None:
+    """To put them in order takes the square of their number."""
+    written = "e" + "\u0301\u0327" * (MARKS_MAX // 2)
+    assert normal_password(written) == unicodedata.normalize("NFKC", written)
+    piled = "e" + "\u0301\u0327" * MARKS_MAX
+    assert normal_password(piled) == piled
+    assert name(piled, longest=100) == piled

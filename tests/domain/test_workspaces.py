@@ -173,7 +173,7 @@ def test_a_new_workspace_belongs_to_who_made_it() -> None:
         ("Ada's workspace", "AW"),
         ("Ada\u2019s workspace", "AW"),
         ("Élan & Søren", "ES"),
-        ("Søren", "SRE"),
+        ("Søren", "SOR"),
         ("straße", "STR"),
         ("web_team", "WT"),
         ("Phase 2 plan", "P2P"),

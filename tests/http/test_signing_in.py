@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from statistics import median
 from time import perf_counter
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -332,3 +333,37 @@ async def test_an_admin_ends_anybodys_session() -> None:
 
         assert (await root.delete(f"/auth/sessions/{session['id']}")).status_code == 204
         problem(await ada.get("/me"), 401, "session_ended")
+
+
+@pytest.mark.parametrize(
+    ("registered", "typed"),
+    [
+        ("rene\u0301{n}@example.org", "REN\u00c9{n}@example.org"),
+        ("user{n}@b\u00fccher.example", "user{n}@xn--bcher-kva.example"),
+        ("user{n}@xn--r8jz45g.example", "user{n}@\u4f8b\u3048\u3002example"),
+        ("ada{n}@example.org\u200b", "ada{n}@example.org"),
+        ("grace{n}@example.org", "\ufeffgrace{n}@example.org "),
+    ],
+)
+async def test_one_address_is_one_account_however_it_is_typed(
+    http: httpx.AsyncClient, registered: str, typed: str
+) -> None:
+    number = uuid4().hex
+    body = {"email": registered.format(n=number), "password": PASSWORD, "display_name": "Rene\u0301\u200b"}
+    said = done(await http.post(f"{API}/auth/register", json=body))
+    assert said["user"]["display_name"] == "Ren\u00e9"
+    for spelling in (registered, typed):
+        again = await http.post(f"{API}/auth/register", json=body | {"email": spelling.format(n=number)})
+        problem(again, 409, "already_exists")
+        assert (await log_in(http, spelling.format(n=number))).id == said["user"]["id"]
+
+
+async def test_a_password_is_judged_and_known_in_its_normal_form(http: httpx.AsyncClient) -> None:
+    wide = "".join(chr(ord(character) + 0xFEE0) for character in "password12")
+    body = {"email": f"{uuid4().hex}@example.org", "password": wide, "display_name": "Ada"}
+    problem(await http.post(f"{API}/auth/register", json=body), 422, "validation_failed")
+    # Ten characters as typed, and five as they are hashed; and the other way about.
+    short = body | {"password": "e\u0301u\u0308o\u0302a\u0300i\u0301"}
+    problem(await http.post(f"{API}/auth/register", json=short), 422, "validation_failed")
+    done(await http.post(f"{API}/auth/register", json=body | {"password": "\ufb03\ufb04x\ufb03y"}))
+    await log_in(http, body["email"], "ffifflxffiy")

@@ -30,7 +30,7 @@ from application.tasks import NewTask, TaskPatch, TaskQuery
 from domain.errors import Exhausted, Unavailable
 from domain.ids import AccountId, TaskId, WorkspaceId
 from domain.tasks import Priority, Status
-from entrypoints.container import Container, assembled, offline
+from entrypoints.container import Container, offline
 from tests.support.builders import an_account, principal
 from tests.support.services import run_apart
 
@@ -78,6 +78,10 @@ SELECT
   now() - make_interval(secs => (n::bigint * 7919 % {MANY})::int), CASE WHEN n % 10 = 3 THEN now() END,
   CASE WHEN n % 50 = 7 THEN now() END, 1, ('a plan ' || n)::tsvector
 FROM generate_series(1, {MANY}) AS n;
+INSERT INTO comments (id, task_id, author_id, text, mentions, created_at, updated_at, words)
+SELECT gen_random_uuid(), id, created_by, repeat('Said ', 60), '{{}}', now(), now(),
+  ('said s' || row_number() OVER ())::tsvector
+FROM tasks WHERE description = '' AND deleted_at IS NULL;
 ANALYZE
 """
 
@@ -147,19 +151,22 @@ def rows_read(plan: Any) -> int:
     return sum(int(node.get(count, 0) * node["Actual Loops"]) for node in scans for count in counts)
 
 
-WALKED = [
-    (conditions, archived, order)
+WALKED: list[tuple[tuple[str, ...], bool | None, str]] = [
+    (part, archived, order)
     for conditions in [(), *((condition,) for condition in tasks.CONDITIONS), ("due_before", "due_after")]
     for archived, order in itertools.product(ALL_ARCHIVED, ORDERS)
     if tasks.is_walked(conditions, archived, order)
+    for part in tasks.parts_of(conditions, order)
 ]
 
 
 def test_the_usual_lists_are_walked() -> None:
-    for order in ("created_at", "-created_at", "due_at", "-due_at", "priority", "-priority"):
+    for order in ("created_at", "-created_at", "due_at", "priority", "-priority"):
         assert ((), False, order) in WALKED
     assert ((), True, "-created_at") in WALKED
     assert (("due_before", "due_after"), False, "-due_at") in WALKED
+    assert (("dated",), False, "-due_at") in WALKED
+    assert (("undated",), False, "-due_at") in WALKED
 
 
 @pytest.mark.parametrize("continued", [False, True])
@@ -168,6 +175,8 @@ async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_ther
     connection: asyncpg.Connection, conditions: Sequence[str], archived: bool | None, order: str, continued: bool
 ) -> None:
     places: dict[str, object] = {"priority": 2}
+    if "undated" in conditions:
+        places["due_at"] = datetime.max.replace(tzinfo=UTC)
     statement = tasks._page(tuple(conditions), archived, order, continued)
     values = {
         "workspace": TEAM,
@@ -189,6 +198,22 @@ async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_ther
     assert rows_read(plan["Plan"]) <= 51, plan
     if "key" not in conditions:
         assert "Sort" not in {node["Node Type"] for node in nodes(plan["Plan"])}, plan
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("word", "found"), [("s5001", 1), ("5001", 1), ("nowhere", 0)])
+async def test_a_search_reads_what_it_finds_in_tasks_and_in_comments_by_their_indexes(
+    connection: asyncpg.Connection, order: str, word: str, found: int
+) -> None:
+    statement = tasks._page(("words",), None, order, False)
+    values = {"workspace": TEAM, "account": BY, "limit": 51, "most": 20_000, "words": f"'{word}':*"}
+    explained = await connection.fetchval(
+        f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.text}", *statement.args(values)
+    )
+    (plan,) = msgspec.json.decode(explained)
+    assert rows_read(plan["Plan"]) <= 20 * found, plan
+    read = {node.get("Index Name") for node in nodes(plan["Plan"])} - {None}
+    assert {"ix_tasks_words", "ix_comments_words"} <= read, plan
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -265,7 +290,7 @@ async def test_a_neighbour_is_served_while_an_account_asks_for_sixty_long_lists(
     crowded: str, connection: asyncpg.Connection
 ) -> None:
     settings = replace(offline(), database_url=crowded, database_pool_size=8, cache_max_bytes=0)
-    house = assembled(settings=settings, observer=providers.Singleton(MemoryObserver))
+    house = Container(settings=settings, observer=providers.Singleton(MemoryObserver))
     databases = house.database(), house.numbers_database()
     for database in databases:
         await database.open()

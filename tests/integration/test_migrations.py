@@ -225,6 +225,65 @@ def test_what_is_there_is_counted_as_the_use_cases_count_it(url: str) -> None:
     assert _on(url, counted) == expected
 
 
+def test_labels_and_addresses_that_are_there_get_their_normal_form_and_nobody_loses_one(url: str) -> None:
+    async def fill(connection: asyncpg.Connection) -> None:
+        for number, email in enumerate(
+            [
+                "ada@example.org",
+                "rene\u0301@example.org",
+                "ren\u00e9@example.org",
+                "user@xn--bcher-kva.example",
+                "grace@example.org\u200b",
+                "eve@xn--99999999999.example",
+            ]
+        ):
+            await connection.execute(
+                "INSERT INTO accounts (id, email, display_name, password_hash, role, created_at, updated_at, version)"
+                " VALUES (md5($1::int::text)::uuid, $2, 'Ada', '', 'user', now() + $1 * interval '1 day', now(), 1)",
+                number,
+                email,
+            )
+        await connection.execute("""
+            INSERT INTO workspaces (id, name, slug, task_prefix, kind, viewers_comment, created_by, created_at,
+                                    updated_at, version)
+            VALUES (md5('w')::uuid, 'Team', 'team', 'T', 'team', false, md5('0')::uuid, now(), now(), 1)
+        """)
+        for number, labels in enumerate([["b", "cafe\u0301", "a", "caf\u00e9"], ["x", "caf\u00e9"], []]):
+            await connection.execute(
+                """
+                INSERT INTO tasks (id, workspace_id, key, title, description, status, priority, labels, assignees,
+                                   watchers, custom, comment_count, created_by, created_at, updated_at, version, words)
+                VALUES (gen_random_uuid(), md5('w')::uuid, $1::text, '', '', 'todo', 'none', $2, '{}', '{}', '{}', 0,
+                        md5('0')::uuid, now(), now(), 1, '')
+                """,
+                str(number),
+                labels,
+            )
+
+    async def found(connection: asyncpg.Connection) -> tuple[list[str], list[list[str]]]:
+        emails = await connection.fetch("SELECT email FROM accounts ORDER BY created_at")
+        labels = await connection.fetch("SELECT labels FROM tasks ORDER BY key")
+        return [row[0] for row in emails], [row[0] for row in labels]
+
+    migrations.upgrade(url, "0014")
+    _on(url, fill)
+    for _ in range(2):
+        migrations.upgrade(url)
+        assert _on(url, found) == (
+            [
+                "ada@example.org",
+                # The older account of two with one address keeps its spelling where the younger one has it already.
+                "rene\u0301@example.org",
+                "ren\u00e9@example.org",
+                "user@b\u00fccher.example",
+                "grace@example.org",
+                "eve@xn--99999999999.example",
+            ],
+            [["b", "caf\u00e9", "a"], ["x", "caf\u00e9"], []],
+        )
+        migrations.downgrade(url, "0014")
+
+
 async def test_a_database_without_migrations_has_no_revision(url: str) -> None:
     assert await asyncio.to_thread(migrations.current, url) is None
 

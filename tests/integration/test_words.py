@@ -1,9 +1,12 @@
 """The words that a task is found by are looked for when its text changes, as that is most of the work of a change."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
-from application.tasks import Bulk, BulkUpdate, TaskPatch
+from application.tasks import Bulk, BulkUpdate, NewComment, NewTask, TaskPatch, TaskQuery
+from domain.ids import TaskId
 from domain.tasks import Priority, Status
 from tests.integration.test_database import furnished
 
@@ -30,4 +33,51 @@ async def test_words_stay_as_they_are_while_no_text_changes(database_url: str, i
             assert await words_after(patch) == "'marked'"
         assert await words_after(TaskPatch(title="Renamed")) == "'renamed'"
         assert await words_after(TaskPatch(description="Told")) == "'renamed' 'told'"
+        await connection.close()
+
+
+# As a version before the rule of now left it: its words, and no rule.
+OLD = "UPDATE {} SET words = 'old', words_rule = 0"
+
+
+async def test_words_of_an_older_rule_are_found_anew_in_pieces_and_nobody_sees_more_of_it(database_url: str) -> None:
+    async with furnished(database_url) as house:
+        container, connection = house.container, await asyncpg.connect(database_url)
+        tasks, anew = container.tasks(), container.task_words()
+        opened = [await tasks.open(house.actor, NewTask(f"Łódź {number}")) for number in range(5)]
+        made = [house.task, *(TaskId(task.id) for task in opened)]
+        for task in made[1:]:
+            await tasks.comment(house.actor, task, NewComment("请登录页面"))
+        await container.words_anew().find()
+        for table in ("tasks", "comments"):
+            await connection.execute(OLD.format(table))
+        before = [await tasks.read(house.actor, task) for task in made]
+
+        async def found(q: str) -> int:
+            return len((await tasks.page(house.actor, None, TaskQuery(q=q), "-created_at", None, 50)).data)
+
+        assert (await found("lodz"), await found("登录"), await found("old")) == (0, 0, 6)
+        assert await anew.find_anew(2) == 4
+        assert await container.words_anew().find() == 7
+        assert (await found("lodz"), await found("登录"), await found("old")) == (5, 5, 0)
+        assert [await tasks.read(house.actor, task) for task in made] == before
+        await connection.close()
+
+
+async def test_what_is_written_while_words_are_found_anew_stays_and_nobody_waits(database_url: str) -> None:
+    async with furnished(database_url) as house:
+        container, connection = house.container, await asyncpg.connect(database_url)
+        await container.words_anew().find()
+        await connection.execute(OLD.format("tasks"))
+        # Somebody has the task in hand: it is passed over, and found the next time.
+        async with connection.transaction():
+            await connection.execute("UPDATE tasks SET version = version + 1 WHERE id = $1", house.task)
+            async with asyncio.timeout(10):
+                assert await container.task_words().find_anew(10) == 0
+        assert await container.task_words().find_anew(10) == 1
+        await connection.execute(OLD.format("tasks"))
+        await container.tasks().edit(house.actor, house.task, TaskPatch(title="Renamed"))
+        assert await container.task_words().find_anew(10) == 0
+        row = await connection.fetchrow("SELECT words::text, words_rule FROM tasks WHERE id = $1", house.task)
+        assert tuple(row) == ("'renamed'", 1)
         await connection.close()

@@ -1,6 +1,6 @@
 """Tasks and their comments in memory."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from adapters.memory.database import MemoryDatabase, copied
+from adapters.memory.database import MemoryDatabase, Tables, copied
 from adapters.memory.pages import page_of
 from adapters.memory.unit import Unit, standing_in
 from application.paging import Page, decode_cursor
@@ -21,16 +21,18 @@ from application.ports.tasks import (
     TaskQueries,
     TaskRepository,
     TaskView,
+    TaskWords,
     uses_of,
 )
 from domain.access import Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
 from domain.tasks import Comment, Priority, Status, Task
-from domain.text import words
+from domain.words import words
 
 _Instant = Annotated[datetime, Meta(tz=True)]
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 _CLOSED = frozenset({Status.DONE, Status.CANCELLED})
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -40,6 +42,7 @@ _SORT_KEYS: Mapping[str, tuple[Callable[[Task], Any], Any]] = {
     "created_at": (lambda task: task.created_at, _Instant),
     "updated_at": (lambda task: task.updated_at, _Instant),
     "due_at": (lambda task: task.due_at or _NEVER, _Instant),
+    "-due_at": (lambda task: task.due_at or _BEFORE_ALL, _Instant),
     "priority": (lambda task: _RANK[task.priority], int),
 }
 
@@ -59,14 +62,15 @@ class MemoryTasks(TaskRepository):
     async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
         return {id: found for id in ids if (found := self._found(id, by))}
 
-    async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
-        return self._open(lambda task: account in task.assignees and workspace in (None, task.workspace_id), most)
-
-    async def watched(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
-        return self._open(lambda task: account in task.watchers and workspace == task.workspace_id, most)
-
-    def _open(self, is_wanted: Callable[[Task], bool], most: int) -> Sequence[Task]:
-        found = (copied(task) for task in self._unit.tables.tasks.values() if task.is_open and is_wanted(task))
+    async def assigned(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        found = (
+            copied(task)
+            for task in self._unit.tables.tasks.values()
+            if task.workspace_id == workspace
+            and account in task.assignees
+            and task.status not in _CLOSED
+            and not task.deleted_at
+        )
         return list(islice(found, most))
 
     def _found(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing] | None:
@@ -117,6 +121,13 @@ class MemoryTaskNumbers(TaskNumbers):
         return f"{found.task_prefix}-{self._database.last_task_numbers[workspace]}"
 
 
+class MemoryTaskWords(TaskWords):
+    """Keeps none: they are found when they are asked for."""
+
+    async def find_anew(self, most: int) -> int:
+        return 0
+
+
 class MemoryTaskQueries(TaskQueries):
     """Tasks for reading only."""
 
@@ -132,7 +143,7 @@ class MemoryTaskQueries(TaskQueries):
         tables = self._database.committed
         if standing_in(tables, workspace, by) is None:
             raise NotFound
-        value, type = _SORT_KEYS[sort.removeprefix("-")]
+        value, type = _SORT_KEYS.get(sort) or _SORT_KEYS[sort.removeprefix("-")]
         query = f"tasks {workspace} {sort} {_encode(wanted).decode()}"
         after = decode_cursor(cursor, query, type, UUID) if cursor is not None else None
 
@@ -140,6 +151,8 @@ class MemoryTaskQueries(TaskQueries):
             return value(task), task.id
 
         found = [t for t in tables.tasks.values() if t.workspace_id == workspace and _meets(t, wanted)]
+        if wanted.words is not None:
+            found = [t for t in found if any(_has(text, wanted.words) for text in _texts(tables, t))]
         return page_of(found, _view, key, query, after, limit, descending=sort.startswith("-"))
 
     async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
@@ -195,9 +208,14 @@ def _meets(task: Task, wanted: TaskFilter) -> bool:
         return False
     if wanted.due_before and not (task.due_at and task.due_at < wanted.due_before):
         return False
-    if wanted.due_after and not (task.due_at and task.due_at >= wanted.due_after):
-        return False
-    if wanted.words is None:
-        return True
-    known = words(f"{task.title} {task.description}")
-    return bool(wanted.words) and all(any(word.startswith(prefix) for word in known) for prefix in wanted.words)
+    return not wanted.due_after or bool(task.due_at and task.due_at >= wanted.due_after)
+
+
+def _texts(tables: Tables, task: Task) -> Iterator[str]:
+    yield f"{task.title} {task.description}"
+    yield from (comment.text for comment in tables.comments.values() if comment.task_id == task.id)
+
+
+def _has(text: str, prefixes: Sequence[str]) -> bool:
+    known = words(text)
+    return bool(prefixes) and all(any(word.startswith(prefix) for word in known) for prefix in prefixes)

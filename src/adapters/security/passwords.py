@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import os
-import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -13,6 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from application.ports.identity import PasswordHasher
 from domain.errors import Unavailable
+from domain.text import normal_password
 
 T = TypeVar("T")
 
@@ -32,8 +32,7 @@ class Argon2Hasher(PasswordHasher):
     """Argon2id (RFC 9106) in threads of its own; argon2 gives up the interpreter's lock while it works.
 
     Two hashes run at once, 64 more wait, the next is Unavailable: a crowd at the login slows down only the login.
-    Passwords are hashed as UTF-8 in normalisation form C (compatibility), as NIST SP 800-63B advises, so that the same
-    characters typed on different systems are the same password.
+    Passwords are hashed as UTF-8 in the normal form that the domain gives them.
     """
 
     def __init__(
@@ -103,7 +102,7 @@ class Argon2Hasher(PasswordHasher):
 
 def _normal(password: str) -> bytes:
     # Lone surrogates cannot be encoded otherwise; no such password is ever set, but anything may be tried.
-    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+    return normal_password(password).encode("utf-8", "surrogatepass")
 
 
 def _random(size: int) -> str:

@@ -59,10 +59,10 @@ class CommentView(Struct, frozen=True):
 class TaskFilter(Struct, frozen=True, omit_defaults=True):
     """Which tasks of a workspace are wanted: those that meet every condition that is set.
 
-    `assignee` is an account or `none` for tasks that nobody has; `words` have to begin some word of title or
-    description each, and if there is not one of them, which is not None, nothing is found. `due_before` (exclusive)
-    and `due_after` (inclusive) leave out tasks without a due date. `archived` asks for tasks that are put away or,
-    unless it is None, for those that are not.
+    `assignee` is an account or `none` for tasks that nobody has. `words` are those that `asked` makes of a search: each
+    begins a word of title or description, or each begins a word of one and the same comment. If there is not one of
+    them, which is not None, nothing is found. `due_before` (exclusive) and `due_after` (inclusive) leave out tasks
+    without a due date. `archived` asks for tasks that are put away or, unless it is None, for those that are not.
     """
 
     key: str | None = None
@@ -113,15 +113,8 @@ class TaskRepository(Protocol):
         """As `get` for several at once; those that would be NotFound are missing from the mapping."""
         ...
 
-    async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
-        """At most `most` open tasks of a workspace, or of all, that the account has.
-
-        Whoever asks has to be entitled to.
-        """
-        ...
-
-    async def watched(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
-        """At most `most` open tasks of a workspace that the account watches; as with `assigned`."""
+    async def assigned(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        """At most `most` open tasks of a workspace that the account has; whoever asks has to be entitled to."""
         ...
 
     def add(self, task: Task) -> None:
@@ -168,6 +161,18 @@ class TaskWork(Protocol):
     def access(self) -> Access: ...
 
 
+class TaskWords(Protocol):
+    """The words by which tasks are found, where they are kept."""
+
+    async def find_anew(self, most: int) -> int:
+        """Find the words of at most `most` tasks, and comments, that were found by an older rule than `WORDS_RULE`.
+
+        Returns how many there were, so 0 means that none is left, or that others have them in hand. Nobody who
+        writes to them waits for this, or loses what they wrote; any number of processes may do it at the same time.
+        """
+        ...
+
+
 class TaskQueries(Protocol):
     """Tasks as they are committed, for reading only; every method answers NotFound to strangers."""
 
@@ -180,8 +185,8 @@ class TaskQueries(Protocol):
     ) -> Page[TaskView]:
         """The tasks of a workspace that meet `wanted`, as many of `limit` as fit on a `Page`.
 
-        `sort` is one of `SORTS`, descending with a leading `-`, ties by id in the same direction; a task without a
-        due date counts as due last. A cursor of another query is `InvalidCursor`. Where there are very many tasks, a
+        `sort` is one of `SORTS`, descending with a leading `-`, ties by id in the same direction; tasks without a due
+        date come last in either. A cursor of another query is `InvalidCursor`. Where there are very many tasks, a
         list for which most of them would have to be looked at may be `QueryTooBroad`, and several such lists of one
         account at the same time `Exhausted`.
         """

@@ -1,5 +1,6 @@
 """Everything a member can do with tasks, their watchers and their comments."""
 
+from application.tasks.finding import WordsAnew
 from application.tasks.messages import (
     Archived,
     Bulk,
@@ -32,4 +33,5 @@ __all__ = [
     "TaskQuery",
     "TaskRef",
     "Tasks",
+    "WordsAnew",
 ]

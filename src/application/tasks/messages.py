@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from application.reading import Reader, TooDeep
+from application.typed import typed
 from domain.errors import Invalid
 from domain.tasks import (
     ASSIGNEES_MAX,
@@ -28,7 +29,7 @@ Archived = Literal["false", "true", "any"]
 
 Title = Annotated[str, Meta(min_length=1, max_length=TITLE_MAX, examples=["Write the rollout plan"])]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_MAX, description="Markdown.")]
-Labels = Annotated[list[Annotated[str, Meta(min_length=1, max_length=LABEL_MAX)]], Meta(max_length=LABELS_MAX)]
+Labels = Annotated[list[Annotated[str, typed(LABEL_MAX)]], Meta(max_length=LABELS_MAX)]
 Estimate = Annotated[int, Meta(ge=0, le=ESTIMATE_MAX_MINUTES, description="Expected work, in minutes.")]
 Instant = Annotated[datetime, Meta(tz=True)]
 Custom = Annotated[
@@ -179,6 +180,7 @@ class TaskQuery(Struct, frozen=True):
     """The conditions of a list as callers write them.
 
     `assignee` is an account id, `me` or `none`; `archived` is whether tasks that are put away are wanted.
+    `q` has to have a word in it, and times an offset from UTC.
     """
 
     status: tuple[Status, ...] = ()

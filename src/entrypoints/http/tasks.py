@@ -11,15 +11,24 @@ from application.paging import PAGE_DEFAULT, Page
 from application.ports.tasks import CommentView, TaskView
 from application.tasks import Archived, Bulk, BulkReport, NewComment, NewTask, TaskPatch, TaskQuery, Tasks
 from domain.ids import AccountId, CommentId, TaskId
-from domain.tasks import Priority, Status
+from domain.tasks import LABEL_MAX, Priority, Status
+from domain.text import TYPED_MAX
 from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
 
 TaskSort = Literal[
     "created_at", "-created_at", "updated_at", "-updated_at", "due_at", "-due_at", "priority", "-priority"
 ]
-Words = Annotated[str | None, QueryParameter(max_length=200, description="Words that title or description start with.")]
+Words = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=200,
+        description="Words that begin words of title and description, or of one comment; one word at least.",
+    ),
+]
+DueBefore = Annotated[datetime | None, QueryParameter(description="Due before this time, and not at it.")]
+DueAfter = Annotated[datetime | None, QueryParameter(description="Due at this time or after it.")]
 Assignee = Annotated[str | None, QueryParameter(max_length=36, description="An account id, `me` or `none`.")]
-Label = Annotated[str | None, QueryParameter(max_length=50)]
+Label = Annotated[str | None, QueryParameter(max_length=TYPED_MAX * LABEL_MAX)]
 Key = Annotated[str | None, QueryParameter(max_length=30, description="What people call a task, such as `OPS-12`.")]
 
 
@@ -35,8 +44,8 @@ def task_routes(tasks: Tasks) -> Router:
         assignee: Assignee = None,
         label: Label = None,
         created_by: FromQuery[UUID | None] = None,
-        due_before: FromQuery[datetime | None] = None,
-        due_after: FromQuery[datetime | None] = None,
+        due_before: DueBefore = None,
+        due_after: DueAfter = None,
         overdue: FromQuery[bool] = False,
         q: Words = None,
         key: Key = None,
