@@ -68,7 +68,8 @@ async def test_who_reads_nothing_is_gone_within_the_deadline_and_counts_until_th
                 async with listening(server.base_url) as late:
                     await late.send({"type": "connect", "id": 1, "token": ada.token})
                     assert await late.closed() == 4105
-            assert await live(http) == MOST
+            # Unless this took so long that the first of them were due.
+            assert await live(http) == MOST or monotonic() - began > CLOSE_SECONDS
 
             async def is_over() -> bool:
                 return await live(http) == 0

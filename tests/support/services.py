@@ -35,7 +35,7 @@ DECLARE
   filled boolean;
 BEGIN
   SET LOCAL session_replication_role = replica;  -- no foreign keys, so any order will do
-  SET LOCAL lock_timeout = '5s';
+  SET LOCAL lock_timeout = '20s';
   FOREACH name IN ARRAY ARRAY[{tables}]::text[] LOOP
     EXECUTE 'SELECT EXISTS (SELECT FROM ' || name || ')' INTO filled;
     IF filled THEN
