@@ -18,7 +18,7 @@ TEST_PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 SYSTEM_PACKAGES := chromium nginx-light nodejs openssl prometheus
 FAULT_PACKAGES := iproute2 strace
 
-.PHONY: help run test test-system test-faults check format migration lock bench clean
+.PHONY: help run test test-system test-faults check audit pin-images format migration lock bench clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' $(MAKEFILE_LIST) | awk -F ' - ' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -55,6 +55,13 @@ format: .venv/.development ## Format the code, and mend what the linter can mend
 migration: .venv/.development ## Draft a migration from the changed tables: make migration name="archive a task"
 	@test -n "$(name)" || { echo 'It needs a name: make migration name="archive a task"' >&2; exit 2; }
 	@$(IN_SRC) $(BIN)/python migrations/draft.py "$(name)"
+
+# Needs the network, so no other command waits for it.
+audit: .venv/.development ## Write an SBOM, and ask whether a locked package has a known vulnerability; DATABASE=osv asks OSV
+	@$(BIN)/python deploy/audit.py --database $(or $(DATABASE),pypi)
+
+pin-images: .venv/.development ## Write the digests of all images into compose.yaml and the Dockerfile; needs Docker and a network
+	@$(BIN)/python deploy/pin_images.py
 
 lock: ## Write the lock files from pyproject.toml; ARGS=--upgrade takes the newest versions
 	@$(PYTHON) -m venv --clear .venv-lock

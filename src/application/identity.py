@@ -322,7 +322,7 @@ class Identity(Generic[W]):
                 created_at=s.created_at,
                 last_used_at=s.rotated_at,
                 expires_at=s.expires_at,
-                current=s.id == actor.session_id,
+                current=s.id == actor.credential_id,
             )
             for s in sessions
         ]

@@ -30,6 +30,7 @@ def encode_event(event: Event, id: UUID) -> bytes:
             data=event.data,
             request_id=cause.request_id,
             traceparent=cause.traceparent,
+            via=None if event.actor is None else cause.via,
         )
     )
 

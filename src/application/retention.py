@@ -2,15 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
 
-from application.ports.idempotency import Idempotency
 from application.ports.system import Clock
-from application.ports.tickets import TicketStore
-from application.ports.upkeep import Upkeep
 from domain.errors import DomainError
-from domain.identity import SESSION_ABSOLUTE
 
 EVERY_SECONDS = 600.0
 AT_ONCE = 1_000
@@ -19,39 +16,58 @@ PAUSE_SECONDS = 0.05
 log = logging.getLogger(__name__)
 
 
-class Retention:
-    """Drops what was kept for so many days, 0 of them meaning for ever: events, sessions that are over, invitations.
+class Kept(Protocol):
+    """One kind of thing that is not kept for ever."""
 
-    Answers to idempotent requests and tickets go as soon as nobody can ask for them any more. Everything goes in pieces
-    of 1,000 with a pause between them, so that it is a load at no moment, and several workers may do it at once.
-    """
+    name: str
+
+    async def drop(self, most: int) -> int:
+        """Drop at most so many of those that are due, and return how many it were."""
+        ...
+
+
+class Aging:
+    """What is kept for so many days, and with 0 for ever; `forget` is asked with now, the time and a number."""
 
     def __init__(
-        self,
-        upkeep: Upkeep,
-        idempotency: Idempotency,
-        tickets: TicketStore,
-        clock: Clock,
-        event_days: int,
-        session_days: int,
-        invitation_days: int,
+        self, name: str, days: int, forget: Callable[[datetime, timedelta, int], Awaitable[int]], clock: Clock
     ) -> None:
-        self._upkeep = upkeep
+        self.name = name
+        self._kept = timedelta(days)
+        self._forget = forget
         self._clock = clock
-        self._pieces: Mapping[str, Callable[[], Awaitable[int]]] = {
-            "answers": lambda: idempotency.forget_old(AT_ONCE),
-            "tickets": lambda: tickets.forget_old(AT_ONCE),
-            **({"invitations": lambda: self._invitations(timedelta(invitation_days))} if invitation_days else {}),
-            **({"sessions": lambda: self._sessions(timedelta(session_days))} if session_days else {}),
-            **({"events": lambda: self._events(timedelta(event_days))} if event_days else {}),
-        }
+
+    async def drop(self, most: int) -> int:
+        return await self._forget(self._clock.now(), self._kept, most) if self._kept else 0
+
+
+class Expiring:
+    """What can go as soon as nobody can ask for it any more; `forget` knows when that is."""
+
+    def __init__(self, name: str, forget: Callable[[int], Awaitable[int]]) -> None:
+        self.name = name
+        self._forget = forget
+
+    async def drop(self, most: int) -> int:
+        return await self._forget(most)
+
+
+class Retention:
+    """Drops what was kept for long enough, one kind after the other.
+
+    Everything goes in pieces of 1,000 with a pause between them, so that it is a load at no moment, and several workers
+    may do it at once.
+    """
+
+    def __init__(self, kinds: Sequence[Kept]) -> None:
+        self._kinds = kinds
 
     async def forget(self) -> Mapping[str, int]:
         """Drop everything that is due, and return how many of each kind it were; Unavailable if the store is away."""
         dropped: dict[str, int] = {}
-        for name, drop in self._pieces.items():
-            while (count := await drop()) > 0:
-                dropped[name] = dropped.get(name, 0) + count
+        for kind in self._kinds:
+            while (count := await kind.drop(AT_ONCE)) > 0:
+                dropped[kind.name] = dropped.get(kind.name, 0) + count
                 if count < AT_ONCE:
                     break
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -67,13 +83,3 @@ class Retention:
             except DomainError as problem:
                 log.warning("cannot drop what was kept for long enough: %s", problem)
             await asyncio.sleep(EVERY_SECONDS)
-
-    def _events(self, kept: timedelta) -> Awaitable[int]:
-        return self._upkeep.forget_events(self._clock.now(), kept, AT_ONCE)
-
-    def _sessions(self, kept: timedelta) -> Awaitable[int]:
-        before = self._clock.now() - kept
-        return self._upkeep.forget_sessions(before, before - SESSION_ABSOLUTE, AT_ONCE)
-
-    def _invitations(self, kept: timedelta) -> Awaitable[int]:
-        return self._upkeep.forget_invitations(self._clock.now() - kept, AT_ONCE)

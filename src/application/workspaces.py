@@ -21,11 +21,15 @@ from domain.errors import VersionConflict
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.workspaces import (
     INVITATION_LIFETIME,
+    INVITATION_LONGEST,
     INVITATION_USES_MAX,
     NAME_MAX,
     Workspace,
     WorkspaceKind,
 )
+
+# How long a removal means something: as long as an invitation from before it, and a day for clocks that differ.
+REMOVAL_DAYS = INVITATION_LONGEST.days + 1
 
 Name = Annotated[str, typed(NAME_MAX, examples=["Operations"])]
 Slug = Annotated[
@@ -169,10 +173,15 @@ class Workspaces:
 
     @retried
     async def remove(self, actor: Principal, id: WorkspaceId, account: AccountId) -> None:
-        """End a membership: one's own (leaving) or somebody else's. What hangs on it ends afterwards."""
+        """End a membership: one's own (leaving) or somebody else's. What hangs on it ends afterwards.
+
+        Invitations that are there already let in again who leaves, but nobody who is removed.
+        """
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
-            workspace.remove(account, actor.account_id, self._clock.now())
+            removal = workspace.remove(account, actor.account_id, self._clock.now())
+            if removal is not None:
+                work.workspaces.add_removal(removal)
             work.workspaces.save(workspace)
 
     @retried
@@ -214,16 +223,18 @@ class Workspaces:
             workspace.role_of(actor.account_id)
             invitation = await work.workspaces.invitation(invitation_id, id)
             workspace.withdraw(invitation, actor.account_id, self._clock.now())
-            work.workspaces.save_invitation(invitation)
-            work.workspaces.save(workspace)
+            if workspace.has_news:
+                work.workspaces.save_invitation(invitation)
+                work.workspaces.save(workspace)
 
     @retried
     async def accept(self, actor: Principal, acceptance: Acceptance) -> WorkspaceView:
-        """Come in by a link; coming twice does no harm."""
+        """Come in by a link; who is in already stays what they are, whatever became of the link."""
         async with self._work() as work:
             invitation = await work.workspaces.invitation_by_digest(self._secrets.digest(acceptance.token))
             workspace = await work.workspaces.get(invitation.workspace_id)
-            workspace.accept(invitation, actor.account_id, self._clock.now())
+            removal = await work.workspaces.removal(workspace.id, actor.account_id)
+            workspace.accept(invitation, actor.account_id, self._clock.now(), removal)
             if workspace.has_news:
                 work.workspaces.save_invitation(invitation)
                 work.workspaces.save(workspace)

@@ -74,8 +74,10 @@ class Task(Aggregate):
 
     `key` is the name that people call it by, such as `OPS-12`: unique in the workspace, and it stays. An archived task
     is as good as any other, but put away.
-    Assigned are active members other than viewers, at most 20. The creator, the assignees and whoever comments or is
-    mentioned watch it. `completed_at` is the time it became done, and None whenever it is not. Times are aware UTC.
+    Assigned are active members other than viewers, at most 20, and watchers are members. Who leaves while a task is
+    closed or deleted keeps it as what they did, until it is open again or somebody else is put on it. The creator, the
+    assignees and whoever comments or is mentioned watch it. `completed_at` is the time it became done, and None
+    whenever it is not. Times are aware UTC.
     """
 
     resource_type: ClassVar[str] = "task"
@@ -206,10 +208,10 @@ class Task(Aggregate):
             self._watch(by)
             self._tell("task.watched", by, at, data={"account_id": by})
 
-    def unwatch(self, by: AccountId, at: datetime) -> None:
-        if by in self.watchers:
-            self.watchers = [w for w in self.watchers if w != by]
-            self._tell("task.unwatched", by, at, data={"account_id": by})
+    def unwatch(self, account: AccountId, by: AccountId | None, at: datetime) -> None:
+        if account in self.watchers:
+            self.watchers = [w for w in self.watchers if w != account]
+            self._tell("task.unwatched", by, at, data={"account_id": account})
 
     def archive(self, by: AccountId, at: datetime) -> None:
         """Put the task away; whoever looks for it finds it as before."""

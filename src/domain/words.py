@@ -1,4 +1,4 @@
-"""The words that a text is found by, for every script alike; see `docs/decisions/0033-words-of-all-scripts.md`."""
+"""The words that a text is found by, for every script alike; see `docs/decisions/0034-words-of-all-scripts.md`."""
 
 import re
 import unicodedata

@@ -19,6 +19,7 @@ from domain.words import folded
 NAME_MAX = 100
 INVITATION_USES_MAX = 500
 INVITATION_LIFETIME = timedelta(days=7)
+INVITATION_LONGEST = 4 * INVITATION_LIFETIME
 TASK_PREFIX_MAX = 5
 TASK_PREFIX_FALLBACK = "TASK"
 _APOSTROPHE = re.compile(r"['\u2019]")
@@ -52,7 +53,10 @@ class SlugTaken(Conflict):
 
 
 class InvitationSpent(Conflict):
-    """The invitation has run out, was used up or taken back, or its maker may not give that role any more."""
+    """The invitation has run out, was used up or taken back, or its maker may not give that role any more.
+
+    Or it is older than the removal of the one who wants to come in by it.
+    """
 
     code = "invitation_expired"
 
@@ -170,8 +174,11 @@ class Workspace(Aggregate):
         self._tell("member.role_changed", by, at, {"role": (old, role)}, {"account_id": account})
         self._tell_account(account, "workspace.role_changed", by, at, {"role": role})
 
-    def remove(self, account: AccountId, by: AccountId, at: datetime) -> None:
-        """End a membership: one's own, or that of somebody below one's own role."""
+    def remove(self, account: AccountId, by: AccountId, at: datetime) -> "Removal | None":
+        """End a membership: one's own, or that of somebody below one's own role.
+
+        The latter is a removal, after which they need a new invitation; who leaves may come back by an old one.
+        """
         mine = self.role_of(by)
         member = self._member(account)
         if account != by:
@@ -185,6 +192,7 @@ class Workspace(Aggregate):
         self._tell("member.removed", by, at, data={"account_id": account, "role": member.role})
         reason = "left" if account == by else "removed"
         self._tell_account(account, "workspace.left", by, at, {"reason": reason})
+        return None if account == by else Removal(self.id, account, self.version, at)
 
     def transfer(self, account: AccountId, by: AccountId, at: datetime) -> None:
         """Hand one's ownership to another member and become an admin."""
@@ -218,25 +226,34 @@ class Workspace(Aggregate):
         self._refuse_personal("A personal workspace cannot be shared.")
         if not 1 <= max_uses <= INVITATION_USES_MAX:
             raise Invalid(f"An invitation is for 1 to {INVITATION_USES_MAX} people.", pointer="/max_uses")
-        if not at < expires_at <= at + 4 * INVITATION_LIFETIME:
+        if not at < expires_at <= at + INVITATION_LONGEST:
             raise Invalid("An invitation ends within 28 days from now.", pointer="/expires_at")
         self._tell("invitation.created", by, at, data={"invitation_id": id, "role": role, "expires_at": expires_at})
-        return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at)
+        return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at, self.version)
 
     def withdraw(self, invitation: "Invitation", by: AccountId, at: datetime) -> None:
-        """Take an invitation back."""
+        """Take an invitation back; doing it twice changes nothing."""
         self._require(by, Permission.MANAGE_MEMBERS)
+        if invitation.withdrawn_at is not None:
+            return
         invitation.withdrawn_at = at
         self._tell("invitation.withdrawn", by, at, data={"invitation_id": invitation.id})
 
-    def accept(self, invitation: "Invitation", account: AccountId, at: datetime) -> None:
-        """Come in by an invitation; for a member it does nothing and costs no use."""
+    def accept(
+        self, invitation: "Invitation", account: AccountId, at: datetime, removal: "Removal | None" = None
+    ) -> None:
+        """Come in by an invitation; for a member it does nothing and costs no use, whatever became of it.
+
+        `removal` is the last one of this account from here, if there was one.
+        """
         if account in self.members:
             return
         is_spent = invitation.withdrawn_at or at >= invitation.expires_at or invitation.uses >= invitation.max_uses
         maker = self.members.get(invitation.invited_by)
         if is_spent or maker is None or not Standing(maker.role).gives(invitation.role):
             raise InvitationSpent("This invitation is no longer valid.")
+        if removal is not None and invitation.since < removal.version:
+            raise InvitationSpent("You were removed after this invitation was made: ask for a new one.")
         invitation.uses += 1
         self.admit(account, invitation.role, invitation.invited_by, at)
 
@@ -274,7 +291,10 @@ class Workspace(Aggregate):
 
 @dataclass(slots=True)
 class Invitation:
-    """A link into a workspace; only a digest of its secret is kept, and it changes only through the workspace."""
+    """A link into a workspace; only a digest of its secret is kept, and it changes only through the workspace.
+
+    `since` is the version of the workspace that it came with.
+    """
 
     id: InvitationId
     workspace_id: WorkspaceId
@@ -285,7 +305,21 @@ class Invitation:
     invited_by: AccountId
     created_at: datetime
     expires_at: datetime
+    since: int
     withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """That somebody was taken out of a workspace, which has been at `version` since.
+
+    The version says what came first, invitation or removal: the clocks of two processes may differ.
+    """
+
+    workspace_id: WorkspaceId
+    account_id: AccountId
+    version: int
+    at: datetime
 
 
 def task_prefix(name: str) -> str:

@@ -22,7 +22,7 @@ from application.administration import AccountLine, Administration
 from domain.errors import DomainError
 from entrypoints import VERSION, logs
 from entrypoints.client import Client, Refused, Stopped
-from entrypoints.container import Container, in_memory
+from entrypoints.container import Container, assembled, in_memory
 from entrypoints.demo import DEMO_EMAIL, DEMO_PASSWORD, seed
 from entrypoints.doctor import examine, is_well
 from entrypoints.http.openapi import document
@@ -93,12 +93,12 @@ def _serve(chosen: argparse.Namespace) -> int:
         for name, value in settings.shown():
             print(f"{name}={value}")
         return 0
-    serve(Container(settings=settings), works=not chosen.no_worker)
+    serve(assembled(settings), works=not chosen.no_worker)
     return 0
 
 
 def _worker(chosen: argparse.Namespace) -> int:
-    work(Container(settings=_settings(os.environ)))
+    work(assembled(_settings(os.environ)))
     return 0
 
 
@@ -126,8 +126,8 @@ def _demo(chosen: argparse.Namespace) -> int:
     try:
         settings = _settings({"JWT_SECRET": _kept_secret(data_dir), **os.environ, "DATABASE_URL": url})
         migrations.upgrade(settings.database_url)
-        _once(Container(settings=settings), seed)
-        serve(Container(settings=settings), lambda: _welcome(settings))
+        _once(assembled(settings), seed)
+        serve(assembled(settings), lambda: _welcome(settings))
     finally:
         postgres.stop()
     return 0
@@ -142,7 +142,7 @@ def _migrate(chosen: argparse.Namespace) -> int:
 
 def _administer(chosen: argparse.Namespace) -> int:
     said, act = _ADMINISTRATION[chosen.command]
-    account = _once(Container(settings=_settings(os.environ)), lambda house: act(house.administration(), chosen.email))
+    account = _once(assembled(_settings(os.environ)), lambda house: act(house.administration(), chosen.email))
     print(said.format(account.email))
     return 0
 
@@ -164,18 +164,18 @@ def _list_accounts(chosen: argparse.Namespace) -> int:
                 state = "disabled" if account.disabled_at else "active"
                 print(f"{account.id}  {account.created_at:%Y-%m-%d}  {account.role:5}  {state:8}  {account.email}")
 
-    _once(Container(settings=_settings(os.environ)), show)
+    _once(assembled(_settings(os.environ)), show)
     return 0
 
 
 def _new_epoch(chosen: argparse.Namespace) -> int:
-    epoch = _once(Container(settings=_settings(os.environ)), lambda house: house.upkeep().begin_lineage())
+    epoch = _once(assembled(_settings(os.environ)), lambda house: house.upkeep().begin_lineage())
     print(f"The journal has the epoch {epoch} now; every client reads its state anew.")
     return 0
 
 
 def _consumers(chosen: argparse.Namespace) -> int:
-    backlog = _once(Container(settings=_settings(os.environ)), lambda house: house.cursors().backlog())
+    backlog = _once(assembled(_settings(os.environ)), lambda house: house.cursors().backlog())
     for of in backlog:
         print(f"{of.consumer}  behind in {of.streams} streams, fails in {of.failing}, since {of.oldest_at.isoformat()}")
     if not backlog:
@@ -185,7 +185,7 @@ def _consumers(chosen: argparse.Namespace) -> int:
 
 def _give_up(chosen: argparse.Namespace) -> int:
     given_up = _once(
-        Container(settings=_settings(os.environ)),
+        assembled(_settings(os.environ)),
         lambda house: house.cursors().give_up(chosen.consumer, chosen.stream),
     )
     print(f"{chosen.consumer} does nothing more of what it had before it in {given_up} streams.")

@@ -22,7 +22,7 @@ async def seed(container: Container) -> None:
         )
     except EmailTaken:
         return
-    actor = container.authentication().authenticate(signed_in.access_token)
+    actor = await container.authentication().identify(signed_in.access_token)
     now = clock.now()
     first = await tasks.open(
         actor,

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from domain.errors import DomainError
-from entrypoints.container import Container
+from entrypoints.container import Container, assembled
 from entrypoints.http.health import Checkable
 from entrypoints.lifetimes import opened
 from entrypoints.settings import InvalidSettings, Settings
@@ -57,7 +58,7 @@ async def examine(environ: Mapping[str, str]) -> list[Diagnosis]:
             Diagnosis("settings", "wrong", f"{name} will not do.", f"{what[:1].upper()}{what[1:]}.")
             for name, _, what in parts
         ]
-    house = Container(settings=settings)
+    house = assembled(settings)
     own = house.own()
     async with asynccontextmanager(opened)(house.database(), house.numbers_database()):
         found = await asyncio.gather(
@@ -83,6 +84,14 @@ def _settings(settings: Settings) -> Iterable[Diagnosis]:
             "note",
             "Without REDIS_URL a process knows nothing of others.",
             "Run one process, or set REDIS_URL.",
+        )
+    redis = urlsplit(settings.redis_url)
+    if settings.in_production and redis.hostname and not redis.password:
+        yield Diagnosis(
+            "settings",
+            "note",
+            "REDIS_URL has no password.",
+            "Give Redis one: whoever can write there can set limits back and show anybody as present.",
         )
     if settings.in_production and not settings.trusted_proxies:
         yield Diagnosis(
@@ -122,6 +131,8 @@ async def _database(house: Container) -> list[Diagnosis]:
     found = await _service("database", house.database(), (15,), "Start PostgreSQL, or correct DATABASE_URL.")
     if is_well(found):
         found += await _thing("migrations", house.needed()["migrations"], "Run `signalbox migrate`.")
+        if house.settings().in_production:
+            found += await _thing("role", house.rights(), "Give the processes the one of deploy/postgres/roles.sql.")
     return found
 
 

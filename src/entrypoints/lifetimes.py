@@ -3,28 +3,16 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from dependency_injector.containers import Container
 
-from application.authentication import Authentication
-from application.consumers import Consumers
-from application.ports.events import Broker
-from application.realtime.hub import Hub
-from application.realtime.live import Live
-from application.realtime.lobby import Lobby
-from application.realtime.patrol import Patrol
-from application.retention import Retention
-from application.tasks import WordsAnew
 from domain.errors import DomainError
-from entrypoints.drift import Drift
-from entrypoints.probe import Heart
 
 RESTART_SECONDS = 1.0
-
-Loops: TypeAlias = dict[str, Callable[[], Coroutine[Any, Any, None]]]
 
 log = logging.getLogger(__name__)
 
@@ -78,45 +66,32 @@ async def furnished(house: Container) -> AsyncIterator[None]:
             await stopped
 
 
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Something that runs until it is cancelled: in every process, or in those that serve, or in those that work."""
+
+    name: str
+    of: Literal["all", "serving", "working"]
+    run: Callable[[], Coroutine[Any, Any, None]]
+
+
 class Running:
     """The loops of one process. Each is started again if it fails, as nothing else would notice."""
 
-    def __init__(
-        self,
-        authentication: Authentication,
-        hub: Hub,
-        broker: Broker,
-        lobby: Lobby,
-        live: Live,
-        patrol: Patrol,
-        retention: Retention,
-        consumers: Consumers[Any],
-        words: WordsAnew,
-        heart: Heart,
-        drift: Drift,
-    ) -> None:
-        self._authentication = authentication
-        # What a loop of either kind publishes has to be carried.
-        self._always: Loops = {"heart": heart.beat, "broker": broker.run, "drift": drift.run}
-        self._serving: Loops = {
-            "authentication": authentication.run,
-            "hub": hub.run,
-            "presence": lobby.run,
-            "connections": live.run,
-            "rights": patrol.run,
-        }
-        self._working: Loops = {"retention": retention.run, "consumers": consumers.run, "words": words.run}
+    def __init__(self, loops: Sequence[Loop], before_serving: Callable[[], Awaitable[None]]) -> None:
+        self._loops = loops
+        self._before_serving = before_serving
 
     @asynccontextmanager
     async def __call__(self, *, serves: bool = True, works: bool = True) -> AsyncIterator[None]:
         """Run the loops that requests and sockets need, those of the worker, or both."""
         if serves:
             try:
-                await self._authentication.refresh()
+                await self._before_serving()
             except DomainError as problem:
                 log.warning("the store is not there yet: %s", problem)
-        loops = self._always | (self._serving if serves else {}) | (self._working if works else {})
-        tasks = [asyncio.create_task(self._keep(name, loop), name=name) for name, loop in loops.items()]
+        wanted = {"all", *(["serving"] if serves else []), *(["working"] if works else [])}
+        tasks = [asyncio.create_task(self._keep(loop), name=loop.name) for loop in self._loops if loop.of in wanted]
         try:
             yield
         finally:
@@ -124,10 +99,10 @@ class Running:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _keep(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _keep(self, loop: Loop) -> None:
         while True:
             try:
-                await loop()
+                await loop.run()
             except Exception:
-                log.exception("the %s loop failed and starts again", name)
+                log.exception("the %s loop failed and starts again", loop.name)
             await asyncio.sleep(RESTART_SECONDS)

@@ -46,6 +46,12 @@ class Guarded(Protocol):
     def state(self) -> Literal["closed", "half_open", "open"]: ...
 
 
+def breakers(**services: object) -> Mapping[str, Guarded]:
+    """The circuits of those services that are guarded by one."""
+    found = {name: getattr(service, "breaker", None) for name, service in services.items()}
+    return {name: breaker for name, breaker in found.items() if breaker is not None}
+
+
 _STATES = ("closed", "half_open", "open")
 
 

@@ -80,6 +80,11 @@ class House:
         return self
 
     @property
+    def followed(self) -> list[str]:
+        """The topics that are followed for somebody, beside the one on which processes talk about connections."""
+        return [topic for topic in self.broker.followed if topic != "crowded"]
+
+    @property
     def channel(self) -> str:
         return f"workspace:{self.team.id}"
 

@@ -130,7 +130,7 @@ async def test_whose_session_ended_meanwhile_hears_nothing_of_what_happened_sinc
         for visitor in (ada, bob):
             await visitor.say(type="subscribe", id=2, channel=house.channel)
         lose(house)
-        elsewhere.ended.append(principal(house.bob).session_id)
+        elsewhere.ended.append(SessionId(principal(house.bob).credential_id))
         await house.rename(task, "secret")
         await turns(50)
         await house.container.authentication().refresh()

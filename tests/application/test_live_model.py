@@ -107,7 +107,7 @@ class Model:
                 client.visitor.connection.left()
                 client.visitor.connection.lost()
         await turns(5)
-        assert self.house.broker.followed == []
+        assert self.house.followed == []
 
 
 DEEDS = ("write", "write", "write", "come", "come", "leave", "congest", "relieve", "check", "release")

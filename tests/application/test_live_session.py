@@ -26,7 +26,7 @@ async def test_the_reply_to_connect_tells_everything_that_the_connection_is_boun
         reply = await visitor.say(type="connect", id=7, token=token, subscribe=[house.channel, "me", "task:nonsense"])
         assert (reply["type"], reply["id"]) == ("reply", 7)
         data = reply["data"]
-        assert data["session"] == str(principal(house.ada).session_id)
+        assert data["session"] == str(principal(house.ada).credential_id)
         assert data["epoch"] == (await house.container.journal().survey([])).epoch
         assert data["expires_in"] == timedelta(days=1).total_seconds()
         assert data["ping_interval"] == PING_SECONDS
@@ -138,7 +138,7 @@ async def test_a_connection_ends_without_a_good_token_and_says_what_to_do_about_
 
     assert await refused() == (CloseCode.TOKEN_INVALID, "token_missing")
     assert await refused(token="nonsense") == (CloseCode.TOKEN_INVALID, "token_invalid")
-    house.container.authentication().end([principal(house.ada).session_id])
+    house.container.authentication().end([principal(house.ada).credential_id])
     assert await refused(token=token) == (CloseCode.REVOKED, "session_ended")
     house.clock.advance(timedelta(days=1))
     assert await refused(token=house.token(house.bob)) == (CloseCode.TOKEN_EXPIRED, "token_expired")

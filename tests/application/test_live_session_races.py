@@ -9,12 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from dependency_injector import providers
 
+from application.realtime.connection import COMMAND_SECONDS
 from application.realtime.frames import CloseCode
 from application.realtime.live import BACKLOG_MAX_BYTES, CONGESTED_SECONDS, TICK_SECONDS
 from application.realtime.session import CONNECT_SECONDS, GONE_SECONDS, PING_SECONDS
 from domain.errors import Unavailable
 from tests.application.live_house import House, Visitor, turns
+from tests.support.badges import Badges
 from tests.support.builders import principal
 from tests.support.faulty_broker import Fate
 
@@ -225,7 +228,7 @@ async def test_a_journal_that_is_away_refuses_a_subscription_for_now_and_interru
         failing.append(True)
         error = await bob.say(type="subscribe", id=2, channel=house.channel)
         assert (error["code"], error["retry"]) == ("dependency_unavailable", "later")
-        assert house.broker.followed == []
+        assert house.followed == []
         await bob.say(type="subscribe", id=3, channel=house.channel)
         await house.rename(task, "Late")
         await house.container.hub().check_heads()
@@ -259,7 +262,7 @@ async def shown_while_rights_are_unknown() -> None:
         await asyncio.sleep(1)
         assert [frame["code"] for frame in bob.of(UNSUBSCRIBED)] == ["not_found"]
         assert bob.events() == [(3, "task.created"), (4, "member.removed")]
-        assert house.broker.followed == []
+        assert house.followed == []
 
 
 async def test_a_closed_connection_follows_nothing() -> None:
@@ -267,13 +270,13 @@ async def test_a_closed_connection_follows_nothing() -> None:
     tasks = len(asyncio.all_tasks())
     async with house.visit(house.bob, connected=False) as bob:
         await bob.say(type="connect", id=1, subscribe=[house.channel, "me", "market:ACME", f"presence:{house.channel}"])
-        assert len(house.broker.followed) == 4
+        assert len(house.followed) == 4
         await turns(5)
         assert len(asyncio.all_tasks()) == tasks + 2
         await bob.say(type="unsubscribe", id=2, channel="me")
         await turns(5)
         assert len(asyncio.all_tasks()) == tasks + 1
-    assert house.broker.followed == []
+    assert house.followed == []
     assert len(asyncio.all_tasks()) == tasks
     task = await house.task()
     await house.rename(task, "Unheard")
@@ -310,7 +313,7 @@ async def lost_while_subscribing(point: int, wanted: str, first: bool) -> bool:
         await turns(point)
         was_answered = len(bob.frames) > begun
     await turns(20)
-    assert house.broker.followed == []
+    assert house.followed == []
     assert len(asyncio.all_tasks()) == tasks
     assert (await house.container.presence().present(channels["presence"])).accounts == []
     return not was_answered
@@ -405,11 +408,28 @@ def test_a_connection_on_which_nobody_says_who_is_there_is_kept_for_ten_seconds(
     hurried(test)
 
 
+def test_who_is_looked_up_for_ever_is_told_to_come_again_and_not_that_nothing_was_said() -> None:
+    async def test() -> None:
+        house = House()
+        badges = Badges(house.clock)
+        badges.is_open.clear()
+        house.container.credentials.override(providers.List(providers.Object(badges)))
+        await house.settle()
+        text, _ = badges.issue(house.bob.id)
+        async with house.visit(connected=False) as bob, looked_after(house):
+            await asyncio.sleep(CONNECT_SECONDS - 2 * TICK_SECONDS)
+            bob.send(type="connect", id=1, token=text)
+            assert await closing(bob, COMMAND_SECONDS + 1) is CloseCode.UNAVAILABLE
+            assert [(e["id"], e["code"], e["retry"]) for e in bob.frames] == [(1, "dependency_unavailable", "later")]
+
+    hurried(test)
+
+
 @pytest.mark.parametrize(
     ("end", "code"),
     [
         (lambda house: house.clock.advance(timedelta(days=2)), CloseCode.TOKEN_EXPIRED),
-        (lambda house: house.container.authentication().end([principal(house.bob).session_id]), CloseCode.REVOKED),
+        (lambda house: house.container.authentication().end([principal(house.bob).credential_id]), CloseCode.REVOKED),
     ],
 )
 def test_a_connection_ends_with_its_token_and_with_its_session(end: Callable[[House], None], code: CloseCode) -> None:

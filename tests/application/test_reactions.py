@@ -5,7 +5,7 @@ import pytest
 from application.ports.tasks import TaskView
 from application.reactions import TASKS_AT_ONCE
 from application.tasks import TaskPatch
-from application.workspaces import Acceptance, NewInvitation, RoleChange
+from application.workspaces import Acceptance, NewInvitation, NewWorkspace, RoleChange
 from domain.access import Role
 from domain.errors import NotFound
 from domain.ids import TaskId
@@ -50,7 +50,8 @@ async def test_who_is_removed_is_out_at_once_and_loses_their_open_tasks_afterwar
     office.wait(seconds=1)
     await follow_up(office)
     assert (await office.show(task.id)).assignees == []
-    released = (await office.news())[-1]
+    released, unwatched = (await office.news())[-2:]
+    assert (unwatched.type, unwatched.data) == ("task.unwatched", released.data)
     assert (released.type, released.actor, released.at) == (
         "task.unassigned",
         office.admin.account_id,
@@ -89,8 +90,8 @@ async def test_many_tasks_are_taken_in_pieces_of_which_each_is_whole() -> None:
     await follow_up(office)
     assert await assigned(office) == 0
     entries = await office.journal.read(stream, head, 1_000)
-    assert [entry.type for entry in entries] == ["task.unassigned"] * (2 * TASKS_AT_ONCE + 1)
-    assert len({entry.resource_id for entry in entries}) == len(entries)
+    assert [entry.type for entry in entries] == ["task.unassigned", "task.unwatched"] * (2 * TASKS_AT_ONCE + 1)
+    assert len({entry.resource_id for entry in entries}) == len(entries) / 2
 
 
 async def test_who_is_back_before_it_happened_keeps_what_they_had_and_are_given() -> None:
@@ -110,3 +111,46 @@ async def test_who_is_back_as_one_who_only_looks_on_keeps_nothing() -> None:
     await come_back(office, Role.VIEWER)
     await follow_up(office)
     assert await assigned(office) == 0
+
+
+async def test_who_is_out_watches_no_open_task_any_more_and_who_only_looks_on_does() -> None:
+    office = await Office.open()
+    member, viewer = office.member.account_id, office.viewer.account_id
+    tasks = [await office.task(by=office.admin) for _ in range(TASKS_AT_ONCE + 1)]
+    done = await office.task(by=office.admin, status=Status.DONE)
+    for task in (*tasks, done):
+        await office.tasks.watch(office.viewer, TaskId(task.id))
+        await office.tasks.watch(office.member, TaskId(task.id))
+    await office.workspaces.change_role(office.owner, office.team, member, RoleChange(Role.VIEWER))
+    await office.workspaces.remove(office.owner, office.team, viewer)
+    await follow_up(office)
+    for task in tasks:
+        assert (await office.show(task.id)).watchers == [office.admin.account_id, member]
+    assert (await office.show(done.id)).watchers == [office.admin.account_id, viewer, member]
+
+
+async def test_an_account_that_is_disabled_loses_its_open_tasks_everywhere_and_goes_on_watching() -> None:
+    office = await Office.open()
+    member = office.member.account_id
+    elsewhere = await office.workspaces.create(office.member, NewWorkspace("Elsewhere"))
+    tasks = [await a_task_of_the_member(office) for _ in range(TASKS_AT_ONCE)]
+    tasks.append(await office.task(workspace_id=elsewhere.id, assignee_ids=[member]))
+    done = await office.task(by=office.admin, assignee_ids=[member], status=Status.DONE)
+    await office.container.administration().disable(f"{member.hex}@example.org")
+    await follow_up(office)
+    async with office.work() as work:
+        assert await work.tasks.assigned(None, member, 1_000) == []
+        assert len(await work.tasks.watched(office.team, member, 1_000)) == TASKS_AT_ONCE
+    assert (await office.show(done.id)).assignees == [member]
+    released = (await office.news(f"task:{tasks[0].id}"))[-1]
+    assert (released.type, released.actor, released.data) == ("task.unassigned", None, {"account_id": str(member)})
+
+
+async def test_an_account_that_is_enabled_before_that_keeps_them() -> None:
+    office = await Office.open()
+    await a_task_of_the_member(office)
+    address = f"{office.member.account_id.hex}@example.org"
+    await office.container.administration().disable(address)
+    await office.container.administration().enable(address)
+    await follow_up(office)
+    assert await assigned(office) == 1

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
-from application.authentication import Authentication
+from application.authentication import Authentication, CredentialRevoked
 from application.lease import Lease
 from application.ports.identity import AccessTokens, SessionQueries
 from application.principal import Principal
@@ -47,15 +47,17 @@ from application.realtime.session import (
     Effect,
     Effects,
     Enter,
+    Identify,
     Join,
     Leave,
     Say,
     Send,
     Session,
 )
-from domain.errors import Exhausted, NotFound, Unauthenticated, Unavailable
+from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 from domain.identity import AccountRole
 from domain.ids import AccountId, SessionId
+from tests.support.badges import Badges
 
 ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
 LIFETIME = timedelta(minutes=15)
@@ -94,7 +96,10 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock, self.tokens = MovableClock(), Tokens()
-        self.authentication = Authentication(self.tokens, self.tokens, self.clock, MemoryObserver(), Lease())
+        self.badges = Badges(self.clock)
+        self.authentication = Authentication(
+            self.tokens, self.tokens, [self.badges], self.clock, MemoryObserver(), Lease()
+        )
         self.now = 1_000.0
 
     def wait(self, seconds: float) -> None:
@@ -224,7 +229,7 @@ def test_whoever_has_a_good_token_enters_and_is_told_where_everything_stands(des
             Reply(
                 7,
                 {
-                    "session": str(principal.session_id),
+                    "session": str(principal.credential_id),
                     "epoch": "e",
                     "expires_in": 900,
                     "ping_interval": PING_SECONDS,
@@ -409,6 +414,51 @@ def test_whatever_a_peer_says_is_a_sign_of_life(desk: Desk) -> None:
 
 def test_the_end_of_the_session_behind_the_token_ends_the_connection(desk: Desk) -> None:
     assert desk.connected().revoked() == [Close(CloseCode.REVOKED, "session_ended")]
+
+
+async def test_who_has_to_be_looked_up_enters_once_that_is_done_however_long_it_takes(desk: Desk) -> None:
+    session = desk.session()
+    text, id = desk.badges.issue(ADA)
+    (asked,) = desk.say(session, type="connect", id=7, token=text, subscribe=["me"])
+    assert isinstance(asked, Identify)
+    assert (asked.id, asked.credential) == (7, text)
+    desk.wait(2 * CONNECT_SECONDS)
+    assert session.elapsed(desk.now) == []
+    principal = await desk.authentication.identify(text)
+    (enter,) = session.identified(asked, principal, desk.now)
+    assert isinstance(enter, Enter)
+    assert (enter.id, enter.principal, enter.opening.subscribe) == (7, principal, ["me"])
+    assert session.elapsed(desk.now) == []
+    (told,) = session.entered(7, "e", {})
+    assert isinstance(told, Send)
+    assert isinstance(told.frame, Reply)
+    assert told.frame.data["session"] is None
+    assert principal.via == id
+    assert session.revoked() == [Close(CloseCode.REVOKED, "credential_revoked")]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "retry"),
+    [
+        (Unauthenticated("?"), CloseCode.TOKEN_INVALID, "reauthenticate"),
+        (CredentialRevoked("?"), CloseCode.REVOKED, "reauthenticate"),
+        (TokenExpired("?"), CloseCode.TOKEN_EXPIRED, "reauthenticate"),
+        (Unavailable("?"), CloseCode.UNAVAILABLE, "later"),
+    ],
+)
+def test_whom_nobody_knows_is_sent_away_but_may_stay_who_was_there_before(
+    desk: Desk, error: DomainError, code: CloseCode, retry: str
+) -> None:
+    text, _ = desk.badges.issue(ADA)
+    stranger, member = desk.session(text), desk.connected()
+    (asked,) = desk.say(stranger, type="connect", id=1)
+    assert isinstance(asked, Identify)
+    *refusals, close = stranger.unidentified(asked, error)
+    assert error_of(refusals) == (1, error.code, retry)
+    assert close == Close(code, error.code)
+    (asked,) = desk.say(member, type="authenticate", id=2, token=text)
+    assert isinstance(asked, Identify)
+    assert error_of(member.unidentified(asked, error)) == (2, error.code, retry)
 
 
 def test_a_peer_may_say_much_at_once_and_then_so_much_a_second(desk: Desk) -> None:

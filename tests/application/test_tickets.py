@@ -147,7 +147,7 @@ async def test_an_end_elsewhere_makes_a_ticket_void_once_it_is_known_here(counte
     ada = await counter.register()
     ticket = await counter.issue(ada)
     here = counter.container
-    authentication = Authentication(here.tokens(), here.session_queries(), here.clock(), here.observer(), Lease())
+    authentication = Authentication(here.tokens(), here.session_queries(), (), here.clock(), here.observer(), Lease())
     tickets = Tickets(counter.store, here.secrets(), authentication, here.limits(), here.clock())
     await counter.identity.log_out(ada.refresh_token)
     await authentication.refresh()
@@ -183,7 +183,7 @@ async def test_a_ticket_is_no_access_token_and_a_refresh_token_no_ticket(counter
     ada = await counter.register()
     ticket = await counter.issue(ada)
     with pytest.raises(Unauthenticated):
-        counter.authentication.authenticate(ticket)
+        counter.authentication.known(ticket)
     with pytest.raises(Unauthenticated):
         await counter.refresh(ticket)
     await counter.refused(ada.refresh_token)

@@ -3,7 +3,7 @@
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -11,13 +11,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from dependency_injector.providers import Factory, Resource
 
-from entrypoints import container
-from entrypoints.container import Container, in_memory
+from entrypoints.container import Container, assembled, in_memory, table
 from entrypoints.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 LINES_MAX = 450
+TABLE_LINES_MAX = 130
 
 # What all contexts share; every other module of the domain is a context.
 SHARED = {"__init__", "access", "channels", "errors", "ids", "kernel", "text", "values", "words"}
@@ -33,6 +33,16 @@ FLOORS = (
     "src/entrypoints/http/{}",
     "tests/contracts/test_{}",
 )
+OVER_REDIS = Settings(
+    database_url="postgresql://nowhere.invalid/signalbox",
+    redis_url="redis://nowhere.invalid",
+    jwt_secret="only-for-tests-0123456789-abcdefghij",
+)
+MADE: Mapping[str, Callable[[], Container]] = {
+    "over Redis": lambda: Container(settings=OVER_REDIS),
+    "in one process": lambda: assembled(in_memory().settings()),
+    "in memory": in_memory,
+}
 FORBIDDEN_NAMES = re.compile(r"I(?=[A-Z][a-z])|Abstract|Base(?=[A-Z])|.*(Impl|Manager|Helpers?|Utils?)\Z")
 
 
@@ -47,16 +57,12 @@ def test_every_context_has_every_floor(context: str, floor: str) -> None:
 def test_every_port_is_bound_in_the_assembly() -> None:
     reached = _reachable(_bindings().values())
     unbound = _names(set(_ports()) - reached)
-    assert not unbound, f"no provider in entrypoints/container.py leads to {unbound}"
+    assert not unbound, f"no provider in entrypoints/container/table.py leads to {unbound}"
 
 
 def test_the_real_assembly_keeps_nothing_in_memory() -> None:
-    settings = Settings(
-        database_url="postgresql://nowhere.invalid/signalbox",
-        redis_url="redis://nowhere.invalid",
-        jwt_secret="only-for-tests-0123456789-abcdefghij",
-    )
-    wrong = {name for name, module in _adapters(Container(settings=settings)) if module.startswith("adapters.memory")}
+    house = Container(settings=OVER_REDIS)
+    wrong = {name for name, module in _adapters(house) if module.startswith("adapters.memory")}
     # Counts for the process alone while Redis is away, and keeps what every process can have again.
     assert wrong == {"process_limiter", "process_cache"}
 
@@ -66,9 +72,9 @@ def test_the_in_memory_assembly_needs_no_service() -> None:
     assert [name for name, module in _adapters(in_memory()) if module.startswith(needs)] == []
 
 
-@pytest.mark.parametrize("assembly", ["real", "in memory"])
+@pytest.mark.parametrize("assembly", MADE)
 def test_everything_in_an_assembly_can_be_made(assembly: str) -> None:
-    made = in_memory() if assembly == "in memory" else Container(settings=in_memory().settings())
+    made = MADE[assembly]()
     made.check_dependencies()
     for provider in made.providers.values():
         # A resource connects, and a factory waits for what only its caller knows.
@@ -101,6 +107,10 @@ def test_no_module_is_too_long_to_read() -> None:
     assert not long, f"past {LINES_MAX} lines a module becomes a package of the same name: {long}"
 
 
+def test_the_table_of_the_assembly_fits_on_one_screen() -> None:
+    assert _line_count(Path(table.__file__)) <= TABLE_LINES_MAX
+
+
 def test_no_name_says_nothing() -> None:
     for path in _sources("src", "tests"):
         names = [node.name for node in ast.walk(_tree(path)) if isinstance(node, ast.ClassDef)]
@@ -126,16 +136,14 @@ def _is_port(thing: object) -> bool:
 
 def _bindings() -> dict[str, object]:
     """What each annotated provider of the assembly provides; from the source, for the library forgets it."""
-    (assembly,) = (
-        n for n in _tree(Path(container.__file__)).body if isinstance(n, ast.ClassDef) and n.name == "Container"
-    )
+    (assembly,) = (n for n in _tree(Path(table.__file__)).body if isinstance(n, ast.ClassDef) and n.name == "Container")
     found = {}
     for node in assembly.body:
         match node:
             case ast.AnnAssign(
                 target=ast.Name(id=name), annotation=ast.Subscript(value=ast.Name(id="Provider"), slice=provided)
             ):
-                found[name] = eval(ast.unparse(provided), vars(container))
+                found[name] = eval(ast.unparse(provided), vars(table))
     return found
 
 

@@ -1,7 +1,10 @@
 """The files of deployments speak of what exists: settings, commands, ports and paths, and times that fit each other."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +12,16 @@ from typing import Any, get_type_hints
 
 import pytest
 import yaml
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import AuthenticationError
+from redis.retry import Retry
 
 from entrypoints.cli import main
 from entrypoints.container import in_memory
 from entrypoints.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from entrypoints.settings import Settings
+from tests.support.services import free_port, redis_program
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -23,7 +31,7 @@ VARIABLES = {name.upper() for name in get_type_hints(Settings)}
 FLUSH_SECONDS = 5
 SECRETS = {
     "DATABASE_URL": "postgresql://signalbox:hidden@postgres/signalbox",
-    "REDIS_URL": "redis://redis:6379/0",
+    "REDIS_URL": "redis://:hidden@redis:6379/0",
     "JWT_SECRET": "0f8HqT2mPz6LwX4bVd1sKc9RgYn5JeAu7QhIo3Zt",
 }
 
@@ -44,10 +52,15 @@ def manifest(kind: str, name: str) -> Json:
     return found
 
 
-def pods() -> Iterator[Json]:
+def templates() -> Iterator[Json]:
     for each in manifests():
         if each["kind"] in {"Deployment", "Job"}:
-            yield each["spec"]["template"]["spec"]
+            yield each["spec"]["template"]
+
+
+def pods() -> Iterator[Json]:
+    for template in templates():
+        yield template["spec"]
 
 
 def text(path: str) -> str:
@@ -68,7 +81,8 @@ EXAMPLE: dict[str, str] = dict(re.findall(r"^([A-Z_]+)=(.*)$", text("deploy/comp
 
 def in_compose(name: str) -> dict[str, str]:
     """The environment of a service, with the example's values and secrets in it."""
-    values = EXAMPLE | {"POSTGRES_PASSWORD": "0f8HqT2mPz6LwX4b", "JWT_SECRET": SECRETS["JWT_SECRET"]}
+    passwords = {key: "0f8HqT2mPz6LwX4b" for key in EXAMPLE if key.endswith("_PASSWORD")}
+    values = EXAMPLE | passwords | {"JWT_SECRET": SECRETS["JWT_SECRET"]}
     return {
         key: re.sub(r"\$\{(\w+)[^}]*\}", lambda variable: values[variable[1]], str(value))
         for key, value in OWN[name]["environment"].items()
@@ -106,7 +120,114 @@ def test_every_environment_describes_a_server(environment: dict[str, str]) -> No
 
 def test_the_secret_of_kubernetes_has_what_the_settings_need() -> None:
     assert set(manifest("Secret", "signalbox")["stringData"]) == set(SECRETS)
-    assert set(manifest("Secret", "signalbox")["stringData"].values()) == {""}
+    for name in ("signalbox", "signalbox-owner"):
+        assert set(manifest("Secret", name)["stringData"].values()) == {""}
+
+
+def test_the_owner_of_the_tables_migrates_and_nobody_else_has_its_password() -> None:
+    assert set(manifest("Secret", "signalbox-owner")["stringData"]) == {"DATABASE_URL"}
+    for pod in pods():
+        (container,) = pod["containers"]
+        secrets = [source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source]
+        # Of two that have a variable, the later one counts.
+        assert secrets == (["signalbox", "signalbox-owner"] if "migrate" in container["args"] else ["signalbox"])
+    roles = set(re.findall(r"^CREATE ROLE (\w+)", text("deploy/postgres/roles.sql"), flags=re.MULTILINE))
+    assert roles == {"signalbox", "signalbox_owner"}
+    for name in OWN:
+        role = "signalbox_owner" if name == "migrate" else "signalbox"
+        assert in_compose(name)["DATABASE_URL"].startswith(f"postgresql://{role}:")
+    given = {name for name, service in COMPOSE["services"].items() if "OWNER_PASSWORD" in str(service)}
+    assert given == {"postgres", "migrate"}
+    asked = set(re.findall(r"getenv \w+ (\w+)", text("deploy/postgres/roles.sql")))
+    assert asked == {"DATABASE_PASSWORD", "DATABASE_OWNER_PASSWORD"}
+    assert asked < set(COMPOSE["services"]["postgres"]["environment"])
+
+
+def test_only_our_processes_share_a_network_with_postgresql_and_redis() -> None:
+    networks = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
+    assert set().union(*networks.values()) == set(COMPOSE["networks"])
+
+    def beside(name: str) -> set[str]:
+        return {other for other, shared in networks.items() if shared & networks[name]} - {name}
+
+    assert beside("postgres") == set(OWN)
+    assert beside("redis") == set(OWN) - {"migrate"}
+    ports = {
+        name: {port["port"] for rule in manifest("NetworkPolicy", name)["spec"]["egress"] for port in rule["ports"]}
+        for name in ("needs", "needs-of-processes")
+    }
+    assert ports == {"needs": {53, 5432}, "needs-of-processes": {6379, 4318}}
+    (rule,) = manifest("NetworkPolicy", "needs-of-processes")["spec"]["podSelector"]["matchExpressions"]
+    components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in templates()}
+    assert set(rule["values"]) == components - {"migrate"}
+
+
+def test_redis_lets_nobody_in_without_the_password(tmp_path: Path) -> None:
+    """The very command of compose.yaml, with the Redis of the tests."""
+    service, password, port = COMPOSE["services"]["redis"], "it is theirs", free_port()
+    assert service["environment"]["REDISCLI_AUTH"].startswith("${REDIS_PASSWORD:?")
+    for name in set(OWN) - {"migrate"}:
+        assert in_compose(name)["REDIS_URL"] == "redis://:0f8HqT2mPz6LwX4b@redis:6379/0"
+    assert service["command"][:2] == ["sh", "-c"]
+    script = service["command"][2].replace("$$", "$").replace(" --save", f" --port {port} --save")
+    (tmp_path / "redis-server").symlink_to(redis_program())
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    process = subprocess.Popen(
+        ["sh", "-c", script], cwd=tmp_path, env={"PATH": path, "REDISCLI_AUTH": password}, stdout=subprocess.DEVNULL
+    )
+    try:
+        with Redis(port=port, password=password, retry=Retry(ConstantBackoff(0.05), 200)) as client:
+            assert client.ping()
+            settings: Any = client.config_get("*")
+            assert (settings["maxmemory-policy"], settings["save"]) == ("noeviction", "")
+        with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
+            stranger.publish("signalbox:hint:0:workspace:any", "forged")
+        # It is the program itself that is told to stop, and not a shell before it.
+        assert b"requirepass" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        assert password.encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        process.terminate()
+        assert process.wait(5) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def pinned(tmp_path: Path, answer: str) -> subprocess.CompletedProcess[str]:
+    """What the command says in a folder with our files, where Docker answers like this."""
+    for name in ("compose.yaml", "Dockerfile"):
+        if not (tmp_path / name).exists():
+            (tmp_path / name).write_text(text(name))
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$4" >> {tmp_path}/asked\n{answer}\n')
+    docker.chmod(0o755)
+    command: list[str | Path] = [sys.executable, ROOT / "deploy" / "pin_images.py"]
+    command += ["--docker", docker, "--folder", tmp_path]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_image_that_is_pulled_can_be_pinned_to_its_digest_and_again_later(tmp_path: Path) -> None:
+    pulled = {s["image"].partition("@")[0] for name, s in COMPOSE["services"].items() if name not in OWN}
+    pulled |= set(re.findall(r"^FROM ([\w./-]+:[\w.-]+)", text("Dockerfile"), flags=re.MULTILINE))
+    for _ in range(2):
+        assert pinned(tmp_path, f"echo {DIGEST}").returncode == 0
+        services = yaml.safe_load((tmp_path / "compose.yaml").read_text())["services"]
+        images = {service["image"] for name, service in services.items() if name not in OWN}
+        images |= set(re.findall(r"^FROM (\S+)", (tmp_path / "Dockerfile").read_text(), flags=re.MULTILINE))
+        assert images == {f"{image}@{DIGEST}" for image in pulled}
+        assert [services[name]["image"] for name in OWN] == [service["image"] for service in OWN.values()]
+    assert set((tmp_path / "asked").read_text().split()) == pulled
+
+
+@pytest.mark.parametrize("answer", ["echo unauthorized >&2; exit 1", "echo latest", "exit 0"])
+def test_where_a_digest_cannot_be_learnt_nothing_is_changed(tmp_path: Path, answer: str) -> None:
+    done = pinned(tmp_path, f'case "$4" in redis*) {answer};; *) echo {DIGEST};; esac')
+    assert done.returncode == 1
+    assert "Nothing was changed: redis:8" in done.stderr
+    assert (tmp_path / "compose.yaml").read_text() == text("compose.yaml")
+    assert (tmp_path / "Dockerfile").read_text() == text("Dockerfile")
 
 
 def test_compose_holds_no_secret_and_asks_for_what_it_needs() -> None:
@@ -114,7 +235,10 @@ def test_compose_holds_no_secret_and_asks_for_what_it_needs() -> None:
     asked = dict(re.findall(r"\$\{(\w+)(:[?-])", written))
     assert set(asked) == set(EXAMPLE)
     required = {name for name, how in asked.items() if how == ":?"}
-    assert required == {"POSTGRES_PASSWORD", "JWT_SECRET", "GRAFANA_PASSWORD"}
+    assert required == {
+        *("POSTGRES_PASSWORD", "DATABASE_OWNER_PASSWORD", "DATABASE_PASSWORD"),
+        *("REDIS_PASSWORD", "JWT_SECRET", "GRAFANA_PASSWORD"),
+    }
     assert {name for name, value in EXAMPLE.items() if not value} >= required
     assert not re.findall(r"^ *\w*(?:PASSWORD|SECRETS?|TOKEN): *[^$\s].*", written, flags=re.MULTILINE)
 

@@ -139,7 +139,7 @@ async def test_members_are_told_the_same_state_until_something_changes(house: Ho
         found.watch(bob.id, now)
         work.tasks.save(found)
     assert await is_another()
-    verbs: list[Callable[[Workspace], None]] = [
+    verbs: list[Callable[[Workspace], object]] = [
         lambda workspace: workspace.change(ada.id, now, name="Renamed"),
         lambda workspace: workspace.change_role(bob.id, Role.ADMIN, ada.id, now),
         lambda workspace: workspace.remove(bob.id, ada.id, now),

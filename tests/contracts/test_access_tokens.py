@@ -44,7 +44,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "iss": "signalbox",
         "aud": "signalbox-api",
         "sub": str(ADA.account_id),
-        "sid": str(ADA.session_id),
+        "sid": str(ADA.credential_id),
         "role": "admin",
         "iat": NOW.timestamp(),
         "exp": ADA.expires_at.timestamp(),
@@ -99,7 +99,7 @@ def test_a_token_is_good_until_its_very_end(tokens: AccessTokens) -> None:
 
 def test_time_is_what_the_caller_says_and_not_what_the_host_says(tokens: AccessTokens) -> None:
     long_ago = NOW - timedelta(days=9_000)
-    past = Principal(ADA.account_id, ADA.session_id, ADA.role, long_ago + timedelta(minutes=1))
+    past = Principal(ADA.account_id, ADA.credential_id, ADA.role, long_ago + timedelta(minutes=1))
     assert tokens.read(tokens.issue(past, long_ago), long_ago) == past
 
 
@@ -200,7 +200,7 @@ FORGERIES = {
     "NUL": f"{GOOD}\x00",
     "white space before": f" {GOOD}",
     "a line break after": f"{GOOD}\n",
-    "a refresh token": f"{ADA.session_id.hex}.{segment(b'x' * 32)}",
+    "a refresh token": f"{ADA.credential_id.hex}.{segment(b'x' * 32)}",
     "a bearer prefix": f"Bearer {GOOD}",
 }
 

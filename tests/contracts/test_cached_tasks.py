@@ -27,7 +27,7 @@ from domain.errors import DomainError, NotFound
 from domain.ids import AccountId, TaskId, WorkspaceId
 from domain.tasks import Priority, Status
 from domain.workspaces import Workspace
-from entrypoints.container import Container, in_memory, offline
+from entrypoints.container import Container, assembled, in_memory, offline
 from entrypoints.lifetimes import furnished
 from tests.contracts.house import House, eventually
 from tests.support.builders import a_comment, a_task, a_team, an_account, principal
@@ -58,7 +58,7 @@ async def postgres_and_redis_processes(database_url: str, redis_url: str) -> Asy
     given = msgspec.structs.replace(offline(), database_url=database_url, redis_url=redis_url, database_pool_size=5)
     clock, ids = providers.Object(MovableClock()), providers.Object(SequentialIds())
     one, other = (
-        Container(settings=providers.Object(given), clock=clock, ids=ids, observer=providers.Singleton(MemoryObserver))
+        assembled(settings=providers.Object(given), clock=clock, ids=ids, observer=providers.Singleton(MemoryObserver))
         for _ in range(2)
     )
     async with furnished(one), furnished(other):

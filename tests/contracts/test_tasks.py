@@ -217,7 +217,7 @@ async def test_the_view_shows_every_field_to_every_member(house: House) -> None:
     assert msgspec.json.decode(msgspec.json.encode(view), type=TaskView) == view
 
 
-async def test_the_open_tasks_of_a_member_are_found_oldest_first(house: House) -> None:
+async def test_the_open_tasks_that_a_member_has_or_watches_are_found(house: House) -> None:
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team = (await a_team(house, ada.id, {bob.id: Role.MEMBER})).id
     other = (await a_team(house, ada.id, {bob.id: Role.MEMBER})).id
@@ -225,7 +225,7 @@ async def test_the_open_tasks_of_a_member_are_found_oldest_first(house: House) -
     await a_task(house, team, ada.id, assignees=[ada.id])
     await a_task(house, team, ada.id, assignees=[bob.id], status=Status.DONE)
     await a_task(house, team, ada.id, assignees=[bob.id], status=Status.CANCELLED)
-    await a_task(house, other, ada.id, assignees=[bob.id])
+    elsewhere = await a_task(house, other, ada.id, assignees=[bob.id])
     gone = await a_task(house, team, ada.id, assignees=[bob.id])
     house.clock.advance(timedelta(seconds=1))
     expected.append((await a_task(house, team, ada.id, assignees=[bob.id], status=Status.BLOCKED)).id)
@@ -235,7 +235,21 @@ async def test_the_open_tasks_of_a_member_are_found_oldest_first(house: House) -
         work.tasks.save(task)
     async with house.work() as work:
         assert {task.id for task in await work.tasks.assigned(team, bob.id, 9)} == set(expected)
+        assert {task.id for task in await work.tasks.assigned(None, bob.id, 9)} == {*expected, elsewhere.id}
         assert len(await work.tasks.assigned(team, bob.id, 1)) == 1
+        for task in await work.tasks.assigned(team, bob.id, 1):
+            task.unassign(bob.id, ada.id, house.clock.now())
+            work.tasks.save(task)
+    async with house.work() as work:
+        assert {task.id for task in await work.tasks.watched(team, bob.id, 9)} == set(expected)
+        assert len(await work.tasks.watched(team, bob.id, 1)) == 1
+        assert len(await work.tasks.assigned(team, bob.id, 9)) == 1
+        watched = await work.tasks.watched(team, bob.id, 9)
+        for task in watched:
+            task.unwatch(bob.id, ada.id, house.clock.now())
+            work.tasks.save(task)
+    async with house.work() as work:
+        assert await work.tasks.watched(team, bob.id, 9) == []
 
 
 async def test_a_comment_comes_back_whole_and_counts(house: House) -> None:

@@ -1,13 +1,15 @@
 """What every unit of work promises: all or nothing, verified against what it was built on, with its news in order."""
 # what raises is the leaving of a unit of work, with all that is noted in it
 
+from dataclasses import replace
+
 import pytest
 
 from application.journal import ChangeTooLarge
 from application.paging import PAGE_MAX
 from application.ports.events import EventFilter
 from application.ports.unit_of_work import Stale
-from application.principal import Correlation, correlation
+from application.principal import Correlation, acts, correlation
 from domain.access import Role
 from domain.channels import account_stream, workspace_stream
 from domain.errors import NotFound
@@ -16,7 +18,7 @@ from domain.ids import AccountId, TaskId, WorkspaceId
 from domain.tasks import DESCRIPTION_MAX, Task
 from domain.workspaces import SlugTaken, Workspace, WorkspaceKind
 from tests.contracts.house import House
-from tests.support.builders import a_new_task, a_session, a_task, a_team, an_account
+from tests.support.builders import a_new_task, a_session, a_task, a_team, an_account, principal
 
 
 class Broken(Exception):
@@ -68,7 +70,7 @@ async def test_what_was_changed_but_not_saved_is_not_kept(house: House) -> None:
     assert (await house.task_queries.view(task.id, ada.id)).title == task.title
 
 
-async def test_every_save_with_news_counts_the_version_by_one(house: House) -> None:
+async def test_every_event_of_a_save_raises_the_version_by_one(house: House) -> None:
     ada = await an_account(house)
     task = await a_task(house, WorkspaceId(ada.id), ada.id)
     assert task.version == 1
@@ -77,8 +79,8 @@ async def test_every_save_with_news_counts_the_version_by_one(house: House) -> N
         for title in ("Once", "Twice"):
             found.edit(ada.id, house.clock.now(), title=title)
             work.tasks.save(found)
-    assert found.version == 2
-    assert (await house.task_queries.view(task.id, ada.id)).version == 2
+    assert found.version == 3
+    assert (await house.task_queries.view(task.id, ada.id)).version == 3
 
 
 async def test_saving_without_news_writes_nothing_however_outdated_it_is(house: House) -> None:
@@ -182,6 +184,23 @@ async def test_a_membership_that_was_asked_for_has_to_last_until_the_block_is_le
     assert "task.created" not in (await types_in(house, workspace_stream(team.id)))[-1:]
 
 
+async def test_who_can_be_assigned_is_not_disabled_when_the_block_is_left(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    team = await a_team(house, ada.id, {bob.id: Role.MEMBER})
+    new = a_new_task(house, team.id, ada.id, assignees=[bob.id])
+    with pytest.raises(Stale):
+        async with house.work() as work:
+            assert await work.access.assignable(team.id, frozenset({bob.id}))
+            await work.access.standing(team.id, bob.id)
+            work.tasks.add(new)
+            async with house.work() as other:
+                account = await other.accounts.get(bob.id)
+                account.disable(house.clock.now())
+                other.accounts.save(account)
+    with pytest.raises(NotFound):
+        await house.task_queries.view(new.id, ada.id)
+
+
 async def test_a_membership_that_nobody_asked_for_does_not_matter(house: House) -> None:
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team = await a_team(house, ada.id, {bob.id: Role.MEMBER})
@@ -254,6 +273,30 @@ async def test_an_event_leads_back_to_the_request_that_caused_it(house: House) -
     (event,) = (await house.journal.page(workspace_stream(task.workspace_id), EventFilter(), True, None, 1)).data
     assert event.request_id == "request-7"
     assert event.traceparent == "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+async def test_an_event_tells_by_which_credential_its_actor_did_it_if_that_was_no_session(house: House) -> None:
+    ada = await an_account(house)
+    by_session, by_key = principal(ada), replace(principal(ada), is_session=False)
+    token = correlation.set(Correlation("request-7"))
+    try:
+        acts(by_session)
+        task = await a_task(house, WorkspaceId(ada.id), ada.id)
+        acts(by_key)
+        async with house.work() as work:
+            found, _ = await work.tasks.get(task.id, ada.id)
+            found.assign(ada.id, ada.id, house.clock.now())
+            found.unassign(ada.id, None, house.clock.now())
+            work.tasks.save(found)
+        assert correlation.get().request_id == "request-7"
+    finally:
+        correlation.reset(token)
+    events = (await house.journal.page(workspace_stream(task.workspace_id), EventFilter(), True, None, 3)).data
+    assert [(event.type, event.actor, event.via) for event in events] == [
+        ("task.unassigned", None, None),
+        ("task.assigned", ada.id, by_key.credential_id),
+        ("task.created", ada.id, None),
+    ]
 
 
 async def _rename(house: House, by: AccountId, task: Task, title: str) -> None:

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from application.ports.events import EventFilter, HistoryGone, Span, Survey
+from domain.access import Role
 from domain.channels import account_stream, workspace_stream
 from domain.errors import NotFound
 from domain.identity import SESSION_ABSOLUTE, EndReason
@@ -167,15 +168,14 @@ async def test_sessions_go_when_they_have_been_over_for_long_enough(house: House
     await end(house, ended.id)
     house.clock.advance(LATER)
     await end(house, ended_late.id)
-    begun_before = house.clock.now() - SESSION_ABSOLUTE
-    assert await house.upkeep.forget_sessions(house.clock.now() - LATER, begun_before, 9) == 0
-    assert await house.upkeep.forget_sessions(house.clock.now() - LATER / 2, begun_before, 9) == 1
+    assert await house.upkeep.forget_sessions(house.clock.now(), LATER, 9) == 0
+    assert await house.upkeep.forget_sessions(house.clock.now(), LATER / 2, 9) == 1
     assert await kept(house, ended.id, live.id, ended_late.id) == [False, True, True]
     house.clock.advance(SESSION_ABSOLUTE)
     young = await a_session(house, ada.id)
-    long_ago = house.clock.now() - SESSION_ABSOLUTE
-    assert await house.upkeep.forget_sessions(long_ago - LATER, long_ago, 1) == 1
-    assert await house.upkeep.forget_sessions(long_ago - LATER, long_ago, 9) == 1
+    assert await house.upkeep.forget_sessions(house.clock.now(), LATER * 3, 9) == 0
+    assert await house.upkeep.forget_sessions(house.clock.now(), timedelta(), 1) == 1
+    assert await house.upkeep.forget_sessions(house.clock.now(), timedelta(), 9) == 1
     assert await kept(house, live.id, ended_late.id, young.id) == [False, False, True]
 
 
@@ -198,8 +198,8 @@ async def test_invitations_go_when_they_ran_out_long_enough_ago(house: House) ->
     old = await invite(house, team.id, ada.id, timedelta(days=1))
     young = await invite(house, team.id, ada.id, timedelta(days=3))
     house.clock.advance(timedelta(days=2))
-    assert await house.upkeep.forget_invitations(house.clock.now() - timedelta(days=1), 9) == 0
-    assert await house.upkeep.forget_invitations(house.clock.now(), 9) == 1
+    assert await house.upkeep.forget_invitations(house.clock.now(), timedelta(days=1), 9) == 0
+    assert await house.upkeep.forget_invitations(house.clock.now(), timedelta(), 9) == 1
     async with house.work() as work:
         assert (await work.workspaces.invitation(young, team.id)).id == young
         with pytest.raises(NotFound):
@@ -213,6 +213,27 @@ async def invite(house: House, workspace: WorkspaceId, by: AccountId, lifetime: 
         work.workspaces.add_invitation(found.invite(id, found.members[by].role, id.bytes, 1, now + lifetime, by, now))
         work.workspaces.save(found)
     return id
+
+
+async def test_removals_go_when_they_are_old_enough(house: House) -> None:
+    ada, bob, cyn = [await an_account(house, name) for name in ("Ada", "Bob", "Cyn")]
+    team = await a_team(house, ada.id, {bob.id: Role.MEMBER, cyn.id: Role.MEMBER})
+
+    async def remembered() -> list[bool]:
+        async with house.work() as work:
+            return [await work.workspaces.removal(team.id, person.id) is not None for person in (bob, cyn)]
+
+    for person in (bob, cyn):
+        async with house.work() as work:
+            workspace = await work.workspaces.get(team.id)
+            removal = workspace.remove(person.id, ada.id, house.clock.now())
+            assert removal
+            work.workspaces.add_removal(removal)
+            work.workspaces.save(workspace)
+        house.clock.advance(timedelta(days=1))
+    assert await house.upkeep.forget_removals(house.clock.now(), timedelta(days=2), 9) == 0
+    assert await house.upkeep.forget_removals(house.clock.now(), timedelta(days=1), 9) == 1
+    assert await remembered() == [False, True]
 
 
 async def test_another_lineage_has_another_epoch_and_the_same_entries(house: House) -> None:
@@ -239,7 +260,7 @@ async def test_nobody_waits_for_what_somebody_else_has_locked(
             await connection.execute("SELECT FROM streams WHERE name = $1 FOR UPDATE", account_stream(ada.id))
             forgetting = asyncio.create_task(forget(house))
             async with asyncio.timeout(1):
-                assert await house.upkeep.forget_sessions(now, now, 9) == 1
+                assert await house.upkeep.forget_sessions(now, timedelta(), 9) == 1
                 assert await kept(house, busy.id, idle.id) == [True, False]
                 await a_task(house, WorkspaceId(ada.id), ada.id)
         # Of a stream that somebody writes to, the old events go once that is done.

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from application.paging import InvalidCursor
+from application.ports.unit_of_work import Stale
 from application.ports.workspaces import MemberView
 from domain.access import Role
 from domain.errors import Forbidden, NotFound
@@ -72,7 +73,7 @@ async def test_every_change_of_a_workspace_is_kept(house: House) -> None:
     async with house.work() as work:
         found = await work.workspaces.get(team.id)
     assert found == changed
-    assert found.version == 2
+    assert found.version > team.version
     assert {account: member.role for account, member in found.members.items()} == {
         ada.id: Role.ADMIN,
         bob.id: Role.VIEWER,
@@ -164,10 +165,68 @@ async def test_a_used_or_withdrawn_invitation_is_kept(house: House) -> None:
         workspace.withdraw(used, ada.id, now)
         work.workspaces.save_invitation(used)
         work.workspaces.save(workspace)
+    assert used.since == 2
     async with house.work() as work:
         found = await work.workspaces.invitation(invitation.id, team.id)
         assert (found, found.uses, found.withdrawn_at) == (used, 1, now)
         assert (await work.workspaces.get(team.id)).members[bob.id].role is Role.MEMBER
+
+
+async def test_an_invitation_that_was_used_or_withdrawn_since_it_was_asked_for_is_stale(house: House) -> None:
+    ada, bob, cyn = [await an_account(house, name) for name in ("Ada", "Bob", "Cyn")]
+    team = await a_team(house, ada.id)
+    invitation = await an_invitation(house, team.id, ada.id)
+    withdrawn = await an_invitation(house, team.id, ada.id)
+
+    async def accept(account: AccountId) -> None:
+        async with house.work() as work:
+            found = await work.workspaces.invitation_by_digest(invitation.digest)
+            workspace = await work.workspaces.get(team.id)
+            workspace.accept(found, account, house.clock.now())
+            work.workspaces.save_invitation(found)
+            work.workspaces.save(workspace)
+
+    async def withdraw(which: Invitation) -> None:
+        async with house.work() as work:
+            found = await work.workspaces.invitation(which.id, team.id)
+            workspace = await work.workspaces.get(team.id)
+            workspace.withdraw(found, ada.id, house.clock.now())
+            work.workspaces.save_invitation(found)
+            work.workspaces.save(workspace)
+
+    for meanwhile, which in ((accept(bob.id), invitation), (withdraw(withdrawn), withdrawn)):
+        with pytest.raises(Stale):
+            async with house.work() as work:
+                # The workspace is as it is after that, so it does not guard the invitation from before it.
+                old = await work.workspaces.invitation_by_digest(which.digest)
+                await meanwhile
+                workspace = await work.workspaces.get(team.id)
+                workspace.accept(old, cyn.id, house.clock.now())
+                work.workspaces.save_invitation(old)
+                work.workspaces.save(workspace)
+    async with house.work() as work:
+        assert (await work.workspaces.invitation(invitation.id, team.id)).uses == 1
+        assert (await work.workspaces.invitation(withdrawn.id, team.id)).withdrawn_at
+        assert set((await work.workspaces.get(team.id)).members) == {ada.id, bob.id}
+
+
+async def test_the_last_removal_of_somebody_is_kept(house: House) -> None:
+    ada, bob = [await an_account(house, name) for name in ("Ada", "Bob")]
+    team = await a_team(house, ada.id)
+    for minute in range(2):
+        house.clock.advance(timedelta(minutes=minute))
+        async with house.work() as work:
+            assert (await work.workspaces.removal(team.id, bob.id) is None) == (minute == 0)
+            workspace = await work.workspaces.get(team.id)
+            workspace.admit(bob.id, Role.MEMBER, ada.id, house.clock.now())
+            removal = workspace.remove(bob.id, ada.id, house.clock.now())
+            assert removal
+            work.workspaces.add_removal(removal)
+            work.workspaces.save(workspace)
+        async with house.work() as work:
+            assert await work.workspaces.removal(team.id, bob.id) == removal
+            assert (removal.version, removal.at) == (workspace.version, house.clock.now())
+            assert await work.workspaces.removal(team.id, ada.id) is None
 
 
 async def test_the_view_shows_a_workspace_as_its_reader_stands_in_it(house: House) -> None:
@@ -180,7 +239,7 @@ async def test_the_view_shows_a_workspace_as_its_reader_stands_in_it(house: Hous
         ada.id,
         team.created_at,
         team.updated_at,
-        1,
+        team.version,
     )
     assert (await house.workspace_queries.view(team.id, ada.id)).my_role == Role.OWNER
     with pytest.raises(NotFound):
@@ -250,11 +309,13 @@ async def test_the_invitations_that_still_admit_somebody_are_shown_newest_first(
     used_up, withdrawn, last = [await an_invitation(house, team.id, ada.id) for _ in range(3)]
     async with house.work() as work:
         workspace = await work.workspaces.get(team.id)
-        workspace.withdraw(withdrawn, ada.id, house.clock.now())
+        taken_back = await work.workspaces.invitation(withdrawn.id, team.id)
+        workspace.withdraw(taken_back, ada.id, house.clock.now())
+        used = await work.workspaces.invitation(used_up.id, team.id)
         for account in (bob, cyn):
-            workspace.accept(used_up, account.id, house.clock.now())
-        work.workspaces.save_invitation(withdrawn)
-        work.workspaces.save_invitation(used_up)
+            workspace.accept(used, account.id, house.clock.now())
+        work.workspaces.save_invitation(taken_back)
+        work.workspaces.save_invitation(used)
         work.workspaces.save(workspace)
 
     async def shown(now: datetime) -> Sequence[UUID]:

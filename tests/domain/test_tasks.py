@@ -225,9 +225,9 @@ def test_watching_and_no_longer_watching_are_announced_once() -> None:
     assert news(task).type == "task.watched"
     task.watch(BOB, LATER)
     assert not task.has_news
-    task.unwatch(BOB, LATER)
+    task.unwatch(BOB, BOB, LATER)
     assert news(task).type == "task.unwatched"
-    task.unwatch(BOB, LATER)
+    task.unwatch(BOB, BOB, LATER)
     assert not task.has_news
     assert task.watchers == [ADA]
 

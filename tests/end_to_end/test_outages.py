@@ -93,8 +93,10 @@ async def test_whoever_finds_every_connection_in_use_is_refused_soon_and_the_oth
         try:
             async with blocker.transaction():
                 await blocker.execute("LOCK tasks")
-                # Two searches, which nobody shares.
-                holding = [asyncio.create_task(ada.get("/tasks", params={"q": word})) for word in ("plan", "do")]
+                # Two lists that share nothing, only one of which is long.
+                holding = [
+                    asyncio.create_task(ada.get("/tasks", params=p)) for p in ({"q": "plan"}, {"sort": "due_at"})
+                ]
                 await until(lambda: waits(blocker, 2))
                 began = monotonic()
                 answers = await asyncio.gather(*(ada.get("/me") for _ in range(20)))

@@ -5,11 +5,13 @@ import json
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
+import httpx
 import psutil
 import pytest
 import pytest_asyncio
 
-from tests.support.clients import Wire
+from tests.support.clients import Wire, sign_up, until
+from tests.support.exposition import Samples
 from tests.support.server import ServerProcess
 
 GET = b"GET /live HTTP/1.1\r\nHost: localhost\r\n"
@@ -110,6 +112,42 @@ async def test_a_request_has_one_host(wire: Wire, host: bytes) -> None:
     await wire.send(b"GET /live HTTP/1.1\r\n" + host + b"\r\n")
 
     assert (await wire.answer())[0] == 400
+
+
+@pytest.mark.parametrize(
+    "target", [b"http://[::1/live", b"http:///live", b"http://localhost:99999999/live", b"http://a"]
+)
+async def test_a_target_that_is_no_url_is_answered(wire: Wire, target: bytes) -> None:
+    await wire.send(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n" + HIDDEN)
+
+    assert responses(await wire.rest()) == [400]
+
+
+@pytest.mark.parametrize("key", [b"", b"Idempotency-Key: a-key\r\n"])
+@pytest.mark.parametrize("ending", [b"", b"zz\r\n"])
+async def test_a_body_that_breaks_off_has_asked_for_nothing_and_is_no_fault_of_ours(
+    wire: Wire, http: httpx.AsyncClient, key: bytes, ending: bytes
+) -> None:
+    async def answered(status: str) -> float:
+        found = Samples((await http.get("/metrics")).text)
+        counts = found.by("http_server_request_duration_seconds_count").items()
+        return sum(count for labels, count in counts if {"POST", status} <= set(labels))
+
+    async def is_answered() -> bool:
+        return await answered("400") > refused
+
+    ada, body = await sign_up(http), b'{"title":"Half of it"}'
+    refused, failed = await answered("400"), await answered("500")
+    await wire.send(
+        POST.replace(b"auth/logout", b"tasks") + b"Authorization: Bearer " + ada.token.encode() + b"\r\n" + key
+    )
+    await wire.send(b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%s" % (len(body), body, ending))
+    if not ending:
+        wire.abort()
+    await until(is_answered)
+
+    assert (await ada.get("/tasks")).json()["data"] == []
+    assert await answered("500") == failed
 
 
 async def test_trace_echoes_nothing(wire: Wire) -> None:

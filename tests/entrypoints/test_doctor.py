@@ -102,6 +102,19 @@ async def test_production_is_told_what_it_may_have_forgotten(database_url: str) 
     assert "TRUSTED_PROXIES" in noted
 
 
+async def test_production_is_told_of_a_redis_without_a_password(database_url: str) -> None:
+    for password, is_noted in (("", True), (":hidden@", False)):
+        production = described(
+            database_url,
+            ENVIRONMENT="production",
+            HOST="127.0.0.1",
+            JWT_SECRET="fJ8w!kQ2zR7v#Lm4Xc9p@Tn6Bs1d^Hg3",
+            REDIS_URL=f"redis://{password}127.0.0.1:{free_port()}/0",
+        )
+        noted = [d for d in await examine(production) if d.verdict == "note" and "has no password" in d.found]
+        assert bool(noted) == is_noted
+
+
 def run(database_url: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "entrypoints.cli", *arguments],

@@ -13,7 +13,7 @@ from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
 from adapters.telemetry.metrics import Metrics
 from adapters.telemetry.observer import TelemetryObserver
-from entrypoints.container import Container, in_memory, offline
+from entrypoints.container import Container, assembled, in_memory, offline
 from entrypoints.lifetimes import furnished
 from entrypoints.server import Server, configuration
 from entrypoints.settings import Settings
@@ -43,7 +43,7 @@ def watched_house(**settings: Any) -> Container:
 def house_on_postgres(database_url: str, **changes: Any) -> Container:
     """The assembly on PostgreSQL with no rate limit, cheap hashing and a clock to move."""
     clock = providers.Singleton(MovableClock)
-    return Container(
+    return assembled(
         **{"settings": set_to(database_url=database_url), "clock": clock, "hasher": CHEAP_HASHER, **changes}
     )
 

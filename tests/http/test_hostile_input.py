@@ -283,6 +283,8 @@ def test_every_query_parameter_is_tried() -> None:
     for operation in OPERATIONS.values():
         known = described[API + operation.path][operation.method.lower()]["parameters"]
         found = [parameter["name"] for parameter in known if parameter["in"] == "query"]
+        if operation.name == "stream_events":
+            found.remove("last_event_id")  # with a good one a stream begins; its bad ones have a test of their own
         assert sorted(found) == sorted(PARAMETERS.get(operation.name, "").split()), operation.name
 
 

@@ -18,6 +18,7 @@ LEAST: dict[str, tuple[str, str | None]] = {
     "change_workspace": ("admin", "workspace:write"),
     "delete_workspace": ("owner", "workspace:own"),
     "transfer_workspace": ("owner", "workspace:own"),
+    "workspace_usage": ("viewer", None),
     "list_members": ("viewer", None),
     "change_member": ("admin", "members:write"),
     "remove_member": ("admin", "members:write"),

@@ -19,7 +19,7 @@ from application.consumers import LEASE, Consumers
 from domain.channels import workspace_stream
 from domain.ids import WorkspaceId
 from domain.tasks import Task
-from entrypoints.container import Container, offline
+from entrypoints.container import Container, assembled, offline
 from tests.contracts.house import CLERK, eventually
 from tests.support.builders import a_task, an_account
 from tests.support.scribe import SCRIBE, toggle, twice, written_in
@@ -38,7 +38,7 @@ FROM events WHERE stream = $1 AND "offset" = 3"""
 @pytest_asyncio.fixture
 async def house(database_url: str) -> AsyncIterator[Container]:
     """An assembly on PostgreSQL with consumers of its own."""
-    house = Container(
+    house = assembled(
         settings=replace(offline(), database_url=database_url),
         ids=providers.Singleton(SequentialIds),
         clock=providers.Singleton(MovableClock),

@@ -24,7 +24,7 @@ from application.realtime.reader import Reader
 from application.tasks import Bulk, BulkCreate, NewTask
 from domain.channels import workspace_stream
 from domain.ids import AccountId, WorkspaceId
-from entrypoints.container import Container, offline
+from entrypoints.container import Container, assembled, offline
 from tests.support.builders import an_account, principal
 from tests.support.clients import Json, Person, client, done, following, listening, sign_up
 from tests.support.faulty_broker import FatalBroker
@@ -257,7 +257,7 @@ async def _write_and_die(database_url: str, id: AccountId, way: str) -> None:
 
 
 def process(database_url: str, **changes: object) -> Container:
-    return Container(settings=replace(offline(), database_url=database_url), **changes)
+    return assembled(settings=replace(offline(), database_url=database_url), **changes)
 
 
 @asynccontextmanager

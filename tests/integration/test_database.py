@@ -22,7 +22,7 @@ from domain.access import Role
 from domain.errors import NotFound, Unavailable
 from domain.ids import TaskId, WorkspaceId
 from domain.tasks import DESCRIPTION_MAX
-from entrypoints.container import Container, offline
+from entrypoints.container import assembled, offline
 from tests.support.builders import an_account, principal
 
 
@@ -49,7 +49,7 @@ class House:
 
     def __init__(self, database_url: str, **settings: int) -> None:
         self.accounts = Accounts()
-        self.container = Container(
+        self.container = assembled(
             settings=replace(offline(), database_url=database_url, **settings),
             observer=providers.Object(self.accounts),
         )

@@ -27,7 +27,7 @@ from domain.identity import Account
 from domain.ids import AccountId, TaskId, WorkspaceId
 from domain.tasks import Task
 from domain.workspaces import Workspace
-from entrypoints.container import Container, offline
+from entrypoints.container import assembled, offline
 from tests.support.builders import a_new_task, a_task, a_team, an_account, principal
 
 DEADLINE_SECONDS = 20.0
@@ -45,7 +45,7 @@ class Process:
         self.hints: list[Entry | Signal] = []
         self.broker = MemoryBroker()
         self.broker.listen(self.hints.append, lambda: None)
-        self.container = Container(
+        self.container = assembled(
             settings=replace(offline(), database_url=database_url, database_pool_size=12),
             ids=providers.Object(ids),
             clock=providers.Singleton(MovableClock),

@@ -30,7 +30,7 @@ from application.tasks import NewTask, TaskPatch, TaskQuery
 from domain.errors import Exhausted, Unavailable
 from domain.ids import AccountId, TaskId, WorkspaceId
 from domain.tasks import Priority, Status
-from entrypoints.container import Container, offline
+from entrypoints.container import Container, assembled, offline
 from tests.support.builders import an_account, principal
 from tests.support.services import run_apart
 
@@ -290,7 +290,7 @@ async def test_a_neighbour_is_served_while_an_account_asks_for_sixty_long_lists(
     crowded: str, connection: asyncpg.Connection
 ) -> None:
     settings = replace(offline(), database_url=crowded, database_pool_size=8, cache_max_bytes=0)
-    house = Container(settings=settings, observer=providers.Singleton(MemoryObserver))
+    house = assembled(settings=settings, observer=providers.Singleton(MemoryObserver))
     databases = house.database(), house.numbers_database()
     for database in databases:
         await database.open()

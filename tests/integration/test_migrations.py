@@ -265,7 +265,7 @@ def test_labels_and_addresses_that_are_there_get_their_normal_form_and_nobody_lo
         labels = await connection.fetch("SELECT labels FROM tasks ORDER BY key")
         return [row[0] for row in emails], [row[0] for row in labels]
 
-    migrations.upgrade(url, "0014")
+    migrations.upgrade(url, "0016")
     _on(url, fill)
     for _ in range(2):
         migrations.upgrade(url)
@@ -281,7 +281,7 @@ def test_labels_and_addresses_that_are_there_get_their_normal_form_and_nobody_lo
             ],
             [["b", "caf\u00e9", "a"], ["x", "caf\u00e9"], []],
         )
-        migrations.downgrade(url, "0014")
+        migrations.downgrade(url, "0016")
 
 
 async def test_a_database_without_migrations_has_no_revision(url: str) -> None:

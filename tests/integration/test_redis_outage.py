@@ -11,10 +11,9 @@ import httpx
 import pytest
 from dependency_injector import providers
 
-from adapters.memory.observer import MemoryObserver
-from adapters.redis.broker import RedisBroker
 from adapters.system import SystemClock
-from tests.http.house import house_in_memory, set_to, visited
+from entrypoints.container import Container, without_postgres
+from tests.http.house import set_to, visited
 from tests.support.clients import PASSWORD, Person, done, sign_up, until
 from tests.support.services import RedisService, free_port
 
@@ -33,11 +32,9 @@ def redis() -> Iterator[RedisService]:
 @asynccontextmanager
 async def serving(redis_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """An assembly with limits, cache, presence and broker on Redis, and nothing else that anybody could wait for."""
-    house = house_in_memory(
-        settings=set_to(redis_url=redis_url, rate_limit_enabled=True, rate_limit_max_requests=1_000_000),
-        broker=providers.Singleton(RedisBroker, redis_url, MemoryObserver()),
-        clock=providers.Singleton(SystemClock),
-    )
+    house = Container(settings=set_to(redis_url=redis_url, rate_limit_enabled=True, rate_limit_max_requests=1_000_000))
+    without_postgres(house)
+    house.clock.override(providers.Singleton(SystemClock))
     async with visited(house) as http:
         yield http
 

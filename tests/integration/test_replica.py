@@ -21,7 +21,8 @@ from application.tasks import NewTask
 from domain.channels import workspace_stream
 from domain.errors import Unavailable
 from domain.ids import WorkspaceId
-from entrypoints.container import Container, offline
+from entrypoints.container import Container, assembled, offline
+from entrypoints.http.health import Health
 from entrypoints.lifetimes import furnished
 from tests.support.builders import an_account, principal
 from tests.support.clients import until
@@ -53,7 +54,7 @@ class House:
 
     def __init__(self, url: str, standby: PostgresStandby) -> None:
         self.url, self.standby = url, standby
-        self.container = Container(settings=replace(offline(), database_url=url))
+        self.container = assembled(settings=replace(offline(), database_url=url))
         self.work, self.clock, self.ids = self.container.work(), self.container.clock(), self.container.ids()
         self.calls = Calls()
 
@@ -192,7 +193,7 @@ async def test_a_replica_of_another_journal_is_not_believed(house: House) -> Non
 
 async def test_health_tells_of_the_replica_and_is_degraded_without_it(house: House) -> None:
     settings = replace(offline(), database_url=house.url, database_read_replica_url=house.standby.url(house.url))
-    container = Container(settings=settings)
+    container = assembled(settings=settings)
     async with furnished(container):
         assert (await container.health().health()).checks["replica"].status == "healthy"
         house.standby.halt()
@@ -204,7 +205,7 @@ async def test_health_tells_of_the_replica_and_is_degraded_without_it(house: Hou
 
 
 async def is_degraded(container: Container) -> bool:
-    health = await container.health().health()
+    health: Health = await container.health().health()
     return health.status == "degraded" and health.checks["replica"].status == "unhealthy"
 
 

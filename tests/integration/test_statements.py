@@ -32,7 +32,7 @@ from domain.errors import Invalid
 from domain.identity import Session
 from domain.ids import SessionId, TaskId
 from domain.tasks import normal_label
-from entrypoints.container import Container, offline
+from entrypoints.container import assembled, offline
 from tests.support.builders import an_account, principal
 
 # What asyncpg is handed as it is, by SQLAlchemy's types and as PostgreSQL understands the parameters.
@@ -197,7 +197,7 @@ class House:
     actor: Principal
 
     def __init__(self, database_url: str) -> None:
-        self.container = Container(
+        self.container = assembled(
             settings=replace(offline(), database_url=database_url),
             ids=providers.Singleton(SequentialIds),
             clock=providers.Singleton(MovableClock),

@@ -16,7 +16,7 @@ from adapters.postgres.task_numbers import BLOCK_MAX, PostgresTaskNumbers
 from application.ports.unit_of_work import Stale
 from domain.errors import NotFound, Unavailable
 from domain.ids import WorkspaceId
-from entrypoints.container import Container, offline
+from entrypoints.container import assembled, offline
 from tests.support.builders import a_new_task, a_task, a_team, an_account
 
 
@@ -41,7 +41,7 @@ class House:
     team: WorkspaceId
 
     def __init__(self, url: str) -> None:
-        self.container = Container(settings=replace(offline(), database_url=url))
+        self.container = assembled(settings=replace(offline(), database_url=url))
         self.work, self.clock, self.ids = self.container.work(), self.container.clock(), self.container.ids()
         self.turnstile = Turnstile(url)
         self.numbers = PostgresTaskNumbers(self.turnstile)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain.access import Role
 from domain.ids import AccountId, WorkspaceId
-from entrypoints.container import Container, offline
+from entrypoints.container import Container, assembled, offline
 from tests.support.builders import a_new_task, a_team, an_account, principal
 from tests.support.server import JWT_SECRET
 
@@ -34,7 +34,7 @@ class Inside:
 
 @asynccontextmanager
 async def inside(database_url: str) -> AsyncIterator[Inside]:
-    container = Container(settings=replace(offline(), database_url=database_url, jwt_secret=JWT_SECRET))
+    container = assembled(settings=replace(offline(), database_url=database_url, jwt_secret=JWT_SECRET))
     async with AsyncExitStack() as stack:
         for database in (container.database(), container.numbers_database()):
             await database.open()

@@ -54,6 +54,9 @@ async def toggle(store: Store, task: Task) -> None:
     """Something that the scribe wants to hear of."""
     async with store.work() as work:
         found, _ = await work.tasks.get(task.id, task.created_by)
-        is_watched = task.created_by in found.watchers
-        (found.unwatch if is_watched else found.watch)(task.created_by, store.clock.now())
+        by, now = task.created_by, store.clock.now()
+        if by in found.watchers:
+            found.unwatch(by, by, now)
+        else:
+            found.watch(by, now)
         work.tasks.save(found)

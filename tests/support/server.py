@@ -16,7 +16,7 @@ from tests.support.services import free_port
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 35.0  # a drain may take 30
-JWT_SECRET = "only-for-tests-0123456789-abcdefghij"
+JWT_SECRET = "only-for-tests-7hq2vz9kc4mx1tb8wd3rf6np"
 
 
 class ServerProcess:

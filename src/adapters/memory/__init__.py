@@ -1,1 +1,43 @@
 """Every port in plain dictionaries: the executable meaning of the contracts, for tests and for a look around."""
+
+from adapters.memory.access import MemoryAccessQueries
+from adapters.memory.cache import MemoryCache
+from adapters.memory.consumers import MemoryCursors
+from adapters.memory.database import MemoryDatabase
+from adapters.memory.events import MemoryBroker, MemoryJournalQueries
+from adapters.memory.idempotency import MemoryIdempotency
+from adapters.memory.identity import MemorySessionQueries
+from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.observer import MemoryObserver
+from adapters.memory.presence import MemoryPresence
+from adapters.memory.store import MemoryStoreQueries
+from adapters.memory.system import MovableClock, SequentialIds
+from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskWords
+from adapters.memory.tickets import MemoryTicketStore
+from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.memory.upkeep import MemoryUpkeep
+from adapters.memory.workspaces import MemoryWorkspaceQueries
+
+__all__ = [
+    "MemoryAccessQueries",
+    "MemoryBroker",
+    "MemoryCache",
+    "MemoryCursors",
+    "MemoryDatabase",
+    "MemoryIdempotency",
+    "MemoryJournalQueries",
+    "MemoryObserver",
+    "MemoryPresence",
+    "MemoryRateLimiter",
+    "MemorySessionQueries",
+    "MemoryStoreQueries",
+    "MemoryTaskNumbers",
+    "MemoryTaskQueries",
+    "MemoryTaskWords",
+    "MemoryTicketStore",
+    "MemoryUnitOfWork",
+    "MemoryUpkeep",
+    "MemoryWorkspaceQueries",
+    "MovableClock",
+    "SequentialIds",
+]

@@ -1,11 +1,13 @@
 """Memberships in memory, as the other contexts ask for them."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from uuid import UUID
 
-from adapters.memory.database import MemoryDatabase
+from adapters.memory.database import MemoryDatabase, Tables
 from adapters.memory.unit import Unit, standing_in
 from application.ports.access import Access, AccessQueries
+from application.ports.unit_of_work import Stale
 from domain.access import Role, Standing
 from domain.channels import workspace_stream
 from domain.errors import NotFound
@@ -32,12 +34,18 @@ class MemoryAccess(Access):
             standing, owner = standing_in(tables, workspace, account), tables.accounts.get(account)
             if standing and standing.role is not Role.VIEWER and owner and owner.disabled_at is None:
                 self._unit.rely_on(workspace, account, standing)
+                self._unit.require(partial(_require_active, account=account))
                 found.add(account)
         return frozenset(found)
 
     async def members(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
         tables = self._unit.tables
         return frozenset(account for account in accounts if standing_in(tables, workspace, account))
+
+
+def _require_active(tables: Tables, account: AccountId) -> None:
+    if tables.accounts[account].disabled_at is not None:
+        raise Stale
 
 
 class MemoryAccessQueries(AccessQueries):

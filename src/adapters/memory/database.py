@@ -18,7 +18,7 @@ from application.quotas import Use
 from domain.identity import Account, Session
 from domain.ids import AccountId, CommentId, InvitationId, SessionId, TaskId, WorkspaceId
 from domain.tasks import Comment, Task
-from domain.workspaces import Invitation, Workspace
+from domain.workspaces import Invitation, Removal, Workspace
 
 T = TypeVar("T")
 
@@ -51,6 +51,7 @@ class Tables:
     """When the end of a session was written."""
     workspaces: dict[WorkspaceId, Workspace] = field(default_factory=dict)
     invitations: dict[InvitationId, Invitation] = field(default_factory=dict)
+    removals: dict[tuple[WorkspaceId, AccountId], Removal] = field(default_factory=dict)
     tasks: dict[TaskId, Task] = field(default_factory=dict)
     comments: dict[CommentId, Comment] = field(default_factory=dict)
     streams: dict[str, list[Entry]] = field(default_factory=dict)

@@ -62,15 +62,14 @@ class MemoryTasks(TaskRepository):
     async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
         return {id: found for id in ids if (found := self._found(id, by))}
 
-    async def assigned(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
-        found = (
-            copied(task)
-            for task in self._unit.tables.tasks.values()
-            if task.workspace_id == workspace
-            and account in task.assignees
-            and task.status not in _CLOSED
-            and not task.deleted_at
-        )
+    async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
+        return self._open(lambda task: account in task.assignees and workspace in (None, task.workspace_id), most)
+
+    async def watched(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        return self._open(lambda task: account in task.watchers and workspace == task.workspace_id, most)
+
+    def _open(self, is_wanted: Callable[[Task], bool], most: int) -> Sequence[Task]:
+        found = (copied(task) for task in self._unit.tables.tasks.values() if task.is_open and is_wanted(task))
         return list(islice(found, most))
 
     def _found(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing] | None:

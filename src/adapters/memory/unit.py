@@ -17,8 +17,9 @@ from application.ports.unit_of_work import Stale
 from application.quotas import Quotas, Use
 from domain.access import Standing
 from domain.errors import QuotaExceeded
-from domain.ids import AccountId, WorkspaceId
+from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.kernel import Aggregate
+from domain.workspaces import Invitation
 
 K = TypeVar("K")
 A = TypeVar("A", bound=Aggregate)
@@ -55,6 +56,8 @@ class Unit:
         self._required: list[Callable[[Tables], None]] = []
         self._moves: list[tuple[Cursor, Callable[[Tables], None]]] = []
         self._standings: dict[tuple[WorkspaceId, AccountId], Standing] = {}
+        # What was handed out of what has no version of its own.
+        self.loaded: dict[InvitationId, Invitation] = {}
 
     @property
     def tables(self) -> Tables:

@@ -10,6 +10,7 @@ from adapters.memory.database import MemoryDatabase, Tables
 from application.journal import event_view
 from application.ports.events import Entry
 from application.ports.upkeep import Upkeep
+from domain.identity import SESSION_ABSOLUTE
 
 V = TypeVar("V")
 
@@ -36,7 +37,9 @@ class MemoryUpkeep(Upkeep):
 
         return await self._dropped(drop)
 
-    async def forget_sessions(self, ended_before: datetime, begun_before: datetime, most: int) -> int:
+    async def forget_sessions(self, now: datetime, kept: timedelta, most: int) -> int:
+        ended_before = now - kept
+        begun_before = ended_before - SESSION_ABSOLUTE
         return await self._dropped(
             lambda tables: _drop(
                 tables.sessions,
@@ -45,10 +48,13 @@ class MemoryUpkeep(Upkeep):
             )
         )
 
-    async def forget_invitations(self, expired_before: datetime, most: int) -> int:
+    async def forget_invitations(self, now: datetime, kept: timedelta, most: int) -> int:
         return await self._dropped(
-            lambda tables: _drop(tables.invitations, lambda invitation: invitation.expires_at < expired_before, most)
+            lambda tables: _drop(tables.invitations, lambda invitation: invitation.expires_at < now - kept, most)
         )
+
+    async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
+        return await self._dropped(lambda tables: _drop(tables.removals, lambda removal: removal.at < now - kept, most))
 
     async def begin_lineage(self) -> str:
         self._database.epoch = secrets.token_hex(4)

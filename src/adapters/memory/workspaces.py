@@ -12,6 +12,7 @@ from adapters.memory.database import MemoryDatabase, Tables, copied
 from adapters.memory.pages import page_of
 from adapters.memory.unit import Unit
 from application.paging import Page, decode_cursor
+from application.ports.unit_of_work import Stale
 from application.ports.workspaces import (
     INVITATIONS_SHOWN,
     InvitationView,
@@ -24,7 +25,7 @@ from application.ports.workspaces import (
 from domain.access import Permission, Standing
 from domain.errors import NotFound, QuotaExceeded
 from domain.ids import AccountId, InvitationId, WorkspaceId
-from domain.workspaces import Invitation, Member, SlugTaken, Workspace, WorkspaceKind
+from domain.workspaces import Invitation, Member, Removal, SlugTaken, Workspace, WorkspaceKind
 
 _Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -58,13 +59,17 @@ class MemoryWorkspaces(WorkspaceRepository):
         found = self._unit.tables.invitations.get(id)
         if found is None or found.workspace_id != workspace:
             raise NotFound
-        return copied(found)
+        return self._loaded(found)
 
     async def invitation_by_digest(self, digest: bytes) -> Invitation:
         for invitation in self._unit.tables.invitations.values():
             if invitation.digest == digest:
-                return copied(invitation)
+                return self._loaded(invitation)
         raise NotFound
+
+    def _loaded(self, invitation: Invitation) -> Invitation:
+        self._unit.loaded[invitation.id] = copied(invitation)
+        return copied(invitation)
 
     def add_invitation(self, invitation: Invitation) -> None:
         most = self._unit.quotas["invitations"]
@@ -75,11 +80,28 @@ class MemoryWorkspaces(WorkspaceRepository):
                 raise QuotaExceeded("invitations", most)
 
         self._unit.require(check)
-        self.save_invitation(invitation)
+        self._write(invitation)
 
     def save_invitation(self, invitation: Invitation) -> None:
+        loaded = self._unit.loaded[invitation.id]
+
+        def check(tables: Tables) -> None:
+            if tables.invitations.get(invitation.id) != loaded:
+                raise Stale
+
+        self._unit.require(check)
+        self._write(invitation)
+
+    def _write(self, invitation: Invitation) -> None:
         kept = copied(invitation)
         self._unit.note(lambda tables: tables.invitations.__setitem__(kept.id, kept))
+
+    async def removal(self, workspace: WorkspaceId, account: AccountId) -> Removal | None:
+        return self._unit.tables.removals.get((workspace, account))
+
+    def add_removal(self, removal: Removal) -> None:
+        key = removal.workspace_id, removal.account_id
+        self._unit.note(lambda tables: tables.removals.__setitem__(key, removal))
 
 
 class MemoryWorkspaceQueries(WorkspaceQueries):

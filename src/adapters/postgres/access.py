@@ -96,7 +96,7 @@ class PostgresAccess(Access):
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
         rows = await self._unit.fetch(_ASSIGNABLE, workspace=workspace, accounts=list(accounts))
         for account, role in rows:
-            self._unit.rely_on(workspace, account, role)
+            self._unit.rely_on(workspace, account, role, is_active=True)
         return frozenset(row[0] for row in rows)
 
     async def members(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:

@@ -1,8 +1,29 @@
-"""Whether the tables are those that this code was written for."""
+"""Whether the tables are those that this code was written for, and the role what it should be."""
 
 from adapters.postgres.database import Database
 from adapters.postgres.migrations import current_revision, revisions
 from domain.errors import Unavailable
+
+
+class Rights:
+    """What the role may do that a process connects as."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def check(self) -> str | None:
+        """None if it can read and write rows only, and a remark if it could do more than a process ever needs."""
+        async with self._database.connection() as connection:
+            with self._database.call("SELECT pg_roles", connection):
+                role, is_superuser, is_owner = await connection.fetchrow(_MAY)
+        if is_superuser:
+            return f"{role} is a superuser."
+        return f"{role} may change the tables." if is_owner else None
+
+
+_MAY = """
+SELECT rolname, rolsuper, has_schema_privilege('public', 'CREATE') FROM pg_roles WHERE rolname = current_user
+"""
 
 
 class Schema:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSON, TSVECTOR
 
@@ -132,10 +133,24 @@ invitations = Table(
     Column("invited_by", ForeignKey(accounts.c.id), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    # The version of the workspace that it came with; of one from before this was noted, before every removal.
+    Column("since", Integer, nullable=False, server_default=text("0")),
     Column("withdrawn_at", Instant),
     UniqueConstraint("digest"),
     Index("ix_invitations_workspace_id", "workspace_id"),
     _one_of("role", Role),
+)
+
+# Whom somebody else took out of a workspace, for as long as an invitation from before that could let them in again.
+removals = Table(
+    "removals",
+    metadata,
+    Column("workspace_id", ForeignKey(workspaces.c.id, ondelete="CASCADE"), nullable=False),
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "account_id"),
+    Index("ix_removals_at", "at"),
 )
 
 _PRIORITY_RANK = "CASE priority " + " ".join(f"WHEN '{p}' THEN {i}" for i, p in enumerate(Priority)) + " END"
@@ -203,7 +218,8 @@ tasks = Table(
         "id",
         postgresql_where=text("deleted_at IS NULL AND archived_at IS NULL"),
     ),
-    Index("ix_tasks_assignees", "assignees", postgresql_using="gin"),
+    # In one index: what is written to it costs little more than for the assignees alone.
+    Index("ix_tasks_people", "assignees", "watchers", postgresql_using="gin"),
     Index("ix_tasks_words", "words", postgresql_using="gin"),
     Index("ix_tasks_words_rule", "id", postgresql_where=text("words_rule < 1")),
     _one_of("status", Status),
@@ -317,7 +333,9 @@ tickets = Table(
     Column("number", BigInteger, Identity(always=True), primary_key=True),
     Column("digest", LargeBinary, nullable=False),
     Column("account_id", Uuid, nullable=False),
+    # Of the credential, which was always a session when these columns were named.
     Column("session_id", Uuid, nullable=False),
+    Column("is_session", Boolean, nullable=False, server_default=true()),
     Column("role", Text, nullable=False),
     Column("token_expires_at", Instant, nullable=False),
     Column("opening", LargeBinary, nullable=False),

@@ -67,11 +67,12 @@ _GET_ANY = Lookup(_KEY, _LOADED)
 _GET = Lookup(_KEY, _LOADED.where(tasks.c.deleted_at.is_(None)))
 _IS_OPEN = and_(tasks.c.status != Status.DONE.value, tasks.c.status != Status.CANCELLED.value)
 _IS_ASSIGNED = tasks.c.assignees.bool_op("@>")(bindparam("assignee", type_=ARRAY(Uuid)))
-_ASSIGNED = Statement(
-    select(*_COLUMNS, tasks.c.version)
-    .where(tasks.c.workspace_id == bindparam("workspace"), tasks.c.deleted_at.is_(None), _IS_OPEN, _IS_ASSIGNED)
-    .limit(bindparam("most"))
-)
+_IS_WATCHED = tasks.c.watchers.bool_op("@>")(bindparam("watcher", type_=ARRAY(Uuid)))
+_IN_WORKSPACE = tasks.c.workspace_id == bindparam("workspace")
+_SOME_OPEN = select(*_COLUMNS, tasks.c.version).where(tasks.c.deleted_at.is_(None), _IS_OPEN).limit(bindparam("most"))
+_ASSIGNED = Statement(_SOME_OPEN.where(_IN_WORKSPACE, _IS_ASSIGNED))
+_ASSIGNED_ANYWHERE = Statement(_SOME_OPEN.where(_IS_ASSIGNED))
+_WATCHED = Statement(_SOME_OPEN.where(_IN_WORKSPACE, _IS_WATCHED))
 
 
 def _bound(*names: str) -> dict[str, Any]:
@@ -129,8 +130,13 @@ class PostgresTasks(TaskRepository):
         rows = await self._unit.fetch(_GET, **_GET.values([(id, by) for id in ids]))
         return {row[0]: self._loaded(row, by) for row in rows}
 
-    async def assigned(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
-        rows = await self._unit.fetch(_ASSIGNED, workspace=workspace, assignee=[account], most=most)
+    async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
+        statement = _ASSIGNED if workspace else _ASSIGNED_ANYWHERE
+        rows = await self._unit.fetch(statement, workspace=workspace, assignee=[account], most=most)
+        return [self._known(_task(row)) for row in rows]
+
+    async def watched(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        rows = await self._unit.fetch(_WATCHED, workspace=workspace, watcher=[account], most=most)
         return [self._known(_task(row)) for row in rows]
 
     def _known(self, task: Task) -> Task:

@@ -9,7 +9,7 @@ from application.ports.tickets import TicketStore
 from application.principal import Principal
 from domain.identity import AccountRole
 
-_KEPT = ("digest", "account_id", "session_id", "role", "token_expires_at", "opening")
+_KEPT = ("digest", "account_id", "session_id", "is_session", "role", "token_expires_at", "opening")
 _MILLISECOND = literal_column("interval '1 millisecond'", Interval)
 _KEEP = Statement(
     insert(tickets).values(
@@ -39,7 +39,12 @@ _TAKE = Statement(
     delete(tickets)
     .where(tickets.c.digest == bindparam("digest"), tickets.c.expires_at > func.clock_timestamp())
     .returning(
-        tickets.c.account_id, tickets.c.session_id, tickets.c.role, tickets.c.token_expires_at, tickets.c.opening
+        tickets.c.account_id,
+        tickets.c.session_id,
+        tickets.c.role,
+        tickets.c.token_expires_at,
+        tickets.c.is_session,
+        tickets.c.opening,
     )
 )
 _FORGET = Statement(
@@ -67,7 +72,8 @@ class PostgresTicketStore(TicketStore):
         values = {
             "digest": digest,
             "account_id": principal.account_id,
-            "session_id": principal.session_id,
+            "session_id": principal.credential_id,
+            "is_session": principal.is_session,
             "role": principal.role,
             "token_expires_at": principal.expires_at,
             "opening": opening,
@@ -81,8 +87,8 @@ class PostgresTicketStore(TicketStore):
         row = await self._database.fetchrow(_TAKE, digest=digest)
         if row is None:
             return None
-        account, session, role, token_expires_at, opening = row
-        return Principal(account, session, AccountRole(role), token_expires_at), opening
+        account, credential, role, expires_at, is_session, opening = row
+        return Principal(account, credential, AccountRole(role), expires_at, is_session), opening
 
     async def forget_old(self, most: int) -> int:
         return len(await self._database.fetch(_FORGET, most=most))

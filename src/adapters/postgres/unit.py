@@ -14,7 +14,7 @@ from adapters.postgres.changes import Change, Count, Part, Record, apply
 from adapters.postgres.commits import Commits
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Lookup, Statement
-from adapters.postgres.tables import members
+from adapters.postgres.tables import accounts, members
 from application.journal import News
 from application.ports.consumers import NEWS_SIGNAL
 from application.ports.events import Entry, Signal
@@ -32,6 +32,17 @@ _STILL_MEMBER = Statement(
         members.c.workspace_id == bindparam("workspace"),
         members.c.account_id == bindparam("account"),
         members.c.role == bindparam("role"),
+    )
+    .with_for_update(read=True)
+)
+_STILL_ACTIVE_MEMBER = Statement(
+    select(members.c.workspace_id)
+    .join(accounts, accounts.c.id == members.c.account_id)
+    .where(
+        members.c.workspace_id == bindparam("workspace"),
+        members.c.account_id == bindparam("account"),
+        members.c.role == bindparam("role"),
+        accounts.c.disabled_at.is_(None),
     )
     .with_for_update(read=True)
 )
@@ -67,6 +78,7 @@ class Unit:
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
         self._counts: Counter[Use] = Counter()
         self._memberships: dict[tuple[UUID, UUID], str] = {}
+        self._active: set[tuple[UUID, UUID]] = set()
         # What a repository has to remember of what it loaded, by the id of the thing.
         self.loaded: dict[UUID, Any] = {}
 
@@ -109,9 +121,11 @@ class Unit:
         self._counts.update(uses)
         self._counts.subtract(before)
 
-    def rely_on(self, workspace: WorkspaceId, account: AccountId, role: str) -> None:
-        """Apply the unit only if the account still has this role there."""
+    def rely_on(self, workspace: WorkspaceId, account: AccountId, role: str, is_active: bool = False) -> None:
+        """Apply the unit only if the account still has this role there and, if it has to be active, is not disabled."""
         self._memberships[workspace, account] = role
+        if is_active:
+            self._active.add((workspace, account))
 
     async def release(self) -> None:
         if self.connection is not None and self._given is None:
@@ -179,10 +193,10 @@ class Unit:
                 raise AssertionError("a write without an event: every change of state is announced by its aggregate")
             if not self._last:
                 return None
-        guards = [
-            (_STILL_MEMBER.text, _STILL_MEMBER.args({"workspace": workspace, "account": account, "role": role}))
-            for (workspace, account), role in sorted(self._memberships.items())
-        ]
+        guards = []
+        for (workspace, account), role in sorted(self._memberships.items()):
+            guard = _STILL_ACTIVE_MEMBER if (workspace, account) in self._active else _STILL_MEMBER
+            guards.append((guard.text, guard.args({"workspace": workspace, "account": account, "role": role})))
         counts = [Count(*use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
         told = News()
         records = []

@@ -3,12 +3,13 @@
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, tuple_, update
 
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.statement import Statement
-from adapters.postgres.tables import cursors, events, invitations, lineage, sessions, streams
+from adapters.postgres.tables import cursors, events, invitations, lineage, removals, sessions, streams
 from application.ports.upkeep import Upkeep
+from domain.identity import SESSION_ABSOLUTE
 
 # Any number will do, as long as nothing else in the database locks the same one.
 PRUNING_LOCK = 5_117_202_608
@@ -65,6 +66,19 @@ _FORGET_INVITATIONS = Statement(
     )
     .returning(literal_column("1"))
 )
+_REMOVAL = (removals.c.workspace_id, removals.c.account_id)
+_FORGET_REMOVALS = Statement(
+    delete(removals)
+    .where(
+        tuple_(*_REMOVAL).in_(
+            select(*_REMOVAL)
+            .where(removals.c.at < bindparam("before"))
+            .limit(bindparam("most"))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .returning(literal_column("1"))
+)
 _BEGIN_LINEAGE = Statement(update(lineage).values(epoch=bindparam("epoch")))
 
 
@@ -110,14 +124,18 @@ class PostgresUpkeep(Upkeep):
         await self._database.fetch_on(connection, _MOVE_TAIL, moved)
         return dropped
 
-    async def forget_sessions(self, ended_before: datetime, begun_before: datetime, most: int) -> int:
+    async def forget_sessions(self, now: datetime, kept: timedelta, most: int) -> int:
+        ended = now - kept
         rows = await self._database.fetch(
-            _FORGET_SESSIONS, ended_before=ended_before, begun_before=begun_before, most=most
+            _FORGET_SESSIONS, ended_before=ended, begun_before=ended - SESSION_ABSOLUTE, most=most
         )
         return len(rows)
 
-    async def forget_invitations(self, expired_before: datetime, most: int) -> int:
-        return len(await self._database.fetch(_FORGET_INVITATIONS, expired_before=expired_before, most=most))
+    async def forget_invitations(self, now: datetime, kept: timedelta, most: int) -> int:
+        return len(await self._database.fetch(_FORGET_INVITATIONS, expired_before=now - kept, most=most))
+
+    async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
+        return len(await self._database.fetch(_FORGET_REMOVALS, before=now - kept, most=most))
 
     async def begin_lineage(self) -> str:
         epoch = secrets.token_hex(4)

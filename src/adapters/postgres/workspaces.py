@@ -8,11 +8,12 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
-from adapters.postgres.tables import accounts, invitations, members, usage, workspaces
+from adapters.postgres.tables import accounts, invitations, members, removals, usage, workspaces
 from adapters.postgres.unit import Unit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.workspaces import (
@@ -27,7 +28,7 @@ from application.ports.workspaces import (
 from domain.access import Permission, Role, Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
-from domain.workspaces import Invitation, Member, Workspace, WorkspaceKind
+from domain.workspaces import Invitation, Member, Removal, Workspace, WorkspaceKind
 
 _FIELDS = tuple(f.name for f in fields(Workspace) if f.init and f.name not in {"version", "members"})
 _GET = Statement(
@@ -69,8 +70,25 @@ _FIND_INVITATION = Statement(_INVITATION_ROW.where(invitations.c.digest == bindp
 _INSERT_INVITATION = Statement(insert(invitations).values({name: bindparam(name) for name in _INVITATION}))
 _UPDATE_INVITATION = Statement(
     update(invitations)
-    .where(invitations.c.id == bindparam("key"))
+    .where(
+        invitations.c.id == bindparam("key"),
+        invitations.c.uses == bindparam("loaded"),
+        invitations.c.withdrawn_at.is_(None),
+    )
     .values(uses=bindparam("uses"), withdrawn_at=bindparam("withdrawn_at"))
+)
+
+_REMOVAL = tuple(f.name for f in fields(Removal))
+_GET_REMOVAL = Statement(
+    select(*(removals.c[name] for name in _REMOVAL)).where(
+        removals.c.workspace_id == bindparam("workspace"), removals.c.account_id == bindparam("account")
+    )
+)
+_removal = postgresql.insert(removals).values({name: bindparam(name) for name in _REMOVAL})
+_UPSERT_REMOVAL = Statement(
+    _removal.on_conflict_do_update(
+        index_elements=list(removals.primary_key), set_={name: _removal.excluded[name] for name in ("version", "at")}
+    )
 )
 
 
@@ -113,10 +131,10 @@ class PostgresWorkspaces(WorkspaceRepository):
         self._unit.saving(workspace, writes)
 
     async def invitation(self, id: InvitationId, workspace: WorkspaceId) -> Invitation:
-        return _invitation(await self._unit.fetchrow(_GET_INVITATION, id=id, workspace=workspace))
+        return self._invitation(await self._unit.fetchrow(_GET_INVITATION, id=id, workspace=workspace))
 
     async def invitation_by_digest(self, digest: bytes) -> Invitation:
-        return _invitation(await self._unit.fetchrow(_FIND_INVITATION, digest=digest))
+        return self._invitation(await self._unit.fetchrow(_FIND_INVITATION, digest=digest))
 
     def add_invitation(self, invitation: Invitation) -> None:
         self._unit.note(
@@ -129,8 +147,27 @@ class PostgresWorkspaces(WorkspaceRepository):
 
     def save_invitation(self, invitation: Invitation) -> None:
         self._unit.note(
-            _UPDATE_INVITATION, key=invitation.id, uses=invitation.uses, withdrawn_at=invitation.withdrawn_at
+            _UPDATE_INVITATION,
+            key=invitation.id,
+            loaded=self._unit.loaded[invitation.id],
+            uses=invitation.uses,
+            withdrawn_at=invitation.withdrawn_at,
         )
+
+    async def removal(self, workspace: WorkspaceId, account: AccountId) -> Removal | None:
+        row = await self._unit.fetchrow(_GET_REMOVAL, workspace=workspace, account=account)
+        return None if row is None else Removal(*row)
+
+    def add_removal(self, removal: Removal) -> None:
+        self._unit.note(_UPSERT_REMOVAL, **{name: getattr(removal, name) for name in _REMOVAL})
+
+    def _invitation(self, row: asyncpg.Record | None) -> Invitation:
+        if row is None:
+            raise NotFound
+        values = dict(zip(_INVITATION, row, strict=True))
+        values["role"] = Role(values["role"])
+        self._unit.loaded[values["id"]] = values["uses"]
+        return Invitation(**values)
 
 
 def _values(workspace: Workspace) -> dict[str, Any]:
@@ -149,14 +186,6 @@ def _member_writes(
             yield _UPDATE_MEMBER.text, _UPDATE_MEMBER.args({**key, "new_role": member.role})
     for account in before.keys() - after.keys():
         yield _DELETE_MEMBER.text, _DELETE_MEMBER.args({"workspace": workspace, "account": account})
-
-
-def _invitation(row: asyncpg.Record | None) -> Invitation:
-    if row is None:
-        raise NotFound
-    values = dict(zip(_INVITATION, row, strict=True))
-    values["role"] = Role(values["role"])
-    return Invitation(**values)
 
 
 _MINE = members.alias("mine")

@@ -1,1 +1,17 @@
 """What several processes share through Redis; each part has an answer for when Redis is gone."""
+
+from adapters.redis.broker import RedisBroker
+from adapters.redis.cache import RedisCache
+from adapters.redis.limits import RedisRateLimiter
+from adapters.redis.presence import RedisPresence
+from adapters.redis.seal import Seal
+from adapters.redis.server import RedisServer
+
+__all__ = [
+    "RedisBroker",
+    "RedisCache",
+    "RedisPresence",
+    "RedisRateLimiter",
+    "RedisServer",
+    "Seal",
+]

@@ -1,1 +1,11 @@
 """Cryptography behind the ports of identity: password hashes, access tokens and secrets."""
+
+from adapters.security.passwords import Argon2Hasher
+from adapters.security.secrets import HmacSecrets
+from adapters.security.tokens import JwtAccessTokens
+
+__all__ = [
+    "Argon2Hasher",
+    "HmacSecrets",
+    "JwtAccessTokens",
+]

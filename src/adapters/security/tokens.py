@@ -13,7 +13,7 @@ from application.ports.identity import AccessTokens
 from application.principal import Principal
 from domain.errors import Unauthenticated
 from domain.identity import AccountRole
-from domain.ids import AccountId, SessionId
+from domain.ids import AccountId
 
 KEY_MIN_BYTES = 32
 TOKEN_MAX = 4_096
@@ -78,7 +78,7 @@ class JwtAccessTokens(AccessTokens):
             iss=self._issuer,
             aud=self._audience,
             sub=principal.account_id,
-            sid=principal.session_id,
+            sid=principal.credential_id,
             role=principal.role,
             iat=now.timestamp(),
             exp=principal.expires_at.timestamp(),
@@ -110,4 +110,4 @@ class JwtAccessTokens(AccessTokens):
         if now >= claims.exp:
             raise TokenExpired("This access token has expired.")
         expires_at = datetime.fromtimestamp(claims.exp, UTC)
-        return Principal(AccountId(claims.sub), SessionId(claims.sid), claims.role, expires_at)
+        return Principal(AccountId(claims.sub), claims.sid, claims.role, expires_at)

@@ -1,1 +1,46 @@
 """Everything the use cases ask of the world, one file per context; each docstring is a contract for every adapter."""
+
+from application.ports.access import AccessQueries
+from application.ports.cache import Cache
+from application.ports.consumers import Consumer, Cursors
+from application.ports.events import Broker, JournalQueries
+from application.ports.idempotency import Idempotency
+from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
+from application.ports.limits import RateLimiter
+from application.ports.observer import Observer
+from application.ports.presence import Presence
+from application.ports.secrets import Secrets
+from application.ports.store import StoreQueries
+from application.ports.system import Clock, Ids
+from application.ports.tasks import TaskNumbers, TaskQueries, TaskWords
+from application.ports.tickets import TicketStore
+from application.ports.unit_of_work import UnitOfWork
+from application.ports.upkeep import Upkeep
+from application.ports.workspaces import WorkspaceQueries
+
+__all__ = [
+    "AccessQueries",
+    "AccessTokens",
+    "Broker",
+    "Cache",
+    "Clock",
+    "Consumer",
+    "Cursors",
+    "Idempotency",
+    "Ids",
+    "JournalQueries",
+    "Observer",
+    "PasswordHasher",
+    "Presence",
+    "RateLimiter",
+    "Secrets",
+    "SessionQueries",
+    "StoreQueries",
+    "TaskNumbers",
+    "TaskQueries",
+    "TaskWords",
+    "TicketStore",
+    "UnitOfWork",
+    "Upkeep",
+    "WorkspaceQueries",
+]

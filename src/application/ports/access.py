@@ -22,7 +22,7 @@ class Access(Protocol):
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
         """Those of `accounts` who are members other than viewers and whose account is not disabled.
 
-        Their memberships are verified on leaving in the same way as with `standing`.
+        That is verified on leaving in the same way as with `standing`.
         """
         ...
 

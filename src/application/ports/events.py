@@ -45,7 +45,8 @@ class EventBody(Struct, frozen=True):
     """An event without its place: what happened (`type`, in the past tense), to what, by whom, when and why.
 
     `version` is the version of this schema, `actor` the account or null for the system. `changes` maps a field to
-    its old and new value. `request_id` and `traceparent` lead back to the request that caused it.
+    its old and new value. `request_id` and `traceparent` lead back to the request that caused it. `via` is the
+    credential by which the actor did it, or null if that was a session.
     """
 
     id: UUID
@@ -58,13 +59,15 @@ class EventBody(Struct, frozen=True):
     data: Mapping[str, object]
     request_id: str
     traceparent: str
+    via: UUID | None = None
 
 
 class EventView(Struct, frozen=True):
     """An event of the journal at its place: `stream` and the gapless `offset` in it (1, 2, 3, …).
 
     The other fields are those of the event on a live channel: what happened (`type`, in the past tense), to which
-    resource, by which account (null: the system), with the old and new value of every changed field.
+    resource, by which account (null: the system) and credential (`via`, null: a session), with the old and new value of
+    every changed field.
     """
 
     stream: str
@@ -79,6 +82,7 @@ class EventView(Struct, frozen=True):
     data: Mapping[str, object]
     request_id: str
     traceparent: str
+    via: UUID | None = None
 
 
 class EventFilter(Struct, frozen=True, omit_defaults=True):

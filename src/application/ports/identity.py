@@ -141,7 +141,7 @@ class AccessTokens(Protocol):
     """Short-lived signed tokens that prove who is calling."""
 
     def issue(self, principal: Principal, now: datetime) -> str:
-        """A token for this principal, from `now` until `principal.expires_at`."""
+        """A token for this principal, whose credential is a session, from `now` until `principal.expires_at`."""
         ...
 
     def read(self, token: str, now: datetime) -> Principal:

@@ -53,7 +53,7 @@ OUTCOMES: Mapping[Happening, Sequence[str]] = {
         *("4100", "4101", "4103", "4104", "4105", "4200", "4300"),
     ),
     "socket_opened": ("101", "401", "403", "429", "503"),
-    "token_rejected": ("token_invalid", "token_expired", "session_ended"),
+    "token_rejected": ("token_invalid", "token_expired", "session_ended", "credential_revoked"),
 }
 OTHER = "other"
 

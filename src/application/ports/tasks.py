@@ -113,8 +113,15 @@ class TaskRepository(Protocol):
         """As `get` for several at once; those that would be NotFound are missing from the mapping."""
         ...
 
-    async def assigned(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
-        """At most `most` open tasks of a workspace that the account has; whoever asks has to be entitled to."""
+    async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
+        """At most `most` open tasks of a workspace, or of all, that the account has.
+
+        Whoever asks has to be entitled to.
+        """
+        ...
+
+    async def watched(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        """At most `most` open tasks of a workspace that the account watches; as with `assigned`."""
         ...
 
     def add(self, task: Task) -> None:

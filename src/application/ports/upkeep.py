@@ -21,12 +21,16 @@ class Upkeep(Protocol):
         """
         ...
 
-    async def forget_sessions(self, ended_before: datetime, begun_before: datetime, most: int) -> int:
-        """Drop the sessions that ended before the one instant or began before the other."""
+    async def forget_sessions(self, now: datetime, kept: timedelta, most: int) -> int:
+        """Drop the sessions that have been over for longer than they are kept: ended, or older than one can get."""
         ...
 
-    async def forget_invitations(self, expired_before: datetime, most: int) -> int:
-        """Drop the invitations that ran out before that, used up, withdrawn or not."""
+    async def forget_invitations(self, now: datetime, kept: timedelta, most: int) -> int:
+        """Drop the invitations that ran out longer ago than they are kept, used up, withdrawn or not."""
+        ...
+
+    async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
+        """Forget removals of members that were longer ago than they are kept."""
         ...
 
     async def begin_lineage(self) -> str:

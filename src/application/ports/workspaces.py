@@ -11,7 +11,7 @@ from application.paging import Page
 from application.quotas import Use
 from domain.access import Role
 from domain.ids import AccountId, InvitationId, WorkspaceId
-from domain.workspaces import Invitation, Workspace, WorkspaceKind
+from domain.workspaces import Invitation, Removal, Workspace, WorkspaceKind
 
 INVITATIONS_SHOWN = 200
 
@@ -99,7 +99,21 @@ class WorkspaceRepository(Protocol):
     def add_invitation(self, invitation: Invitation) -> None: ...
 
     def save_invitation(self, invitation: Invitation) -> None:
-        """Keep a used or withdrawn invitation; its workspace is saved in the same unit, which guards both."""
+        """Keep a used or withdrawn invitation; `Stale` on leaving if it was used or withdrawn since it was asked for.
+
+        Its workspace is saved in the same unit.
+        """
+        ...
+
+    async def removal(self, workspace: WorkspaceId, account: AccountId) -> Removal | None:
+        """The last removal of the account from there, for as long as there can be an invitation from before it.
+
+        Whoever builds on it asks after the workspace, and saves that: then none has come in between.
+        """
+        ...
+
+    def add_removal(self, removal: Removal) -> None:
+        """Keep a removal in the place of an earlier one; its workspace is saved in the same unit."""
         ...
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from application.ports.events import Signal
 from application.ports.observer import Command as CommandName
-from application.principal import correlation
+from application.principal import acts, correlation
 from application.realtime.allowance import Pace
 from application.realtime.frames import (
     Announcement,
@@ -30,11 +30,13 @@ from application.realtime.session import (
     Effect,
     Effects,
     Enter,
+    Identify,
     Join,
     Leave,
     Say,
     Send,
     Session,
+    asked_by,
 )
 from application.realtime.subscriptions import Subscriptions
 from application.realtime.surroundings import Surroundings, Wire
@@ -225,7 +227,8 @@ class Connection:
 
     def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
         if self._congested_at is None and self._shared.hub.lease.is_held:
-            self.pass_on_held()
+            if self._held is not None:
+                self.pass_on_held()
             self.wire.write(data)
             self._shared.observer.sent("signal", 1, len(data))
         elif key is None:
@@ -304,9 +307,7 @@ class Connection:
     def _begin(self, effects: Effects) -> None:
         """Do what needs no waiting; the rest goes on in a task."""
         for index, effect in enumerate(effects):
-            if isinstance(effect, Enter | Join | CarryOut):
-                if isinstance(effect, Enter):
-                    self._leave_doorstep()
+            if isinstance(effect, Identify | Enter | Join | CarryOut):
                 self._carries_out = isinstance(effect, CarryOut)
                 self._worker = asyncio.create_task(self._wait_for(effects[index:]))
                 return
@@ -316,7 +317,7 @@ class Connection:
         id: int | None = None
         try:
             for effect in effects:
-                id = _asked_by(effect)
+                id = asked_by(effect)
                 async with asyncio.timeout(COMMAND_SECONDS):
                     await self._perform(effect)
         except TimeoutError:
@@ -336,7 +337,10 @@ class Connection:
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
+            case Identify():
+                await self._identify(effect)
             case Enter():
+                self._leave_doorstep()
                 cost = 1 + CHANNEL_COST * len(effect.opening.subscribe)
                 await self._as_command("connect", effect.id, cost, lambda: self._enter(effect))
             case Join():
@@ -348,11 +352,13 @@ class Connection:
 
     async def _as_command(self, name: CommandName, id: int, cost: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do what a command asks for at the account's cost, and tell the peer if it is refused."""
-        assert self.session.account
+        assert self.session.principal
+        account = self.session.principal.account_id
         activity = self._shared.observer.command(name, self.id, self._origin)
+        acts(self.session.principal)
         code = ""
         try:
-            with self._shared.limits.bill(self.session.account) as bill:
+            with self._shared.limits.bill(account) as bill:
                 await bill.charge(cost)
                 await work()
         except DomainError as error:
@@ -360,16 +366,25 @@ class Connection:
             if isinstance(error, Forbidden):
                 self._shared.observer.happened("denied", "command")
             self.do(self.session.refused(id, error))
-            if (
-                isinstance(error, Exhausted) and not self.session.is_open
-            ):  # nor could it ever be, as there is one `connect`
+            # Nor could it ever be open, as there is one `connect`.
+            if isinstance(error, Exhausted) and not self.session.is_open:
                 self._do(Close(CloseCode.RATE_LIMITED, error.code))
         except BaseException as error:
             # Which also ends it is that its time is up, or that the connection is gone.
             code = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"
             raise
         finally:
-            activity.end(code=code, account=self.session.account)
+            activity.end(code=code, account=account)
+
+    async def _identify(self, asked: Identify) -> None:
+        try:
+            principal = await self._shared.authentication.identify(asked.credential)
+        except DomainError as error:
+            effects = self.session.unidentified(asked, error)
+        else:
+            effects = self.session.identified(asked, principal, asyncio.get_running_loop().time())
+        for effect in effects:
+            await self._perform(effect)
 
     async def _carry_out(self, call: Call) -> None:
         assert self.session.principal
@@ -423,17 +438,6 @@ class Connection:
             self.do(self.session.joined(join, where))
         finally:
             self._subscriptions.go_on()
-
-
-def _asked_by(effect: Effect) -> int | None:
-    """The id of the command that asked for this, if somebody waits for its answer."""
-    match effect:
-        case Enter(id=id) | Join(id=id):
-            return id
-        case CarryOut(call):
-            return call.id
-        case _:
-            return None
 
 
 def _nothing() -> None:

@@ -239,9 +239,9 @@ def event_frame(entry: Entry) -> bytes:
 
 
 def connected_data(
-    session: str, epoch: str, expires_in: int, ping_interval: float, channels: Mapping[str, Subscribed | Refused]
+    session: str | None, epoch: str, expires_in: int, ping_interval: float, channels: Mapping[str, Subscribed | Refused]
 ) -> Mapping[str, Any]:
-    """The `data` of the reply to `connect`."""
+    """The `data` of the reply to `connect`; `session` is null if the credential is none."""
     return {
         "session": session,
         "epoch": epoch,

@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable, Collection
 from datetime import datetime
+from uuid import UUID
 
 from application.authentication import Authentication
 from application.ports.system import Clock
@@ -14,7 +15,6 @@ from application.realtime.doorstep import Doorstep
 from application.realtime.frames import CloseCode
 from application.realtime.session import Session
 from application.realtime.surroundings import Surroundings, Wire
-from domain.ids import SessionId
 
 TICK_SECONDS = 0.5
 AT_ONCE = 500
@@ -55,7 +55,7 @@ class Live:
         self._connections: set[Connection] = set()
         self.draining = False
         self.backlog = self.backlog_max = self.congested = 0
-        authentication.listen(self._end_sessions)
+        authentication.listen(self._revoke)
 
     @property
     def is_held_back(self) -> bool:
@@ -68,7 +68,7 @@ class Live:
     def begin(
         self, wire: Wire, offered: str | Principal | None, known: Callable[[], None] = lambda: None
     ) -> Connection:
-        """A connection on this wire; `offered` is the token of the upgrade or whom its ticket stands for, if any.
+        """A connection on this wire; `offered` is the credential of the upgrade or whom its ticket stands for, if any.
 
         `known` is called once, when it no longer stands on the doorstep.
         """
@@ -115,11 +115,11 @@ class Live:
         for connection in list(self._connections):
             connection.close(CloseCode.DRAINING, "draining")
 
-    def _end_sessions(self, ended: Collection[SessionId]) -> None:
-        sessions = frozenset(ended)
+    def _revoke(self, ended: Collection[UUID]) -> None:
+        credentials = frozenset(ended)
         for connection in list(self._connections):
             principal = connection.session.principal
-            if principal is not None and principal.session_id in sessions:
+            if principal is not None and principal.credential_id in credentials:
                 connection.do(connection.session.revoked())
 
     def _look_after(self, connection: Connection, now: float, instant: datetime) -> int:

@@ -62,6 +62,18 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Identify:
+    """Find out whom a credential stands for, then say `identified` or `unidentified`.
+
+    With an `opening` that is who is there; without one, who goes on with another credential.
+    """
+
+    id: int
+    credential: str
+    opening: Opening | None
+
+
+@dataclass(frozen=True, slots=True)
 class Enter:
     """Somebody is there: count the connection, follow the opening's channels, then say `entered`."""
 
@@ -102,8 +114,19 @@ class CarryOut:
     call: Call
 
 
-Effect = Send | Close | Enter | Join | Leave | Say | CarryOut
+Effect = Send | Close | Identify | Enter | Join | Leave | Say | CarryOut
 Effects = Sequence[Effect]
+
+
+def asked_by(effect: Effect) -> int | None:
+    """The id of the command that asked for this, if somebody waits for its answer."""
+    match effect:
+        case Identify(id=id) | Enter(id=id) | Join(id=id):
+            return id
+        case CarryOut(call):
+            return call.id
+        case _:
+            return None
 
 
 class Session:
@@ -119,6 +142,7 @@ class Session:
         "_authentication",
         "_clock",
         "_heard",
+        "_is_asked",
         "_offered",
         "_pinged",
         "_renew_early",
@@ -139,9 +163,9 @@ class Session:
         connect_seconds: float = CONNECT_SECONDS,
         renew_early: float = 0.0,
     ) -> None:
-        """`offered` is the access token of the upgrade, or whom a ticket stands for.
+        """`offered` is the credential of the upgrade, or whom a ticket stands for.
 
-        A new token is asked for 60 s and `renew_early` before the present one expires, so that not all ask at once.
+        A new one is asked for 60 s and `renew_early` before the present one expires, so that not all ask at once.
         """
         self._authentication = authentication
         self._clock = clock
@@ -150,6 +174,7 @@ class Session:
         self._pinged = now
         self._renew_early = renew_early
         self._renewed = False
+        self._is_asked = False
         self._allowance = Allowance(now)
         self.due_at = now + connect_seconds
         self.due_by = _NEVER
@@ -214,7 +239,7 @@ class Session:
             case Publish(id, name, data):
                 return self._publish(id, canonical(name), data)
             case Authenticate(id, token):
-                return self._authenticate(id, token)
+                return self._identify(Identify(id, token, None), self._heard)
             case Call():
                 return [CarryOut(command)]
             case _:
@@ -227,26 +252,50 @@ class Session:
         offered = self._offered if command.token is None else command.token
         if offered is None:
             return [Close(CloseCode.TOKEN_INVALID, "token_missing")]
-        try:
-            principal = offered if isinstance(offered, Principal) else self._authentication.authenticate(offered)
-        except Unauthenticated as error:
-            code = _CLOSINGS.get(error.code, CloseCode.TOKEN_INVALID)
-            return [_refusal(command.id, error), Close(code, error.code)]
-        self.principal = principal
-        self._offered = None
-        self._pinged = now
-        self._set_due()
         opening = structs.replace(
             command,
             subscribe=[canonical(name) for name in command.subscribe],
             resume={stream.lower(): offset for stream, offset in command.resume.items()},
         )
-        return [Enter(command.id, principal, opening)]
+        if isinstance(offered, Principal):
+            return self._enter(command.id, offered, opening, now)
+        return self._identify(Identify(command.id, offered, opening), now)
+
+    def identified(self, asked: Identify, principal: Principal, now: float) -> Effects:
+        """It is known whom the credential stands for."""
+        if asked.opening is None:
+            return self._renew(asked.id, principal)
+        return self._enter(asked.id, principal, asked.opening, now)
+
+    def unidentified(self, asked: Identify, error: DomainError) -> Effects:
+        """The credential stands for nobody, or nobody can tell."""
+        refusal = _refusal(asked.id, error)
+        if asked.opening is None:
+            return [refusal]
+        otherwise = CloseCode.TOKEN_INVALID if isinstance(error, Unauthenticated) else CloseCode.UNAVAILABLE
+        return [refusal, Close(_CLOSINGS.get(error.code, otherwise), error.code)]
+
+    def _identify(self, asked: Identify, now: float) -> Effects:
+        try:
+            principal = self._authentication.known(asked.credential)
+        except Unauthenticated as error:
+            return self.unidentified(asked, error)
+        if principal is None:
+            self._is_asked = True
+            return [asked]
+        return self.identified(asked, principal, now)
+
+    def _enter(self, id: int, principal: Principal, opening: Opening, now: float) -> Effects:
+        self.principal = principal
+        self._offered = None
+        self._pinged = now
+        self._set_due()
+        return [Enter(id, principal, opening)]
 
     def elapsed(self, now: float) -> Effects:
         """What the passing of time asks for."""
         if self.principal is None:
-            if now >= self.due_at:
+            if now >= self.due_at and not self._is_asked:
                 return [Close(CloseCode.NOT_CONNECTED_IN_TIME, "connect_first")]
             return []
         left = self._seconds_left()
@@ -265,8 +314,9 @@ class Session:
         return effects
 
     def revoked(self) -> Effects:
-        """The session that the token belongs to has ended."""
-        return [Close(CloseCode.REVOKED, "session_ended")]
+        """The session or other credential has ended."""
+        assert self.principal
+        return [Close(CloseCode.REVOKED, "session_ended" if self.principal.is_session else "credential_revoked")]
 
     def entered(self, id: int, epoch: str, followed: Mapping[str, Subscribed | DomainError]) -> Effects:
         """The connection is counted, and its first channels are followed or refused."""
@@ -275,7 +325,8 @@ class Session:
         self.channels.update(name for name, where in followed.items() if isinstance(where, Subscribed))
         channels = {n: refused(where) if isinstance(where, DomainError) else where for n, where in followed.items()}
         left = max(0, int(self._seconds_left()))
-        return [Send(Reply(id, connected_data(str(self.principal.session_id), epoch, left, PING_SECONDS, channels)))]
+        session = str(self.principal.credential_id) if self.principal.is_session else None
+        return [Send(Reply(id, connected_data(session, epoch, left, PING_SECONDS, channels)))]
 
     def joined(self, join: Join, where: Subscribed) -> Effects:
         self.channels.add(join.channel)
@@ -304,12 +355,8 @@ class Session:
             return [Send(Error(id, "too_large", message, "no"))]
         return [Say(channel, data), Send(Reply(id, {}))]
 
-    def _authenticate(self, id: int, token: str) -> Effects:
+    def _renew(self, id: int, principal: Principal) -> Effects:
         assert self.principal
-        try:
-            principal = self._authentication.authenticate(token)
-        except Unauthenticated as error:
-            return [_refusal(id, error)]
         if principal.account_id != self.principal.account_id:
             message = "This connection belongs to another account."
             return [Send(Error(id, "identity_changed", message, "no"))]
@@ -343,7 +390,11 @@ class TooManyChannels(Exhausted):
         super().__init__(f"A connection follows at most {CHANNELS_MAX} channels.", retry_after_seconds=1)
 
 
-_CLOSINGS = {"token_expired": CloseCode.TOKEN_EXPIRED, "session_ended": CloseCode.REVOKED}
+_CLOSINGS = {
+    "token_expired": CloseCode.TOKEN_EXPIRED,
+    "session_ended": CloseCode.REVOKED,
+    "credential_revoked": CloseCode.REVOKED,
+}
 
 
 def refused(error: DomainError) -> Refused:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from application.authentication import Authentication
 from application.events import Events
 from application.limits import Limits
 from application.ports.events import Broker
@@ -47,10 +48,11 @@ class Wire(Protocol):
 class Surroundings:
     """What all connections of a process share."""
 
-    __slots__ = ("broker", "call", "events", "hub", "limits", "lobby", "observer")
+    __slots__ = ("authentication", "broker", "call", "events", "hub", "limits", "lobby", "observer")
 
     def __init__(
         self,
+        authentication: Authentication,
         events: Events,
         hub: Hub,
         lobby: Lobby,
@@ -59,6 +61,7 @@ class Surroundings:
         limits: Limits,
         observer: Observer,
     ) -> None:
+        self.authentication = authentication
         self.events = events
         self.hub = hub
         self.lobby = lobby

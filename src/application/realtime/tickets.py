@@ -31,7 +31,7 @@ class Ticket(Struct, frozen=True):
 
 
 class TicketInvalid(Unauthenticated):
-    """The ticket is unknown, used or too old, or whoever got it is not signed in any more."""
+    """The ticket is unknown, used or too old, or the credential of whoever got it has ended."""
 
     code = "ticket_invalid"
 
@@ -49,7 +49,7 @@ class Tickets:
         self._clock = clock
 
     async def issue(self, actor: Principal, opening: Opening) -> Ticket:
-        """A ticket for a connection that begins with `opening`, for 30 s or as long as the actor's token lasts.
+        """A ticket for a connection that begins with `opening`, for 30 s or as long as the actor's credential lasts.
 
         The oldest of too many tickets of an account becomes void. Invalid if the opening has more than 32 KiB.
         """
@@ -62,7 +62,7 @@ class Tickets:
         return Ticket(secret, int(lifetime.total_seconds()))
 
     async def redeem(self, ticket: str, address: str) -> tuple[Principal, Opening]:
-        """Whom the ticket was issued to, as the token said then, and what the connection begins with.
+        """Whom the ticket was issued to, with the credential of then, and what the connection begins with.
 
         TicketInvalid, whatever the reason, if it opens nothing; it never will then. The store is not asked about what
         this installation never issued. Exhausted after too many attempts from the address.

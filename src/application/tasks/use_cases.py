@@ -85,7 +85,7 @@ class Tasks:
         """Apply a merge patch, if the task is at `version` or that is None."""
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
-            self._edit(work, actor, task, standing, patch, version)
+            await self._edit(work, actor, task, standing, patch, version)
         return _view(task)
 
     @retried
@@ -122,7 +122,10 @@ class Tasks:
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id, deleted=True)
             standing.require(Permission.EDIT_TASKS)
+            was_open = task.is_open
             task.restore(actor.account_id, standing, self._clock.now())
+            if task.is_open and not was_open:
+                await self._part_with_others(work, actor, task)
             work.tasks.save(task)
         return _view(task)
 
@@ -134,6 +137,7 @@ class Tasks:
             standing.require(Permission.EDIT_TASKS)
             if account not in task.assignees:
                 await _require_assignable(work, task.workspace_id, [account], "")
+                await self._part_with_others(work, actor, task)
                 task.assign(account, actor.account_id, self._clock.now())
                 work.tasks.save(task)
         return _view(task)
@@ -153,6 +157,8 @@ class Tasks:
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
+            if any(account != actor.account_id for account in task.assignees):
+                await self._part_with_others(work, actor, task)
             task.claim(actor.account_id, self._clock.now())
             work.tasks.save(task)
         return _view(task)
@@ -168,7 +174,7 @@ class Tasks:
     async def unwatch(self, actor: Principal, id: TaskId) -> None:
         async with self._work() as work:
             task, _ = await work.tasks.get(id, actor.account_id)
-            task.unwatch(actor.account_id, self._clock.now())
+            task.unwatch(actor.account_id, actor.account_id, self._clock.now())
             work.tasks.save(task)
 
     async def comments(self, actor: Principal, id: TaskId, cursor: str | None, limit: int) -> Page[CommentView]:
@@ -254,7 +260,7 @@ class Tasks:
             raise NotFound
         task, standing = found[TaskId(operation.id)]
         if isinstance(operation, BulkUpdate):
-            self._edit(work, actor, task, standing, operation.patch, operation.version)
+            await self._edit(work, actor, task, standing, operation.patch, operation.version)
             return task
         self._delete(work, actor, task, standing, operation.version)
         del found[task.id]
@@ -287,7 +293,7 @@ class Tasks:
         work.tasks.add(task)
         return task
 
-    def _edit(
+    async def _edit(
         self, work: TaskWork, actor: Principal, task: Task, standing: Standing, patch: TaskPatch, version: int | None
     ) -> None:
         standing.require(Permission.EDIT_TASKS)
@@ -298,8 +304,28 @@ class Tasks:
                 values[name] = _utc(values[name], f"/{name}")
         if patch.custom is not UNSET:
             values["custom"] = _merged(task.custom, custom_fields(patch.custom))
+        was_open = task.is_open
         task.edit(actor.account_id, self._clock.now(), **values)
+        if task.is_open and not was_open:
+            await self._part_with_others(work, actor, task)
         work.tasks.save(task)
+
+    async def _part_with_others(self, work: TaskWork, actor: Principal, task: Task) -> None:
+        """Take the task from those who left while nobody could take it from them: it was closed or deleted.
+
+        While it is open, the departure itself does that.
+        """
+        by, now = actor.account_id, self._clock.now()
+        if assignees := [account for account in task.assignees if account != by]:
+            remaining = await work.access.assignable(task.workspace_id, frozenset(assignees))
+            for account in assignees:
+                if account not in remaining:
+                    task.unassign(account, by, now)
+        if watchers := [account for account in task.watchers if account != by]:
+            remaining = await work.access.members(task.workspace_id, frozenset(watchers))
+            for account in watchers:
+                if account not in remaining:
+                    task.unwatch(account, by, now)
 
     def _delete(self, work: TaskWork, actor: Principal, task: Task, standing: Standing, version: int | None) -> None:
         standing.require(Permission.EDIT_TASKS)

@@ -13,7 +13,7 @@ from litestar.utils import normalize_path
 from application.authentication import Authentication
 from application.limits import Limits
 from application.ports.observer import Activity, Observer
-from application.principal import Principal
+from application.principal import Principal, acts
 from domain.errors import DomainError, Forbidden, Unauthenticated
 from domain.ids import AccountId
 from entrypoints.addresses import IpAddress, address
@@ -177,17 +177,6 @@ class Edge:
             **{"client.address": caller.address, **facts},
         )
 
-    def _identify(self, caller: "Caller", path: str) -> Unauthenticated | None:
-        """Find out who asks; what is wrong if that is nobody and the path needs somebody."""
-        credential = caller.headers.get(b"authorization")
-        try:
-            if credential is None:
-                raise TokenMissing("This needs an access token in the Authorization header.")
-            caller.principal = self._authentication.authenticate(_bearer(credential))
-        except Unauthenticated as error:
-            return None if path in PUBLIC else error
-        return None
-
     def _preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
         allowed = self._cors.preflight(method, headers)
         if allowed is not None and not allowed:
@@ -196,12 +185,20 @@ class Edge:
 
     async def _enter(self, scope: Any, receive: Receive, caller: "Caller", answer: Answer) -> None:
         """Go in; where a principal is needed, at the cost of that account, or of the address if there is none."""
-        bounded = self._bounded(receive, caller)
+        bounded = self._bounded(scope, receive, caller)
         if not scope["path"].startswith(CLOSED):
             self._inspect(scope, caller.headers)
             await self._app(scope, bounded, answer.send)
             return
-        stranger = self._identify(caller, scope["path"])
+        is_public = scope["path"] in PUBLIC
+        stranger = None
+        try:
+            text = _bearer(caller.headers.get(b"authorization"))
+            caller.principal = self._authentication.known(text) or await self._authentication.identify(text)
+            if not is_public:
+                acts(caller.principal)
+        except Unauthenticated as error:
+            stranger = None if is_public else error
         who = caller.address if caller.principal is None else caller.principal.account_id
         with self._limits.bill(who) as answer.bill:
             await answer.bill.charge(1)
@@ -234,14 +231,20 @@ class Edge:
             if headers.get(b"content-encoding", b"identity") != b"identity":
                 raise UnsupportedMediaType("A body cannot be compressed.")
 
-    def _bounded(self, receive: Receive, caller: "Caller") -> Receive:
+    def _bounded(self, scope: Any, receive: Receive, caller: "Caller") -> Receive:
+        is_incomplete = scope["method"] not in _BODILESS
+
         async def bounded() -> Any:
+            nonlocal is_incomplete
             message = await receive()
             if message["type"] == "http.request":
                 body: bytes = message.get("body", b"")
                 caller.bytes_in += len(body)
                 if caller.bytes_in > self._max_body:
                     raise BodyTooLarge(f"A body has at most {self._max_body} bytes.")
+                is_incomplete = is_incomplete and message.get("more_body", False)
+            elif is_incomplete:
+                raise Malformed("The body ended before its end.")
             return message
 
         return bounded
@@ -288,7 +291,9 @@ def _fit(form: re.Pattern[bytes], given: bytes | None) -> str:
     return given.decode() if given is not None and form.match(given) else ""
 
 
-def _bearer(credential: bytes) -> str:
+def _bearer(credential: bytes | None) -> str:
+    if credential is None:
+        raise TokenMissing("This needs an access token in the Authorization header.")
     scheme, _, token = credential.partition(b" ")
     if scheme.lower() != b"bearer" or not token.isascii():
         raise TokenMissing("The Authorization header needs the form `Bearer <token>`.")

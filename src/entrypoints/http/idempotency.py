@@ -102,8 +102,6 @@ async def _read(receive: Receive) -> bytes:
     body: bytes = b""
     while True:
         message: Any = await receive()
-        if message["type"] == "http.disconnect":
-            return body
         body += message.get("body", b"")
         if not message.get("more_body"):
             return body

@@ -198,11 +198,11 @@ class BoundedHttp(HttpToolsProtocol):
             raise Malformed("This server speaks HTTP/1.1.")
         if self.parser.should_upgrade():
             return  # it stops now
+        super().on_headers_complete()  # fails on a target that is no URL, which is still to be answered
         self._in_head = False
         self._left, self._length = self._length, 0
         if self._patience is not None:
             self._wait(None)
-        super().on_headers_complete()
         if self.retiring:
             self.cycle.keep_alive = False
 

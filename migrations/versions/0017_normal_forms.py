@@ -13,8 +13,8 @@ from alembic import context, op
 from domain.errors import Invalid
 from domain.identity import normal_email
 
-revision = "0015"
-down_revision = "0014"
+revision = "0017"
+down_revision = "0016"
 
 LABELS = """
 UPDATE tasks SET labels = (

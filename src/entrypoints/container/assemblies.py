@@ -1,0 +1,80 @@
+"""The assemblies: as the settings describe it, and the one that keeps everything in this process."""
+
+from typing import Any
+
+from dependency_injector.providers import Dict, Object, Singleton
+
+from adapters import memory
+from adapters.security import Argon2Hasher
+from entrypoints.container.table import Container
+from entrypoints.settings import Settings
+
+
+def assembled(settings: Any, **changes: Any) -> Container:
+    """The assembly that these settings describe: several processes share things over Redis, or there is one process.
+
+    `changes` are providers that replace others by name; a name that does not exist is an AttributeError.
+    """
+    house = Container(settings=settings)
+    if not house.settings().redis_url:
+        without_redis(house)
+    house.override_providers(**changes)
+    return house
+
+
+def in_memory(**changes: Any) -> Container:
+    """The second assembly: the same use cases on adapters that keep everything in this process, with a clock to move.
+
+    `changes` are providers that replace others by name; a name that does not exist is an AttributeError.
+    """
+    house = Container(settings=offline())
+    without_redis(house)
+    without_postgres(house)
+    house.override_providers(**changes)
+    return house
+
+
+def without_redis(house: Container) -> None:
+    """Let one process keep for itself what several would share."""
+    house.override_providers(
+        redis=Object(None),
+        broker=Singleton(memory.MemoryBroker),
+        limiter=house.process_limiter,
+        cache=house.process_cache,
+        presence=Singleton(memory.MemoryPresence),
+    )
+
+
+def without_postgres(house: Container) -> None:
+    """Let everything be kept until the process ends, and time and ids be what a test can foresee."""
+    database = house.database
+    house.override_providers(
+        clock=Singleton(memory.MovableClock),
+        ids=Singleton(memory.SequentialIds),
+        observer=Singleton(memory.MemoryObserver),
+        database=Singleton(memory.MemoryDatabase, house.clock),
+        numbers_database=Object(None),
+        replica=Object(None),
+        open_database=Object(None),
+        needed=Dict(),
+        work=Singleton(memory.MemoryUnitOfWork, database, house.broker, house.ids, house.quotas, house.consumers),
+        cursors=Singleton(memory.MemoryCursors, database),
+        stored_task_queries=Singleton(memory.MemoryTaskQueries, database),
+        task_numbers=Singleton(memory.MemoryTaskNumbers, database),
+        task_words=Singleton(memory.MemoryTaskWords),
+        workspace_queries=Singleton(memory.MemoryWorkspaceQueries, database),
+        access_queries=Singleton(memory.MemoryAccessQueries, database),
+        session_queries=Singleton(memory.MemorySessionQueries, database),
+        journal=Singleton(memory.MemoryJournalQueries, database),
+        idempotency=Singleton(memory.MemoryIdempotency, database, house.clock),
+        ticket_store=Singleton(memory.MemoryTicketStore, house.settings.provided.quota_tickets, house.clock),
+        store=Singleton(memory.MemoryStoreQueries, database, house.clock),
+        upkeep=Singleton(memory.MemoryUpkeep, database),
+        # The cheapest parameters that argon2 takes: what is kept here ends with the process.
+        hasher=Singleton(Argon2Hasher, memory_kib=8, passes=1),
+    )
+
+
+def offline() -> Settings:
+    """Settings of an assembly that needs no service."""
+    return Settings(jwt_secret="in memory, this secret guards nothing", database_url="postgresql://")  # noqa: S106

@@ -1,0 +1,127 @@
+"""What is made of several settings at once, what is put around a use case, and what a part of the table is handed."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from dependency_injector.containers import DeclarativeContainer
+from dependency_injector.providers import Provider, Singleton
+from litestar.types import ASGIApp
+
+from adapters.cached.tasks import CachedTaskQueries
+from adapters.postgres import Database, LongReads, Replica
+from adapters.telemetry import Metrics, TelemetryObserver, Traces
+from application.authentication import Authentication
+from application.limits import Limits
+from application.ports import AccessQueries, Cache, Observer, RateLimiter, TaskQueries
+from application.quotas import Quotas
+from application.realtime import Doorstep
+from entrypoints import VERSION
+from entrypoints.http import Edge, RefreshCookie
+from entrypoints.settings import Settings
+
+T = TypeVar("T")
+
+
+def traces(settings: Settings) -> Traces | None:
+    """Traces go where somebody takes them."""
+    endpoint = settings.otel_exporter_otlp_endpoint
+    return Traces(endpoint, settings.otel_service_name, VERSION, settings.instance) if endpoint else None
+
+
+def observer(settings: Settings, metrics: Metrics, traces: Traces | None) -> TelemetryObserver:
+    sampled, slow_request, slow_query = (
+        settings.otel_traces_sampler_arg,
+        settings.slow_request_ms,
+        settings.slow_query_ms,
+    )
+    return TelemetryObserver(metrics, traces, sampled, slow_request, slow_query)
+
+
+def database(settings: Settings, observer: Observer) -> Any:
+    """Other adapters are made from it, so each assembly has its own kind."""
+    return _database(settings, settings.database_url, settings.database_pool_size, observer)
+
+
+def numbers_database(settings: Settings, observer: Observer) -> Any:
+    """For what must not wait behind requests: ended sessions, health, and numbers.
+
+    A request that takes a number holds a connection of the other pool already, and all of them may do so at once.
+    """
+    return _database(settings, settings.database_url, 2, observer)
+
+
+def replica(settings: Settings, primary: Database, observer: Observer) -> Replica | None:
+    """A replica is for the few reads that may go there, so it gets fewer connections."""
+    url = settings.database_read_replica_url
+    size = max(2, settings.database_pool_size // 4)
+    return Replica(_database(settings, url, size, observer), primary) if url else None
+
+
+def _database(settings: Settings, url: str, size: int, observer: Observer) -> Database:
+    return Database(url, size, observer, settings.database_pool_wait_seconds, settings.database_pool_idle_seconds)
+
+
+def long_reads(settings: Settings, database: Database) -> LongReads:
+    """Lists that may take long have a quarter of the connections, and none of them has one for long."""
+    return LongReads(database, max(1, settings.database_pool_size // 4), settings.long_list_seconds)
+
+
+def kept_queries(settings: Settings, stored: TaskQueries, access: AccessQueries, cache: Cache) -> TaskQueries:
+    """Lists are kept where there is room for them."""
+    return CachedTaskQueries(stored, access, cache) if settings.cache_max_bytes else stored
+
+
+def quotas(settings: Settings) -> Quotas:
+    def limits(*kinds: str) -> dict[str, int]:
+        return {kind: getattr(settings, f"quota_{kind}") for kind in kinds}
+
+    return Quotas(
+        of_workspaces=limits("tasks", "open_tasks", "comments", "members", "invitations"),
+        of_accounts=limits("workspaces", "sessions", "tickets"),
+    )
+
+
+def limits(settings: Settings, limiter: RateLimiter, observer: Observer) -> Limits:
+    return Limits(
+        limiter,
+        settings.rate_limit_enabled,
+        settings.rate_limit_max_requests,
+        settings.rate_limit_window_ms,
+        settings.rate_limit_in_hand,
+        observer,
+    )
+
+
+def doorstep(settings: Settings, observer: Observer) -> Doorstep:
+    return Doorstep(settings.unconnected_per_address, settings.unconnected_max, settings.rate_limit_enabled, observer)
+
+
+def cookie(settings: Settings) -> RefreshCookie:
+    return RefreshCookie(settings.cors_origin, settings.cookie_samesite)
+
+
+def edge(settings: Settings, app: ASGIApp, authentication: Authentication, limits: Limits, observer: Observer) -> Edge:
+    return Edge(
+        app,
+        authentication,
+        limits,
+        settings.cors_origin,
+        settings.trusted_proxies,
+        settings.max_body_bytes,
+        settings.request_deadline_seconds,
+        observer,
+    )
+
+
+def watched(observer: Provider[Observer], make: type[T], *parts: object) -> Provider[T]:
+    """A use case, or an adapter, of which the observer is told each call."""
+    return Singleton(_watched, observer, Singleton(make, *parts))
+
+
+def _watched(observer: Observer, thing: Any) -> Any:
+    return observer.watched(thing)
+
+
+def handed(part: type[DeclarativeContainer], table: Mapping[str, Any]) -> Mapping[str, Provider[Any]]:
+    """What this part of the table asks for, by the same names."""
+    return {name: table[name] for name in part.dependencies}

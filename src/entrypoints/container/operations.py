@@ -1,0 +1,118 @@
+"""What runs beside the use cases, and what operators see of it: loops, health, metrics and statistics."""
+
+from typing import Any
+
+from dependency_injector import containers, providers
+from dependency_injector.providers import Dependency, Provider, Singleton
+
+from adapters.machine import Disk, Memory
+from adapters.postgres import Rights, Schema
+from application.consumers import Consumers
+from application.reactions import EveryWork
+from application.retention import Retention
+from application.statistics import Statistics
+from application.tasks import WordsAnew
+from entrypoints import VERSION
+from entrypoints.drift import Drift
+from entrypoints.http.documentation import documentation_routes
+from entrypoints.http.health import HealthChecks, health_routes
+from entrypoints.http.metrics import metrics_routes
+from entrypoints.lifetimes import Loop, Running, closed, opened
+from entrypoints.metrics import Exposition, breakers
+from entrypoints.probe import Heart
+from entrypoints.settings import Settings
+
+
+class Operations(containers.DeclarativeContainer):
+    """Runs and looks at parts of the table, which it is handed by their names."""
+
+    settings = Dependency(instance_of=Settings)
+    given = settings.provided
+    metrics: Dependency[Any] = Dependency()
+    traces: Dependency[Any] = Dependency()
+    database: Dependency[Any] = Dependency()
+    numbers_database: Dependency[Any] = Dependency()
+    replica: Dependency[Any] = Dependency()
+    redis: Dependency[Any] = Dependency()
+    broker: Dependency[Any] = Dependency()
+    limiter: Dependency[Any] = Dependency()
+    cache: Dependency[Any] = Dependency()
+    process_cache: Dependency[Any] = Dependency()
+    presence: Dependency[Any] = Dependency()
+    store: Dependency[Any] = Dependency()
+    hasher: Dependency[Any] = Dependency()
+    clock: Dependency[Any] = Dependency()
+    authentication: Dependency[Any] = Dependency()
+    hub: Dependency[Any] = Dependency()
+    lobby: Dependency[Any] = Dependency()
+    live: Dependency[Any] = Dependency()
+    patrol: Dependency[Any] = Dependency()
+    task_words: Dependency[Any] = Dependency()
+    work: Dependency[Any] = Dependency()
+    cursors: Dependency[Any] = Dependency()
+    consumers: Dependency[Any] = Dependency()
+    retention: Dependency[Any] = Dependency()
+    observer: Dependency[Any] = Dependency()
+
+    memory = Singleton(Memory, given.memory_degraded_percent, given.memory_unhealthy_percent)
+    disk = Singleton(Disk, given.data_dir)
+    heart: Provider[Heart] = Singleton(Heart, metrics.provided.lag.observe)
+    drift: Provider[Drift] = Singleton(Drift, store, clock)
+
+    following_up = Singleton(Consumers[EveryWork], consumers, work, cursors, broker, clock, observer)
+    needed = providers.Dict(database=numbers_database, migrations=Singleton(Schema, numbers_database))
+    rights = Singleton(Rights, numbers_database)
+    own = providers.Dict(memory=memory, disk=disk)
+    optional = providers.Dict(replica=replica, redis=redis, broker=broker)
+    health: Provider[HealthChecks] = Singleton(HealthChecks, needed, own, optional, live, VERSION)
+    exposition: Provider[Exposition] = Singleton(
+        Exposition,
+        metrics.provided.registry,
+        live,
+        hub,
+        broker,
+        store,
+        hasher,
+        memory,
+        disk,
+        traces,
+        health,
+        drift,
+        heart,
+        process_cache,
+        following_up,
+        providers.Callable(
+            breakers,
+            postgresql=database,
+            postgresql_numbers=numbers_database,
+            redis_cache=cache,
+            redis_limits=limiter,
+            redis_presence=presence,
+        ),
+    )
+    statistics = Singleton(Statistics, store, live, hub, given.instance)
+    forgetting = Singleton(Retention, retention)
+    words_anew = Singleton(WordsAnew, task_words)
+    # Nobody depends on a lifetime.
+    open_database = providers.Resource(opened, database, numbers_database, replica)
+    close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, traces)
+    loops = providers.List(
+        Singleton(Loop, "heart", "all", heart.provided.beat),
+        Singleton(Loop, "broker", "all", broker.provided.run),
+        Singleton(Loop, "drift", "all", drift.provided.run),
+        Singleton(Loop, "authentication", "serving", authentication.provided.run),
+        Singleton(Loop, "hub", "serving", hub.provided.run),
+        Singleton(Loop, "presence", "serving", lobby.provided.run),
+        Singleton(Loop, "connections", "serving", live.provided.run),
+        Singleton(Loop, "rights", "serving", patrol.provided.run),
+        Singleton(Loop, "retention", "working", forgetting.provided.run),
+        Singleton(Loop, "consumers", "working", following_up.provided.run),
+        Singleton(Loop, "words", "working", words_anew.provided.run),
+    )
+    running = Singleton(Running, loops, authentication.provided.refresh)
+    # The routes beside the versioned API.
+    routes = providers.List(
+        Singleton(documentation_routes, VERSION),
+        Singleton(health_routes, health, statistics),
+        Singleton(metrics_routes, exposition, given.metrics_token, given.in_production),
+    )

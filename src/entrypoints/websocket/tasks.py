@@ -1,0 +1,41 @@
+"""The commands of tasks over a live connection."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from application.tasks import NewComment, NewTask, TaskPatch, Tasks
+from domain.ids import TaskId
+from entrypoints.websocket.calls import Method
+
+
+class TaskParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which task."""
+
+    id: UUID
+
+
+class UpdateParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which task, what of it changes, and the version that is expected, if any."""
+
+    id: UUID
+    patch: TaskPatch
+    version: int | None = None
+
+
+class CommentParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which task, and what is said about it."""
+
+    id: UUID
+    comment: NewComment
+
+
+def task_methods(tasks: Tasks) -> Sequence[Method]:
+    """What can be done with tasks without a request of one's own."""
+    return (
+        Method("task.create", NewTask, tasks.open),
+        Method("task.update", UpdateParams, lambda a, p: tasks.edit(a, TaskId(p.id), p.patch, p.version)),
+        Method("task.claim", TaskParams, lambda a, p: tasks.claim(a, TaskId(p.id))),
+        Method("task.comment", CommentParams, lambda a, p: tasks.comment(a, TaskId(p.id), p.comment)),
+    )
