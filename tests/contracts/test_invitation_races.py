@@ -152,3 +152,15 @@ async def test_who_is_removed_while_they_accept_is_out_in_the_end(door: Door) ->
 
         await asyncio.gather(insist(), insist(), door.remove(bob), insist())
         assert not await door.is_in(bob)
+
+
+async def test_who_accepts_links_into_many_workspaces_at_once_gets_as_many_as_there_is_room_for(door: Door) -> None:
+    house = door.house
+    teams = [(await a_team(house, door.ada.id)).id for _ in range(8)]
+    made = [await door.workspaces.invite(principal(door.ada), team, NewInvitation()) for team in teams]
+    (bob,) = await door.people(1)
+    house.quotas.of_accounts["workspaces"] = 3  # type: ignore[index]
+    outcomes = await asyncio.gather(*(door.accept(bob, link) for link in made), return_exceptions=True)
+    assert sum(isinstance(outcome, WorkspaceView) for outcome in outcomes) == 2
+    assert sum(isinstance(outcome, QuotaExceeded) for outcome in outcomes) == 6
+    assert len((await house.workspace_queries.page(bob.id, None, 50)).data) == 3, "and the personal one"
