@@ -115,7 +115,8 @@ class Authentication:
                     if len(self._known) >= REMEMBERED_MAX:
                         self._known.pop(next(iter(self._known)))
                     self._known[text] = principal
-            self._refuse_ended(principal)
+            if principal.credential_id in self._ended:
+                raise _ended(principal)
         except Unauthenticated as error:
             self._observer.happened("token_rejected", error.code)
             raise
@@ -131,7 +132,8 @@ class Authentication:
         try:
             principal = await kind.find(text)
             self._looked_up[text] = principal
-            self._refuse_ended(principal)  # which it may have been since it was read
+            if principal.credential_id in self._ended:  # which it may have since it was read
+                raise _ended(principal)
         except Unauthenticated as error:
             self._observer.happened("token_rejected", error.code)
             raise
@@ -139,12 +141,6 @@ class Authentication:
 
     def _kind_of(self, text: str) -> CredentialKind | None:
         return next((kind for kind in self._kinds if kind.recognises(text)), None)
-
-    def _refuse_ended(self, principal: Principal) -> None:
-        if principal.credential_id in self._ended:
-            if principal.is_session:
-                raise SessionEnded("This session has ended.")
-            raise CredentialRevoked("This credential was revoked.")
 
     def is_live(self, principal: Principal) -> bool:
         """Whether a principal that was authenticated earlier would still be."""
@@ -186,6 +182,12 @@ class Authentication:
                     log.warning("live events are held back, since nobody knows who may still see them")
                     was_held = False
             await asyncio.sleep(RECHECK_SECONDS)
+
+
+def _ended(principal: Principal) -> Unauthenticated:
+    if principal.is_session:
+        return SessionEnded("This session has ended.")
+    return CredentialRevoked("This credential was revoked.")
 
 
 def _nobody(_: Collection[UUID]) -> None: ...
