@@ -193,7 +193,7 @@ def _give_up(chosen: argparse.Namespace) -> int:
 
 
 def _openapi(chosen: argparse.Namespace) -> int:
-    print(json.dumps(document(in_memory().litestar(), VERSION), indent=2))
+    print(json.dumps(document(in_memory().litestar()), indent=2))
     return 0
 
 

@@ -71,3 +71,32 @@ def test_what_was_not_signed_is_no_signed_secret(secrets: Secrets) -> None:
     altered = [signed[:place] + ("a" if signed[place] != "a" else "b") + signed[place + 1 :] for place in range(65)]
     strange = ["", "x", "ä" * 65, "\x00\ud800", secrets.new(), secrets.sign(b"", signed), signed + " ", signed[1:]]
     assert not any(map(secrets.is_signed, (*altered, *strange)))
+
+
+def test_what_is_hidden_is_shown_to_whoever_has_the_secret_and_says_nothing_to_others(secrets: Secrets) -> None:
+    content = b"the token of an invitation" * 9
+    hidden = [secrets.hide(b"here", content) for _ in range(9)]
+
+    assert len(set(hidden)) == 9
+    assert all(secrets.show(b"here", each) == content for each in hidden)
+    assert not [each for each in hidden if content[:8] in each]
+    assert secrets.show(b"here", secrets.hide(b"here", b"")) == b""
+
+
+def test_what_was_hidden_for_another_place_or_by_somebody_else_or_is_damaged_is_not_shown(secrets: Secrets) -> None:
+    hidden = secrets.hide(b"here", b"content")
+    damaged = [hidden[:cut] for cut in range(len(hidden))] + [
+        hidden[:at] + bytes([hidden[at] ^ 1]) + hidden[at + 1 :] for at in range(len(hidden))
+    ]
+
+    assert secrets.show(b"there", hidden) is None
+    assert HmacSecrets(OTHER_KEY).show(b"here", hidden) is None
+    assert {secrets.show(b"here", each) for each in (*damaged, hidden + b"x")} == {None}
+
+
+def test_what_was_hidden_before_the_secret_was_replaced_can_still_be_shown(secrets: Secrets) -> None:
+    hidden = secrets.hide(b"here", b"content")
+    replaced = HmacSecrets(OTHER_KEY, [KEY])
+
+    assert replaced.show(b"here", hidden) == b"content"
+    assert secrets.show(b"here", replaced.hide(b"here", b"content")) is None

@@ -10,10 +10,40 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from entrypoints.container import in_memory
-from entrypoints.http.openapi import INTERNAL
 from tests.support.clients import API, PASSWORD, Json, Person, done, sign_up
 
 Ids = Mapping[str, str]
+
+# What everybody may call, and what is no part of the published contract: what is for operators, the documentation, and
+# the live connection, for which OpenAPI has no words. A new route is none of it until it is named here too.
+PUBLIC = {
+    "/api/v1/auth/register",
+    "/api/v1/auth/login",
+    "/api/v1/auth/refresh",
+    "/api/v1/auth/logout",
+    "/api/docs",
+    "/api/docs/start.js",
+    "/api/docs/swagger_bundle.js",
+    "/api/docs/swagger_style.css",
+    "/api/openapi.json",
+    "/api/asyncapi.json",
+    "/client.js",
+}
+INTERNAL = {
+    "/live",
+    "/ready",
+    "/health",
+    "/stats",
+    "/metrics",
+    "/client.js",
+    "/api/docs",
+    "/api/docs/start.js",
+    "/api/docs/swagger_bundle.js",
+    "/api/docs/swagger_style.css",
+    "/api/openapi.json",
+    "/api/asyncapi.json",
+    "/api/v1/ws",
+}
 
 _PARAMETER = re.compile(r"([^/]+)/\{(\w+)\}")
 

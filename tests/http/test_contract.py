@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance, unsupported_method
 
-from entrypoints import VERSION
 from entrypoints.container import in_memory
 from entrypoints.http.openapi import document
 from tests.http.operations import fill
@@ -20,7 +19,7 @@ from tests.support.server import ServerProcess
 from tests.support.services import run_apart
 
 load_all_checks()
-SCHEMA = schemathesis.openapi.from_dict(document(in_memory().litestar(), VERSION))
+SCHEMA = schemathesis.openapi.from_dict(document(in_memory().litestar()))
 
 
 @pytest.fixture(scope="module")

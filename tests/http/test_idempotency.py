@@ -12,6 +12,7 @@ from dependency_injector import providers
 
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
+from adapters.security.secrets import HmacSecrets
 from application.ports.idempotency import Attempt, Idempotency
 from application.ports.unit_of_work import Interrupted
 from domain.ids import AccountId
@@ -246,3 +247,40 @@ async def test_an_answer_with_a_token_is_never_kept(house: Container, ada: Perso
         assert "idempotency-replayed" not in response.headers
     kept = b"".join(known.answer.body for known in house.database().committed.answers.values())
     assert b"access_token" not in kept
+
+
+async def test_an_answer_with_a_secret_comes_twice_and_is_kept_in_no_readable_form(
+    house: Container, ada: Person
+) -> None:
+    path, headers = f"/workspaces/{(await ada.create_team())['id']}/invitations", key()
+    first = await ada.post(path, {"max_uses": 2}, headers=headers)
+    again = await ada.post(path, {"max_uses": 2}, headers=headers)
+    token = done(first)["token"]
+    (kept,) = [
+        answer for (_, name), answer in house.database().committed.answers.items() if name == headers["Idempotency-Key"]
+    ]
+
+    assert again.headers["idempotency-replayed"] == "true"
+    assert stable(again) == stable(first)
+    assert token not in repr(kept)
+    assert len(done(await ada.get(path))["data"]) == 1
+
+
+async def test_an_answer_with_a_secret_that_was_lost_is_a_conflict_and_not_done_again() -> None:
+    house = house_in_memory()
+    async with visited(house) as http:
+        ada = await sign_up(http)
+        path, headers = f"/workspaces/{(await ada.create_team())['id']}/invitations", key()
+        done(await ada.post(path, {}, headers=headers))
+        house.answering()._secrets = HmacSecrets("what the secret was replaced by, long enough")
+
+        problem(await ada.post(path, {}, headers=headers), 409, "answer_lost")
+        assert len(done(await ada.get(path))["data"]) == 1
+
+
+async def test_an_answer_that_is_given_again_is_compressed_no_more_than_the_first(ada: Person) -> None:
+    path, headers = f"/workspaces/{(await ada.create_team())['id']}/invitations", key() | {"Accept-Encoding": "gzip"}
+    for _ in range(2):
+        answer = await ada.post(path, {}, headers=headers)
+        assert answer.status_code == 201
+        assert "content-encoding" not in answer.headers

@@ -10,17 +10,17 @@ import jsonschema_rs
 import msgspec
 import pytest
 import schemathesis
+from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from entrypoints import VERSION
 from entrypoints.container import in_memory
-from entrypoints.http.edge import PUBLIC
-from entrypoints.http.openapi import INTERNAL, document
-from tests.http.operations import BODIES, OPERATIONS, Operation, a_world, request_for
+from entrypoints.http.facts import facts_of, paths
+from entrypoints.http.openapi import document
+from tests.http.operations import BODIES, INTERNAL, OPERATIONS, PUBLIC, Operation, a_world, request_for
 from tests.support.clients import API, Json, Person
 
 LITESTAR = in_memory().litestar()
-DOCUMENT = document(LITESTAR, VERSION)
+DOCUMENT = document(LITESTAR)
 
 
 def described(operation: Operation) -> Json:
@@ -121,13 +121,18 @@ def test_an_operation_with_a_body_has_an_example_that_its_message_accepts(operat
             msgspec.json.decode(json.dumps(example["value"]), type=message_of(operation))
 
 
-def message_of(operation: Operation) -> Any:
+def handler_of(operation: Operation) -> HTTPRouteHandler:
     for route in LITESTAR.routes:
         if isinstance(route, HTTPRoute) and route.path_format == API + operation.path:
             handler, _ = route.route_handler_map[operation.method]  # type: ignore[index]
-            assert handler.parsed_data_field is not None
-            return handler.parsed_data_field.annotation
+            return handler
     raise AssertionError(operation)
+
+
+def message_of(operation: Operation) -> Any:
+    taken = handler_of(operation).parsed_data_field
+    assert taken is not None
+    return taken.annotation
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -201,3 +206,21 @@ async def test_the_interactive_page_loads_nothing_from_elsewhere(http: httpx.Asy
         response = await http.get(source)
         assert response.status_code == 200, source
         assert "javascript" in response.headers["content-type"] or "css" in response.headers["content-type"]
+
+
+def test_nothing_is_public_unless_it_is_meant_to_be() -> None:
+    assert paths(LITESTAR, lambda facts: facts.is_public) == PUBLIC
+
+
+# Fields of answers by which somebody gets in.
+SECRETS = {"token", "access_token", "refresh_token", "ticket", "secret"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=str)
+def test_a_route_whose_answer_holds_a_secret_says_so(operation: Operation) -> None:
+    success = next(said for status, said in described(operation)["responses"].items() if status.startswith("2"))
+    answer = resolved(success.get("content", {}).get("application/json", {"schema": {}})["schema"])
+    named = SECRETS & set(answer.get("properties", ()))
+
+    if named or "Set-Cookie" in success["headers"]:
+        assert facts_of(handler_of(operation)).is_secret

@@ -5,8 +5,7 @@ import pytest
 from litestar.routes import HTTPRoute, WebSocketRoute
 
 from entrypoints.container import Container
-from entrypoints.http.edge import PUBLIC
-from tests.http.operations import OPERATIONS, Operation, a_world, absent, operations_of, request_for
+from tests.http.operations import OPERATIONS, PUBLIC, Operation, a_world, absent, operations_of, request_for
 from tests.support.clients import API, Json, Person
 
 # Operations in which nothing can be named that belongs to somebody else. Any other one is walked by a stranger below,

@@ -1,9 +1,12 @@
-"""Secrets that are kept as digests only, and signatures."""
+"""Secrets that are kept as digests only, signatures, and what is kept encrypted."""
 
 import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from application.ports.secrets import Secrets
 
@@ -16,10 +19,16 @@ class HmacSecrets(Secrets):
 
     A fast digest is enough: there is nothing to guess in 256 random bits. What is `signed` ends in 128 bits of a
     signature with a key that is derived from `installation_secret`; those of a replaced secret are no longer known.
+    What is hidden is a secret box of libsodium (XSalsa20 and Poly1305), under a key for each place, derived likewise;
+    what was hidden under one of the `previous` secrets can still be shown.
     """
 
-    def __init__(self, installation_secret: str) -> None:
+    def __init__(self, installation_secret: str, previous: Sequence[str] = ()) -> None:
         self._key = hmac.digest(installation_secret.encode(), b"signalbox signed secrets v1", "sha256")
+        self._hiding = [
+            hmac.digest(secret.encode(), b"signalbox hidden content v1", "sha256")
+            for secret in (installation_secret, *previous)
+        ]
 
     def new(self) -> str:
         return secrets.token_urlsafe(_BYTES)
@@ -38,8 +47,28 @@ class HmacSecrets(Secrets):
             _bytes(self._signature(secret[:-_SIGNATURE_CHARACTERS])), _bytes(secret[-_SIGNATURE_CHARACTERS:])
         )
 
+    def hide(self, place: bytes, content: bytes) -> bytes:
+        box, _ = _box(self._hiding[0], place)
+        return bytes(box.encrypt(content))
+
+    def show(self, place: bytes, hidden: bytes) -> bytes | None:
+        for key in self._hiding:
+            box, damaged = _box(key, place)
+            with suppress(damaged, ValueError):
+                return bytes(box.decrypt(hidden))
+        return None
+
     def _signature(self, secret: str) -> str:
         return self.sign(self._key, secret)[:_SIGNATURE_CHARACTERS]
+
+
+def _box(key: bytes, place: bytes) -> tuple[Any, type[Exception]]:
+    """The box of a place, and what it raises for what was not hidden in it."""
+    # 3 MiB, which most processes never need.
+    from nacl.exceptions import CryptoError  # noqa: PLC0415
+    from nacl.secret import SecretBox  # noqa: PLC0415
+
+    return SecretBox(hmac.digest(key, place, "sha256")), CryptoError
 
 
 def _bytes(secret: str) -> bytes:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Provider, Singleton
+from litestar import Litestar
 from litestar.types import ASGIApp
 
 from adapters.cached.tasks import CachedTaskQueries
@@ -17,6 +18,7 @@ from application.quotas import Quotas
 from application.realtime import Doorstep
 from entrypoints import VERSION
 from entrypoints.http import Edge, RefreshCookie
+from entrypoints.http.facts import paths
 from entrypoints.settings import Settings
 
 T = TypeVar("T")
@@ -100,9 +102,17 @@ def cookie(settings: Settings) -> RefreshCookie:
     return RefreshCookie(settings.cors_origin, settings.cookie_samesite)
 
 
-def edge(settings: Settings, app: ASGIApp, authentication: Authentication, limits: Limits, observer: Observer) -> Edge:
+def edge(
+    settings: Settings,
+    routes: Litestar,
+    app: ASGIApp,
+    authentication: Authentication,
+    limits: Limits,
+    observer: Observer,
+) -> Edge:
     return Edge(
         app,
+        paths(routes, lambda facts: facts.is_public),
         authentication,
         limits,
         settings.cors_origin,

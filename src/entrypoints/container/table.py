@@ -51,7 +51,7 @@ class Container(containers.DeclarativeContainer):
 
     # Ports
     hasher: Provider[ports.PasswordHasher] = made.watched(observer, Argon2Hasher)
-    secrets: Provider[ports.Secrets] = Singleton(HmacSecrets, given.jwt_secret)
+    secrets: Provider[ports.Secrets] = Singleton(HmacSecrets, *_keys)
     tokens: Provider[ports.AccessTokens] = Singleton(JwtAccessTokens, *_keys, "signalbox", "signalbox")
     credentials = List()  # besides tokens
     broker: Provider[ports.Broker] = Singleton(RedisBroker, given.redis_url, Singleton(Seal, "hints", *_keys), observer)
@@ -125,6 +125,6 @@ class Container(containers.DeclarativeContainer):
         Singleton(http.live_routes, tickets),
         Singleton(websocket.gateway, live, tickets, given.cors_origin),
     )
-    litestar = Singleton(http.create_app, routes, operations.routes)
-    answering = Singleton(http.IdempotentRequests, litestar, idempotency, observer)
-    app = Singleton(made.edge, settings, answering, authentication, limits, observer)
+    litestar = Singleton(http.create_app, routes, operations.routes, VERSION)
+    answering = Singleton(http.IdempotentRequests, litestar, idempotency, secrets, observer)
+    app = Singleton(made.edge, settings, litestar, answering, authentication, limits, observer)

@@ -1,13 +1,14 @@
 """How every answer leaves: what the edge adds to it on the way, and what it notes of it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Send
 
 from application.limits import Bill
 from application.principal import Correlation
+from entrypoints.http.caller import Caller
 from entrypoints.http.compression import StaticBody, compressed, preferred_encoding
 from entrypoints.http.cors import Headers
 from entrypoints.http.problems import refusal
@@ -59,9 +60,9 @@ class Answer:
     """
 
     __slots__ = (
+        "_caller",
         "_cause",
         "_cors",
-        "_headers",
         "_held",
         "_is_complete",
         "_path",
@@ -76,12 +77,10 @@ class Answer:
         "status",
     )
 
-    def __init__(
-        self, send: Send, path: str, headers: Mapping[bytes, bytes], cause: Correlation, cors: Headers, policy: bytes
-    ) -> None:
+    def __init__(self, send: Send, path: str, caller: Caller, cause: Correlation, cors: Headers, policy: bytes) -> None:
         self._send = send
         self._path = path
-        self._headers = headers
+        self._caller = caller
         self._cause = cause
         self._cors = cors
         self._policy = policy
@@ -111,7 +110,7 @@ class Answer:
                     (b"ratelimit", b'"default";r=%d;t=%d' % (verdict.remaining, -(-verdict.reset_seconds // 1)))
                 )
             message["headers"] = headers
-            if b"accept-encoding" in self._headers:
+            if b"accept-encoding" in self._caller.headers:
                 self._held = message
                 return
             if message["status"] == 200 and _is_stream(headers):
@@ -137,11 +136,11 @@ class Answer:
 
     async def _encode(self, start: Any, message: Any) -> Any:
         body = message.get("body", b"")
-        if message.get("more_body") or len(body) < COMPRESS_FROM_BYTES or self._path.startswith("/api/v1/auth/"):
+        if message.get("more_body") or len(body) < COMPRESS_FROM_BYTES or self._caller.holds_secret:
             return message
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
         headers.append((b"vary", b"accept-encoding"))
-        encoding = preferred_encoding(self._headers[b"accept-encoding"])
+        encoding = preferred_encoding(self._caller.headers[b"accept-encoding"])
         if encoding:
             if isinstance(body, StaticBody):
                 body = await body.packed(encoding)

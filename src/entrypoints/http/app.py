@@ -8,11 +8,14 @@ from litestar.types import ControllerRouterHandler
 
 from domain.errors import DomainError
 from entrypoints.http.codec import JsonBody, JsonResponse
+from entrypoints.http.openapi import described
 from entrypoints.http.problems import respond
 from entrypoints.http.request import ApiRequest, before_route
 
 
-def create_app(routes: Sequence[ControllerRouterHandler], beside: Sequence[ControllerRouterHandler]) -> Litestar:
+def create_app(
+    routes: Sequence[ControllerRouterHandler], beside: Sequence[ControllerRouterHandler], version: str
+) -> Litestar:
     """The `routes` of the versioned API, and those `beside` it: for operators, and for who reads about the API."""
     api = Router("/api/v1", route_handlers=routes, before_request=before_route)
     return Litestar(
@@ -22,7 +25,7 @@ def create_app(routes: Sequence[ControllerRouterHandler], beside: Sequence[Contr
         request_class=ApiRequest,
         response_class=JsonResponse,
         exception_handlers={DomainError: respond, HTTPException: respond, Exception: respond},
-        openapi_config=None,
+        openapi_config=described(version),
         request_max_body_size=None,
         logging_config=None,
     )

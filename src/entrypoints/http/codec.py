@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import msgspec
 from litestar import Request, Response
-from litestar._openapi.schema_generation import SchemaCreator
 from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference, Schema
 from litestar.types import Receive, Scope, Send
@@ -45,9 +44,10 @@ class JsonBody(AbstractDTO[Any]):
 
     @classmethod
     def create_openapi_schema(
-        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: SchemaCreator
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
     ) -> Reference | Schema:
-        return schema_creator.for_field_definition(field_definition)
+        described: Reference | Schema = schema_creator.for_field_definition(field_definition)
+        return described
 
     @classmethod
     def generate_field_definitions(cls, model_type: type[Any]) -> Any:

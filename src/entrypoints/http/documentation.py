@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from entrypoints.http.codec import encode, none_matches
 from entrypoints.http.compression import StaticBody
+from entrypoints.http.facts import Facts
 from entrypoints.http.openapi import document
 from entrypoints.http.request import ApiRequest
 from entrypoints.websocket import asyncapi
@@ -32,7 +33,7 @@ def documentation_routes(version: str) -> Router:
     return Router(
         "/",
         route_handlers=[
-            _static("/api/openapi.json", MediaType.JSON, lambda app: encode(document(app, version))),
+            _static("/api/openapi.json", MediaType.JSON, lambda app: encode(document(app))),
             _static("/api/asyncapi.json", MediaType.JSON, lambda _: encode(asyncapi.document(version))),
             _static("/api/docs", MediaType.HTML, lambda _: _PAGE.encode()),
             _static("/api/docs/start.js", "text/javascript", lambda _: _START.encode()),
@@ -53,7 +54,7 @@ def _static(path: str, media_type: str, make: Callable[[Litestar], bytes]) -> HT
         return StaticBody(make(app))
 
     # In a thread: the largest document takes as long as the rest of the start, and everybody else would wait for it.
-    @get(path, include_in_schema=False, sync_to_thread=True)
+    @get(path, include_in_schema=False, sync_to_thread=True, facts=Facts(is_public=True))
     def answer(request: ApiRequest) -> Response[bytes]:
         body = made(request.app)
         headers = {"etag": body.tag}

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 from urllib.parse import unquote
@@ -13,11 +13,11 @@ from litestar.utils import normalize_path
 from application.authentication import Authentication
 from application.limits import Limits
 from application.ports.observer import Activity, Observer
-from application.principal import Principal, acts
+from application.principal import acts
 from domain.errors import DomainError, Forbidden, Unauthenticated
-from domain.ids import AccountId
 from entrypoints.addresses import IpAddress, address
 from entrypoints.http.answer import Answer, Upgrade
+from entrypoints.http.caller import Caller
 from entrypoints.http.cors import Cors, Headers
 from entrypoints.http.problems import (
     INTERNAL,
@@ -28,24 +28,8 @@ from entrypoints.http.problems import (
     UnsupportedMediaType,
 )
 
-# Everything here needs a principal, so a new route is closed until it is named in PUBLIC.
+# Everything here needs a principal, so a new route is closed until it says that it is public.
 CLOSED = ("/api/", "/stats")
-PUBLIC = frozenset(
-    {
-        "/api/v1/auth/register",
-        "/api/v1/auth/login",
-        "/api/v1/auth/refresh",
-        "/api/v1/auth/logout",
-        "/api/docs",
-        "/api/docs/start.js",
-        "/api/docs/swagger_bundle.js",
-        "/api/docs/swagger_style.css",
-        "/api/openapi.json",
-        "/api/asyncapi.json",
-    }
-)
-# Whoever has their answers may come in: none is kept, so repeating such a request with a key is nothing special.
-KEYLESS = PUBLIC | {"/api/v1/live/tickets"}
 URL_MAX = 8_192
 HEADERS_MAX = 16_384
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
@@ -57,12 +41,13 @@ class Edge:
     """Tells the observer of each request, finds out who asks and from where, and applies limits and deadline.
 
     Every answer gets the security headers, the request id and the state of the rate limit; JSON above 1 KiB is
-    compressed unless it carries a token. Leaves `signalbox` in the scope: the Caller.
+    compressed unless it holds a secret. Leaves `signalbox` in the scope: the Caller.
     """
 
     def __init__(
         self,
         app: ASGIApp,
+        public: Container[str],
         authentication: Authentication,
         limits: Limits,
         origins: Sequence[str],
@@ -72,6 +57,7 @@ class Edge:
         observer: Observer,
     ) -> None:
         self._app = app
+        self._public = public
         self._observer = observer
         self._authentication = authentication
         self._limits = limits
@@ -106,7 +92,7 @@ class Edge:
             self._tell(activity, scope, status, caller, connection=caller.connection)
             return
         cors = self._cors.headers(headers.get(b"origin"))
-        answer = Answer(send, path, headers, activity.correlation, cors, self._policy)
+        answer = Answer(send, path, caller, activity.correlation, cors, self._policy)
         if scope["method"] == "HEAD":
             # A copy, as the server goes by its own whether it has to send a body.
             scope = {**scope, "method": "GET"}
@@ -136,7 +122,7 @@ class Edge:
                 bytes_out=answer.bytes_out,
             )
 
-    async def _upgrade(self, scope: Any, receive: Receive, send: Send, caller: "Caller", headers_size: int) -> int:
+    async def _upgrade(self, scope: Any, receive: Receive, send: Send, caller: Caller, headers_size: int) -> int:
         """Let a live connection come in, or refuse it like a request; the status of the answer."""
         upgrade = Upgrade(send)
         try:
@@ -153,7 +139,7 @@ class Edge:
         activity: Activity,
         scope: Any,
         status: int,
-        caller: "Caller",
+        caller: Caller,
         *,
         is_stream: bool = False,
         **facts: str | int,
@@ -183,14 +169,14 @@ class Edge:
             self._observer.happened("origin_rejected", "preflight")
         return allowed
 
-    async def _enter(self, scope: Any, receive: Receive, caller: "Caller", answer: Answer) -> None:
+    async def _enter(self, scope: Any, receive: Receive, caller: Caller, answer: Answer) -> None:
         """Go in; where a principal is needed, at the cost of that account, or of the address if there is none."""
         bounded = self._bounded(scope, receive, caller)
         if not scope["path"].startswith(CLOSED):
             self._inspect(scope, caller.headers)
             await self._app(scope, bounded, answer.send)
             return
-        is_public = scope["path"] in PUBLIC
+        is_public = scope["path"] in self._public
         stranger = None
         try:
             text = _bearer(caller.headers.get(b"authorization"))
@@ -231,7 +217,7 @@ class Edge:
             if headers.get(b"content-encoding", b"identity") != b"identity":
                 raise UnsupportedMediaType("A body cannot be compressed.")
 
-    def _bounded(self, scope: Any, receive: Receive, caller: "Caller") -> Receive:
+    def _bounded(self, scope: Any, receive: Receive, caller: Caller) -> Receive:
         is_incomplete = scope["method"] not in _BODILESS
 
         async def bounded() -> Any:
@@ -260,25 +246,6 @@ class CrossSite(Forbidden):
     """A page of another site made the browser send this."""
 
     code = "cross_site"
-
-
-class Caller:
-    """Who sends a request: the network address, the headers, the principal if there is one.
-
-    And what became of it: the `account` that signed in, the `code` of a refusal, the bytes of the body that were read,
-    the live `connection`.
-    """
-
-    __slots__ = ("account", "address", "bytes_in", "code", "connection", "headers", "principal")
-
-    def __init__(self, address: str, headers: Mapping[bytes, bytes]) -> None:
-        self.address = address
-        self.headers = headers
-        self.principal: Principal | None = None
-        self.account: AccountId | None = None
-        self.code = ""
-        self.connection = ""
-        self.bytes_in = 0
 
 
 def _measure(headers_size: int) -> None:

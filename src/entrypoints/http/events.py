@@ -22,6 +22,7 @@ from application.realtime.reader import Reader, StartedOver
 from domain.channels import Channel, ChannelKind
 from domain.errors import NotFound, Unavailable
 from domain.ids import TaskId
+from entrypoints.http.facts import Facts
 from entrypoints.http.problems import InvalidParameter
 from entrypoints.http.request import ApiRequest, ChannelName, PageCursor, PageLimit
 
@@ -29,6 +30,8 @@ KEEP_ALIVE_SECONDS = 15.0
 RECHECK_SECONDS = 0.5
 RIGHTS_SECONDS = 30.0
 RETRY_MS = 2_000
+
+STREAMED = 'id: 813\nevent: task.updated\ndata: {"type": "task.updated", "changes": {"status": ["todo", "done"]}}\n\n'
 
 EventSort = Literal["offset", "-offset"]
 LastEventId = Annotated[int | None, QueryParameter(ge=0, lt=10**15, description="The id of the event to go on behind.")]
@@ -38,7 +41,7 @@ EventType = Annotated[str | None, QueryParameter(max_length=100, description="A 
 def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Router:
     """Routes under `/events`, and the history of a task."""
 
-    @get("/events")
+    @get("/events", facts=Facts(refuses={404}))
     async def list_events(
         request: ApiRequest,
         channel: ChannelName = None,
@@ -67,6 +70,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
         "/events/stream",
         media_type="text/event-stream",
         responses={200: ResponseSpec(str, description="Server-sent events: `id` is the offset, `data` the event.")},
+        facts=Facts(streamed=STREAMED, refuses={404}),
     )
     async def stream_events(
         request: ApiRequest, channel: ChannelName = None, last_event_id: LastEventId = None
@@ -83,7 +87,12 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
             headers={"X-Accel-Buffering": "no"},  # nginx would keep events back until there are many
         )
 
-    return Router("/", route_handlers=[list_events, task_history, stream_events], tags=["events"])
+    return Router(
+        "/",
+        route_handlers=[list_events, task_history, stream_events],
+        tags=["events"],
+        opt={"about": "The journal of everything that happened, by the page or live."},
+    )
 
 
 def _last_event_id(header: bytes | None) -> int | None:

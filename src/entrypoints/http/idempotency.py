@@ -4,32 +4,48 @@ import re
 from hashlib import sha256
 from typing import Any
 
-from litestar.types import ASGIApp, Receive, Send
+import msgspec
+from litestar import Litestar
+from litestar.types import Receive, Send
 
 from application.ports.idempotency import Answer, Idempotency
 from application.ports.observer import Observer
+from application.ports.secrets import Secrets
 from application.ports.unit_of_work import uninterrupted
+from domain.errors import Conflict
 from domain.ids import AccountId
-from entrypoints.http.edge import KEYLESS, Caller
+from entrypoints.http.caller import Caller
+from entrypoints.http.facts import paths
 from entrypoints.http.problems import InvalidParameter
 
 _METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 # 1 to 255 visible ASCII characters, bare or as the quoted string of the IETF draft.
 _KEY = re.compile(rb'"?([\x21\x23-\x7e]{1,255})"?\Z')
+# Stands for the headers of an answer that is kept encrypted.
+_HIDDEN = ((b"hidden", b""),)
 # What describes this one transmission and not the answer.
 _TRANSIENT = frozenset({b"date", b"content-length", b"x-request-id"})
+
+
+class AnswerLost(Conflict):
+    """The key was used and had its effect; the answer held a secret, and what it was encrypted with is replaced."""
+
+    code = "answer_lost"
 
 
 class IdempotentRequests:
     """Wraps the application; requests of a principal that carry `Idempotency-Key` pass through the memory of answers.
 
     Successful answers are remembered, in the transaction of their effect; a refusal has no effect and may be retried.
-    Answers that carry access tokens or tickets come from the paths in `KEYLESS`, so none of those is ever kept.
+    To routes that are public or say that they are keyless a key means nothing, so none of their answers is kept. An
+    answer that holds a secret is kept encrypted, for this account and key alone.
     """
 
-    def __init__(self, app: ASGIApp, idempotency: Idempotency, observer: Observer) -> None:
+    def __init__(self, app: Litestar, idempotency: Idempotency, secrets: Secrets, observer: Observer) -> None:
         self._app = app
+        self._keyless = paths(app, lambda facts: facts.is_public or facts.is_keyless)
         self._idempotency = idempotency
+        self._secrets = secrets
         self._observer = observer
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -38,7 +54,7 @@ class IdempotentRequests:
             return
         caller: Caller = scope["signalbox"]
         header = caller.headers.get(b"idempotency-key")
-        if header is None or caller.principal is None or scope["path"] in KEYLESS:
+        if header is None or caller.principal is None or scope["path"] in self._keyless:
             await self._app(scope, receive, send)
             return
         match = _KEY.match(header)
@@ -62,11 +78,25 @@ class IdempotentRequests:
                 scope["state"] = {}  # where Litestar would find that this request was answered, if it is run again
                 await self._app(scope, _once(body), answer.send)
                 if 200 <= answer.status < 300:
-                    attempt.record(answer.recorded())
+                    attempt.record(self._kept(answer.recorded(), caller, account, key))
             else:
                 self._observer.happened("idempotent_replay", "request")
-                answer.replay(attempt.replay)
+                answer.replay(self._shown(attempt.replay, caller, account, key))
         return answer
+
+    def _kept(self, answer: Answer, caller: Caller, account: AccountId, key: str) -> Answer:
+        if not caller.holds_secret:
+            return answer
+        return Answer(answer.status, _HIDDEN, self._secrets.hide(_place(account, key), msgspec.msgpack.encode(answer)))
+
+    def _shown(self, answer: Answer, caller: Caller, account: AccountId, key: str) -> Answer:
+        if answer.headers != _HIDDEN:
+            return answer
+        caller.holds_secret = True
+        shown = self._secrets.show(_place(account, key), answer.body)
+        if shown is None:
+            raise AnswerLost("This was done before, and its answer cannot be read any more.")
+        return msgspec.msgpack.decode(shown, type=Answer)
 
 
 class _Recorder:
@@ -96,6 +126,10 @@ class _Recorder:
     async def deliver(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": self._headers})
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+def _place(account: AccountId, key: str) -> bytes:
+    return f"answer {account} {key}".encode()
 
 
 async def _read(receive: Receive) -> bytes:

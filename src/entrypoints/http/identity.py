@@ -18,6 +18,7 @@ from application.paging import Page
 from application.ports.identity import SessionView, UserView
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE
 from domain.ids import AccountId, SessionId
+from entrypoints.http.facts import Facts
 from entrypoints.http.refresh_cookie import RefreshCookie
 from entrypoints.http.request import ApiRequest
 
@@ -30,24 +31,51 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
         lifetime = int(min(SESSION_IDLE, SESSION_ABSOLUTE).total_seconds())
         return Response(signed_in, status_code=status, headers=cookie.header(refresh, lifetime))
 
-    @post("/auth/register")
+    @post(
+        "/auth/register",
+        facts=Facts(
+            is_public=True,
+            is_secret=True,
+            example={"email": "ada@example.org", "password": "correct horse battery", "display_name": "Ada"},
+            refuses={409},
+        ),
+    )
     async def register(request: ApiRequest, data: JSONBody[Registration]) -> Response[SignedIn]:
         """Create an account with a personal workspace, and sign in."""
         cookie.guard(request)
         return signed_in(request, *await identity.register(data, _client(request)), status=201)
 
-    @post("/auth/login", status_code=200)
+    @post(
+        "/auth/login",
+        status_code=200,
+        facts=Facts(
+            is_public=True,
+            is_secret=True,
+            example={"email": "ada@example.org", "password": "correct horse battery"},
+            refuses={401},
+        ),
+    )
     async def log_in(request: ApiRequest, data: JSONBody[Credentials]) -> Response[SignedIn]:
         """Sign in: an access token in the answer, and a refresh token in an HttpOnly cookie."""
         cookie.guard(request)
         return signed_in(request, *await identity.log_in(data, _client(request)))
 
-    @post("/auth/refresh", status_code=200)
+    @post(
+        "/auth/refresh",
+        status_code=200,
+        security=[{"refresh": []}],
+        facts=Facts(is_public=True, is_secret=True, refuses={401, 403}),
+    )
     async def refresh(request: ApiRequest) -> Response[SignedIn]:
         """Trade the refresh cookie for a new access token and the next cookie."""
         return signed_in(request, *await identity.refresh(cookie.of(request), _client(request)))
 
-    @post("/auth/logout", status_code=204)
+    @post(
+        "/auth/logout",
+        status_code=204,
+        security=[{"refresh": []}, {}],
+        facts=Facts(is_public=True, is_secret=True, refuses={403}),
+    )
     async def log_out(request: ApiRequest) -> Response[None]:
         """End the session of the refresh cookie."""
         await identity.log_out(cookie.of(request))
@@ -60,7 +88,7 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
         await identity.log_out_everywhere(request.actor)
         return Response(None, status_code=204, headers=cookie.header("", 0))
 
-    @get("/auth/sessions")
+    @get("/auth/sessions", facts=Facts(is_secret=True))  # from where somebody signs in
     async def list_sessions(request: ApiRequest) -> Page[SessionView]:
         """One's own live sessions, oldest first."""
         return await identity.sessions(request.actor)
@@ -75,12 +103,16 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
         """One's own account."""
         return await identity.me(request.actor)
 
-    @patch("/me")
+    @patch("/me", facts=Facts(example={"display_name": "Augusta"}, current=UserView))
     async def change_me(request: ApiRequest, data: JSONBody[ProfilePatch]) -> UserView:
         """Change one's profile; with `If-Match`, only that version."""
         return await identity.change_profile(request.actor, data, request.version)
 
-    @post("/me/password", status_code=204)
+    @post(
+        "/me/password",
+        status_code=204,
+        facts=Facts(example={"current_password": "correct horse battery", "new_password": "a better horse battery"}),
+    )
     async def change_password(request: ApiRequest, data: JSONBody[PasswordChange]) -> None:
         """Replace the password, given the present one. Every session ends, this one too."""
         await identity.change_password(request.actor, data)
@@ -100,6 +132,7 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
             change_password,
         ],
         tags=["identity"],
+        opt={"about": "Signing up, in and out; one's own account and sessions."},
     )
 
 

@@ -1,78 +1,27 @@
 """The OpenAPI document: routes as Litestar knows them, messages as msgspec does, and what all have in common."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, get_args, get_origin
 
 import msgspec
-from litestar import Litestar, Response
-from litestar._openapi.plugin import OpenAPIPlugin
+from litestar import Litestar, Response, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import Stream
 from litestar.routes import HTTPRoute
+from litestar.types import ControllerRouterHandler
 
-from entrypoints.http.edge import KEYLESS, PUBLIC
+from entrypoints.http.facts import Facts, facts_of
 from entrypoints.http.problems import MEDIA_TYPE, Problem
 from entrypoints.http.refresh_cookie import COOKIE
 
 DESCRIPTION = """A backend for applications that people use together, live. Every change is committed once and reaches
 every screen that may see it, in order, with nothing lost. Errors are RFC 9457 problems with a stable `code`.
 The live connection at `/api/v1/ws` has a page of its own in the documentation of the project."""
-
-# Routes that are no part of the published contract: what is for operators, this documentation, and the live connection,
-# for which OpenAPI has no words. A route is either here or in the document.
-INTERNAL = frozenset(
-    {
-        "/live",
-        "/ready",
-        "/health",
-        "/stats",
-        "/metrics",
-        "/client.js",
-        "/api/docs",
-        "/api/docs/start.js",
-        "/api/docs/swagger_bundle.js",
-        "/api/docs/swagger_style.css",
-        "/api/openapi.json",
-        "/api/asyncapi.json",
-        "/api/v1/ws",
-    }
-)
-
-_ID = "0195f3a2-7c41-7b3e-9d52-3f6a1c2b4d5e"
-_CHANGED_TASK: Mapping[str, object] = {"status": "in_progress", "due_at": "2026-03-01T12:00:00Z", "labels": ["release"]}
-_CHANGED_TEAM: Mapping[str, object] = {"name": "Field operations", "viewers_comment": True}
-# A body that works for every operation that takes one.
-_EXAMPLES: Mapping[str, Mapping[str, object]] = {
-    "register": {"email": "ada@example.org", "password": "correct horse battery", "display_name": "Ada"},
-    "log_in": {"email": "ada@example.org", "password": "correct horse battery"},
-    "change_me": {"display_name": "Augusta"},
-    "change_password": {"current_password": "correct horse battery", "new_password": "a better horse battery"},
-    "create_workspace": {"name": "Operations", "slug": "operations"},
-    "change_workspace": _CHANGED_TEAM,
-    "transfer_workspace": {"account_id": _ID},
-    "change_member": {"role": "admin"},
-    "invite": {"role": "member", "max_uses": 5},
-    "accept_invitation": {"token": "kR3v8yT1nQ5wZ7xB2mC4dF6gH9jL0pS_aE-uIoYrTzA"},
-    "open_task": {"title": "Write the rollout plan", "priority": "high", "labels": ["release"]},
-    "edit_task": _CHANGED_TASK,
-    "comment": {"text": "Looks good to me."},
-    "edit_comment": {"text": "Looks very good to me."},
-    "issue_ticket": {"subscribe": [f"workspace:{_ID}"], "resume": {f"workspace:{_ID}": 812}, "epoch": "29be7eb5"},
-    "bulk": {
-        "mode": "partial",
-        "operations": [
-            {"op": "create", "task": {"title": "Write the rollout plan"}},
-            {"op": "update", "id": _ID, "patch": _CHANGED_TASK, "version": 3},
-            {"op": "delete", "id": _ID},
-        ],
-    },
-}
-_STREAMED = 'id: 813\nevent: task.updated\ndata: {"type": "task.updated", "changes": {"status": ["todo", "done"]}}\n\n'
 
 # What each refusal means, by status; `_refusals` says which of them an operation can give.
 _MEANINGS: Mapping[int, str] = {
@@ -92,23 +41,6 @@ _MEANINGS: Mapping[int, str] = {
     503: "Something that is needed does not answer; `Retry-After` tells when to try again.",
 }
 _ALWAYS = frozenset({400, 408, 429, 431, 500, 503})
-# Operations that name a thing in their query or body, and those that can be refused to whoever may see the thing.
-_NAMES_A_THING = frozenset({"list_tasks", "open_task", "bulk", "list_events", "stream_events", "accept_invitation"})
-_PERMITTED = frozenset({"list_invitations", "refresh", "log_out"})
-_BY_COOKIE = frozenset({"refresh", "log_out"})
-# Pages that have a version too, as long as they are the first and can be kept.
-_VERSIONED_LISTS = frozenset({"list_tasks", "list_comments"})
-# Operations that may be meant for one version only, and what is at another one then.
-_CONDITIONAL: Mapping[str, str] = {
-    "change_me": "UserView",
-    "change_workspace": "WorkspaceView",
-    "delete_workspace": "WorkspaceView",
-    "edit_task": "TaskView",
-    "delete_task": "TaskView",
-    "archive_task": "TaskView",
-    "unarchive_task": "TaskView",
-    "bulk": "TaskView",
-}
 
 _REQUEST_HEADERS: Mapping[str, Any] = {
     "Idempotency-Key": {
@@ -139,10 +71,36 @@ _REFERENCE = "#/components/schemas/{name}"
 _PAGE_OF = re.compile(r"Page_(\w+?)View_")
 
 
-def document(app: Litestar, version: str) -> dict[str, Any]:
+class _Unserved(Router):
+    """Takes no routes: Litestar would serve the document by some of its own."""
+
+    def register(self, value: ControllerRouterHandler) -> list[Any]:
+        return []
+
+
+def described(version: str) -> OpenAPIConfig:
+    """What Litestar has to know to tell paths, operations and parameters."""
+    return OpenAPIConfig(
+        title="Signalbox",
+        version=version,
+        description=DESCRIPTION,
+        operation_id_creator=lambda handler, _method, _path: handler.fn.__name__,
+        use_handler_docstrings=True,
+        openapi_router=_Unserved("/", route_handlers=[]),
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+                "refresh": SecurityScheme(type="apiKey", name=COOKIE, security_scheme_in="cookie"),
+            }
+        ),
+    )
+
+
+def document(app: Litestar) -> dict[str, Any]:
     """The whole document of an application, with every refusal that the edge or a use case can give."""
-    schema = _by_litestar(app, version)
+    schema: dict[str, Any] = msgspec.to_builtins(app.openapi_schema.to_schema())
     handlers = dict(_published(app))
+    schema["tags"] = _tags(handlers.values())
     messages = [message for handler in handlers.values() for message in _messages(handler) if message is not None]
     references, components = msgspec.json.schema_components(
         [Problem, *messages], schema_hook=_anything, ref_template=_REFERENCE
@@ -158,7 +116,7 @@ def document(app: Litestar, version: str) -> dict[str, Any]:
     schema["components"]["responses"] = {
         name: _refused(status, current, problem)
         for status in _MEANINGS
-        for current in (sorted(set(_CONDITIONAL.values())) if status == 412 else [""])
+        for current in (sorted(_conditions(handlers.values())) if status == 412 else [""])
         for name in [_refusal_name(status, current)]
     }
     operations = {
@@ -169,27 +127,25 @@ def document(app: Litestar, version: str) -> dict[str, Any]:
     for name, handler in handlers.items():
         path, method, operation = operations[name]
         body, answer = (message and next(remaining) for message in _messages(handler))
-        has_version = name in _VERSIONED_LISTS or "version" in getattr(_messages(handler)[1], "__struct_fields__", ())
-        _complete(operation, _Facts(name, path, method, body, answer, has_version))
+        _complete(operation, _Operation(path, method, body, answer, handler))
     # The names of generic messages, without their brackets.
     renamed: dict[str, Any] = msgspec.json.decode(_PAGE_OF.sub(r"\1Page", msgspec.json.encode(schema).decode()))
     return renamed
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class _Operation:
     """What is known of an operation: where it is, and the schemas of its body and answer if it has any."""
 
-    name: str
     path: str
     method: str
     body: Mapping[str, Any] | None
     answer: Mapping[str, Any] | None
-    is_versioned: bool
+    handler: HTTPRouteHandler
 
     @property
-    def is_public(self) -> bool:
-        return self.path in PUBLIC
+    def facts(self) -> Facts:
+        return facts_of(self.handler)
 
     @property
     def is_reading(self) -> bool:
@@ -197,33 +153,24 @@ class _Facts:
 
     @property
     def takes_key(self) -> bool:
-        return not self.is_reading and self.path not in KEYLESS
+        return not (self.is_reading or self.facts.is_public or self.facts.is_keyless)
+
+    @property
+    def is_versioned(self) -> bool:
+        return self.facts.has_version or "version" in getattr(_messages(self.handler)[1], "__struct_fields__", ())
 
 
-def _by_litestar(app: Litestar, version: str) -> dict[str, Any]:
-    """Paths, operations and parameters. Litestar would add routes of its own, so it learns of this after it began."""
-    described = app.plugins.get(OpenAPIPlugin)
-    described._openapi_config = OpenAPIConfig(  # noqa: SLF001
-        title="Signalbox",
-        version=version,
-        description=DESCRIPTION,
-        operation_id_creator=lambda handler, _method, _path: handler.fn.__name__,
-        use_handler_docstrings=True,
-        tags=[
-            Tag("identity", "Signing up, in and out; one's own account and sessions."),
-            Tag("workspaces", "Workspaces, their members and the invitations into them."),
-            Tag("tasks", "Tasks, who has and who watches them, and the comments below them."),
-            Tag("events", "The journal of everything that happened, by the page or live."),
-        ],
-        components=Components(
-            security_schemes={
-                "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
-                "refresh": SecurityScheme(type="apiKey", name=COOKIE, security_scheme_in="cookie"),
-            }
-        ),
-    )
-    schema: dict[str, Any] = msgspec.to_builtins(described.provide_openapi().to_schema())
-    return schema
+def _tags(handlers: Iterable[HTTPRouteHandler]) -> list[dict[str, str]]:
+    """The tags in the order of the routes, each with what a router that has it says it is `about`."""
+    said = {
+        tag: handler.opt["about"] for handler in handlers if "about" in handler.opt for tag in handler.resolve_tags()
+    }
+    return [{"name": tag, "description": about} for tag, about in said.items()]
+
+
+def _conditions(handlers: Iterable[HTTPRouteHandler]) -> set[str]:
+    """The messages that a 412 may carry."""
+    return {current.__name__ for handler in handlers if (current := facts_of(handler).current) is not None}
 
 
 def _published(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
@@ -259,43 +206,41 @@ def _mark_instants(component: dict[str, Any]) -> None:
                     choice["format"] = "date-time"
 
 
-def _complete(operation: dict[str, Any], facts: _Facts) -> None:
-    name = facts.name
+def _complete(operation: dict[str, Any], of: _Operation) -> None:
+    facts = of.facts
     operation.pop("deprecated", None)
     operation["summary"] = operation["description"].partition(".")[0]
     if not facts.is_public:
         operation["security"] = [{"bearer": []}]
-    elif name in _BY_COOKIE:
-        operation["security"] = [{"refresh": []}, *([{}] if name == "log_out" else [])]
     operation["parameters"] = [_parameter(p) for p in operation.get("parameters", ())] + [
         {"name": header, "in": "header", "required": False, **_REQUEST_HEADERS[header]}
-        for header in _request_headers(facts)
+        for header in _request_headers(of)
     ]
-    if facts.body is not None:
-        content = {"schema": facts.body, "examples": {"typical": {"value": _EXAMPLES[name]}}}
-        kinds = ["application/json", *(["application/merge-patch+json"] if facts.method == "patch" else [])]
+    if of.body is not None:
+        content = {"schema": of.body, "examples": {"typical": {"value": facts.example}}}
+        kinds = ["application/json", *(["application/merge-patch+json"] if of.method == "patch" else [])]
         operation["requestBody"] = {"required": True, "content": dict.fromkeys(kinds, content)}
     (status, success), *_ = operation["responses"].items()
     responses = operation["responses"] = {status: success}
     success["headers"] = _headers(
-        *(["Idempotency-Replayed"] if facts.takes_key else []),
-        *(["ETag"] if facts.is_versioned else []),
+        *(["Idempotency-Replayed"] if of.takes_key else []),
+        *(["ETag"] if of.is_versioned else []),
         *(["Set-Cookie"] if facts.is_public else []),
     )
     success["description"] = "Done."
-    if name == "stream_events":
-        success["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": _STREAMED}}
-    elif facts.answer is not None:
-        success["content"] = {"application/json": {"schema": facts.answer}}
+    if facts.streamed is not None:
+        success["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": facts.streamed}}
+    elif of.answer is not None:
+        success["content"] = {"application/json": {"schema": of.answer}}
     else:
         success.pop("content", None)
-    if facts.is_versioned and facts.is_reading:
+    if of.is_versioned and of.is_reading:
         responses["304"] = {
             "description": "Not modified since the version that If-None-Match names.",
             "headers": _headers("ETag"),
         }
-    for refused in sorted(_refusals(facts)):
-        current = _CONDITIONAL[name] if refused == 412 else ""
+    for refused in sorted(_refusals(of)):
+        current = facts.current.__name__ if facts.current is not None and refused == 412 else ""
         responses[str(refused)] = {"$ref": f"#/components/responses/{_refusal_name(refused, current)}"}
 
 
@@ -326,32 +271,30 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     return kept if description is None else {**kept, "description": description}
 
 
-def _request_headers(facts: _Facts) -> Iterator[str]:
-    if facts.takes_key:
+def _request_headers(of: _Operation) -> Iterator[str]:
+    if of.takes_key:
         yield "Idempotency-Key"
-    if facts.name in _CONDITIONAL and facts.name != "bulk":
+    if of.facts.current is not None and of.facts.by_header:
         yield "If-Match"
-    if facts.is_versioned and facts.is_reading:
+    if of.is_versioned and of.is_reading:
         yield "If-None-Match"
-    if facts.name == "stream_events":
+    if of.facts.streamed is not None:
         yield "Last-Event-ID"
 
 
-def _refusals(facts: _Facts) -> set[int]:
-    statuses = set(_ALWAYS)
-    if not facts.is_public or facts.name in ("log_in", "refresh"):
+def _refusals(of: _Operation) -> set[int]:
+    statuses = {*_ALWAYS, *of.facts.refuses}
+    if not of.facts.is_public:
         statuses.add(401)
-    if facts.takes_key or facts.name in _PERMITTED:
-        statuses.add(403)
-    if "{" in facts.path or facts.name in _NAMES_A_THING:
+    if "{" in of.path:
         statuses.add(404)
-    if facts.takes_key or facts.name == "register":
-        statuses |= {409, 422}
-    if facts.name in _CONDITIONAL:
+    if of.takes_key:
+        statuses |= {403, 409, 422}
+    if of.facts.current is not None:
         statuses.add(412)
-    if not facts.is_reading:
+    if not of.is_reading:
         statuses |= {413, 415}
-    if facts.body is not None or facts.name == "list_tasks":
+    if of.body is not None:
         statuses.add(422)
     return statuses
 

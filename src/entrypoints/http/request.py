@@ -15,8 +15,9 @@ from litestar.typing import FieldDefinition
 from application.paging import PAGE_MAX
 from application.principal import Principal
 from domain.errors import Invalid, Unauthenticated
+from entrypoints.http.caller import Caller
 from entrypoints.http.codec import required_version
-from entrypoints.http.edge import Caller
+from entrypoints.http.facts import facts_of
 from entrypoints.http.problems import InvalidParameter, methods_of
 
 # A hundred new tasks with all that fits into them have fewer, unless their fields are made of the shortest ones.
@@ -71,6 +72,9 @@ async def before_route(request: Request[Any, Any, Any]) -> Response[None] | None
     """Answer OPTIONS with all methods of the path, which Litestar does not, and check the names in the query."""
     if request.method == "OPTIONS":
         return Response(None, status_code=204, headers={"Allow": ", ".join(sorted(methods_of(request)))})
+    if facts_of(request.route_handler).is_secret:
+        caller: Caller = request.scope["signalbox"]  # type: ignore[typeddict-item]
+        caller.holds_secret = True
     if request.scope["query_string"]:
         _check_query(request)
     return None

@@ -13,6 +13,7 @@ from application.tasks import Archived, Bulk, BulkReport, NewComment, NewTask, T
 from domain.ids import AccountId, CommentId, TaskId
 from domain.tasks import LABEL_MAX, Priority, Status
 from domain.text import TYPED_MAX
+from entrypoints.http.facts import AN_ID, Facts
 from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
 
 TaskSort = Literal[
@@ -31,11 +32,21 @@ Assignee = Annotated[str | None, QueryParameter(max_length=36, description="An a
 Label = Annotated[str | None, QueryParameter(max_length=TYPED_MAX * LABEL_MAX)]
 Key = Annotated[str | None, QueryParameter(max_length=30, description="What people call a task, such as `OPS-12`.")]
 
+CHANGED = {"status": "in_progress", "due_at": "2026-03-01T12:00:00Z", "labels": ["release"]}
+BULK = {
+    "mode": "partial",
+    "operations": [
+        {"op": "create", "task": {"title": "Write the rollout plan"}},
+        {"op": "update", "id": AN_ID, "patch": CHANGED, "version": 3},
+        {"op": "delete", "id": AN_ID},
+    ],
+}
+
 
 def task_routes(tasks: Tasks) -> Router:
     """Routes under `/tasks`."""
 
-    @get("/")
+    @get("/", facts=Facts(has_version=True, refuses={404, 422}))
     async def list_tasks(
         request: ApiRequest,
         workspace_id: FromQuery[UUID | None] = None,
@@ -70,12 +81,17 @@ def task_routes(tasks: Tasks) -> Router:
         )
         return await tasks.page(request.actor, workspace_id, query, sort, cursor, limit)
 
-    @post("/")
+    @post(
+        "/",
+        facts=Facts(
+            example={"title": "Write the rollout plan", "priority": "high", "labels": ["release"]}, refuses={404}
+        ),
+    )
     async def open_task(request: ApiRequest, data: JSONBody[NewTask]) -> TaskView:
         """Open a task."""
         return await tasks.open(request.actor, data)
 
-    @post("/bulk", status_code=200)
+    @post("/bulk", status_code=200, facts=Facts(example=BULK, current=TaskView, by_header=False, refuses={404}))
     async def bulk(request: ApiRequest, data: JSONBody[Bulk]) -> BulkReport:
         """Open, patch and delete up to 100 tasks, all or none (`atomic`) or each for itself (`partial`)."""
         return await tasks.bulk(request.actor, data)
@@ -85,12 +101,12 @@ def task_routes(tasks: Tasks) -> Router:
         """One task."""
         return await tasks.read(request.actor, id)
 
-    @patch("/{id:uuid}")
+    @patch("/{id:uuid}", facts=Facts(example=CHANGED, current=TaskView))
     async def edit_task(request: ApiRequest, id: FromPath[TaskId], data: JSONBody[TaskPatch]) -> TaskView:
         """Apply a JSON merge patch; with `If-Match`, only to that version. Changing nothing emits nothing."""
         return await tasks.edit(request.actor, id, data, request.version)
 
-    @delete("/{id:uuid}")
+    @delete("/{id:uuid}", facts=Facts(current=TaskView))
     async def delete_task(request: ApiRequest, id: FromPath[TaskId]) -> None:
         """Delete a task: one's own, or any as an admin. It can be restored."""
         await tasks.delete(request.actor, id, request.version)
@@ -100,12 +116,12 @@ def task_routes(tasks: Tasks) -> Router:
         """Bring a deleted task back."""
         return await tasks.restore(request.actor, id)
 
-    @post("/{id:uuid}/archive", status_code=200)
+    @post("/{id:uuid}/archive", status_code=200, facts=Facts(current=TaskView))
     async def archive_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
         """Put a task away, out of the lists; with `If-Match`, only that version."""
         return await tasks.archive(request.actor, id, request.version)
 
-    @post("/{id:uuid}/unarchive", status_code=200)
+    @post("/{id:uuid}/unarchive", status_code=200, facts=Facts(current=TaskView))
     async def unarchive_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
         """Take an archived task out again; with `If-Match`, only that version."""
         return await tasks.unarchive(request.actor, id, request.version)
@@ -135,19 +151,19 @@ def task_routes(tasks: Tasks) -> Router:
         """Watch it no longer."""
         await tasks.unwatch(request.actor, id)
 
-    @get("/{id:uuid}/comments")
+    @get("/{id:uuid}/comments", facts=Facts(has_version=True))
     async def list_comments(
         request: ApiRequest, id: FromPath[TaskId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
     ) -> Page[CommentView]:
         """The comments of a task, oldest first."""
         return await tasks.comments(request.actor, id, cursor, limit)
 
-    @post("/{id:uuid}/comments")
+    @post("/{id:uuid}/comments", facts=Facts(example={"text": "Looks good to me."}))
     async def comment(request: ApiRequest, id: FromPath[TaskId], data: JSONBody[NewComment]) -> CommentView:
         """Comment on a task; `@{account id}` mentions a member, who then watches it."""
         return await tasks.comment(request.actor, id, data)
 
-    @patch("/{id:uuid}/comments/{comment_id:uuid}")
+    @patch("/{id:uuid}/comments/{comment_id:uuid}", facts=Facts(example={"text": "Looks very good to me."}))
     async def edit_comment(
         request: ApiRequest, id: FromPath[TaskId], comment_id: FromPath[CommentId], data: JSONBody[NewComment]
     ) -> CommentView:
@@ -182,4 +198,5 @@ def task_routes(tasks: Tasks) -> Router:
             delete_comment,
         ],
         tags=["tasks"],
+        opt={"about": "Tasks, who has and who watches them, and the comments below them."},
     )

@@ -19,6 +19,7 @@ from application.workspaces import (
     Workspaces,
 )
 from domain.ids import AccountId, InvitationId, WorkspaceId
+from entrypoints.http.facts import AN_ID, Facts
 from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
 
 
@@ -32,7 +33,7 @@ def workspace_routes(workspaces: Workspaces) -> Router:
         """One's own workspaces, the personal one first."""
         return await workspaces.page(request.actor, cursor, limit)
 
-    @post("/workspaces")
+    @post("/workspaces", facts=Facts(example={"name": "Operations", "slug": "operations"}))
     async def create_workspace(request: ApiRequest, data: JSONBody[NewWorkspace]) -> WorkspaceView:
         """Create a team workspace and own it."""
         return await workspaces.create(request.actor, data)
@@ -42,19 +43,22 @@ def workspace_routes(workspaces: Workspaces) -> Router:
         """One workspace, with one's own role in it."""
         return await workspaces.read(request.actor, id)
 
-    @patch("/workspaces/{id:uuid}")
+    @patch(
+        "/workspaces/{id:uuid}",
+        facts=Facts(example={"name": "Field operations", "viewers_comment": True}, current=WorkspaceView),
+    )
     async def change_workspace(
         request: ApiRequest, id: FromPath[WorkspaceId], data: JSONBody[WorkspacePatch]
     ) -> WorkspaceView:
         """Rename a workspace or change its settings; with `If-Match`, only that version."""
         return await workspaces.change(request.actor, id, data, request.version)
 
-    @delete("/workspaces/{id:uuid}")
+    @delete("/workspaces/{id:uuid}", facts=Facts(current=WorkspaceView))
     async def delete_workspace(request: ApiRequest, id: FromPath[WorkspaceId]) -> None:
         """Delete a team workspace; only an owner can."""
         await workspaces.delete(request.actor, id, request.version)
 
-    @post("/workspaces/{id:uuid}/transfer", status_code=200)
+    @post("/workspaces/{id:uuid}/transfer", status_code=200, facts=Facts(example={"account_id": AN_ID}))
     async def transfer_workspace(
         request: ApiRequest, id: FromPath[WorkspaceId], data: JSONBody[Transfer]
     ) -> WorkspaceView:
@@ -68,7 +72,11 @@ def workspace_routes(workspaces: Workspaces) -> Router:
         """The members in the order in which they joined."""
         return await workspaces.members(request.actor, id, cursor, limit)
 
-    @patch("/workspaces/{id:uuid}/members/{account_id:uuid}", status_code=204)
+    @patch(
+        "/workspaces/{id:uuid}/members/{account_id:uuid}",
+        status_code=204,
+        facts=Facts(example={"role": "admin"}),
+    )
     async def change_member(
         request: ApiRequest, id: FromPath[WorkspaceId], account_id: FromPath[AccountId], data: JSONBody[RoleChange]
     ) -> None:
@@ -85,12 +93,15 @@ def workspace_routes(workspaces: Workspaces) -> Router:
         """How much of each quota is used; `open_tasks` are one's own."""
         return await workspaces.usage(request.actor, id)
 
-    @get("/workspaces/{id:uuid}/invitations")
+    @get("/workspaces/{id:uuid}/invitations", facts=Facts(refuses={403}))
     async def list_invitations(request: ApiRequest, id: FromPath[WorkspaceId]) -> Page[InvitationView]:
         """The invitations that still admit somebody, newest first."""
         return await workspaces.invitations(request.actor, id)
 
-    @post("/workspaces/{id:uuid}/invitations")
+    @post(
+        "/workspaces/{id:uuid}/invitations",
+        facts=Facts(is_secret=True, example={"role": "member", "max_uses": 5}),
+    )
     async def invite(request: ApiRequest, id: FromPath[WorkspaceId], data: JSONBody[NewInvitation]) -> InvitationMade:
         """Make an invitation; its token is shown only here."""
         return await workspaces.invite(request.actor, id, data)
@@ -102,7 +113,11 @@ def workspace_routes(workspaces: Workspaces) -> Router:
         """Take an invitation back."""
         await workspaces.withdraw(request.actor, id, invitation_id)
 
-    @post("/invitations/accept", status_code=200)
+    @post(
+        "/invitations/accept",
+        status_code=200,
+        facts=Facts(example={"token": "kR3v8yT1nQ5wZ7xB2mC4dF6gH9jL0pS_aE-uIoYrTzA"}, refuses={404}),
+    )
     async def accept_invitation(request: ApiRequest, data: JSONBody[Acceptance]) -> WorkspaceView:
         """Come in by an invitation; coming twice does no harm."""
         return await workspaces.accept(request.actor, data)
@@ -126,4 +141,5 @@ def workspace_routes(workspaces: Workspaces) -> Router:
             accept_invitation,
         ],
         tags=["workspaces"],
+        opt={"about": "Workspaces, their members and the invitations into them."},
     )

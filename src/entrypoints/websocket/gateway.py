@@ -14,7 +14,8 @@ from application.realtime.tickets import Tickets
 from domain.errors import DomainError, Unavailable
 from entrypoints.addresses import may_send
 from entrypoints.http.answer import refuse_upgrade
-from entrypoints.http.edge import Caller, CrossSite
+from entrypoints.http.caller import Caller
+from entrypoints.http.edge import CrossSite
 from entrypoints.websocket.protocol import LiveProtocol
 
 Socket = WebSocket[Any, Any, Any]
