@@ -93,6 +93,16 @@ async def test_a_peer_that_takes_nothing_is_cut_off(request_: bytes) -> None:
             await until(lambda: not server.server_state.connections)
 
 
+async def test_a_peer_that_takes_nothing_of_many_small_answers_is_cut_off() -> None:
+    async with serving(small, IMPATIENT) as (server, port):
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            peer.connect(("127.0.0.1", port))
+            peer.sendall(GET * 1_000)  # the kernel takes all of the answers
+            await until(lambda: bool(server.server_state.connections))
+            await until(lambda: not server.server_state.connections)
+
+
 async def test_a_peer_that_is_slow_gets_its_answer() -> None:
     async with serving(large, IMPATIENT) as (_, port):
         with socket.create_connection(("127.0.0.1", port)) as peer:

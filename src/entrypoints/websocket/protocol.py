@@ -1,6 +1,7 @@
 """A WebSocket on its transport: uvicorn does the handshake and the parsing, what goes out is written directly."""
 
 import socket
+import sys
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -11,6 +12,7 @@ from websockets.protocol import OPEN
 from application.realtime.allowance import FIRST_BYTES
 from application.realtime.connection import Connection
 from application.realtime.frames import CloseCode
+from application.realtime.session import GONE_SECONDS
 
 # Above the first a peer counts as congested, and as relieved below the second.
 CONGESTED_BYTES = 131_072
@@ -63,7 +65,10 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             return
         self.connection = connection
         self.transport.set_write_buffer_limits(CONGESTED_BYTES, RELIEVED_BYTES)
-        self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        own = self.transport.get_extra_info("socket")
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        if sys.platform == "linux":
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(GONE_SECONDS * 1000))
         self.listen(True)
         early, self._early = self._early, b""
         if early:
