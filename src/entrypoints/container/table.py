@@ -114,8 +114,8 @@ class Container(containers.DeclarativeContainer):
     # What runs, and what can be asked
     operations = providers.Container(Operations, **made.handed(Operations, locals()))
     open_database, loops, running = operations.open_database, operations.loops, operations.running
-    following_up, needed, own = operations.following_up, operations.needed, operations.own
-    optional, statistics, rights = operations.optional, operations.statistics, operations.rights
+    following_up, words_anew, needed = operations.following_up, operations.words_anew, operations.needed
+    own, optional, statistics, rights = operations.own, operations.optional, operations.statistics, operations.rights
     health, exposition, heart, drift = operations.health, operations.exposition, operations.heart, operations.drift
     routes = List(
         Singleton(http.identity_routes, identity, Singleton(made.cookie, settings)),
