@@ -1,6 +1,6 @@
 """Everything people can do with workspaces, their members and the invitations into them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from application.paging import Page
+from application.ports.access import AccessQueries
+from application.ports.feeds import Asked, Feeds, Ground
 from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork, retried
@@ -17,13 +19,16 @@ from application.principal import Principal
 from application.quotas import Quotas, QuotaUse
 from application.typed import typed
 from domain.access import Role
+from domain.channels import Channel, ChannelKind, Loss, workspace_stream
 from domain.errors import VersionConflict
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.workspaces import (
     INVITATION_LIFETIME,
     INVITATION_LONGEST,
     INVITATION_USES_MAX,
+    LOSSES,
     NAME_MAX,
+    WORKSPACE,
     Workspace,
     WorkspaceKind,
 )
@@ -261,3 +266,25 @@ def _view(workspace: Workspace, actor: Principal) -> WorkspaceView:
 def _require_version(workspace: Workspace, version: int | None, actor: Principal) -> None:
     if version is not None and version != workspace.version:
         raise VersionConflict(_view(workspace, actor), workspace.version)
+
+
+class WorkspaceFeeds(Feeds):
+    """`workspace:{id}`: everything in it, for its members."""
+
+    kinds: Sequence[ChannelKind] = (WORKSPACE,)
+    losses: Sequence[Loss] = LOSSES
+
+    def __init__(self, access: AccessQueries) -> None:
+        self._access = access
+
+    def ground(self, place: Channel, account: AccountId) -> Ground | None:
+        return Ground(workspace_stream(WorkspaceId(place.id)))
+
+    async def allowed(self, asked: Collection[Asked]) -> Mapping[Asked, Ground]:
+        homes = await self._access.workspaces_of([(place.id, account) for place, account in asked])
+        # The id of a task has another workspace.
+        return {
+            (place, account): Ground(workspace_stream(WorkspaceId(place.id)))
+            for place, account in asked
+            if homes.get((place.id, account)) == place.id
+        }

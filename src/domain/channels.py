@@ -1,13 +1,17 @@
-"""The grammar of live channels, what each class of them promises, and the streams that the durable ones filter."""
+"""The grammar of live channels: rows of kinds, each of which says what its channels promise."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 from functools import lru_cache
 from uuid import UUID
 
 from domain.errors import NotFound
 from domain.ids import AccountId, WorkspaceId
+
+NAMES_REMEMBERED = 8_192
+SYMBOL_MAX = 20
+_SYMBOL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
 
 
 class ChannelClass(Enum):
@@ -22,93 +26,121 @@ class ChannelClass(Enum):
     EPHEMERAL = "ephemeral"
 
 
-class ChannelKind(StrEnum):
-    """What a channel is about; `presence` and `typing` are about another channel."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelKind:
+    """A row: the word that names of such channels begin with, their class, and how what follows the colon is read.
 
-    WORKSPACE = "workspace"
-    TASK = "task"
-    ME = "me"
-    MARKET = "market"
-    PRESENCE = "presence"
-    TYPING = "typing"
+    Nothing follows where there is no `read`, which raises ValueError or NotFound for what cannot follow. A channel of a
+    kind that `is_place` can be the subject of another one: people are present there and type there, for example.
+    """
 
-
-CLASSES: Mapping[ChannelKind, ChannelClass] = {
-    ChannelKind.WORKSPACE: ChannelClass.DURABLE,
-    ChannelKind.TASK: ChannelClass.DURABLE,
-    ChannelKind.ME: ChannelClass.DURABLE,
-    ChannelKind.MARKET: ChannelClass.KEYED,
-    ChannelKind.PRESENCE: ChannelClass.KEYED,
-    ChannelKind.TYPING: ChannelClass.EPHEMERAL,
-}
-_PLACES = frozenset({ChannelKind.WORKSPACE, ChannelKind.TASK})
-_SYMBOL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
-SYMBOL_MAX = 20
+    name: str
+    promises: ChannelClass
+    read: "Callable[[str, Grammar], Subject] | None" = None
+    is_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A parsed channel name.
-
-    `workspace:{id}`, `task:{id}` and `me` (the caller's own account); `market:{SYMBOL}`; and `presence:` or `typing:`
-    before a workspace or task, which is then the `place`.
-    """
+    """A channel by its kind and its subject; `str` is its one name."""
 
     kind: ChannelKind
-    id: UUID | None = None
-    symbol: str | None = None
-    place: "Channel | None" = None
+    subject: "Subject | None" = None
 
     @property
     def promises(self) -> ChannelClass:
-        return CLASSES[self.kind]
+        return self.kind.promises
+
+    @property
+    def place(self) -> "Channel":
+        """The channel that the right to follow this one depends on: its subject, or else itself."""
+        return self.subject if isinstance(self.subject, Channel) else self
+
+    @property
+    def id(self) -> UUID:
+        """The id that it is named by; a mistake of ours where it is named by something else."""
+        assert isinstance(self.subject, UUID)
+        return self.subject
 
     def __str__(self) -> str:
-        subject = self.place or self.id or self.symbol
-        return self.kind.value if subject is None else f"{self.kind.value}:{subject}"
+        return self.kind.name if self.subject is None else f"{self.kind.name}:{self.subject}"
 
 
-# Connections name the same channels again whenever they come back, and all at once after a restart.
-@lru_cache(maxsize=8_192)
-def parse_channel(name: str) -> Channel:
-    """Read a channel name; NotFound for anything else, as for a channel that the caller may not see.
+Subject = UUID | str | Channel
 
-    An id may be spelled in any way that a UUID can be; the name of the channel is what `str` makes of it.
+
+class Grammar:
+    """Reads names of channels, of the kinds there are."""
+
+    def __init__(self, kinds: Iterable[ChannelKind]) -> None:
+        """ValueError if two kinds have the same name."""
+        self.kinds: dict[str, ChannelKind] = {}
+        for kind in kinds:
+            if kind.name in self.kinds:
+                raise ValueError(f"two kinds of channels are named {kind.name}")
+            self.kinds[kind.name] = kind
+        # Connections name the same channels again whenever they come back, and all at once after a restart.
+        self.parse = lru_cache(NAMES_REMEMBERED)(self._parse)
+
+    def canonical(self, name: str) -> str:
+        """The one spelling of a channel's name; a name of none stays as it is."""
+        try:
+            return str(self.parse(name))
+        except NotFound:
+            return name
+
+    def _parse(self, name: str) -> Channel:
+        """The channel of this name; NotFound if there is none, as for a channel that the caller may not see.
+
+        An id may be spelled in any way that a UUID can be; the name of the channel is what `str` makes of it.
+        """
+        word, colon, subject = name.partition(":")
+        kind = self.kinds.get(word)
+        if kind is None or (kind.read is None) == bool(colon):
+            raise NotFound
+        try:
+            return Channel(kind, None if kind.read is None else kind.read(subject, self))
+        except ValueError:
+            raise NotFound from None
+
+
+def by_id(text: str, _: Grammar) -> UUID:
+    return UUID(text)
+
+
+def by_symbol(text: str, _: Grammar) -> str:
+    if not 0 < len(text) <= SYMBOL_MAX or not _SYMBOL.issuperset(text):
+        raise ValueError(text)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Reads a subject that is itself a channel: a place, of this kind if one is named."""
+
+    kind: ChannelKind | None = None
+
+    def __call__(self, text: str, grammar: Grammar) -> Channel:
+        place = grammar.parse(text)
+        if not place.kind.is_place or self.kind not in {None, place.kind}:
+            raise NotFound
+        return place
+
+
+# What there is in every place.
+PRESENCE = ChannelKind("presence", ChannelClass.KEYED, About())
+TYPING = ChannelKind("typing", ChannelClass.EPHEMERAL, About())
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A row: entries of this type take the right to follow their stream away.
+
+    They take it from the account whose id is this field of their `data`; without one, from everybody.
     """
-    kind, colon, subject = name.partition(":")
-    try:
-        return _parsed(ChannelKind(kind), subject if colon else None)
-    except ValueError:
-        raise NotFound from None
 
-
-def canonical(name: str) -> str:
-    """The one spelling of a channel's name; a name of none stays as it is."""
-    try:
-        return str(parse_channel(name))
-    except NotFound:
-        return name
-
-
-def _parsed(kind: ChannelKind, subject: str | None) -> Channel:
-    match kind:
-        case ChannelKind.ME:
-            if subject is not None:
-                raise ValueError(subject)
-            return Channel(kind)
-        case _ if subject is None:
-            raise ValueError(subject)
-        case ChannelKind.MARKET:
-            if not 0 < len(subject) <= SYMBOL_MAX or not _SYMBOL.issuperset(subject):
-                raise ValueError(subject)
-            return Channel(kind, symbol=subject)
-        case ChannelKind.PRESENCE | ChannelKind.TYPING:
-            place = parse_channel(subject)
-            if place.kind not in _PLACES:
-                raise ValueError(subject)
-            return Channel(kind, place=place)
-        case _:
-            return Channel(kind, UUID(subject))
+    type: str
+    account: str | None = None
 
 
 def workspace_stream(id: WorkspaceId) -> str:

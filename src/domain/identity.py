@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
-from domain.channels import account_stream
+from domain.channels import ChannelClass, ChannelKind, account_stream
 from domain.errors import Conflict, Invalid, Unauthenticated
 from domain.ids import AccountId, SessionId
 from domain.kernel import Aggregate
@@ -26,6 +26,8 @@ SESSION_ABSOLUTE = timedelta(days=30)
 # A reply that was not received this long after it was made never will be.
 REPLY_MAX = timedelta(seconds=10)
 SPENT_MAX = 32
+
+ME = ChannelKind("me", ChannelClass.DURABLE)
 
 
 class AccountRole(StrEnum):

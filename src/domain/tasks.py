@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, cast
 
 from domain.access import Permission, Standing
-from domain.channels import workspace_stream
+from domain.channels import ChannelClass, ChannelKind, by_id, workspace_stream
 from domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
 from domain.kernel import Aggregate
@@ -25,6 +25,8 @@ WATCHERS_MAX = 500
 MENTIONS_MAX = 20
 ESTIMATE_MAX_MINUTES = 525_600
 CUSTOM_MAX_BYTES = 8_192
+
+TASK = ChannelKind("task", ChannelClass.DURABLE, by_id, is_place=True)
 
 
 class Status(StrEnum):

@@ -9,7 +9,7 @@ from string import digits
 from typing import ClassVar
 
 from domain.access import Permission, Role, Standing
-from domain.channels import account_stream, workspace_stream
+from domain.channels import ChannelClass, ChannelKind, Loss, account_stream, by_id, workspace_stream
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.kernel import Aggregate
@@ -25,6 +25,9 @@ TASK_PREFIX_FALLBACK = "TASK"
 _APOSTROPHE = re.compile(r"['\u2019]")
 _WORD = re.compile(r"[^\W_]+")
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]\Z")
+
+WORKSPACE = ChannelKind("workspace", ChannelClass.DURABLE, by_id, is_place=True)
+LOSSES = (Loss("member.removed", "account_id"), Loss("workspace.deleted"))
 
 
 class WorkspaceKind(StrEnum):

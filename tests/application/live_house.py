@@ -38,14 +38,13 @@ class WatchedAccess(AccessQueries):
         self._inner = inner
         self._at = at
 
-    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
+    async def workspaces_of(
+        self, asked: Collection[tuple[UUID, AccountId]]
+    ) -> Mapping[tuple[UUID, AccountId], WorkspaceId]:
         await self._at("before access")
-        found = await self._inner.workspaces_of(places, by)
+        found = await self._inner.workspaces_of(asked)
         await self._at("after access")
         return found
-
-    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
-        return await self._inner.strangers(asked)
 
     async def state(self, place: UUID, by: AccountId) -> str:
         return await self._inner.state(place, by)

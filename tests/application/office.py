@@ -27,6 +27,7 @@ class Office:
         self.work, self.ids = self.container.work(), self.container.ids()
         self.tasks, self.workspaces = self.container.tasks(), self.container.workspaces()
         self.events, self.journal = self.container.events(), self.container.journal()
+        self.channels = self.container.channels()
         clock = self.container.clock()
         assert isinstance(clock, MovableClock)
         self.clock = clock

@@ -1,18 +1,17 @@
-"""Whose events one can read, which of them a channel shows, and which of them end the right to it."""
+"""Whose events one can read, and which of them a channel shows."""
 
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from msgspec import Raw
 
-from application.events import Feed
+from application.feeds import Feed
 from application.paging import InvalidCursor
-from application.ports.events import Entry, EventFilter
+from application.ports.events import EventFilter
 from application.tasks import NewComment, NewTask, TaskPatch
 from application.workspaces import Acceptance, NewInvitation
-from domain.channels import Channel, ChannelKind, account_stream, parse_channel, workspace_stream
+from domain.channels import account_stream, workspace_stream
 from domain.errors import NotFound
-from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.ids import TaskId
 from tests.application.office import ROLES, Office
 
 EVERYTHING = EventFilter()
@@ -30,21 +29,20 @@ async def test_a_workspace_and_its_tasks_are_for_its_members(office: Office, who
     for channel, resource in ((f"workspace:{office.team}", None), (f"task:{task.id}", task.id)):
         if who == "stranger":
             with pytest.raises(NotFound):
-                await office.events.feed(person, channel)
+                await office.channels.feed(person.account_id, channel)
             with pytest.raises(NotFound):
                 await office.events.page(person, channel, EVERYTHING, True, None, 10)
         else:
-            assert await office.events.feed(person, channel) == Feed(parse_channel(channel), stream, resource)
+            feed = Feed(office.channels.grammar.parse(channel), stream, resource)
+            assert await office.channels.feed(person.account_id, channel) == feed
             assert (await office.events.page(person, channel, EVERYTHING, True, None, 10)).data
 
 
-async def test_without_a_channel_it_is_ones_own_workspace_and_me_is_ones_own_account(office: Office) -> None:
+async def test_me_is_ones_own_account_and_a_personal_workspace_is_for_its_owner(office: Office) -> None:
     mine = office.member.account_id
-    feed = await office.events.feed(office.member, None)
-    assert (feed.stream, feed.resource_id) == (workspace_stream(WorkspaceId(mine)), None)
-    assert (await office.events.feed(office.member, "me")).stream == account_stream(mine)
+    assert (await office.channels.feed(mine, "me")).stream == account_stream(mine)
     with pytest.raises(NotFound):
-        await office.events.feed(office.owner, f"workspace:{mine}")
+        await office.channels.feed(office.owner.account_id, f"workspace:{mine}")
     assert [event.type for event in await office.news("me", by=office.member)] == [
         "account.registered",
         "workspace.joined",
@@ -59,9 +57,9 @@ async def test_what_is_no_channel_reads_like_one_that_may_not_be_seen(office: Of
     id = uuid4()
     name = channel.format(id=id, ID=str(id).upper(), hex=id.hex)
     with pytest.raises(NotFound) as nonsense:
-        await office.events.feed(office.member, name)
+        await office.channels.feed(office.member.account_id, name)
     with pytest.raises(NotFound) as absent:
-        await office.events.feed(office.member, f"task:{id}")
+        await office.channels.feed(office.member.account_id, f"task:{id}")
     assert nonsense.value.detail == absent.value.detail
 
 
@@ -121,53 +119,3 @@ async def test_no_event_of_one_workspace_is_in_the_stream_of_another(office: Off
         assert event.resource.id != office.member.account_id
     private = await office.news(f"workspace:{office.member.account_id}", by=office.member)
     assert [event.type for event in private] == ["workspace.created", "task.created"]
-
-
-def an_entry(type: str, account: UUID, resource: UUID) -> Entry:
-    body = b'{"type":"%b","data":{"account_id":"%b"}}' % (type.encode(), str(account).encode())
-    return Entry("workspace:x", 7, type, resource, Raw(body))
-
-
-def test_a_feed_shows_its_resource_or_everything() -> None:
-    one, two = uuid4(), uuid4()
-    everything = Feed(Channel(ChannelKind.WORKSPACE, one), "workspace:x")
-    task = Feed(Channel(ChannelKind.TASK, one), "workspace:x", one)
-    for resource, shown in ((one, True), (two, False)):
-        entry = an_entry("task.updated", uuid4(), resource)
-        assert everything.shows(entry)
-        assert task.shows(entry) is shown
-
-
-@pytest.mark.parametrize("kind", ChannelKind)
-@pytest.mark.parametrize(
-    ("type", "is_mine", "is_lost"),
-    [
-        ("member.removed", True, True),
-        ("member.removed", False, False),
-        ("member.added", True, False),
-        ("member.role_changed", True, False),
-        ("workspace.deleted", False, True),
-        ("workspace.deleted", True, True),
-        ("workspace.updated", True, False),
-        ("task.deleted", True, False),
-    ],
-)
-def test_a_right_is_lost_by_ones_own_removal_and_by_the_end_of_the_workspace(
-    kind: ChannelKind, type: str, is_mine: bool, is_lost: bool
-) -> None:
-    me, workspace = AccountId(uuid4()), uuid4()
-    feed = Feed(Channel(kind, None if kind is ChannelKind.ME else uuid4()), "workspace:x")
-    entry = an_entry(type, me if is_mine else uuid4(), workspace)
-    assert feed.is_lost_by(me, entry) is (is_lost and kind is not ChannelKind.ME)
-
-
-async def test_the_events_that_end_a_right_are_those_that_the_use_cases_write(office: Office) -> None:
-    task = await office.task()
-    feeds = [await office.events.feed(office.member, name) for name in (f"workspace:{office.team}", f"task:{task.id}")]
-    await office.workspaces.remove(office.admin, office.team, office.viewer.account_id)
-    await office.workspaces.remove(office.member, office.team, office.member.account_id)
-    await office.workspaces.delete(office.owner, office.team)
-    entries = await office.journal.read(workspace_stream(office.team), 0, 100)
-    for feed in feeds:
-        lost = [entry.type for entry in entries if feed.is_lost_by(office.member.account_id, entry)]
-        assert lost == ["member.removed", "workspace.deleted"]

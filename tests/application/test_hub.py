@@ -19,6 +19,7 @@ from application.realtime.hub import HEAD_CHECK_SECONDS, Hub
 from application.realtime.pages import PAGE
 from application.realtime.reader import HINTS_MAX, Reader, StartedOver
 from domain.errors import Unavailable
+from entrypoints.container import in_memory
 from tests.application.live_house import turns
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
 
@@ -40,7 +41,11 @@ class Alone:
         self.broker = FaultyBroker(MemoryBroker(), dealing([fate]))
         self._database = MemoryDatabase(MovableClock())
         self.hub = Hub(
-            WatchedJournal(MemoryJournalQueries(self._database), self.at), self.broker, MemoryObserver(), Lease()
+            WatchedJournal(MemoryJournalQueries(self._database), self.at),
+            self.broker,
+            MemoryObserver(),
+            Lease(),
+            in_memory().channels(),
         )
 
     def prune(self, tail: int) -> None:

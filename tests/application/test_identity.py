@@ -58,7 +58,7 @@ async def test_a_new_account_has_a_workspace_of_its_own(door: FrontDoor) -> None
     visit = await door.register()
     workspaces = door.container.access_queries()
     home = WorkspaceId(visit.account)
-    assert await workspaces.workspaces_of([home], by=visit.account) == {home: home}
+    assert await workspaces.workspaces_of([(home, visit.account)]) == {(home, visit.account): home}
 
 
 async def test_a_registration_is_told_in_the_journal(door: FrontDoor) -> None:

@@ -18,15 +18,16 @@ from application.ports.presence import Attendance, Present
 from application.realtime.hub import Hub
 from application.realtime.lobby import CONNECTIONS_MAX, Lobby
 from application.realtime.topic import Here, Topic
-from domain.channels import parse_channel
 from domain.errors import Unavailable
 from domain.ids import AccountId
+from entrypoints.container import in_memory
 from tests.application.live_house import texts, turns
 
 ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
-PLACE = parse_channel(f"presence:task:{UUID(int=9)}")
-MARKET = parse_channel("market:ACME")
-TYPING = parse_channel(f"typing:task:{UUID(int=9)}")
+CHANNELS = in_memory().channels()
+PLACE = CHANNELS.grammar.parse(f"presence:task:{UUID(int=9)}")
+MARKET = CHANNELS.grammar.parse("market:ACME")
+TYPING = CHANNELS.grammar.parse(f"typing:task:{UUID(int=9)}")
 
 
 class Listener:
@@ -118,7 +119,9 @@ class House:
 
     def __init__(self, presence: MemoryPresence | None = None, grace_seconds: float = 0.0) -> None:
         broker = MemoryBroker()
-        self.hub = Hub(MemoryJournalQueries(MemoryDatabase(MovableClock())), broker, MemoryObserver(), Lease())
+        self.hub = Hub(
+            MemoryJournalQueries(MemoryDatabase(MovableClock())), broker, MemoryObserver(), Lease(), CHANNELS
+        )
         self.presence = presence or MemoryPresence()
         self.lobby = Lobby(self.presence, broker, self.hub, grace_seconds=grace_seconds)
         self.topic = self.hub.topic(PLACE)

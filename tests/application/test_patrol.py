@@ -24,14 +24,13 @@ class Register(MemoryAccessQueries):
         self.asked: list[int] = []
         self.is_away = False
 
-    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+    async def workspaces_of(
+        self, asked: Collection[tuple[UUID, AccountId]]
+    ) -> Mapping[tuple[UUID, AccountId], WorkspaceId]:
         self.asked.append(len(asked))
         if self.is_away:
             raise Unavailable("Not now.")
-        return [pair for pair in asked if pair[1] in self.gone]
-
-    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
-        return {} if by in self.gone else await super().workspaces_of(places, by)
+        return await super().workspaces_of([pair for pair in asked if pair[1] not in self.gone])
 
 
 async def registered() -> tuple[House, Register]:
@@ -43,7 +42,7 @@ async def registered() -> tuple[House, Register]:
 
 @asynccontextmanager
 async def patrolled(house: House) -> AsyncIterator[None]:
-    patrol = asyncio.create_task(Patrol(house.container.hub(), house.container.events(), round_seconds=0.0).run())
+    patrol = asyncio.create_task(Patrol(house.container.hub(), round_seconds=0.0).run())
     try:
         yield
     finally:

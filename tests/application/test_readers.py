@@ -134,7 +134,7 @@ async def play(store: Store, plan: Plan) -> None:
         if point.startswith("before") and next(failures, False):
             raise Unavailable("The journal is away.")
 
-    hub = Hub(WatchedJournal(store.journal, at), store.broker, MemoryObserver(), Lease())
+    hub = Hub(WatchedJournal(store.journal, at), store.broker, MemoryObserver(), Lease(), in_memory().channels())
 
     async def write(units: list[tuple[int, int]]) -> None:
         for unit in units:

@@ -57,11 +57,14 @@ from application.realtime.session import (
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 from domain.identity import AccountRole
 from domain.ids import AccountId, SessionId
+from entrypoints.container import in_memory
 from tests.support.badges import Badges
 
 ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
 LIFETIME = timedelta(minutes=15)
-TYPING = f"typing:task:{UUID(int=9)}"
+TASK = f"task:{UUID(int=9)}"
+TYPING, PRESENCE = f"typing:{TASK}", f"presence:{TASK}"
+GRAMMAR = in_memory().channels().grammar
 CONNECT_FIRST = [Close(CloseCode.PROTOCOL, "the first frame has to be connect")]
 
 
@@ -113,7 +116,7 @@ class Desk:
         return self.tokens.issue(self.principal(account, lifetime), self.clock.now())
 
     def session(self, offered: str | Principal | None = None, renew_early: float = 0.0) -> Session:
-        return Session(self.authentication, self.clock, self.now, offered, renew_early=renew_early)
+        return Session(self.authentication, self.clock, GRAMMAR, self.now, offered, renew_early=renew_early)
 
     def connected(self, lifetime: timedelta = LIFETIME, channels: Sequence[str] = (), early: float = 0.0) -> Session:
         session = self.session(self.token(lifetime=lifetime), early)
@@ -303,7 +306,7 @@ def test_a_connection_follows_so_many_channels_and_may_ask_again_for_those(desk:
     session = desk.connected(channels=[f"task:{number}" for number in range(CHANNELS_MAX)])
     refusal = "too_many_channels", "later"
     assert desk.error(session, type="subscribe", id=2, channel="me") == (2, *refusal)
-    assert desk.error(session, type="presence", id=3, channel="presence:x") == (3, *refusal)
+    assert desk.error(session, type="presence", id=3, channel=PRESENCE) == (3, *refusal)
     assert desk.say(session, type="subscribe", id=4, channel="task:7", since=1) == [Join(4, "task:7", 1)]
     desk.say(session, type="unsubscribe", id=5, channel="task:8")
     assert desk.say(session, type="subscribe", id=6, channel="me") == [Join(6, "me", None)]
@@ -311,19 +314,19 @@ def test_a_connection_follows_so_many_channels_and_may_ask_again_for_those(desk:
 
 def test_one_is_present_in_places_only(desk: Desk) -> None:
     session = desk.connected(channels=["task:x"])
-    (join,) = desk.say(session, type="presence", id=2, channel="presence:task:x")
-    assert join == Join(2, "presence:task:x", None, be_present=True)
-    for channel in ("task:x", "me", TYPING, "presence"):
+    (join,) = desk.say(session, type="presence", id=2, channel=PRESENCE)
+    assert join == Join(2, PRESENCE, None, be_present=True)
+    for channel in (TASK, "me", TYPING, "presence", "presence:x", "presence:me"):
         assert desk.error(session, type="presence", id=3, channel=channel) == (3, "not_found", "no")
 
 
 def test_words_are_said_on_followed_ephemeral_channels_only(desk: Desk) -> None:
-    session = desk.connected(channels=[TYPING, "task:x", "presence:task:x", "market:ACME"])
+    session = desk.connected(channels=[TYPING, TASK, PRESENCE, "market:ACME"])
     say, reply = desk.say(session, type="publish", id=2, channel=TYPING, data={"a": [1]})
     assert isinstance(say, Say)
     assert (say.channel, json.loads(bytes(say.data))) == (TYPING, {"a": [1]})
     assert reply == Send(Reply(2, {}))
-    for channel in ("task:x", "presence:task:x", "market:ACME", "typing:task:y"):
+    for channel in (TASK, PRESENCE, "market:ACME", f"typing:task:{UUID(int=8)}", "typing:x"):
         assert desk.error(session, type="publish", id=3, channel=channel, data=1) == (3, "not_found", "no")
 
 

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from adapters.memory.events import MemoryBroker
 from adapters.memory.observer import MemoryObserver
-from application.events import Feed
+from application.feeds import Feed
 from application.lease import Lease
 from application.paging import Page
 from application.ports.events import Entry, EventFilter, EventView, JournalQueries, Span, Survey
@@ -21,18 +21,21 @@ from application.realtime.frames import Reason
 from application.realtime.hub import Hub
 from application.realtime.pages import PAGE, PIECE_BYTES
 from application.realtime.stream import Following, Stream
-from domain.channels import Channel, ChannelKind
+from domain.channels import Channel
 from domain.ids import AccountId
+from domain.tasks import TASK
+from domain.workspaces import WORKSPACE
+from entrypoints.container import in_memory
 from tests.application.live_house import texts, turns
 
 STREAM = "workspace:one"
 ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
-EVERYTHING = Feed(Channel(ChannelKind.WORKSPACE, UUID(int=7)), STREAM)
+EVERYTHING = Feed(Channel(WORKSPACE, UUID(int=7)), STREAM)
 DEADLINE_SECONDS = 20.0
 
 
 def task(number: int) -> Feed:
-    return Feed(Channel(ChannelKind.TASK, UUID(int=number)), STREAM, UUID(int=number))
+    return Feed(Channel(TASK, UUID(int=number)), STREAM, UUID(int=number))
 
 
 class Journal(JournalQueries):
@@ -74,7 +77,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.journal, self.broker, self.lease = Journal(), MemoryBroker(), Lease()
-        self.hub = Hub(self.journal, self.broker, MemoryObserver(), self.lease)
+        self.hub = Hub(self.journal, self.broker, MemoryObserver(), self.lease, in_memory().channels())
 
     def write(self, count: int = 1, type: str = "task.updated", body: bytes = b"{}", tasks: int = 2) -> None:
         """Entries that are about one task after the other."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.events import Events
+from application.feeds import Channels
 from application.paging import PAGE_MAX
 from application.ports.workspaces import WorkspaceView
 from application.principal import Principal
@@ -366,15 +366,15 @@ async def test_who_leaves_is_a_stranger_and_told_so(office: Office) -> None:
 async def test_of_a_deleted_workspace_nothing_is_left_to_anybody(office: Office) -> None:
     task = await office.task()
     await office.workspaces.delete(office.owner, office.team)
-    events: Events = office.events
+    channels: Channels = office.channels
     acts: list[Callable[[Principal], Awaitable[object]]] = [
         *(lambda by, act=act: act(office, by) for act, _ in PERMISSIONS.values()),
         lambda by: office.tasks.read(by, TaskId(task.id)),
         lambda by: office.tasks.restore(by, TaskId(task.id)),
         lambda by: office.tasks.open(by, NewTask("x", workspace_id=office.team)),
         lambda by: office.tasks.page(by, office.team, TaskQuery(), "created_at", None, 10),
-        lambda by: events.feed(by, f"workspace:{office.team}"),
-        lambda by: events.feed(by, f"task:{task.id}"),
+        lambda by: channels.feed(by.account_id, f"workspace:{office.team}"),
+        lambda by: channels.feed(by.account_id, f"task:{task.id}"),
     ]
     for act in acts:
         for who in ROLES:

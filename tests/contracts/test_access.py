@@ -46,18 +46,18 @@ async def test_a_stranger_and_an_absent_workspace_read_the_same(house: House) ->
                 await work.access.standing(workspace, account)
             assert await work.access.assignable(workspace, frozenset({account})) == frozenset()
             assert await work.access.members(workspace, frozenset({account})) == frozenset()
-        assert await house.access_queries.workspaces_of([workspace], account) == {}
+        assert await house.access_queries.workspaces_of([(workspace, account)]) == {}
 
 
-async def test_of_many_places_and_accounts_those_are_told_who_do_not_belong_there(house: House) -> None:
+async def test_of_many_places_and_accounts_those_are_told_that_belong_together(house: House) -> None:
     ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
     team = await a_team(house, ada.id, {bob.id: Role.VIEWER})
     task = await a_task(house, team.id, ada.id)
     nowhere = house.ids.new()
     members = {(place, account.id) for place in (team.id, task.id) for account in (ada, bob)} | {(eve.id, eve.id)}
     strangers = {(team.id, eve.id), (task.id, eve.id), (ada.id, bob.id), (nowhere, ada.id)}
-    assert set(await house.access_queries.strangers(members | strangers)) == strangers
-    assert not await house.access_queries.strangers(())
+    assert (await house.access_queries.workspaces_of(members | strangers)).keys() == members
+    assert not await house.access_queries.workspaces_of(())
 
 
 async def test_nobody_has_a_standing_in_a_deleted_workspace(house: House) -> None:
@@ -73,7 +73,7 @@ async def test_nobody_has_a_standing_in_a_deleted_workspace(house: House) -> Non
             await work.access.standing(team.id, ada.id)
         with pytest.raises(NotFound):
             await work.tasks.get(task.id, ada.id)
-    assert await house.access_queries.workspaces_of([team.id, task.id], ada.id) == {}
+    assert await house.access_queries.workspaces_of([(team.id, ada.id), (task.id, ada.id)]) == {}
 
 
 async def test_assignable_are_members_who_work_and_are_not_disabled(house: House) -> None:
@@ -110,9 +110,8 @@ async def test_a_member_is_told_the_workspace_of_each_place_and_nothing_of_place
         found.delete(ada.id, standing, house.clock.now())
         work.tasks.save(found)
     places = [team.id, mine.id, deleted.id, WorkspaceId(ada.id), private.id, TaskId(house.ids.new())]
-    seen = dict.fromkeys([team.id, mine.id, deleted.id], team.id)
-    assert await house.access_queries.workspaces_of(places, bob.id) == seen
-    assert await house.access_queries.workspaces_of([], bob.id) == {}
+    seen = {(place, bob.id): team.id for place in (team.id, mine.id, deleted.id)}
+    assert await house.access_queries.workspaces_of([(place, bob.id) for place in places]) == seen
 
 
 async def test_members_are_told_the_same_state_until_something_changes(house: House) -> None:

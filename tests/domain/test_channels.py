@@ -8,43 +8,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.channels import (
+    PRESENCE,
     SYMBOL_MAX,
+    TYPING,
+    About,
     Channel,
     ChannelClass,
     ChannelKind,
+    Grammar,
     account_stream,
-    canonical,
-    parse_channel,
+    by_symbol,
     workspace_stream,
 )
 from domain.errors import NotFound
+from domain.identity import ME
 from domain.ids import AccountId, WorkspaceId
+from domain.tasks import TASK
+from domain.workspaces import WORKSPACE
 
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+QUOTES = ChannelKind("market", ChannelClass.KEYED, by_symbol)
+APPLAUSE = ChannelKind("applause", ChannelClass.EPHEMERAL, About(TASK))
+GRAMMAR = Grammar([WORKSPACE, TASK, ME, QUOTES, PRESENCE, TYPING, APPLAUSE])
 
-places = st.builds(Channel, st.sampled_from([ChannelKind.WORKSPACE, ChannelKind.TASK]), st.uuids())
+places = st.builds(Channel, st.sampled_from([WORKSPACE, TASK]), st.uuids())
 symbols = st.text("ABCXYZ0189.-", min_size=1, max_size=SYMBOL_MAX)
 channels = st.one_of(
-    st.just(Channel(ChannelKind.ME)),
+    st.just(Channel(ME)),
     places,
-    st.builds(lambda symbol: Channel(ChannelKind.MARKET, symbol=symbol), symbols),
-    st.builds(
-        lambda kind, place: Channel(kind, place=place),
-        st.sampled_from([ChannelKind.PRESENCE, ChannelKind.TYPING]),
-        places,
-    ),
+    st.builds(Channel, st.just(QUOTES), symbols),
+    st.builds(Channel, st.sampled_from([PRESENCE, TYPING]), places),
+    st.builds(Channel, st.just(APPLAUSE), st.builds(Channel, st.just(TASK), st.uuids())),
 )
 
 
 @given(channels)
 def test_every_channel_is_read_back_from_its_name(channel: Channel) -> None:
-    assert parse_channel(str(channel)) == channel
+    assert GRAMMAR.parse(str(channel)) == channel
 
 
 @given(st.text())
 def test_no_text_does_more_than_name_a_channel_or_be_not_found(name: str) -> None:
     with suppress(NotFound):
-        assert parse_channel(str(parse_channel(name))) == parse_channel(name)
+        assert GRAMMAR.parse(str(GRAMMAR.parse(name))) == GRAMMAR.parse(name)
 
 
 @pytest.mark.parametrize(
@@ -73,18 +79,20 @@ def test_no_text_does_more_than_name_a_channel_or_be_not_found(name: str) -> Non
         f"presence:typing:task:{ID}",
         f"presence:presence:task:{ID}",
         "typing:",
+        f"applause:workspace:{ID}",
+        f"applause:{ID}",
     ],
 )
 def test_other_spellings_name_no_channel(name: str) -> None:
     with pytest.raises(NotFound):
-        parse_channel(name)
+        GRAMMAR.parse(name)
 
 
 @pytest.mark.parametrize("spelled", [str(ID).upper(), ID.hex, f"{{{ID}}}", f"urn:uuid:{ID}"])
 def test_an_id_may_be_spelled_as_in_a_path_and_the_channel_has_one_name(spelled: str) -> None:
     for kind in ("workspace", "task", "presence:workspace", "typing:task"):
-        assert parse_channel(f"{kind}:{spelled}") == parse_channel(f"{kind}:{ID}")
-        assert canonical(f"{kind}:{spelled}") == f"{kind}:{ID}"
+        assert GRAMMAR.parse(f"{kind}:{spelled}") == GRAMMAR.parse(f"{kind}:{ID}")
+        assert GRAMMAR.canonical(f"{kind}:{spelled}") == f"{kind}:{ID}"
 
 
 def test_streams_of_different_things_never_meet() -> None:
@@ -101,7 +109,18 @@ def test_streams_of_different_things_never_meet() -> None:
         ("market:BRK.B", ChannelClass.KEYED),
         (f"presence:workspace:{ID}", ChannelClass.KEYED),
         (f"typing:task:{ID}", ChannelClass.EPHEMERAL),
+        (f"applause:task:{ID}", ChannelClass.EPHEMERAL),
     ],
 )
 def test_the_name_of_a_channel_tells_what_it_promises(name: str, promise: ChannelClass) -> None:
-    assert parse_channel(name).promises is promise
+    assert GRAMMAR.parse(name).promises is promise
+
+
+def test_the_right_to_a_channel_is_that_to_its_place() -> None:
+    assert GRAMMAR.parse(f"typing:task:{ID}").place == GRAMMAR.parse(f"applause:task:{ID}").place == Channel(TASK, ID)
+    assert GRAMMAR.parse(f"task:{ID}").place == Channel(TASK, ID)
+
+
+def test_two_kinds_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="named market"):
+        Grammar([QUOTES, WORKSPACE, ChannelKind("market", ChannelClass.DURABLE)])

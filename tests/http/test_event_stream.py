@@ -11,9 +11,10 @@ from dependency_injector import providers
 
 from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.system import MovableClock
+from application.ports.events import Entry
+from application.realtime.following import Begun, RightLost, follow
 from domain.errors import Unavailable
 from domain.ids import AccountId, WorkspaceId
-from entrypoints.http.events import follow
 from tests.application.live_house import House
 from tests.http.house import house_in_memory, served, set_to
 from tests.http.test_problems import problem
@@ -189,16 +190,18 @@ async def test_the_end_of_a_workspace_is_the_end_of_its_stream(grace: Person) ->
 
 
 async def test_while_nobody_can_tell_whether_a_right_was_lost_a_stream_shows_nothing_and_stays() -> None:
-    asked = asyncio.Event()
+    was_asked = asyncio.Event()
     house = house_in_memory()
     away: list[bool] = []
 
     class Access(MemoryAccessQueries):
-        async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
+        async def workspaces_of(
+            self, asked: Collection[tuple[UUID, AccountId]]
+        ) -> Mapping[tuple[UUID, AccountId], WorkspaceId]:
             if away:
-                asked.set()
+                was_asked.set()
                 raise Unavailable("The store is away.")
-            return await super().workspaces_of(places, by)
+            return await super().workspaces_of(asked)
 
     house.access_queries.override(providers.Singleton(Access, house.database))
     async with served(house) as url, client(url) as http:
@@ -210,7 +213,7 @@ async def test_while_nobody_can_tell_whether_a_right_was_lost_a_stream_shows_not
             done(await grace.delete(f"/workspaces/{team}/members/{linus.id}"))
             await grace.open_task("a secret", workspace_id=team)
             assert (await anext(remaining(stream)))["event"] == "member.removed"
-            await asyncio.wait_for(asked.wait(), 5)
+            await asyncio.wait_for(was_asked.wait(), 5)
             away.clear()
             assert [event["event"] async for event in remaining(stream)] == ["unsubscribed"]
 
@@ -219,22 +222,25 @@ async def test_a_right_that_is_lost_unnoticed_is_missed_when_it_is_asked_for_aga
     taken_away: list[AccountId] = []
 
     class Access(MemoryAccessQueries):
-        async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
-            return {} if by in taken_away else await super().workspaces_of(places, by)
+        async def workspaces_of(
+            self, asked: Collection[tuple[UUID, AccountId]]
+        ) -> Mapping[tuple[UUID, AccountId], WorkspaceId]:
+            return await super().workspaces_of([pair for pair in asked if pair[1] not in taken_away])
 
     house = House()
     house.container.access_queries.override(providers.Singleton(Access, house.container.database))
     await house.settle()
-    events, bob = house.container.events(), principal(house.bob)
-    feed = await events.feed(bob, house.channel)
-    authentication = house.container.authentication()
-    frames = follow(house.container.hub(), events, authentication, bob, feed, house.stream, None, rights_seconds=0.0)
-    assert (await anext(frames)).startswith(b"retry")
+    hub, bob = house.container.hub(), principal(house.bob)
+    feed = await hub.channels.feed(bob.account_id, house.channel)
+    news = follow(hub, house.container.authentication(), bob, feed, None, rights_seconds=0.0)
+    assert isinstance(begun := await anext(news), Begun)
     await house.task()
-    assert b"task.created" in await anext(frames)
+    assert isinstance(created := await anext(news), Entry)
+    assert (created.type, created.offset) == ("task.created", begun.offset + 1)
     taken_away.append(bob.account_id)
     async with asyncio.timeout(5):
-        assert (await anext(frames)).startswith(b"event: unsubscribed")
+        assert isinstance(await anext(news), RightLost)
+        assert [each async for each in news] == []
 
 
 async def test_who_was_removed_and_came_back_replays_all_of_it(grace: Person, linus: Person) -> None:

@@ -290,7 +290,8 @@ async def test_text_comes_back_as_it_was(house: House, text: str) -> None:
     comment = await house.tasks.comment(house.actor, TaskId(task.id), NewComment(text))
     (found,) = (await house.tasks.comments(house.actor, TaskId(task.id), None, 5)).data
     assert (found.text, found) == (text, comment)
-    (event,) = (await house.events.page(house.actor, None, EventFilter(type="task.created"), True, None, 5)).data
+    mine = f"workspace:{house.actor.account_id}"
+    (event,) = (await house.events.page(house.actor, mine, EventFilter(type="task.created"), True, None, 5)).data
     assert (event.data["title"], event.data["custom"]) == (text, {text: [text]})
     assert [task.title] == await house.listed(TaskQuery(label=text[:50]))
 

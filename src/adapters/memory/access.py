@@ -54,12 +54,11 @@ class MemoryAccessQueries(AccessQueries):
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
-    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
-        found = {place: self._workspace_of(place, by) for place in places}
-        return {place: workspace for place, workspace in found.items() if workspace is not None}
-
-    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
-        return [(place, account) for place, account in asked if self._workspace_of(place, account) is None]
+    async def workspaces_of(
+        self, asked: Collection[tuple[UUID, AccountId]]
+    ) -> Mapping[tuple[UUID, AccountId], WorkspaceId]:
+        found = {pair: self._workspace_of(*pair) for pair in asked}
+        return {pair: workspace for pair, workspace in found.items() if workspace is not None}
 
     async def state(self, place: UUID, by: AccountId) -> str:
         workspace = self._workspace_of(place, by)

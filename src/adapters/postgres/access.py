@@ -110,13 +110,11 @@ class PostgresAccessQueries(AccessQueries):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
-        rows = await self._database.look_up_all(_HOME, [(place, by) for place in places])
-        return {place: rows[place, by][0] for place in places if (place, by) in rows}
-
-    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+    async def workspaces_of(
+        self, asked: Collection[tuple[UUID, AccountId]]
+    ) -> Mapping[tuple[UUID, AccountId], WorkspaceId]:
         rows = await self._database.look_up_all(_HOME, list(asked))
-        return [pair for pair in asked if pair not in rows]
+        return {pair: rows[pair][0] for pair in asked if pair in rows}
 
     async def state(self, place: UUID, by: AccountId) -> str:
         row = await self._database.look_up(_STATE, place, by)

@@ -4,6 +4,7 @@ from application.ports.access import AccessQueries
 from application.ports.cache import Cache
 from application.ports.consumers import Consumer, Cursors
 from application.ports.events import Broker, JournalQueries
+from application.ports.feeds import Feeds
 from application.ports.idempotency import Idempotency
 from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
 from application.ports.limits import RateLimiter
@@ -26,6 +27,7 @@ __all__ = [
     "Clock",
     "Consumer",
     "Cursors",
+    "Feeds",
     "Idempotency",
     "Ids",
     "JournalQueries",

@@ -34,15 +34,14 @@ class Access(Protocol):
 class AccessQueries(Protocol):
     """The same question for reading only."""
 
-    async def workspaces_of(self, places: Collection[UUID], by: AccountId) -> Mapping[UUID, WorkspaceId]:
+    async def workspaces_of(
+        self, asked: Collection[tuple[UUID, AccountId]]
+    ) -> Mapping[tuple[UUID, AccountId], WorkspaceId]:
         """The workspace of each of these places: of a task, deleted or not, that it is in; of a workspace, itself.
 
-        Those that are absent, or in a workspace that `by` is no member of, are left out.
+        Each place is asked for an account. Left out are those that are absent, or in a workspace that the account is no
+        member of.
         """
-        ...
-
-    async def strangers(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
-        """Those of these pairs of a place and an account that `workspaces_of` would leave out."""
         ...
 
     async def state(self, place: UUID, by: AccountId) -> str:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from contextvars import Context
 
+from application.feeds import Channels
 from application.lease import Lease
 from application.ports.events import Broker, Entry, JournalQueries, Signal, Survey
 from application.ports.observer import Observer
@@ -14,10 +16,11 @@ from application.realtime.pages import Pages
 from application.realtime.reader import Reader
 from application.realtime.stream import Following, Stream
 from application.realtime.topic import Topic
-from domain.channels import Channel
-from domain.errors import DomainError
+from domain.channels import Channel, ChannelClass
+from domain.errors import DomainError, Unavailable
 
 HEAD_CHECK_SECONDS = 0.5
+RENEW_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +33,11 @@ class Hub:
     a lost last hint, also of the entry that takes somebody's rights away.
     """
 
-    def __init__(self, journal: JournalQueries, broker: Broker, observer: Observer, lease: Lease) -> None:
-        """Without the `lease` nothing is delivered."""
+    def __init__(
+        self, journal: JournalQueries, broker: Broker, observer: Observer, lease: Lease, channels: Channels
+    ) -> None:
+        """Without the `lease` nothing is delivered; `channels` are those that can be followed."""
+        self.channels = channels
         self._journal = journal
         self._observer = observer
         self._broker = broker
@@ -117,7 +123,7 @@ class Hub:
     async def _run(self, name: str, opened: asyncio.Future[Stream]) -> None:
         try:
             async with self.reader(name, None) as reader:
-                stream = Stream(reader, self._pages, self._observer)
+                stream = Stream(reader, self._pages, self._observer, self.channels)
                 opened.set_result(stream)
                 await stream.run()
         except Exception as error:
@@ -142,6 +148,31 @@ class Hub:
             topic = self._topics[name] = Topic(channel)
             self._broker.follow(name)
         return topic
+
+    async def know(self, topic: Topic) -> None:
+        """Return once a topic has the values that its context keeps; Unavailable if that cannot tell now.
+
+        Those who come together ask once.
+        """
+        if not topic.is_known:
+            async with topic.asking:
+                if not topic.is_known:
+                    for signal in await self.channels.newest([topic.channel]):
+                        topic.take(signal)
+                    topic.is_known = True
+
+    async def _renew_topics(self) -> None:
+        """Take the values that contexts keep, as the newest of a key may have been lost on its way here."""
+        known = [topic for topic in self._topics.values() if topic.is_known]
+        keyed = [topic.channel for topic in known if topic.channel.promises is ChannelClass.KEYED]
+        try:
+            values = await self.channels.newest(keyed)
+        except Unavailable as problem:
+            log.debug("newest values are not to be had: %s", problem)
+            return
+        for signal in values:
+            if topic := self._topics.get(signal.channel):
+                topic.take(signal)
 
     def forget(self, topic: Topic) -> None:
         """Listen to a topic no longer if nobody follows it."""
@@ -207,13 +238,18 @@ class Hub:
     async def run(self) -> None:
         """Check the heads until cancelled; while the journal is away, keep trying."""
         is_away = False
+        renewed_at = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEAD_CHECK_SECONDS):
                     await self._check.wait()
+            may_have_lost = self._check.is_set()
             self._check.clear()
             try:
                 await self.check_heads()
+                if may_have_lost or time.monotonic() - renewed_at > RENEW_SECONDS:
+                    await self._renew_topics()
+                    renewed_at = time.monotonic()
                 is_away = False
             except DomainError as problem:
                 self._observer.happened("position_check", "unavailable")

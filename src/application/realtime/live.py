@@ -74,7 +74,15 @@ class Live:
         """
         now = asyncio.get_running_loop().time()
         early = random.uniform(0, RENEW_JITTER_SECONDS)  # noqa: S311  # to spread load, not a secret
-        session = Session(self._authentication, self._clock, now, offered, self._connect_seconds, early)
+        session = Session(
+            self._authentication,
+            self._clock,
+            self._shared.hub.channels.grammar,
+            now,
+            offered,
+            self._connect_seconds,
+            early,
+        )
         connection = Connection(wire, session, self._shared, known, self._connections.discard)
         self._connections.add(connection)
         return connection

@@ -14,7 +14,7 @@ from application.ports.events import Broker, Signal
 from application.ports.presence import Attendance, Presence
 from application.realtime.hub import Hub
 from application.realtime.topic import Here, Topic
-from domain.channels import ChannelKind
+from domain.channels import PRESENCE
 from domain.errors import Unavailable
 from domain.ids import AccountId
 
@@ -177,7 +177,7 @@ class Lobby:
             await asyncio.sleep(REAP_SECONDS)
 
     async def _correct_all(self) -> None:
-        topics = [topic for topic in self._hub.topics() if topic.channel.kind is ChannelKind.PRESENCE]
+        topics = [topic for topic in self._hub.topics() if topic.channel.kind is PRESENCE]
         for start in range(0, len(topics), AT_ONCE):
             await asyncio.gather(*(self.correct(topic) for topic in topics[start : start + AT_ONCE]))
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 
-from application.events import Events
 from application.realtime.hub import Hub
 from domain.errors import DomainError
 
@@ -21,9 +20,8 @@ class Patrol:
     finds what no entry told of: a row that was taken away by hand, or a mistake of ours.
     """
 
-    def __init__(self, hub: Hub, events: Events, round_seconds: float = ROUND_SECONDS) -> None:
+    def __init__(self, hub: Hub, round_seconds: float = ROUND_SECONDS) -> None:
         self._hub = hub
-        self._events = events
         self._round_seconds = round_seconds
 
     async def run(self) -> None:
@@ -36,7 +34,7 @@ class Patrol:
                 feeds = {each: feed for each in piece if (feed := each.feed()) is not None}
                 while feeds:
                     try:
-                        lost = await self._events.lost({(each.account, feed) for each, feed in feeds.items()})
+                        lost = await self._hub.channels.lost({(each.account, feed) for each, feed in feeds.items()})
                     except DomainError as problem:
                         log.debug("rights cannot be looked at: %s", problem)
                         await asyncio.sleep(REPEAT_SECONDS)

@@ -35,7 +35,7 @@ from application.realtime.frames import (
     connected_data,
     read_command,
 )
-from domain.channels import canonical
+from domain.channels import PRESENCE, ChannelClass, Grammar
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 from domain.ids import AccountId
 
@@ -141,6 +141,7 @@ class Session:
         "_allowance",
         "_authentication",
         "_clock",
+        "_grammar",
         "_heard",
         "_is_asked",
         "_offered",
@@ -158,6 +159,7 @@ class Session:
         self,
         authentication: Authentication,
         clock: Clock,
+        grammar: Grammar,
         now: float,
         offered: str | Principal | None = None,
         connect_seconds: float = CONNECT_SECONDS,
@@ -169,6 +171,7 @@ class Session:
         """
         self._authentication = authentication
         self._clock = clock
+        self._grammar = grammar
         self._offered = offered
         self._heard = now
         self._pinged = now
@@ -226,18 +229,15 @@ class Session:
     def _command(self, command: Command) -> Effects:
         match command:
             case Subscribe(id, name, since):
-                return self._join(Join(id, canonical(name), since))
+                return self._join(Join(id, self._grammar.canonical(name), since))
             case BePresent(id, name):
-                channel = canonical(name)
-                if not channel.startswith("presence:"):
-                    return [_refusal(id, NotFound())]
-                return self._join(Join(id, channel, None, be_present=True))
+                return self._be_present(id, name)
             case Unsubscribe(id, name):
-                channel = canonical(name)
+                channel = self._grammar.canonical(name)
                 self.channels.discard(channel)
                 return [Leave(channel), Send(Reply(id, {}))]
             case Publish(id, name, data):
-                return self._publish(id, canonical(name), data)
+                return self._publish(id, name, data)
             case Authenticate(id, token):
                 return self._identify(Identify(id, token, None), self._heard)
             case Call():
@@ -254,7 +254,7 @@ class Session:
             return [Close(CloseCode.TOKEN_INVALID, "token_missing")]
         opening = structs.replace(
             command,
-            subscribe=[canonical(name) for name in command.subscribe],
+            subscribe=[self._grammar.canonical(name) for name in command.subscribe],
             resume={stream.lower(): offset for stream, offset in command.resume.items()},
         )
         if isinstance(offered, Principal):
@@ -347,8 +347,22 @@ class Session:
             return [_refusal(join.id, TooManyChannels())]
         return [join]
 
-    def _publish(self, id: int, channel: str, data: Raw) -> Effects:
-        if channel not in self.channels or not channel.startswith("typing:"):
+    def _be_present(self, id: int, name: str) -> Effects:
+        try:
+            channel = self._grammar.parse(name)
+        except NotFound as error:
+            return [_refusal(id, error)]
+        if channel.kind is not PRESENCE:
+            return [_refusal(id, NotFound())]
+        return self._join(Join(id, str(channel), None, be_present=True))
+
+    def _publish(self, id: int, name: str, data: Raw) -> Effects:
+        try:
+            parsed = self._grammar.parse(name)
+        except NotFound as error:
+            return [_refusal(id, error)]
+        channel = str(parsed)
+        if channel not in self.channels or parsed.promises is not ChannelClass.EPHEMERAL:
             return [_refusal(id, NotFound())]
         if len(bytes(data)) > DATA_MAX_BYTES:
             message = f"At most {DATA_MAX_BYTES} bytes of JSON fit here."

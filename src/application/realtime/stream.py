@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from uuid import UUID
 
-from application.events import EVERYBODY, Everybody, Feed, loser_of
+from application.feeds import EVERYBODY, Channels, Everybody, Feed
 from application.ports.events import Entry
 from application.ports.observer import Observer
 from application.realtime.frames import Reason, event_frame, on_the_wire
@@ -29,11 +29,12 @@ class Stream:
     that cannot keep up falls behind: it is left out until it has read what it missed from the journal.
     """
 
-    def __init__(self, reader: Reader, pages: Pages, observer: Observer) -> None:
+    def __init__(self, reader: Reader, pages: Pages, observer: Observer, channels: Channels) -> None:
         self.name = reader.stream
         self.reader = reader
         self.pages = pages
         self.observer = observer
+        self.loser_of = channels.loser_of
         self.position = reader.position
         # How many entries were delivered that take rights away, or may have been among those that nobody saw.
         self.losses = 0
@@ -97,7 +98,7 @@ class Stream:
     def _deliver(self, entries: Sequence[Entry]) -> None:
         began = time.perf_counter()
         receivers = sent = size = 0
-        for batch, frames in _batches(entries):
+        for batch, frames in self._batches(entries):
             self._fallen = []
             everybody = len(self._of_all)
             if everybody:
@@ -113,7 +114,7 @@ class Stream:
                 size += more_size
             receivers = max(receivers, everybody + some)
             self.position = batch[-1].offset
-            loser = loser_of(batch[-1])
+            loser = self.loser_of(batch[-1])
             if loser is not None:
                 self.losses += 1
                 for following in self.followings:
@@ -131,6 +132,18 @@ class Stream:
                 if offset <= self.position and not reached.done():
                     reached.set_result(None)
             self._waiting = [(offset, reached) for offset, reached in self._waiting if not reached.done()]
+
+    def _batches(self, entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Sequence[bytes]]]:
+        """Entries with their frames, in pieces that end when they are large, and after each that takes rights."""
+        start, size = 0, 0
+        frames: list[bytes] = []
+        for index, entry in enumerate(entries, 1):
+            frame = on_the_wire(event_frame(entry))
+            frames.append(frame)
+            size += len(frame)
+            if size >= PIECE_BYTES or index == len(entries) or self.loser_of(entry) is not None:
+                yield entries[start:index], frames
+                start, size, frames = index, 0, []
 
     def _deliver_to_some(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> tuple[int, int, int]:
         """Deliver to those who follow single resources; how many they were, and how many frames and bytes they got."""
@@ -386,7 +399,7 @@ class Following:
                 break
             if self._comes_by(entry):
                 unsent.append(frame)
-            loser = loser_of(entry)
+            loser = self.stream.loser_of(entry)
             if loser is not None and self.is_concerned(loser):
                 self.must_recheck = True
         if unsent:
@@ -410,16 +423,3 @@ class Following:
             if is_next:
                 shown.shown_to = entry.offset
         return is_wanted and not was_shown
-
-
-def _batches(entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Sequence[bytes]]]:
-    """Entries with their frames, in pieces that end when they are large, and after every entry that takes rights."""
-    start, size = 0, 0
-    frames: list[bytes] = []
-    for index, entry in enumerate(entries, 1):
-        frame = on_the_wire(event_frame(entry))
-        frames.append(frame)
-        size += len(frame)
-        if size >= PIECE_BYTES or index == len(entries) or loser_of(entry) is not None:
-            yield entries[start:index], frames
-            start, size, frames = index, 0, []

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from application.events import Feed
+from application.feeds import Feed
 from application.realtime.frames import (
     Announcement,
     Reason,
@@ -19,8 +19,9 @@ from application.realtime.session import Session
 from application.realtime.stream import Following
 from application.realtime.surroundings import Surroundings
 from application.realtime.topic import Listener, Topic, value_of
-from domain.channels import ChannelKind
+from domain.channels import PRESENCE
 from domain.errors import DomainError, NotFound, Unavailable
+from domain.ids import AccountId
 
 
 class _Beginning(NamedTuple):
@@ -60,6 +61,12 @@ class Subscriptions:
         self._present: set[str] = set()
         # The lineage of the journal that the peer was told last; empty before it was told one.
         self.epoch = ""
+
+    @property
+    def _account(self) -> AccountId:
+        """Whose connection it is, which is known before anything is followed."""
+        assert self._session.principal
+        return self._session.principal.account_id
 
     def go_on(self) -> None:
         """Send what the channels show, now that the peer has been told of them."""
@@ -109,12 +116,11 @@ class Subscriptions:
 
         The offsets belong to this `lineage` of the journal, or to the present one.
         """
-        assert self._session.principal
         channels: dict[str, Subscribed | DomainError] = dict.fromkeys(names, NotFound())
         begins: dict[str, _Beginning] = {}
         shown: dict[str, int] = {}
         try:
-            feeds = await self._shared.events.feeds(self._session.principal, names, self._entitled())
+            feeds = await self._shared.hub.channels.feeds(self._account, names, self._entitled())
             for name, feed in feeds.items():
                 if feed.stream is not None:
                     since = since_of(feed) if feed.shows_any else None
@@ -164,13 +170,10 @@ class Subscriptions:
 
     async def _hear(self, stream_name: str, since: int | None, lineage: str | None) -> _Beginning:
         """Follow a stream, of which nothing is shown yet; returns where it can begin, and why not at `since`."""
-        assert self._session.principal
         following = self._followings.get(stream_name)
         if following is None:
             stream = await self._shared.hub.stream(stream_name)
-            following = Following(
-                stream, self._peer, self._session.principal.account_id, self._recheck, self._restarted
-            )
+            following = Following(stream, self._peer, self._account, self._recheck, self._restarted)
             self._followings[stream_name] = following
         stream, restarts = following.stream, following.stream.restarts
         lost: Reason | None = None
@@ -188,11 +191,10 @@ class Subscriptions:
 
     async def _confirm(self, feeds: dict[str, Feed]) -> dict[str, Feed]:
         """Ask again now that the streams are heard: a right that was lost before, or meanwhile, was lost unnoticed."""
-        assert self._session.principal
         confirmed = dict(feeds)
         while unsure := {n: f.stream for n, f in confirmed.items() if f.stream and f.stream not in self._entitled()}:
             losses = {name: following.stream.losses for name, following in self._followings.items()}
-            found = await self._shared.events.feeds(self._session.principal, unsure)
+            found = await self._shared.hub.channels.feeds(self._account, unsure)
             for name, stream in unsure.items():
                 if name in found and stream in self._followings:
                     self._followings[stream].entitled_as_of = losses[stream]
@@ -204,16 +206,14 @@ class Subscriptions:
         """Pass on what is said on a channel that is not durable."""
         topic = self._topics[name] = self._shared.hub.topic(feed.channel)
         topic.followers.add(self._peer)
-        if feed.channel.kind is not ChannelKind.PRESENCE:
-            for signal in topic.newest():
-                self._peer.pass_on(name, signal.key, on_the_wire(encode_frame(value_of(signal))))
-            return Subscribed()
-        assert self._session.account
         try:
-            if be_present:
-                self._present.add(name)
-                await self._shared.lobby.enter(topic, self._session.account, self._id)
-            await self._shared.lobby.correct(topic)
+            if feed.channel.kind is not PRESENCE:
+                await self._shared.hub.know(topic)
+            else:
+                if be_present:
+                    self._present.add(name)
+                    await self._shared.lobby.enter(topic, self._account, self._id)
+                await self._shared.lobby.correct(topic)
         except BaseException as error:
             if name not in self._session.channels:
                 self.leave(name)
@@ -221,9 +221,14 @@ class Subscriptions:
                 return error
             raise
         if self._topics.get(name) is not topic:  # the right to it was lost meanwhile
-            self._shared.lobby.leave(name, self._id)
+            if be_present:
+                self._shared.lobby.leave(name, self._id)
             return NotFound()
-        return Subscribed(present=list(topic.present()))
+        if feed.channel.kind is PRESENCE:
+            return Subscribed(present=list(topic.present()))
+        for signal in topic.newest():
+            self._peer.pass_on(name, signal.key, on_the_wire(encode_frame(value_of(signal))))
+        return Subscribed()
 
     def _entitled(self) -> set[str]:
         """The streams that are followed and that nobody lost since: the right to one covers every channel of it."""
@@ -263,11 +268,10 @@ class Subscriptions:
 
     async def _recheck(self, following: Following) -> None:
         """Ask again for the right to every channel of a stream; a replay passes by losses of long ago."""
-        assert self._session.principal
         while True:
             names = list(following.channels)
             try:
-                kept = await self._shared.events.feeds(self._session.principal, names)
+                kept = await self._shared.hub.channels.feeds(self._account, names)
                 break
             except Unavailable:
                 await asyncio.sleep(REPEAT_SECONDS)  # nothing more is shown until this is known

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 import msgspec
 
 from application.authentication import Authentication
-from application.events import Events
 from application.limits import Limits
 from application.ports.events import Broker
 from application.ports.observer import Observer
@@ -48,12 +47,11 @@ class Wire(Protocol):
 class Surroundings:
     """What all connections of a process share."""
 
-    __slots__ = ("authentication", "broker", "call", "events", "hub", "limits", "lobby", "observer")
+    __slots__ = ("authentication", "broker", "call", "hub", "limits", "lobby", "observer")
 
     def __init__(
         self,
         authentication: Authentication,
-        events: Events,
         hub: Hub,
         lobby: Lobby,
         broker: Broker,
@@ -62,7 +60,6 @@ class Surroundings:
         observer: Observer,
     ) -> None:
         self.authentication = authentication
-        self.events = events
         self.hub = hub
         self.lobby = lobby
         self.broker = broker

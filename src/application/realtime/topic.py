@@ -1,5 +1,6 @@
 """A channel beside the journal: the newest value of each key, or words that pass by."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Literal, Protocol
 from uuid import UUID
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from application.ports.events import Signal
 from application.realtime.frames import Gone, PresenceChange, Value, encode_frame, on_the_wire
-from domain.channels import Channel, ChannelClass, ChannelKind
+from domain.channels import PRESENCE, Channel, ChannelClass
 from domain.ids import AccountId
 
 
@@ -43,6 +44,9 @@ class Topic:
         self.name = str(channel)
         self.followers: set[Listener] = set()
         self._newest: dict[str, Signal] = {}
+        # Whether it has begun with what its context keeps; and the turn of those who ask for that.
+        self.is_known = channel.promises is not ChannelClass.KEYED
+        self.asking = asyncio.Lock()
 
     def take(self, signal: Signal) -> None:
         """Pass a signal on to everybody who follows."""
@@ -53,7 +57,7 @@ class Topic:
         if known is not None and known.version >= signal.version:
             return
         self._newest[signal.key] = signal
-        if self.channel.kind is ChannelKind.PRESENCE:
+        if self.channel.kind is PRESENCE:
             here = _decode_here(signal.data)
             if here.present != (known is not None and _decode_here(known.data).present):
                 self._pass_on(signal.key, self._change(UUID(signal.key), here))

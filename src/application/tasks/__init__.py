@@ -1,5 +1,6 @@
 """Everything a member can do with tasks, their watchers and their comments."""
 
+from application.tasks.feeds import TaskFeeds
 from application.tasks.finding import WordsAnew
 from application.tasks.messages import (
     Archived,
@@ -29,6 +30,7 @@ __all__ = [
     "BulkUpdate",
     "NewComment",
     "NewTask",
+    "TaskFeeds",
     "TaskPatch",
     "TaskQuery",
     "TaskRef",

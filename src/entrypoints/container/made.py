@@ -4,18 +4,23 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Provider, Singleton
+from dependency_injector.providers import List, Provider, Singleton
 from litestar import Litestar
 from litestar.types import ASGIApp
 
 from adapters.cached.tasks import CachedTaskQueries
 from adapters.postgres import Database, LongReads, Replica
 from adapters.telemetry import Metrics, TelemetryObserver, Traces
+from application.accounts import AccountFeeds
 from application.authentication import Authentication
+from application.feeds import Channels
 from application.limits import Limits
+from application.market import MarketFeeds
 from application.ports import AccessQueries, Cache, Observer, RateLimiter, TaskQueries
 from application.quotas import Quotas
 from application.realtime import Doorstep
+from application.tasks import TaskFeeds
+from application.workspaces import WorkspaceFeeds
 from entrypoints import VERSION
 from entrypoints.http import Edge, RefreshCookie
 from entrypoints.http.facts import paths
@@ -135,3 +140,10 @@ def _watched(observer: Observer, thing: Any) -> Any:
 def handed(part: type[DeclarativeContainer], table: Mapping[str, Any]) -> Mapping[str, Provider[Any]]:
     """What this part of the table asks for, by the same names."""
     return {name: table[name] for name in part.dependencies}
+
+
+def followed(access: Provider[AccessQueries]) -> tuple[List, Singleton[Channels]]:
+    """The list of what contexts let accounts follow, to which each adds its own, and all of it as one."""
+    shared = (Singleton(WorkspaceFeeds, access), Singleton(TaskFeeds, access))
+    feeds = List(*shared, Singleton(AccountFeeds), Singleton(MarketFeeds))
+    return feeds, Singleton(Channels, feeds)

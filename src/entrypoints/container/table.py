@@ -29,7 +29,7 @@ from entrypoints.settings import Settings
 class Container(containers.DeclarativeContainer):
     """Every provider is a stateless singleton, so HTTP, sockets and the command line are equals.
 
-    A context adds its own to the lists: `credentials`, `consumers`, `calls`, `retention`, `loops` and `routes`.
+    A context adds its own to `credentials`, `consumers`, `feeds`, `calls`, `retention`, `loops` and `routes`.
     """
 
     settings = providers.Dependency(instance_of=Settings)
@@ -89,7 +89,8 @@ class Container(containers.DeclarativeContainer):
     administration = Singleton(Administration[EveryWork], work, authentication, clock)
     workspaces = made.watched(observer, Workspaces, work, workspace_queries, secrets, quotas, clock, ids)
     tasks = made.watched(observer, Tasks, work, task_queries, task_numbers, clock, ids)
-    events = made.watched(observer, Events, journal, access_queries)
+    feeds, channels = made.followed(access_queries)
+    events = made.watched(observer, Events, journal, channels)
     retention = List(
         Singleton(Expiring, "answers", idempotency.provided.forget_old),
         Singleton(Expiring, "tickets", ticket_store.provided.forget_old),
@@ -98,15 +99,14 @@ class Container(containers.DeclarativeContainer):
         Singleton(Aging, "invitations", given.invitation_retention_days, upkeep.provided.forget_invitations, clock),
         Singleton(Aging, "removals", REMOVAL_DAYS, upkeep.provided.forget_removals, clock),
     )
-
     # Live
-    hub = Singleton(Hub, journal, broker, observer, lease)
-    patrol = Singleton(Patrol, hub, events)
+    hub = Singleton(Hub, journal, broker, observer, lease, channels)
+    patrol = Singleton(Patrol, hub)
     lobby = Singleton(Lobby, presence, broker, hub, given.rate_limit_enabled)
     tickets = Singleton(Tickets, ticket_store, secrets, authentication, limits, clock)
     calls = List(Singleton(websocket.task_methods, tasks))
     calling = Singleton(websocket.Calls, calls, idempotency, observer)
-    surroundings = Singleton(Surroundings, authentication, events, hub, lobby, broker, calling, limits, observer)
+    surroundings = Singleton(Surroundings, authentication, hub, lobby, broker, calling, limits, observer)
     doorstep = Singleton(made.doorstep, settings, observer)
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(Live, surroundings, authentication, clock, connect_seconds, doorstep)

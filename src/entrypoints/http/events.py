@@ -1,9 +1,7 @@
 """The routes that read the journal, and the event stream for those who cannot hold a WebSocket."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
-from time import monotonic
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -13,22 +11,21 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from application.authentication import Authentication
-from application.events import Events, Feed
+from application.events import Events
+from application.feeds import Feed
 from application.paging import PAGE_DEFAULT, Page
 from application.ports.events import Entry, EventFilter, EventView
 from application.principal import Principal
+from application.realtime.following import Begun, BegunAgain, Quiet, RightLost, follow
 from application.realtime.hub import Hub
-from application.realtime.reader import Reader, StartedOver
-from domain.channels import Channel, ChannelKind
-from domain.errors import NotFound, Unavailable
+from domain.channels import Channel
 from domain.ids import TaskId
+from domain.tasks import TASK
+from domain.workspaces import WORKSPACE
 from entrypoints.http.facts import Facts
 from entrypoints.http.problems import InvalidParameter
 from entrypoints.http.request import ApiRequest, ChannelName, PageCursor, PageLimit
 
-KEEP_ALIVE_SECONDS = 15.0
-RECHECK_SECONDS = 0.5
-RIGHTS_SECONDS = 30.0
 RETRY_MS = 2_000
 
 STREAMED = 'id: 813\nevent: task.updated\ndata: {"type": "task.updated", "changes": {"status": ["todo", "done"]}}\n\n'
@@ -56,14 +53,16 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
     ) -> Page[EventView]:
         """The events of a channel, newest first unless `sort=offset`."""
         wanted = EventFilter(type, resource_id, actor, after, before)
-        return await events.page(request.actor, channel, wanted, sort == "-offset", cursor, limit)
+        return await events.page(
+            request.actor, channel or _home(request.actor), wanted, sort == "-offset", cursor, limit
+        )
 
     @get("/tasks/{id:uuid}/history")
     async def task_history(
         request: ApiRequest, id: FromPath[TaskId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
     ) -> Page[EventView]:
         """Everything that happened to a task, newest first, even if it is deleted."""
-        channel = str(Channel(ChannelKind.TASK, id))
+        channel = str(Channel(TASK, id))
         return await events.page(request.actor, channel, EventFilter(), True, cursor, limit)
 
     @get(
@@ -79,10 +78,10 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
 
         `last_event_id` says the same for a client that cannot send the header, which counts more if both are there.
         """
-        feed, stream = await events.journaled(request.actor, channel)
+        feed, _ = await events.journaled(request.actor, channel or _home(request.actor))
         since = _last_event_id(request.caller.headers.get(b"last-event-id"))
         return Stream(
-            follow(hub, events, authentication, request.actor, feed, stream, last_event_id if since is None else since),
+            sent_events(hub, authentication, request.actor, feed, last_event_id if since is None else since),
             media_type="text/event-stream",
             headers={"X-Accel-Buffering": "no"},  # nginx would keep events back until there are many
         )
@@ -95,6 +94,11 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
     )
 
 
+def _home(actor: Principal) -> str:
+    """What is read where no channel is named: the personal workspace."""
+    return str(Channel(WORKSPACE, actor.account_id))
+
+
 def _last_event_id(header: bytes | None) -> int | None:
     if header is None:
         return None
@@ -103,78 +107,19 @@ def _last_event_id(header: bytes | None) -> int | None:
     return int(header)
 
 
-async def follow(
-    hub: Hub,
-    events: Events,
-    authentication: Authentication,
-    actor: Principal,
-    feed: Feed,
-    stream: str,
-    since: int | None,
-    rights_seconds: float = RIGHTS_SECONDS,
+async def sent_events(
+    hub: Hub, authentication: Authentication, actor: Principal, feed: Feed, since: int | None
 ) -> AsyncIterator[bytes]:
-    """The frames of a stream, until the session ends, the token expires or the right to follow is lost.
-
-    The right is asked for again every `rights_seconds`, also if nothing tells that it was lost.
-    """
-
-    async def may_follow() -> bool:
-        # Until there is an answer nothing is shown; that nobody can tell is no reason to hang up.
-        while authentication.is_live(actor):
-            try:
-                await events.feed(actor, str(feed.channel))
-            except NotFound:
-                return False
-            except Unavailable:
-                await asyncio.sleep(RECHECK_SECONDS)
-            else:
-                return True
-        return True  # the end of the session is told by the end of the stream alone
-
-    async with hub.reader(stream, since) as reader:
-        yield b"retry: %d\n\n" % RETRY_MS
-        # Asked again now that the stream is heard: a right that was lost before would be lost unnoticed.
-        is_lost = not await may_follow()
-        quiet, checked_at = 0.0, monotonic()
-        while not is_lost and authentication.is_live(actor):
-            if monotonic() - checked_at > rights_seconds:
-                is_lost = not await may_follow()
-                checked_at = monotonic()
-                if is_lost:
-                    break
-            try:
-                entries = await _next(reader)
-            except StartedOver as restart:
-                yield b'event: resync\nid: %d\ndata: {"reason":"%b"}\n\n' % (reader.position, restart.reason.encode())
-                # Who lost the right in what nobody saw would go on unnoticed.
-                is_lost = not await may_follow()
-                continue
-            quiet = 0.0 if entries else quiet + RECHECK_SECONDS
-            if quiet >= KEEP_ALIVE_SECONDS:
-                quiet = 0.0
+    """What a channel has to tell, as server-sent events."""
+    async for news in follow(hub, authentication, actor, feed, since):
+        match news:
+            case Entry(offset=offset, type=type, body=body):
+                yield b"id: %d\nevent: %b\ndata: %b\n\n" % (offset, type.encode(), body)
+            case Begun():
+                yield b"retry: %d\n\n" % RETRY_MS
+            case BegunAgain(offset, reason):
+                yield b'event: resync\nid: %d\ndata: {"reason":"%b"}\n\n' % (offset, reason.encode())
+            case Quiet():
                 yield b": still here\n\n"
-            for entry in entries:
-                if not hub.lease.is_held:  # lost while a slow reader took what was before this
-                    await hub.lease.held()
-                    if not authentication.is_live(actor):
-                        return
-                if feed.shows(entry):
-                    yield b"id: %d\nevent: %b\ndata: %b\n\n" % (entry.offset, entry.type.encode(), entry.body)
-                # A replay passes by losses of long ago; what counts are the rights of now.
-                if feed.is_lost_by(actor.account_id, entry) and not await may_follow():
-                    is_lost = True
-                    break
-        if is_lost:
-            yield b"event: unsubscribed\ndata: {}\n\n"
-
-
-async def _next(reader: Reader) -> list[Entry]:
-    """What comes within half a second; nothing if nothing does, or if the journal cannot be read just now."""
-    try:
-        async with asyncio.timeout(RECHECK_SECONDS):
-            return list(await reader.read())
-    except TimeoutError:
-        return []
-    except Unavailable:
-        await asyncio.sleep(RECHECK_SECONDS)
-        return []
+            case RightLost():
+                yield b"event: unsubscribed\ndata: {}\n\n"

@@ -1,0 +1,20 @@
+"""What an account can follow of itself."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from application.ports.feeds import Asked, Feeds, Ground
+from domain.channels import Channel, ChannelKind, account_stream
+from domain.identity import ME
+from domain.ids import AccountId
+
+
+class AccountFeeds(Feeds):
+    """`me`: the stream of the account that follows it."""
+
+    kinds: Sequence[ChannelKind] = (ME,)
+
+    def ground(self, place: Channel, account: AccountId) -> Ground | None:
+        return Ground(account_stream(account))
+
+    async def allowed(self, asked: Collection[Asked]) -> Mapping[Asked, Ground]:
+        return {(place, account): Ground(account_stream(account)) for place, account in asked}

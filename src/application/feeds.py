@@ -1,0 +1,137 @@
+"""Every channel there is, whichever context it belongs to: what its name means, who may follow it, who loses that."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from application.ports.events import Entry, Signal
+from application.ports.feeds import Asked, Feeds, Ground
+from domain.channels import PRESENCE, TYPING, Channel, ChannelClass, Grammar, account_stream
+from domain.errors import NotFound
+from domain.ids import AccountId
+
+Everybody = Literal["everybody"]
+EVERYBODY: Everybody = "everybody"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A channel that its caller may follow, and what of the journal belongs to it.
+
+    `stream` is None for a channel that anybody may follow. A durable channel shows all of its stream, or the entries of
+    one resource. The others show none of them: of the stream that they depend on, only who loses the right to follow
+    it matters to them.
+    """
+
+    channel: Channel
+    stream: str | None
+    resource_id: UUID | None = None
+
+    @property
+    def shows_any(self) -> bool:
+        return self.channel.kind.promises is ChannelClass.DURABLE
+
+    @property
+    def shows_all(self) -> bool:
+        return self.resource_id is None and self.shows_any
+
+    def shows(self, entry: Entry) -> bool:
+        return self.shows_any if self.resource_id is None else self.resource_id == entry.resource_id
+
+
+class _Told(msgspec.Struct):
+    data: Mapping[str, object]
+
+
+_decode = msgspec.json.Decoder(_Told).decode
+
+
+class Channels:
+    """The channels of all contexts as one."""
+
+    def __init__(self, feeds: Sequence[Feeds]) -> None:
+        """ValueError if two contexts give one kind of channel, or one type of entry, a meaning."""
+        self.grammar = Grammar([PRESENCE, TYPING, *(kind for each in feeds for kind in each.kinds)])
+        self._feeds = feeds
+        self._of = {kind: each for each in feeds for kind in each.kinds}
+        self._losses: dict[str, str | None] = {}
+        for loss in (loss for each in feeds for loss in each.losses):
+            if loss.type in self._losses:
+                raise ValueError(f"two contexts lose rights by {loss.type}")
+            self._losses[loss.type] = loss.account
+
+    async def feed(self, account: AccountId, name: str) -> Feed:
+        """The feed behind a channel name; NotFound unless the account may see it."""
+        feeds = await self.feeds(account, [name])
+        if name not in feeds:
+            raise NotFound
+        return feeds[name]
+
+    async def feeds(self, account: AccountId, names: Iterable[str], entitled: Iterable[str] = ()) -> dict[str, Feed]:
+        """The feeds behind those channel names that the account may see, with one question for each context.
+
+        Of the streams in `entitled` it is known already that the account may follow them. Contexts are asked in their
+        order, and never about a stream that one before has answered for.
+        """
+        found: dict[str, Feed] = {}
+        known: set[str | None] = {None, account_stream(account), *entitled}
+        named: dict[Feeds, dict[str, Channel]] = {}
+        for name in names:
+            try:
+                channel = self.grammar.parse(name)
+            except NotFound:
+                continue
+            named.setdefault(self._of[channel.place.kind], {})[name] = channel
+        for context in self._feeds:
+            unsure: dict[str, Channel] = {}
+            for name, channel in named.get(context, {}).items():
+                ground = context.ground(channel.place, account)
+                if ground is None or ground.stream not in known:
+                    unsure[name] = channel
+                else:
+                    found[name] = _feed(channel, ground)
+            if unsure:
+                grounds = await context.allowed({(channel.place, account) for channel in unsure.values()})
+                for name, channel in unsure.items():
+                    ground = grounds.get((channel.place, account))
+                    if ground is not None:
+                        found[name] = _feed(channel, ground)
+                        known.add(ground.stream)
+        return found
+
+    async def lost(self, followed: Collection[tuple[AccountId, Feed]]) -> set[tuple[AccountId, Feed]]:
+        """Those of these feeds that their account may not follow any more, with one question for each context."""
+        asked: dict[Feeds, dict[Asked, tuple[AccountId, Feed]]] = {}
+        for account, feed in followed:
+            if feed.stream not in {None, account_stream(account)}:
+                place = feed.channel.place
+                asked.setdefault(self._of[place.kind], {})[place, account] = account, feed
+        lost = set()
+        for context, pairs in asked.items():
+            kept = await context.allowed(pairs)
+            lost |= {pairs[pair] for pair in pairs if pair not in kept}
+        return lost
+
+    def loser_of(self, entry: Entry) -> AccountId | Everybody | None:
+        """Who loses the right to follow its stream by this entry."""
+        if entry.type not in self._losses:
+            return None
+        field = self._losses[entry.type]
+        return EVERYBODY if field is None else AccountId(UUID(str(_decode(entry.body).data[field])))
+
+    async def newest(self, channels: Collection[Channel]) -> Sequence[Signal]:
+        """The newest value of every key of these keyed channels, as far as their contexts keep them.
+
+        Unavailable if a context cannot tell now.
+        """
+        asked: dict[Feeds, list[Channel]] = {}
+        for channel in channels:
+            asked.setdefault(self._of[channel.kind], []).append(channel)
+        return [signal for context, theirs in asked.items() for signal in await context.newest(theirs)]
+
+
+def _feed(channel: Channel, ground: Ground) -> Feed:
+    return Feed(channel, ground.stream, ground.resource_id if channel.promises is ChannelClass.DURABLE else None)

@@ -1,0 +1,37 @@
+"""What can be followed of a task."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from cachetools import FIFOCache
+
+from application.ports.access import AccessQueries
+from application.ports.feeds import Asked, Feeds, Ground
+from domain.channels import Channel, ChannelKind, workspace_stream
+from domain.ids import AccountId
+from domain.tasks import TASK
+
+REMEMBERED_MAX = 50_000
+
+
+class TaskFeeds(Feeds):
+    """`task:{id}`: the entries about it, deleted or not, in the stream of its workspace, for the members of that."""
+
+    kinds: Sequence[ChannelKind] = (TASK,)
+
+    def __init__(self, access: AccessQueries) -> None:
+        self._access = access
+        # A task never changes its workspace.
+        self._grounds: FIFOCache[Channel, Ground] = FIFOCache(REMEMBERED_MAX)
+
+    def ground(self, place: Channel, account: AccountId) -> Ground | None:
+        return self._grounds.get(place)
+
+    async def allowed(self, asked: Collection[Asked]) -> Mapping[Asked, Ground]:
+        homes = await self._access.workspaces_of([(place.id, account) for place, account in asked])
+        found = {}
+        for place, account in asked:
+            home = homes.get((place.id, account))
+            if home is not None and home != place.id:  # or else that is the id of a workspace
+                ground = found[place, account] = Ground(workspace_stream(home), place.id)
+                self._grounds[place] = ground
+        return found
