@@ -54,7 +54,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
         """The events of a channel, newest first unless `sort=offset`."""
         wanted = EventFilter(type, resource_id, actor, after, before)
         return await events.page(
-            request.actor, channel or _home(request.actor), wanted, sort == "-offset", cursor, limit
+            request.actor, _named(channel, request.actor), wanted, sort == "-offset", cursor, limit
         )
 
     @get("/tasks/{id:uuid}/history")
@@ -78,7 +78,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
 
         `last_event_id` says the same for a client that cannot send the header, which counts more if both are there.
         """
-        feed, _ = await events.journaled(request.actor, channel or _home(request.actor))
+        feed, _ = await events.journaled(request.actor, _named(channel, request.actor))
         since = _last_event_id(request.caller.headers.get(b"last-event-id"))
         return Stream(
             sent_events(hub, authentication, request.actor, feed, last_event_id if since is None else since),
@@ -94,9 +94,9 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
     )
 
 
-def _home(actor: Principal) -> str:
-    """What is read where no channel is named: the personal workspace."""
-    return str(Channel(WORKSPACE, actor.account_id))
+def _named(channel: str | None, actor: Principal) -> str:
+    """The channel that is asked for: the personal workspace where none is named."""
+    return str(Channel(WORKSPACE, actor.account_id)) if channel is None else channel
 
 
 def _last_event_id(header: bytes | None) -> int | None:
