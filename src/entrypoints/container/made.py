@@ -16,7 +16,7 @@ from application.authentication import Authentication
 from application.feeds import Channels
 from application.limits import Limits
 from application.market import MarketFeeds
-from application.ports import AccessQueries, Cache, Observer, RateLimiter, TaskQueries
+from application.ports import AccessQueries, Cache, Feeds, Observer, RateLimiter, TaskQueries
 from application.quotas import Quotas
 from application.realtime import Doorstep
 from application.tasks import TaskFeeds
@@ -142,8 +142,11 @@ def handed(part: type[DeclarativeContainer], table: Mapping[str, Any]) -> Mappin
     return {name: table[name] for name in part.dependencies}
 
 
-def followed(access: Provider[AccessQueries]) -> tuple[List, Singleton[Channels]]:
-    """The list of what contexts let accounts follow, to which each adds its own, and all of it as one."""
+def feeds(access: Provider[AccessQueries]) -> List:
+    """What the contexts let accounts follow; each adds its own."""
     shared = (Singleton(WorkspaceFeeds, access), Singleton(TaskFeeds, access))
-    feeds = List(*shared, Singleton(AccountFeeds), Singleton(MarketFeeds))
-    return feeds, Singleton(Channels, feeds)
+    return List(*shared, Singleton(AccountFeeds), Singleton(MarketFeeds))
+
+
+def channels(feeds: Provider[list[Feeds]]) -> Singleton[Channels]:
+    return Singleton(Channels, feeds)

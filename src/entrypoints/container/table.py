@@ -89,7 +89,8 @@ class Container(containers.DeclarativeContainer):
     administration = Singleton(Administration[EveryWork], work, authentication, clock)
     workspaces = made.watched(observer, Workspaces, work, workspace_queries, secrets, quotas, clock, ids)
     tasks = made.watched(observer, Tasks, work, task_queries, task_numbers, clock, ids)
-    feeds, channels = made.followed(access_queries)
+    feeds: Provider[list[ports.Feeds]] = made.feeds(access_queries)
+    channels = made.channels(feeds)
     events = made.watched(observer, Events, journal, channels)
     retention = List(
         Singleton(Expiring, "answers", idempotency.provided.forget_old),
@@ -110,7 +111,6 @@ class Container(containers.DeclarativeContainer):
     doorstep = Singleton(made.doorstep, settings, observer)
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(Live, surroundings, authentication, clock, connect_seconds, doorstep)
-
     # What runs, and what can be asked
     operations = providers.Container(Operations, **made.handed(Operations, locals()))
     open_database, loops, running = operations.open_database, operations.loops, operations.running
