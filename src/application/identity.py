@@ -51,7 +51,7 @@ NewPassword = Annotated[
         PASSWORD_MAX,
         PASSWORD_MIN,
         format="password",
-        description="Any characters; the passwords that anyone would try first are refused.",
+        told="Any characters; the passwords that anyone would try first are refused.",
         examples=["correct horse battery"],
     ),
 ]

@@ -1,12 +1,18 @@
 """The words that a task is found by are looked for when its text changes, as that is most of the work of a change."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import asyncpg
 import pytest
 
+from adapters.memory.observer import MemoryObserver
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Statement
+from adapters.postgres.task_words import PostgresTaskWords
 from application.tasks import Bulk, BulkUpdate, NewComment, NewTask, TaskPatch, TaskQuery
-from domain.ids import TaskId
+from domain.ids import CommentId, TaskId
 from domain.tasks import Priority, Status
 from tests.integration.test_database import furnished
 
@@ -61,6 +67,44 @@ async def test_words_of_an_older_rule_are_found_anew_in_pieces_and_nobody_sees_m
         assert await container.words_anew().find() == 7
         assert (await found("lodz"), await found("登录"), await found("old")) == (5, 5, 0)
         assert [await tasks.read(house.actor, task) for task in made] == before
+        await connection.close()
+
+
+class Between(Database):
+    """Lets something happen after each thing that is read."""
+
+    happens: Callable[[], Awaitable[object]]
+
+    async def fetch(self, statement: Statement, **values: Any) -> Sequence[asyncpg.Record]:
+        rows = await super().fetch(statement, **values)
+        if not statement.changes:
+            await self.happens()
+        return rows
+
+
+async def test_a_text_that_changes_while_its_words_are_looked_for_keeps_the_words_that_it_has_now(
+    database_url: str,
+) -> None:
+    async with furnished(database_url) as house:
+        tasks, connection = house.container.tasks(), await asyncpg.connect(database_url)
+        comment = await tasks.comment(house.actor, house.task, NewComment("before"))
+        for table in ("tasks", "comments"):
+            await connection.execute(OLD.format(table))
+
+        async def change() -> None:
+            await tasks.edit(house.actor, house.task, TaskPatch(title="Renamed"))
+            await tasks.edit_comment(house.actor, house.task, CommentId(comment.id), NewComment("after"))
+            # By a process of the version before, which knows no rules.
+            for table in ("tasks", "comments"):
+                await connection.execute(f"UPDATE {table} SET words_rule = 0")
+
+        between = Between(database_url, 1, MemoryObserver())
+        between.happens = change
+        await between.open()
+        assert await PostgresTaskWords(between).find_anew(10) == 1
+        await between.close()
+        assert await connection.fetchval("SELECT words::text FROM tasks WHERE id = $1", house.task) == "'renamed'"
+        assert await connection.fetchval("SELECT words::text FROM comments WHERE id = $1", comment.id) == "'after'"
         await connection.close()
 
 

@@ -35,7 +35,9 @@ class _Kept:
 
     def __init__(self, table: Table, version: Column[Any], *texts: Column[Any]) -> None:
         is_old = table.c.words_rule < _RULE
-        self.read = Statement(select(table.c.id, version, *texts).where(is_old).limit(bindparam("most")))
+        old = select(table.c.id, version, *texts).where(is_old)
+        # In the order of the index of what is left; else it would begin with what is done, each time.
+        self.read = Statement(old.order_by(table.c.id).limit(bindparam("most")))
         arrays = (
             bindparam("ids", type_=ARRAY(Uuid)),
             bindparam("versions", type_=ARRAY(version.type)),
