@@ -38,7 +38,7 @@ EventType = Annotated[str | None, QueryParameter(max_length=100, description="A 
 def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Router:
     """Routes under `/events`, and the history of a task."""
 
-    @get("/events", facts=Facts(refuses={404}))
+    @get("/events", facts=Facts(refuses={404, 422}))
     async def list_events(
         request: ApiRequest,
         channel: ChannelName = None,
