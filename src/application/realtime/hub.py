@@ -157,11 +157,9 @@ class Hub:
         if not topic.is_known:
             async with topic.asking:
                 if not topic.is_known:
-                    for signal in await self.channels.newest([topic.channel]):
-                        topic.take(signal)
-                    topic.is_known = True
+                    topic.begin(await self.channels.newest([topic.channel]))
 
-    async def _renew_topics(self) -> None:
+    async def renew_topics(self) -> None:
         """Take the values that contexts keep, as the newest of a key may have been lost on its way here."""
         known = [topic for topic in self._topics.values() if topic.is_known]
         keyed = [topic.channel for topic in known if topic.channel.promises is ChannelClass.KEYED]
@@ -248,7 +246,7 @@ class Hub:
             try:
                 await self.check_heads()
                 if may_have_lost or time.monotonic() - renewed_at > RENEW_SECONDS:
-                    await self._renew_topics()
+                    await self.renew_topics()
                     renewed_at = time.monotonic()
                 is_away = False
             except DomainError as problem:

@@ -228,13 +228,13 @@ class Following:
         "_recheck",
         "_restarted",
         "account",
+        "catching_up",
         "channels",
         "entitled_as_of",
         "is_live",
         "must_recheck",
         "peer",
         "stream",
-        "task",
     )
 
     def __init__(
@@ -254,7 +254,7 @@ class Following:
         self.must_recheck = False
         # How many losses of rights the stream had seen when this one's were last asked for.
         self.entitled_as_of = -1
-        self.task: asyncio.Task[None] | None = None
+        self.catching_up: asyncio.Task[None] | None = None
         # A crowd that reads nothing falls behind in one go: what only has to wait is no task.
         self._awaits_relief = False
         self._recheck = recheck
@@ -315,7 +315,7 @@ class Following:
 
     def go_on(self) -> None:
         """Be live again if nothing is missing, or else catch up."""
-        if self.task is not None:
+        if self.catching_up is not None:
             return
         self._awaits_relief = not self.peer.keeps_up and not self.must_recheck
         if self._awaits_relief:
@@ -323,8 +323,8 @@ class Following:
         if self._is_level() and not self.must_recheck:
             self.stream.go_live(self)
         else:
-            self.task = asyncio.create_task(self._catch_up())
-            self.task.add_done_callback(self._caught_up)
+            self.catching_up = asyncio.create_task(self._catch_up())
+            self.catching_up.add_done_callback(self._caught_up)
 
     def relieved(self) -> None:
         """The peer keeps up again."""
@@ -334,9 +334,9 @@ class Following:
     def start_over(self, reason: Reason) -> None:
         """Show what happens from the position of the stream on, to whoever still may see it."""
         self.stream.leave_out(self)
-        if self.task is not None:
-            self.task.cancel()  # what it holds may be of another journal
-            self.task = None
+        if self.catching_up is not None:
+            self.catching_up.cancel()  # what it holds may be of another journal
+            self.catching_up = None
         if self.channels:
             self._all_shown_to(self.stream.position)
             self.must_recheck = True
@@ -346,8 +346,8 @@ class Following:
     def end(self) -> None:
         self._awaits_relief = False
         self.stream.drop(self)
-        if self.task is not None and self.task is not asyncio.current_task():
-            self.task.cancel()
+        if self.catching_up is not None and self.catching_up is not asyncio.current_task():
+            self.catching_up.cancel()
 
     def _all_shown_to(self, position: int) -> None:
         for shown in self.channels.values():
@@ -370,7 +370,7 @@ class Following:
                 continue
             await self.peer.caught_up()
             if self._is_level():
-                self.task = None
+                self.catching_up = None
                 self.stream.go_live(self)
                 return
             cursor = min(shown.shown_to for shown in self.channels.values())
@@ -381,7 +381,7 @@ class Following:
                 continue
             if not page.entries or page.entries[0].offset > cursor + 1:
                 if page.entries or cursor < self.stream.reader.tail:
-                    self.task = None
+                    self.catching_up = None
                     self.start_over("pruned")
                     return
                 await asyncio.sleep(RETRY_SECONDS)  # until the reader knows what became of the journal
@@ -389,7 +389,7 @@ class Following:
             self.stream.reader.learn_head(page.entries[-1].offset)
             await self.stream.reader.lease.held()
             self._send(page.entries, page.frames)
-        self.task = None
+        self.catching_up = None
 
     def _send(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
         """Send what is shown of these, as far as the stream has come, in one write."""

@@ -1,7 +1,7 @@
 """A channel beside the journal: the newest value of each key, or words that pass by."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -47,6 +47,14 @@ class Topic:
         # Whether it has begun with what its context keeps; and the turn of those who ask for that.
         self.is_known = channel.promises is not ChannelClass.KEYED
         self.asking = asyncio.Lock()
+
+    def begin(self, values: Iterable[Signal]) -> None:
+        """Begin with these values, where nothing newer was heard; each follower is sent the `newest` for itself."""
+        for signal in values:
+            known = self._newest.get(signal.key)
+            if known is None or known.version < signal.version:
+                self._newest[signal.key] = signal
+        self.is_known = True
 
     def take(self, signal: Signal) -> None:
         """Pass a signal on to everybody who follows."""
