@@ -9,7 +9,6 @@ from application.principal import correlation
 from domain.errors import Invalid
 from domain.kernel import Event
 
-SCHEMA_VERSION = 1
 NEWS_MAX_BYTES = 4 * 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
@@ -22,7 +21,7 @@ def encode_event(event: Event, id: UUID) -> bytes:
         EventBody(
             id=id,
             type=event.type,
-            version=SCHEMA_VERSION,
+            version=event.schema_version,
             at=event.at,
             actor=event.actor,
             resource=ResourceRef(event.resource_type, event.resource_id, event.version),

@@ -9,11 +9,15 @@ from application.ports.events import EventView
 from application.ports.identity import IdentityWork
 from application.ports.tasks import TaskWork
 from application.ports.workspaces import WorkspaceWork
-from domain.identity import Account
+from domain.identity import Account, FailedLogin, Session
 from domain.ids import AccountId, WorkspaceId
+from domain.tasks import Task
 from domain.workspaces import Workspace, WorkspaceKind
 
 TASKS_AT_ONCE = 100
+
+# Those that announce events, each with the types that it announces.
+AGGREGATES = (Account, FailedLogin, Session, Workspace, Task)
 
 
 class RegistrationWork(IdentityWork, WorkspaceWork, Protocol):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Protocol
 
 from application.ports.system import Clock
@@ -59,8 +60,8 @@ class Retention:
     may do it at once.
     """
 
-    def __init__(self, kinds: Sequence[Kept]) -> None:
-        self._kinds = kinds
+    def __init__(self, *kinds: Sequence[Kept]) -> None:
+        self._kinds = list(chain.from_iterable(kinds))
 
     async def forget(self) -> Mapping[str, int]:
         """Drop everything that is due, and return how many of each kind it were; Unavailable if the store is away."""

@@ -11,7 +11,7 @@ from uuid import UUID
 from domain.channels import ChannelClass, ChannelKind, account_stream
 from domain.errors import Conflict, Invalid, Unauthenticated
 from domain.ids import AccountId, SessionId
-from domain.kernel import Aggregate
+from domain.kernel import Aggregate, EventType, declared
 from domain.text import UNSTORABLE, email_address, normal_name, normal_password
 
 EMAIL_MAX = 254
@@ -79,11 +79,24 @@ class TokenReused(Unauthenticated):
     code = "refresh_token_reused"
 
 
+_ADDRESS = {"address": "The network address that asked."}
+_FROM_WHERE = {**_ADDRESS, "user_agent": "What the client called itself."}
+
+
 @dataclass(slots=True)
 class Account(Aggregate):
     """Somebody who can sign in."""
 
     resource_type: ClassVar[str] = "account"
+    announces: ClassVar[Mapping[str, EventType]] = declared(
+        EventType("account.registered", "account", "Somebody signed up."),
+        EventType("account.updated", "account", "The profile changed.", changes=("display_name",)),
+        EventType("account.password_changed", "account", "The password was replaced, and every session ended."),
+        EventType("account.password_rehashed", "account", "The same password is kept under newer parameters."),
+        EventType("account.role_changed", "account", "An operator changed the role.", changes=("role",)),
+        EventType("account.disabled", "account", "An operator lets nobody in any more."),
+        EventType("account.enabled", "account", "An operator lets the owner in again."),
+    )
 
     id: AccountId
     email: str
@@ -153,6 +166,9 @@ class FailedLogin(Aggregate):
     """Somebody did not get in; only the event of it is kept, for the owner of the account to see."""
 
     resource_type: ClassVar[str] = "login"
+    announces: ClassVar[Mapping[str, EventType]] = declared(
+        EventType("login.failed", "account", "Somebody did not get in; at most 10 an hour are told.", _FROM_WHERE)
+    )
 
     id: UUID
 
@@ -182,6 +198,20 @@ class Session(Aggregate):
     """
 
     resource_type: ClassVar[str] = "session"
+    announces: ClassVar[Mapping[str, EventType]] = declared(
+        EventType("session.created", "account", "Somebody signed in.", _FROM_WHERE),
+        EventType("session.refreshed", "account", "A refresh token was used."),
+        EventType("session.grace_used", "account", "A refresh token other than the newest was honoured.", _ADDRESS),
+        EventType(
+            "session.ended",
+            "account",
+            "A sign-in is over.",
+            {
+                "reason": f"Why: {', '.join(EndReason)}.",
+                "address": "Of a token that came twice: from where.",
+            },
+        ),
+    )
 
     id: SessionId
     account_id: AccountId

@@ -1,7 +1,7 @@
 """Tasks: what can be done with one, who watches it, and the comments below it."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, cast
@@ -10,7 +10,7 @@ from domain.access import Permission, Standing
 from domain.channels import ChannelClass, ChannelKind, by_id, workspace_stream
 from domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.kernel import Aggregate
+from domain.kernel import Aggregate, EventType, declared
 from domain.text import clean, normal_name
 from domain.values import kept
 
@@ -70,6 +70,56 @@ class TooManyWatchers(Conflict):
     code = "too_many_watchers"
 
 
+EDITABLE = frozenset(
+    {"title", "description", "status", "priority", "labels", "due_at", "start_at", "estimate_minutes", "custom"}
+)
+_WHO = {"account_id": "Whom it concerns."}
+_COMMENT = {"comment_id": "Which comment."}
+_SAID = {**_COMMENT, "author_id": "Who said it.", "text": "What was said.", "mentions": "The members that it names."}
+# All that can happen to a task.
+EVENTS = declared(
+    EventType(
+        "task.created",
+        "workspace",
+        "Somebody opened a task.",
+        {
+            "workspace_id": "Its workspace.",
+            "key": "What people call it.",
+            "title": "Its title.",
+            "description": "Its description.",
+            "status": "Its status.",
+            "priority": "Its priority.",
+            "labels": "Its labels.",
+            "assignees": "Who has it.",
+            "watchers": "Who watches it.",
+            "due_at": "When it has to be done, or null.",
+            "start_at": "When it begins, or null.",
+            "estimate_minutes": "How long it takes, or null.",
+            "custom": "Fields of one's own.",
+            "created_by": "Who opened it.",
+            "created_at": "When that was.",
+            "updated_at": "When it last changed.",
+            "completed_at": "When it became done, or null.",
+            "archived_at": "When it was put away, or null.",
+        },
+    ),
+    EventType("task.updated", "workspace", "Fields changed.", changes=(*sorted(EDITABLE), "completed_at")),
+    EventType("task.assigned", "workspace", "Somebody was given the task.", _WHO, ("assignees",)),
+    EventType("task.unassigned", "workspace", "The task was taken from somebody.", _WHO, ("assignees",)),
+    EventType("task.claimed", "workspace", "Somebody took the task, which nobody had.", _WHO, ("assignees",)),
+    EventType("task.watched", "workspace", "Somebody watches the task.", _WHO),
+    EventType("task.unwatched", "workspace", "Somebody watches it no longer.", _WHO),
+    EventType("task.archived", "workspace", "The task was put away.", changes=("archived_at",)),
+    EventType("task.unarchived", "workspace", "The task was taken out again.", changes=("archived_at",)),
+    EventType("task.deleted", "workspace", "The task was hidden; it can be restored."),
+    EventType("task.restored", "workspace", "A deleted task is there again."),
+    EventType("task.comment.created", "workspace", "Somebody commented.", _SAID),
+    EventType("task.comment.updated", "workspace", "A comment was rewritten by its author.", _SAID, ("text",)),
+    EventType("task.comment.deleted", "workspace", "A comment was removed.", _COMMENT),
+)
+_SNAPSHOT = tuple(EVENTS["task.created"].data)
+
+
 @dataclass(slots=True)
 class Task(Aggregate):
     """A piece of work in a workspace.
@@ -83,10 +133,9 @@ class Task(Aggregate):
     """
 
     resource_type: ClassVar[str] = "task"
+    announces: ClassVar[Mapping[str, EventType]] = EVENTS
     # What a caller can set when opening or editing, with every rule about it in `_checked`.
-    editable: ClassVar[frozenset[str]] = frozenset(
-        {"title", "description", "status", "priority", "labels", "due_at", "start_at", "estimate_minutes", "custom"}
-    )
+    editable: ClassVar[frozenset[str]] = EDITABLE
 
     id: TaskId
     workspace_id: WorkspaceId
@@ -317,11 +366,6 @@ class Comment:
             "text": self.text,
             "mentions": self.mentions,
         }
-
-
-_SNAPSHOT = tuple(
-    f.name for f in fields(Task) if f.init and f.name not in {"id", "version", "deleted_at", "comment_count"}
-)
 
 
 def _comment_text(text: str) -> str:

@@ -12,7 +12,7 @@ from domain.access import Permission, Role, Standing
 from domain.channels import ChannelClass, ChannelKind, Loss, account_stream, by_id, workspace_stream
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
-from domain.kernel import Aggregate
+from domain.kernel import Aggregate, EventType, declared
 from domain.text import normal_name
 from domain.words import folded
 
@@ -73,6 +73,12 @@ class Member:
     joined_at: datetime
 
 
+_WHOSE = {"account_id": "The account of the member."}
+_ROLE = {"role": "The role in the workspace."}
+_WHICH = {"invitation_id": "Which invitation."}
+_WHERE = {"workspace_id": "Which workspace."}
+
+
 @dataclass(slots=True)
 class Workspace(Aggregate):
     """A workspace with all its members; at least one of them owns it.
@@ -81,6 +87,52 @@ class Workspace(Aggregate):
     """
 
     resource_type: ClassVar[str] = "workspace"
+    announces: ClassVar[Mapping[str, EventType]] = declared(
+        EventType(
+            "workspace.created",
+            "workspace",
+            "The workspace is there; its maker owns it.",
+            {
+                "name": "Its name.",
+                "slug": "Its slug.",
+                "task_prefix": "What its keys begin with.",
+                "kind": "Its kind.",
+            },
+        ),
+        EventType(
+            "workspace.updated", "workspace", "Its settings changed.", changes=("name", "slug", "viewers_comment")
+        ),
+        EventType(
+            "workspace.transferred",
+            "workspace",
+            "An owner handed the ownership on.",
+            {"from": "The account that had it.", "to": "The account that has it."},
+        ),
+        EventType("workspace.deleted", "workspace", "The workspace ended, and with it all memberships."),
+        EventType(
+            "member.added",
+            "workspace",
+            "Somebody came in.",
+            {**_WHOSE, **_ROLE, "invited_by": "The account whose invitation it was."},
+        ),
+        EventType("member.role_changed", "workspace", "A member got another role.", _WHOSE, ("role",)),
+        EventType("member.removed", "workspace", "A member left or was removed.", {**_WHOSE, **_ROLE}),
+        EventType(
+            "invitation.created",
+            "workspace",
+            "There is a link by which people can come in.",
+            {**_WHICH, **_ROLE, "expires_at": "When it runs out."},
+        ),
+        EventType("invitation.withdrawn", "workspace", "The link was taken back.", _WHICH),
+        EventType("workspace.joined", "account", "The account is a member.", {**_WHERE, **_ROLE}),
+        EventType("workspace.role_changed", "account", "The account has another role.", {**_WHERE, **_ROLE}),
+        EventType(
+            "workspace.left",
+            "account",
+            "The account is no member any more.",
+            {**_WHERE, "reason": "Why: left, removed, deleted."},
+        ),
+    )
 
     id: WorkspaceId
     name: str

@@ -20,6 +20,7 @@ import pytest_asyncio
 from adapters.embedded import EmbeddedPostgres
 from domain.errors import DomainError
 from entrypoints.cli import main
+from entrypoints.container import in_memory
 from tests.support.services import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -253,10 +254,20 @@ def test_every_code_of_a_refusal_is_in_its_table() -> None:
 
 
 def test_every_event_is_in_its_table() -> None:
-    source = "\n".join(path.read_text() for path in sorted((ROOT / "src" / "domain").rglob("*.py")))
-    announced = set(re.findall(r"\"([a-z]+(?:\.[a-z_]+)+)\"", source))
     table = API.partition("\n## Events\n")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `([a-z._]+)`", table, re.MULTILINE)) == announced
+    rows = re.findall(r"^\| `([a-z._]+)` \| (\w+) \| (\w+) \|([^|]*)\|([^|]*)\|$", table, re.MULTILINE)
+    types = in_memory().catalogue().types
+    assert [row[0] for row in rows if row[0] not in types] == []
+    assert {row[:3] for row in rows} == {(kind.type, kind.stream, kind.resource) for kind in types.values()}
+    for name, _, _, changes, data in rows:
+        for shown, fields in ((changes, types[name].changes), (data, types[name].data)):
+            assert shown.strip().startswith(("all fields", "the fields")) or named(shown) >= set(fields), name
+            assert bool(shown.strip()) == bool(fields), name
+
+
+def named(cell: str) -> set[str]:
+    """The names in a cell of a table."""
+    return set(re.findall(r"`([a-z_]+)`", cell))
 
 
 def subclasses(kind: type[DomainError]) -> Iterator[type[DomainError]]:

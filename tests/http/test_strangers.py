@@ -12,7 +12,7 @@ from tests.support.clients import API, Json, Person
 # with a request out of `operations.py`, so a new route is walked too or fails here until somebody decides.
 ABOUT_ONESELF = {
     "register", "log_in", "refresh", "log_out", "log_out_everywhere", "list_sessions", "read_me", "change_me",
-    "change_password", "list_workspaces", "create_workspace", "issue_ticket",
+    "change_password", "list_workspaces", "create_workspace", "issue_ticket", "list_event_types",
 }  # fmt: skip
 # Whoever has the secret of an invitation may come in; one who has a wrong secret is told so by this.
 BY_SECRET = {"accept_invitation"}

@@ -9,7 +9,7 @@ from adapters.machine import Disk, Memory
 from adapters.postgres import Rights, Schema
 from application.consumers import Consumers
 from application.reactions import EveryWork
-from application.retention import Retention
+from application.retention import Aging, Expiring, Retention
 from application.statistics import Statistics
 from application.tasks import WordsAnew
 from entrypoints import VERSION
@@ -39,6 +39,10 @@ class Operations(containers.DeclarativeContainer):
     cache: Dependency[Any] = Dependency()
     process_cache: Dependency[Any] = Dependency()
     presence: Dependency[Any] = Dependency()
+    idempotency: Dependency[Any] = Dependency()
+    ticket_store: Dependency[Any] = Dependency()
+    upkeep: Dependency[Any] = Dependency()
+    catalogue: Dependency[Any] = Dependency()
     store: Dependency[Any] = Dependency()
     hasher: Dependency[Any] = Dependency()
     clock: Dependency[Any] = Dependency()
@@ -91,7 +95,12 @@ class Operations(containers.DeclarativeContainer):
         ),
     )
     statistics = Singleton(Statistics, store, live, hub, given.instance)
-    forgetting = Singleton(Retention, retention)
+    process_retention = providers.List(
+        Singleton(Expiring, "answers", idempotency.provided.forget_old),
+        Singleton(Expiring, "tickets", ticket_store.provided.forget_old),
+        Singleton(Aging, "events", given.event_retention_days, upkeep.provided.forget_events, clock),
+    )
+    forgetting = Singleton(Retention, process_retention, retention)
     words_anew = Singleton(WordsAnew, task_words)
     # Nobody depends on a lifetime.
     open_database = providers.Resource(opened, database, numbers_database, replica)
@@ -112,7 +121,7 @@ class Operations(containers.DeclarativeContainer):
     running = Singleton(Running, loops, authentication.provided.refresh)
     # The routes beside the versioned API.
     routes = providers.List(
-        Singleton(documentation_routes, VERSION),
+        Singleton(documentation_routes, VERSION, catalogue),
         Singleton(health_routes, health, statistics),
         Singleton(metrics_routes, exposition, given.metrics_token, given.in_production),
     )

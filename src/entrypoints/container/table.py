@@ -12,12 +12,13 @@ from adapters.telemetry import Metrics
 from application import ports
 from application.administration import Administration
 from application.authentication import Authentication
+from application.catalogue import Catalogue
 from application.events import Events
 from application.identity import Identity
 from application.lease import Lease
-from application.reactions import RELEASE, EveryWork, give_personal_workspace
+from application.reactions import AGGREGATES, RELEASE, EveryWork, give_personal_workspace
 from application.realtime import Hub, Live, Lobby, Patrol, Surroundings, Tickets
-from application.retention import Aging, Expiring
+from application.retention import Aging
 from application.tasks import Tasks
 from application.workspaces import REMOVAL_DAYS, Workspaces
 from entrypoints import VERSION, http, websocket
@@ -29,7 +30,7 @@ from entrypoints.settings import Settings
 class Container(containers.DeclarativeContainer):
     """Every provider is a stateless singleton, so HTTP, sockets and the command line are equals.
 
-    A context adds its own to `credentials`, `consumers`, `feeds`, `calls`, `retention`, `loops` and `routes`.
+    A context adds to `credentials`, `consumers`, `feeds`, `calls`, `retention`, `aggregates`, `loops` and `routes`.
     """
 
     settings = providers.Dependency(instance_of=Settings)
@@ -40,7 +41,6 @@ class Container(containers.DeclarativeContainer):
     traces = Singleton(made.traces, settings)
     observer: Provider[ports.Observer] = Singleton(made.observer, settings, metrics, traces)
     quotas = Singleton(made.quotas, settings)
-
     # Technology
     database = Singleton(made.database, settings, observer)
     numbers_database = Singleton(made.numbers_database, settings, observer)
@@ -93,9 +93,6 @@ class Container(containers.DeclarativeContainer):
     channels = made.channels(feeds)
     events = made.watched(observer, Events, journal, channels)
     retention = List(
-        Singleton(Expiring, "answers", idempotency.provided.forget_old),
-        Singleton(Expiring, "tickets", ticket_store.provided.forget_old),
-        Singleton(Aging, "events", given.event_retention_days, upkeep.provided.forget_events, clock),
         Singleton(Aging, "sessions", given.session_retention_days, upkeep.provided.forget_sessions, clock),
         Singleton(Aging, "invitations", given.invitation_retention_days, upkeep.provided.forget_invitations, clock),
         Singleton(Aging, "removals", REMOVAL_DAYS, upkeep.provided.forget_removals, clock),
@@ -112,6 +109,8 @@ class Container(containers.DeclarativeContainer):
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(Live, surroundings, authentication, clock, connect_seconds, doorstep)
     # What runs, and what can be asked
+    aggregates = List(*AGGREGATES)
+    catalogue = Singleton(Catalogue, aggregates)
     operations = providers.Container(Operations, **made.handed(Operations, locals()))
     open_database, loops, running = operations.open_database, operations.loops, operations.running
     following_up, words_anew, needed = operations.following_up, operations.words_anew, operations.needed
@@ -122,6 +121,7 @@ class Container(containers.DeclarativeContainer):
         Singleton(http.workspace_routes, workspaces),
         Singleton(http.task_routes, tasks),
         Singleton(http.event_routes, events, hub, authentication),
+        Singleton(http.catalogue_routes, catalogue),
         Singleton(http.live_routes, tickets),
         Singleton(websocket.gateway, live, tickets, given.cors_origin),
     )

@@ -1,6 +1,7 @@
 """The HTTP surface: one edge that every request passes once, and one thin set of routes per context."""
 
 from entrypoints.http.app import create_app
+from entrypoints.http.catalogue import catalogue_routes
 from entrypoints.http.edge import Edge
 from entrypoints.http.events import event_routes
 from entrypoints.http.idempotency import IdempotentRequests
@@ -14,6 +15,7 @@ __all__ = [
     "Edge",
     "IdempotentRequests",
     "RefreshCookie",
+    "catalogue_routes",
     "create_app",
     "event_routes",
     "identity_routes",

@@ -7,6 +7,7 @@ from importlib.resources import files
 from litestar import Litestar, MediaType, Response, Router, get
 from litestar.handlers import HTTPRouteHandler
 
+from application.catalogue import Catalogue
 from entrypoints.http.codec import encode, none_matches
 from entrypoints.http.compression import StaticBody
 from entrypoints.http.facts import Facts
@@ -26,7 +27,7 @@ _START = """SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#docs", deepLink
   presets: [SwaggerUIBundle.presets.apis]});"""
 
 
-def documentation_routes(version: str) -> Router:
+def documentation_routes(version: str, catalogue: Catalogue) -> Router:
     """The documents, the page, and the client as an ES module: each the same until the next release."""
     assets = files("offapi")
     client = files("entrypoints.http").joinpath("client.js")
@@ -34,7 +35,7 @@ def documentation_routes(version: str) -> Router:
         "/",
         route_handlers=[
             _static("/api/openapi.json", MediaType.JSON, lambda app: encode(document(app))),
-            _static("/api/asyncapi.json", MediaType.JSON, lambda _: encode(asyncapi.document(version))),
+            _static("/api/asyncapi.json", MediaType.JSON, lambda _: encode(asyncapi.document(version, catalogue))),
             _static("/api/docs", MediaType.HTML, lambda _: _PAGE.encode()),
             _static("/api/docs/start.js", "text/javascript", lambda _: _START.encode()),
             *(
