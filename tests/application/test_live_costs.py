@@ -46,6 +46,20 @@ async def test_a_call_costs_as_much_as_a_request() -> None:
             assert (await bob.say(type="call", id=1, **call))["type"] == "reply"
 
 
+async def test_a_word_to_others_costs_a_tenth_of_a_request() -> None:
+    house = await house_with()
+    typing = f"typing:{house.channel}"
+    async with house.visit(house.ada) as visitor:
+        await visitor.say(type="subscribe", id=1, channel=typing)
+        for n in range(10):
+            assert (await visitor.say(type="publish", id=n, channel=typing, data=n))["type"] == "reply"
+        before = await left(house)
+        while (said := await visitor.say(type="publish", id=11, channel=typing, data=1))["type"] == "reply":
+            assert before > 0
+        assert (said["code"], said["retry"]) == ("rate_limited", "later")
+        assert await left(house) == 0
+
+
 async def test_a_repeated_call_costs_again_and_does_nothing_more() -> None:
     house = await house_with()
     async with house.visit(house.ada) as visitor:

@@ -8,7 +8,7 @@ from application.principal import Correlation
 from domain.ids import AccountId
 
 Service = Literal["postgresql", "redis", "http"]
-Command = Literal["connect", "subscribe", "call"]
+Command = Literal["connect", "subscribe", "publish", "call"]
 Happening = Literal[
     "cache",
     "commit_unknown",

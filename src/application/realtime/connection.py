@@ -44,7 +44,7 @@ from domain.errors import DomainError, Exhausted, Forbidden
 
 INBOX_MAX = 32
 COMMAND_SECONDS = 10.0
-# Of what a request costs: to follow one channel, in the opening or later.
+# Of what a request costs: to follow one channel, in the opening or later, and to say a word to those who do.
 CHANNEL_COST = 0.1
 
 log = logging.getLogger(__name__)
@@ -307,7 +307,7 @@ class Connection:
     def _begin(self, effects: Effects) -> None:
         """Do what needs no waiting; the rest goes on in a task."""
         for index, effect in enumerate(effects):
-            if isinstance(effect, Identify | Enter | Join | CarryOut):
+            if isinstance(effect, Identify | Enter | Join | Say | CarryOut):
                 self._carries_out = isinstance(effect, CarryOut)
                 self._worker = asyncio.create_task(self._wait_for(effects[index:]))
                 return
@@ -345,6 +345,8 @@ class Connection:
                 await self._as_command("connect", effect.id, cost, lambda: self._enter(effect))
             case Join():
                 await self._as_command("subscribe", effect.id, CHANNEL_COST, lambda: self._join(effect))
+            case Say():
+                await self._as_command("publish", effect.id, CHANNEL_COST, lambda: self._say_to_others(effect))
             case CarryOut(call):
                 await self._as_command("call", call.id, 1, lambda: self._carry_out(call))
             case _:
@@ -386,6 +388,12 @@ class Connection:
         for effect in effects:
             await self._perform(effect)
 
+    async def _say_to_others(self, word: Say) -> None:
+        assert self.session.principal
+        signal = Signal(word.channel, str(self.session.principal.account_id), 0, word.data)
+        self._shared.broker.publish([signal])
+        self.do(self.session.carried_out(word.id, {}))
+
     async def _carry_out(self, call: Call) -> None:
         assert self.session.principal
         result = await self._shared.call(self.session.principal, call.method, call.params, call.key)
@@ -401,10 +409,6 @@ class Connection:
                     self._over(str(int(code)), is_leaving=code < CloseCode.SLOW_CONSUMER)
             case Leave(channel):
                 self._subscriptions.leave(channel)
-            case Say(channel, data):
-                assert self.session.principal
-                signal = Signal(channel, str(self.session.principal.account_id), 0, data)
-                self._shared.broker.publish([signal])
 
     async def _enter(self, enter: Enter) -> None:
         if not await self._shared.lobby.admit(enter.principal.account_id, self):

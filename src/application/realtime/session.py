@@ -101,8 +101,9 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Pass a word on to whoever follows an ephemeral channel."""
+    """Pass a word on to whoever follows an ephemeral channel, then say `carried_out` or `refused`."""
 
+    id: int
     channel: str
     data: Raw
 
@@ -121,7 +122,7 @@ Effects = Sequence[Effect]
 def asked_by(effect: Effect) -> int | None:
     """The id of the command that asked for this, if somebody waits for its answer."""
     match effect:
-        case Identify(id=id) | Enter(id=id) | Join(id=id):
+        case Identify(id=id) | Enter(id=id) | Join(id=id) | Say(id=id):
             return id
         case CarryOut(call):
             return call.id
@@ -367,7 +368,7 @@ class Session:
         if len(bytes(data)) > DATA_MAX_BYTES:
             message = f"At most {DATA_MAX_BYTES} bytes of JSON fit here."
             return [Send(Error(id, "too_large", message, "no"))]
-        return [Say(channel, data), Send(Reply(id, {}))]
+        return [Say(id, channel, data)]
 
     def _renew(self, id: int, principal: Principal) -> Effects:
         assert self.principal
