@@ -366,8 +366,12 @@ async def test_tasks_at_the_end_of_time_and_without_an_end_are_each_listed_once(
         lambda house, task, text: house.tasks.comment(house.actor, task, NewComment(text)),
         lambda house, task, text: house.workspaces.create(house.actor, NewWorkspace(text)),
         lambda house, task, text: house.tasks.page(house.actor, None, TaskQuery(label=text), "due_at", None, 5),
-        lambda house, task, text: house.events.page(house.actor, None, EventFilter(type=text), True, None, 5),
-        lambda house, task, text: house.events.page(house.actor, None, EventFilter(type=text + "*"), True, None, 5),
+        lambda house, task, text: house.events.page(
+            house.actor, f"workspace:{house.actor.account_id}", EventFilter(type=text), True, None, 5
+        ),
+        lambda house, task, text: house.events.page(
+            house.actor, f"workspace:{house.actor.account_id}", EventFilter(type=text + "*"), True, None, 5
+        ),
     ],
 )
 async def test_text_that_cannot_be_kept_is_refused_wherever_it_comes_in(
