@@ -8,24 +8,22 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 IpAddress = IPv4Address | IPv6Address
 
 _USUAL_PORTS = {"http": 80, "https": 443}
-_HOST = r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::(\d{1,5}))?"
-_ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://{_HOST}/?")
-_AUTHORITY = re.compile(_HOST)
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::([0-9]{1,5}))?")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _HOP = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 
 def origin(text: str) -> str:
     """An origin as browsers write it: in lower case, without the usual port of its scheme; ValueError if it is none."""
-    found = _ORIGIN.fullmatch(text.strip().lower())
-    if found is None:
+    scheme, _, rest = text.strip().lower().partition("://")
+    parsed = _authority(rest.removesuffix("/"), scheme) if _SCHEME.fullmatch(scheme) else None
+    if parsed is None:
         raise ValueError(
             f"an origin like https://app.example.org is needed, not {text!r}: a scheme, a host as browsers send it "
             "(xn--… for other than ASCII), perhaps a port, and no path"
         )
-    scheme, host, port = found.groups()
-    if port is None or int(port) == _USUAL_PORTS.get(scheme):
-        return f"{scheme}://{host}"
-    return f"{scheme}://{host}:{int(port)}"
+    host, port = parsed
+    return f"{scheme}://{host}" if port == _USUAL_PORTS.get(scheme) else f"{scheme}://{host}:{port}"
 
 
 def host(text: str) -> str:
@@ -41,15 +39,24 @@ def may_send(page: str, host: str, allowed: Collection[str]) -> bool:
         page = origin(page)
     except ValueError:
         return False
-    return page in allowed or _authority(page.partition("://")[2], page) == _authority(host, page)
+    scheme, _, rest = page.partition("://")
+    return page in allowed or _authority(rest, scheme) == _authority(host.lower(), scheme)
 
 
-def _authority(text: str, page: str) -> tuple[str, int | None] | None:
-    """Host and port, which is the usual one of the page's scheme if there is none."""
-    found = _AUTHORITY.fullmatch(text.lower())
+def _authority(text: str, scheme: str) -> tuple[str, int | None] | None:
+    """Host and port, which is the usual one of the scheme if there is none; None if it is neither."""
+    found = _AUTHORITY.fullmatch(text)
     if found is None:
         return None
-    return found[1], int(found[2]) if found[2] else _USUAL_PORTS.get(page.partition("://")[0])
+    host, port = found[1], int(found[2]) if found[2] else _USUAL_PORTS.get(scheme)
+    if port is not None and not 0 < port < 65_536:
+        return None
+    if host.startswith("["):
+        try:
+            host = f"[{IPv6Address(host[1:-1])}]"
+        except ValueError:
+            return None
+    return host, port
 
 
 # The same few proxies and clients send request after request.

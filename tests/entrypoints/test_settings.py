@@ -87,6 +87,8 @@ def test_lists_and_networks_are_read_from_commas() -> None:
         ("http://localhost:5173", "http://localhost:5173"),
         ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
         ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("https://[2001:0DB8:0:0:0:0:0:1]:08443", "https://[2001:db8::1]:8443"),
+        ("https://example.org.", "https://example.org."),
         ("capacitor://localhost", "capacitor://localhost"),
     ],
 )
@@ -104,6 +106,12 @@ def test_an_origin_is_kept_as_browsers_send_it(given: str, kept: str) -> None:
         "https://bücher.example",
         "https://user@app.example.org",
         "https://app.example.org:port",
+        "https://app.example.org:99999",
+        "https://app.example.org:0",
+        "https://app.example.org:\uff14\uff14\uff13",
+        "https://app..example.org",
+        "https://[2001:db8:::1]",
+        "https://[192.0.2.1]",
         "https://a.example https://b.example",
     ],
 )
