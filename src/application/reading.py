@@ -25,7 +25,7 @@ _TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|[\[\]{},:]|[^\s"\[\]{},:]+', re.DOT
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _AT_BYTE = re.compile(r" \(byte (\d+)\)$")
 _AT_PLACE = re.compile(r" - at `\$(.*)`$")
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 
 
@@ -88,7 +88,9 @@ def _misshapen(error: msgspec.ValidationError) -> Invalid:
     message, steps = str(error), list[str]()
     if found := _AT_PLACE.search(message):
         message = message[: found.start()]
-        steps += (name or index for name, index in _STEP.findall(found[1]))
+        # Names that no type declares stand there as dots, so nobody could follow the path any further.
+        declared = found[1].partition("[...]")[0]
+        steps += (name or index for name, index in _STEP.findall(declared))
     if unknown := _UNKNOWN.match(message):
         steps.append(unknown[1])
     return Invalid(message.replace("Object ", "The object ", 1) + ".", pointer=_pointer(steps))

@@ -97,6 +97,19 @@ def test_brackets_in_text_nest_nothing_and_neighbours_do_not_either() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        ('{"items":[{"name":"a","fields":{"b":1e400}}]}', "/items/0/fields"),
+        ('{"items":[{"name":"a","fields":{"b":[{"c":[1,-1e400]}]}}]}', "/items/0/fields"),
+    ],
+)
+def test_what_is_wrong_below_a_name_that_no_type_declares_points_to_the_last_one_that_is(
+    text: str, pointer: str
+) -> None:
+    assert refused(text).pointer == pointer
+
+
+@pytest.mark.parametrize(
     ("text", "id"),
     [
         ('{"type":"call","id":7,"params":{"title":"\\ud83c"}}', 7),
