@@ -233,6 +233,17 @@ async def test_beyond_twice_as_many_nobody_is_let_in_and_one_who_is_gone_makes_r
     await decided(house)
 
 
+async def test_nobody_gives_way_to_those_that_are_not_let_in() -> None:
+    house = House()
+    tabs = [Tab(f"tab {number}", 1) for number in range(2 * CONNECTIONS_MAX)]
+    for tab in tabs:
+        assert await house.lobby.admit(ADA, tab)
+    for number in range(6):
+        assert not await house.lobby.admit(ADA, Tab(f"too many {number}", 0))
+    await decided(house)
+    assert sum(tab.has_given_way for tab in tabs) == CONNECTIONS_MAX
+
+
 class Away(MemoryPresence):
     """A store that does not answer."""
 

@@ -93,18 +93,24 @@ class Lobby:
             attendance = await self._presence.enter(_door(account), account, guest.id)
         except Unavailable:
             return True
+        is_let_in = attendance.connections <= 2 * CONNECTIONS_MAX
+        if not is_let_in:
+            self._forget(account, guest.id)  # or somebody would give way to it
         if attendance.connections > CONNECTIONS_MAX:
             self._broker.publish([_crowd(account, {})])
-        return attendance.connections <= 2 * CONNECTIONS_MAX
+        return is_let_in
 
     def dismiss(self, account: AccountId, connection: str) -> None:
         """Count a connection no longer, soon."""
         if self._is_limited:
-            guests = self._guests.get(account, {})
-            guests.pop(connection, None)
-            if not guests:
-                self._guests.pop(account, None)
+            self._forget(account, connection)
             self._leave_soon(_door(account), connection, "bye")
+
+    def _forget(self, account: AccountId, connection: str) -> None:
+        guests = self._guests.get(account, {})
+        guests.pop(connection, None)
+        if not guests:
+            self._guests.pop(account, None)
 
     def _heard_of_a_crowd(self, signal: Signal) -> None:
         """A process asks about the connections of an account, or tells how long its own were silent."""
