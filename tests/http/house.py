@@ -19,8 +19,10 @@ from entrypoints.server import Server, configuration
 from entrypoints.settings import Settings
 from tests.support.clients import client
 
-# Hashing as cheap as argon2 allows: what is kept here ends with the test.
-CHEAP_HASHER = providers.Singleton(Argon2Hasher, memory_kib=8, passes=1)
+
+def cheap_hasher() -> providers.Provider[Argon2Hasher]:
+    """Hashing as cheap as argon2 allows; one for each assembly, which closes it at its end."""
+    return providers.Singleton(Argon2Hasher, memory_kib=8, passes=1)
 
 
 def set_to(**changes: Any) -> providers.Object[Settings]:
@@ -44,7 +46,7 @@ def house_on_postgres(database_url: str, **changes: Any) -> Container:
     """The assembly on PostgreSQL with no rate limit, cheap hashing and a clock to move."""
     clock = providers.Singleton(MovableClock)
     return assembled(
-        **{"settings": set_to(database_url=database_url), "clock": clock, "hasher": CHEAP_HASHER, **changes}
+        **{"settings": set_to(database_url=database_url), "clock": clock, "hasher": cheap_hasher(), **changes}
     )
 
 
