@@ -19,7 +19,7 @@ from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.long_reads import LongReads
-from adapters.postgres.unit_of_work import PostgresUnitOfWork
+from adapters.postgres.unit_of_work.opened import PostgresUnitOfWork
 from application.lease import Lease
 from application.ports.events import Entry, JournalQueries
 from application.ports.system import Clock, Ids

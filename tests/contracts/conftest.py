@@ -38,7 +38,7 @@ from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.task_words import PostgresTaskWords
 from adapters.postgres.tasks import PostgresTaskQueries
 from adapters.postgres.tickets import PostgresTicketStore
-from adapters.postgres.unit_of_work import PostgresUnitOfWork
+from adapters.postgres.unit_of_work.opened import PostgresUnitOfWork
 from adapters.postgres.upkeep import PostgresUpkeep
 from adapters.postgres.workspaces import PostgresWorkspaceQueries
 from adapters.redis.broker import RedisBroker

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from adapters.memory.events import MemoryBroker
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres.changes import PARTS_PER_STATEMENT
+from adapters.postgres.unit_of_work.applied import PARTS_PER_STATEMENT
 from application.ports.events import Entry, Signal
 from application.ports.idempotency import Answer
 from application.ports.unit_of_work import OutcomeUnknown, Stale

@@ -9,12 +9,13 @@ import pytest_asyncio
 from adapters.memory.events import MemoryBroker
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.connection import Connection
+from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.statement import Statement
 from adapters.postgres.tasks import PostgresTaskQueries
-from adapters.postgres.unit_of_work import PostgresUnitOfWork
+from adapters.postgres.unit_of_work.opened import PostgresUnitOfWork
 from application.paging import PAGE_BYTES, PAGE_MAX
 from application.ports.events import EventFilter
 from application.ports.tasks import TaskFilter

@@ -20,8 +20,9 @@ from sqlalchemy.types import NullType, TypeEngine
 
 import adapters.postgres
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres import access, changes, events, idempotency, identity, tables, tasks
+from adapters.postgres import access, events, idempotency, identity, tables, tasks
 from adapters.postgres.statement import _DIALECT, Statement
+from adapters.postgres.unit_of_work import applied
 from application.identity import Client
 from application.ports.events import EventFilter
 from application.ports.tasks import SORTS, TaskView
@@ -45,7 +46,7 @@ PROCESSED = (Boolean, ARRAY, JSONB)
 
 def statements() -> Iterator[tuple[str, Statement]]:
     """Every statement of every module, and of those that are composed of conditions each condition and all of them."""
-    for module in pkgutil.iter_modules(adapters.postgres.__path__, "adapters.postgres."):
+    for module in pkgutil.walk_packages(adapters.postgres.__path__, "adapters.postgres."):
         for name, value in vars(import_module(module.name)).items():
             if isinstance(value, Statement):
                 yield f"{module.name}.{name}", value
@@ -86,7 +87,7 @@ def test_there_are_statements_to_look_at() -> None:
         "task_numbers",
         "tasks",
         "tickets",
-        "unit",
+        "unit_of_work",
         "workspaces",
     } <= modules
     assert len(ALL) > 200
@@ -133,7 +134,7 @@ async def test_postgresql_takes_every_statement_with_parameters_of_known_types(
 
 async def test_postgresql_takes_every_composition_of_writes_and_events(connection: asyncpg.Connection) -> None:
     lock, writes = (
-        ALL["adapters.postgres.unit._STILL_MEMBER"].text,
+        ALL["adapters.postgres.unit_of_work.noted._STILL_MEMBER"].text,
         [
             statement.text
             for name, statement in ALL.items()
@@ -143,8 +144,8 @@ async def test_postgresql_takes_every_composition_of_writes_and_events(connectio
     assert len(writes) > 10
     for counts, records in [(0, 0), (0, 1), (0, 2), *itertools.product((1, 2), (1, 2))]:
         for write in writes:
-            await connection.prepare(changes._compose((lock, write), counts, records))
-        prepared = await connection.prepare(changes._compose((lock, *writes), counts, records))
+            await connection.prepare(applied._compose((lock, write), counts, records))
+        prepared = await connection.prepare(applied._compose((lock, *writes), counts, records))
         assert {parameter.name for parameter in prepared.get_parameters()} <= PARAMETERS | ARRAYS
     await connection.prepare(idempotency._LOCK)
 

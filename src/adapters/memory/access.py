@@ -5,7 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from adapters.memory.database import MemoryDatabase, Tables
-from adapters.memory.unit import Unit, standing_in
+from adapters.memory.unit import MemoryUnit, standing_in
 from application.ports.access import Access, AccessQueries
 from application.ports.unit_of_work import Stale
 from domain.access import Role, Standing
@@ -17,7 +17,7 @@ from domain.ids import AccountId, TaskId, WorkspaceId
 class MemoryAccess(Access):
     """Memberships inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: MemoryUnit) -> None:
         self._unit = unit
 
     async def standing(self, workspace: WorkspaceId, account: AccountId) -> Standing:

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import structs
 
 from adapters.memory.database import Claimable, MemoryDatabase, Tables
-from adapters.memory.unit import Unit, is_same
+from adapters.memory.unit import MemoryUnit, is_same
 from application.journal import event_view
 from application.ports.consumers import Backlog, Cursor, CursorRepository, Cursors
 from application.ports.events import Entry, EventView
@@ -16,7 +16,7 @@ from application.ports.events import Entry, EventView
 class MemoryCursorRepository(CursorRepository):
     """Cursors inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: MemoryUnit) -> None:
         self._unit = unit
 
     def move(self, cursor: Cursor, position: int, at: datetime) -> Cursor:

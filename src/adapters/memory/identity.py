@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from adapters.memory.database import MemoryDatabase, Tables, copied
-from adapters.memory.unit import Unit
+from adapters.memory.unit import MemoryUnit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
 from domain.identity import Account, EmailTaken, FailedLogin, Session
@@ -14,7 +14,7 @@ from domain.ids import AccountId, SessionId
 class MemoryAccounts(AccountRepository):
     """Accounts inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: MemoryUnit) -> None:
         self._unit = unit
 
     async def get(self, id: AccountId) -> Account:
@@ -49,7 +49,7 @@ class MemoryAccounts(AccountRepository):
 class MemorySessions(SessionRepository):
     """Sessions inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: MemoryUnit) -> None:
         self._unit = unit
 
     async def get(self, id: SessionId) -> Session | None:

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from adapters.memory.database import MemoryDatabase, Tables, copied
 from adapters.memory.pages import page_of
-from adapters.memory.unit import Unit, standing_in
+from adapters.memory.unit import MemoryUnit, standing_in
 from application.paging import Page, decode_cursor
 from application.ports.tasks import (
     CommentView,
@@ -50,7 +50,7 @@ _SORT_KEYS: Mapping[str, tuple[Callable[[Task], Any], Any]] = {
 class MemoryTasks(TaskRepository):
     """Tasks inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: MemoryUnit) -> None:
         self._unit = unit
 
     async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:

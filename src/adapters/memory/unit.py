@@ -43,7 +43,7 @@ def _uncounted(_: Aggregate) -> Mapping[Use, int]:
     return {}
 
 
-class Unit:
+class MemoryUnit:
     """The notes of one unit of work."""
 
     def __init__(self, database: MemoryDatabase, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ from adapters.memory.consumers import MemoryCursorRepository
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.identity import MemoryAccounts, MemorySessions
 from adapters.memory.tasks import MemoryTasks
-from adapters.memory.unit import Unit
+from adapters.memory.unit import MemoryUnit
 from adapters.memory.workspaces import MemoryWorkspaces
 from application.ports.consumers import Consumer, ConsumerWork, wanting
 from application.ports.events import Broker
@@ -29,7 +29,7 @@ class MemoryWork(TaskWork, RegistrationWork, ConsumerWork):
     ) -> None:
         self._database = database
         self._broker = broker
-        self._unit = Unit(database, ids, quotas, wanted)
+        self._unit = MemoryUnit(database, ids, quotas, wanted)
 
     @property
     def tasks(self) -> MemoryTasks:

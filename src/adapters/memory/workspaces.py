@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from adapters.memory.database import MemoryDatabase, Tables, copied
 from adapters.memory.pages import page_of
-from adapters.memory.unit import Unit
+from adapters.memory.unit import MemoryUnit
 from application.paging import Page, decode_cursor
 from application.ports.unit_of_work import Stale
 from application.ports.workspaces import (
@@ -33,7 +33,7 @@ _Instant = Annotated[datetime, Meta(tz=True)]
 class MemoryWorkspaces(WorkspaceRepository):
     """Workspaces inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: MemoryUnit) -> None:
         self._unit = unit
 
     async def get(self, id: WorkspaceId) -> Workspace:

@@ -20,7 +20,7 @@ from sqlalchemy.sql.selectable import LateralFromClause
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import accounts, lineage, members, streams, tasks, workspaces
-from adapters.postgres.unit import Unit
+from adapters.postgres.unit_of_work.noted import PostgresUnit
 from application.ports.access import Access, AccessQueries
 from domain.access import Role, Standing
 from domain.errors import NotFound
@@ -82,7 +82,7 @@ _STATE = Lookup(
 class PostgresAccess(Access):
     """Memberships inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: PostgresUnit) -> None:
         self._unit = unit
 
     async def standing(self, workspace: WorkspaceId, account: AccountId) -> Standing:

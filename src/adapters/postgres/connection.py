@@ -1,10 +1,16 @@
-"""What each connection to PostgreSQL is told when it is new: how to notice a dead peer, and how values travel."""
+"""One connection to PostgreSQL: what it is told when it is new, and how it ends."""
 
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import TypeAlias
 
 import asyncpg
+
+CLOSE_SECONDS = 2.0
+
+Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
 
 # Outlast what the process grants each step, so that a statement ends on the server before its caller gives up.
 SERVER_SETTINGS = {
@@ -28,6 +34,26 @@ async def prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "timestamptz", schema="pg_catalog", format="tuple", encoder=_microseconds, decoder=_instant
     )
+
+
+def is_usable(connection: Connection) -> bool:
+    """Whether it is open and handed out."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool has taken it back, as it does when the server hangs up
+        return False
+
+
+def abandon(connection: Connection) -> None:
+    """Close a connection on which nothing is under way, at once."""
+    if is_usable(connection):
+        connection.terminate()
+
+
+async def discard(connection: Connection) -> None:
+    """Close a connection in whose middle something was broken off, within two seconds."""
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        await connection.close(timeout=CLOSE_SECONDS)
 
 
 def _keep_alive(peer: socket.socket) -> None:

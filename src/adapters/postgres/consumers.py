@@ -23,7 +23,7 @@ from sqlalchemy import (
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import cursors, events, streams
-from adapters.postgres.unit import Unit
+from adapters.postgres.unit_of_work.noted import PostgresUnit
 from application.journal import event_view
 from application.ports.consumers import Backlog, Cursor, CursorRepository, Cursors
 from application.ports.events import EventView
@@ -107,7 +107,7 @@ _GIVE_UP_ONE = Statement(_give_up.where(cursors.c.stream == bindparam("stream"))
 class PostgresCursorRepository(CursorRepository):
     """Cursors inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: PostgresUnit) -> None:
         self._unit = unit
 
     def move(self, cursor: Cursor, position: int, at: datetime) -> Cursor:

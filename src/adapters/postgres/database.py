@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 
 from adapters.breaker import Breaker
-from adapters.postgres.connection import SERVER_SETTINGS, prepare
+from adapters.postgres.connection import SERVER_SETTINGS, Connection, abandon, discard, is_usable, prepare
 from adapters.postgres.failures import is_answered, is_hung_up, translated
 from adapters.postgres.statement import Lookup, Statement
 from adapters.postgres.together import Together
@@ -32,7 +32,6 @@ COMMAND_SECONDS = 8.0
 
 T = TypeVar("T")
 
-Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
 Fetch: TypeAlias = Callable[[Connection, Statement, Mapping[str, Any]], Awaitable[T]]
 
 
@@ -132,11 +131,11 @@ class Database:
             with self.call("identify", connection):
                 return f"{version.major}.{version.minor}", await connection.fetchval("SELECT clock_timestamp()")
 
-    def call(self, operation: str, connection: Connection | None = None) -> "Call":
+    def call(self, operation: str, connection: Connection | None = None) -> "PostgresCall":
         """Around one call of PostgreSQL: the observer is told of it as `operation`, and its failure is translated."""
-        return Call(self, self._observer, operation, connection)
+        return PostgresCall(self, self._observer, operation, connection)
 
-    def commit(self, operation: str, connection: Connection | None = None) -> "Call":
+    def commit(self, operation: str, connection: Connection | None = None) -> "PostgresCall":
         """Around a call that commits: OutcomeUnknown if PostgreSQL does not say whether it did."""
         call = self.call(operation, connection)
         call.commits = True
@@ -157,7 +156,7 @@ class Database:
         while self._kept:
             connection = self._kept.pop()
             self._least_kept = min(self._least_kept, len(self._kept))
-            if not _is_usable(connection):
+            if not is_usable(connection):
                 await self._pool.release(connection)
             # Looked up here first, as this is on everybody's way.
             elif self._alive_as_of.get(connection.get_server_pid()) == self._deaths or await self._is_alive(connection):
@@ -178,10 +177,10 @@ class Database:
         if connection in self._broken_off:
             self._broken_off.discard(connection)
             # It may take a while to learn whether PostgreSQL hears that it should stop.
-            closing = asyncio.create_task(_discard(connection), context=Context())
+            closing = asyncio.create_task(discard(connection), context=Context())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-        elif self._is_open and not self.waiting and _is_usable(connection):
+        elif self._is_open and not self.waiting and is_usable(connection):
             self._kept.append(connection)
         elif self._pool is not None:
             await self._pool.release(connection)
@@ -203,12 +202,12 @@ class Database:
             async with asyncio.timeout(LOOK_SECONDS):
                 await connection.execute("SELECT 1")
         except BaseException as error:
-            _abandon(connection)
+            abandon(connection)
             if isinstance(error, TimeoutError):  # silence costs time, which is spent only once
                 self.doubt()
                 kept, self._kept = self._kept, []
                 for silent in kept:
-                    _abandon(silent)
+                    abandon(silent)
             elif not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
                 raise
             return False
@@ -243,12 +242,12 @@ class Database:
             return True
         except Exception:  # noqa: BLE001  # to be refused, however, is an answer, which everybody else gets as soon
             return False
-        await _discard(connection)
+        await discard(connection)
         return False
 
     def is_whole(self, connection: Connection) -> bool:
         """Whether nothing on it was broken off."""
-        return connection not in self._broken_off and _is_usable(connection)
+        return connection not in self._broken_off and is_usable(connection)
 
     async def _thin_out(self, pool: asyncpg.Pool) -> None:
         """Leave to the pool what was not used for a while; cancelled at the end."""
@@ -341,7 +340,7 @@ class Database:
             return await connection.fetchrow(statement.text, *statement.args(values))
 
 
-class Call:
+class PostgresCall:
     """One call of PostgreSQL, which the observer is told of, however it ends.
 
     `commits` says whether it may have changed something for good when nobody sees its end.
@@ -380,25 +379,6 @@ class Call:
         )
         if meaning is not None and meaning is not error:
             raise meaning from error
-
-
-def _is_usable(connection: Connection) -> bool:
-    try:
-        return not connection.is_closed()
-    except asyncpg.InterfaceError:  # the pool has taken it back, as it does when the server hangs up
-        return False
-
-
-def _abandon(connection: Connection) -> None:
-    """Close a connection on which nothing is under way, at once."""
-    if _is_usable(connection):
-        connection.terminate()
-
-
-async def _discard(connection: Connection) -> None:
-    """Close a connection in whose middle something was broken off, within two seconds."""
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-        await connection.close(timeout=UNDO_SECONDS)
 
 
 async def _nothing(connection: asyncpg.Connection) -> None:

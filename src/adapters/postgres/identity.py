@@ -9,11 +9,11 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import Interval, bindparam, case, func, insert, literal_column, select, update
 
-from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import Instant, accounts, sessions
-from adapters.postgres.unit import Unit
+from adapters.postgres.unit_of_work.changed import Part
+from adapters.postgres.unit_of_work.noted import PostgresUnit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EndReason, FailedLogin, Session
@@ -83,7 +83,7 @@ _ENDED = Statement(
 class PostgresAccounts(AccountRepository):
     """Accounts inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: PostgresUnit) -> None:
         self._unit = unit
 
     async def get(self, id: AccountId) -> Account:
@@ -120,7 +120,7 @@ class PostgresAccounts(AccountRepository):
 class PostgresSessions(SessionRepository):
     """Sessions inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: PostgresUnit) -> None:
         self._unit = unit
 
     async def get(self, id: SessionId) -> Session | None:

@@ -31,13 +31,13 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
 from adapters.postgres.access import membership
-from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.pages import measured, page_of
 from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import comments, members, tasks, workspaces
-from adapters.postgres.unit import Unit
+from adapters.postgres.unit_of_work.changed import Part
+from adapters.postgres.unit_of_work.noted import PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView, uses_of
 from domain.access import Role, Standing
@@ -117,7 +117,7 @@ _DELETE_COMMENT = Statement(delete(comments).where(comments.c.id == bindparam("c
 class PostgresTasks(TaskRepository):
     """Tasks inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: PostgresUnit) -> None:
         self._unit = unit
 
     async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:

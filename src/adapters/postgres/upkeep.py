@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, tuple_, update
 
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.connection import Connection
+from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import cursors, events, invitations, lineage, removals, sessions, streams
 from application.ports.upkeep import Upkeep

@@ -10,11 +10,11 @@ import asyncpg
 from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
-from adapters.postgres.changes import Part
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import accounts, invitations, members, removals, usage, workspaces
-from adapters.postgres.unit import Unit
+from adapters.postgres.unit_of_work.changed import Part
+from adapters.postgres.unit_of_work.noted import PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.workspaces import (
     INVITATIONS_SHOWN,
@@ -95,7 +95,7 @@ _UPSERT_REMOVAL = Statement(
 class PostgresWorkspaces(WorkspaceRepository):
     """Workspaces inside a unit of work."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: PostgresUnit) -> None:
         self._unit = unit
 
     async def get(self, id: WorkspaceId) -> Workspace:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 
-from adapters.postgres.changes import Change, apply
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.connection import Connection
+from adapters.postgres.database import Database
+from adapters.postgres.unit_of_work.applied import apply
+from adapters.postgres.unit_of_work.changed import Change
 from application.journal import NEWS_MAX_BYTES
 from application.ports.events import Entry
 from application.ports.unit_of_work import Stale

@@ -10,11 +10,13 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import bindparam, select
 
-from adapters.postgres.changes import Change, Count, Part, Record, apply
-from adapters.postgres.commits import Commits
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.connection import Connection
+from adapters.postgres.database import Database
 from adapters.postgres.statement import Lookup, Statement
 from adapters.postgres.tables import accounts, members
+from adapters.postgres.unit_of_work.applied import apply
+from adapters.postgres.unit_of_work.changed import Change, Count, Part, Record
+from adapters.postgres.unit_of_work.queued import Commits
 from application.journal import News
 from application.ports.consumers import NEWS_SIGNAL
 from application.ports.events import Entry, Signal
@@ -48,7 +50,7 @@ _STILL_ACTIVE_MEMBER = Statement(
 )
 
 
-class Unit:
+class PostgresUnit:
     """One unit of work in the making; it holds a connection from its first read that it makes alone to its end.
 
     `note` takes a statement that must touch exactly one row when it is flushed. `saving` takes an aggregate and the

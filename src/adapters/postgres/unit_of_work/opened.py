@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from adapters.postgres.access import PostgresAccess
-from adapters.postgres.commits import Commits
+from adapters.postgres.connection import Connection
 from adapters.postgres.consumers import PostgresCursorRepository
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.database import Database
 from adapters.postgres.identity import PostgresAccounts, PostgresSessions
 from adapters.postgres.tasks import PostgresTasks
-from adapters.postgres.unit import Unit
+from adapters.postgres.unit_of_work.noted import PostgresUnit
+from adapters.postgres.unit_of_work.queued import Commits
 from adapters.postgres.workspaces import PostgresWorkspaces
 from application.ports.consumers import Consumer, wanting
 from application.ports.events import Broker, Entry, Signal
@@ -53,7 +54,7 @@ class PostgresWork:
         scope = enclosing.get()
         self._enclosing = scope if scope and scope.is_open else None
         connection = self._enclosing.connection if self._enclosing else None
-        self._unit = Unit(database, commits, ids, quotas, wanted, connection)
+        self._unit = PostgresUnit(database, commits, ids, quotas, wanted, connection)
 
     @property
     def tasks(self) -> PostgresTasks:
