@@ -1,7 +1,5 @@
-# syntax=docker/dockerfile:1
-
 # The Python that the tests run on. `tests/system/test_image.py` runs these very steps without Docker.
-FROM python:3.11-slim-bookworm AS build
+FROM python:3.11.17-slim-bookworm@sha256:2333bd330d12de02514770b3585cad313644316047cdee24a7acfdece6de6efb AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 
@@ -20,7 +18,7 @@ COPY migrations migrations
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && python -m pip --python /opt/signalbox/bin/python install --no-deps --no-index dist/*.whl
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11.17-slim-bookworm@sha256:2333bd330d12de02514770b3585cad313644316047cdee24a7acfdece6de6efb
 ENV PATH=/opt/signalbox/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

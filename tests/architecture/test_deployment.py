@@ -208,6 +208,14 @@ def pinned(tmp_path: Path, answer: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def test_every_image_that_is_pulled_is_named_by_its_version_and_its_digest() -> None:
+    pulled = [service["image"] for name, service in COMPOSE["services"].items() if name not in OWN]
+    pulled += re.findall(r"^(?:FROM|# *syntax=) *(\S+)", text("Dockerfile"), flags=re.MULTILINE)
+    assert len(pulled) >= 8
+    exact = re.compile(r"[\w./-]+:v?\d+(\.\d+)+[\w.-]*@sha256:[0-9a-f]{64}")
+    assert [image for image in pulled if not exact.fullmatch(image)] == []
+
+
 def test_every_image_that_is_pulled_can_be_pinned_to_its_digest_and_again_later(tmp_path: Path) -> None:
     pulled = {s["image"].partition("@")[0] for name, s in COMPOSE["services"].items() if name not in OWN}
     pulled |= set(re.findall(r"^FROM ([\w./-]+:[\w.-]+)", text("Dockerfile"), flags=re.MULTILINE))
@@ -225,7 +233,7 @@ def test_every_image_that_is_pulled_can_be_pinned_to_its_digest_and_again_later(
 def test_where_a_digest_cannot_be_learnt_nothing_is_changed(tmp_path: Path, answer: str) -> None:
     done = pinned(tmp_path, f'case "$4" in redis*) {answer};; *) echo {DIGEST};; esac')
     assert done.returncode == 1
-    assert "Nothing was changed: redis:8" in done.stderr
+    assert "Nothing was changed: redis:" in done.stderr
     assert (tmp_path / "compose.yaml").read_text() == text("compose.yaml")
     assert (tmp_path / "Dockerfile").read_text() == text("Dockerfile")
 
