@@ -4,11 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from deploy.audit import CLEAN, RUNTIME, UNPROVEN, VULNERABLE, verdict
+from deploy.audit import CLEAN, EVERYTHING, RUNTIME, UNPROVEN, VULNERABLE, asked, verdict
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +70,55 @@ def test_only_an_audit_that_looked_up_every_package_finds_nothing(
     assert found == status
     assert told in "\n".join(lines)
     assert ("nothing is proven" in "\n".join(lines)) == (status == UNPROVEN)
+
+
+@contextmanager
+def osv(questions: set[tuple[str, str]], flawed: str = "", silent: str = "") -> Iterator[str]:
+    """The address of a database that speaks as OSV does: of one package it knows a flaw, of another it says nothing."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            name = query["package"]["name"]
+            questions.add((name, query["version"]))
+            range_ = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99"}]}
+            affected = [{"package": query["package"], "ranges": [range_]}]
+            body = json.dumps({"vulns": [{"id": "PYSEC-1", "affected": affected}]} if name == flawed else {}).encode()
+            self.send_response(503 if name == silent else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def test_an_audit_asks_for_every_package_of_both_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions: set[tuple[str, str]] = set()
+    with osv(questions, flawed="redis") as address:
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", address)
+        status, lines = verdict(*asked("osv"))
+    (line,) = lines
+    assert re.fullmatch(r"redis \S+: PYSEC-1, mended in 99", line)
+    assert status == VULNERABLE
+    locks = RUNTIME.read_text() + EVERYTHING.read_text()
+    assert questions == set(re.findall(r"^([\w.-]+)==(\S+)", locks, flags=re.MULTILINE))
+
+
+def test_an_audit_that_is_refused_an_answer_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with osv(set(), silent="redis") as address:
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", address)
+        status, _ = verdict(*asked("osv"))
+    assert status == UNPROVEN
 
 
 def test_the_checks_that_need_no_network_do_not_wait_for_the_one_that_does() -> None:
