@@ -11,6 +11,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from adapters import memory, postgres
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.observer import MemoryObserver
@@ -19,7 +20,7 @@ from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.long_reads import LongReads
-from adapters.postgres.unit_of_work.opened import PostgresUnitOfWork
+from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from application.lease import Lease
 from application.ports.events import Entry, JournalQueries
 from application.ports.system import Clock, Ids
@@ -97,13 +98,13 @@ _BOUNDED = settings(
 def on_memory(fates: Sequence[Fate]) -> Store:
     clock, ids, broker = MovableClock(), SequentialIds(), FaultyBroker(MemoryBroker(), dealing(fates))
     database = MemoryDatabase(clock)
-    work = MemoryUnitOfWork(database, broker, ids, in_memory().quotas())
+    work = MemoryUnitOfWork(database, broker, ids, in_memory().quotas(), memory.REPOSITORIES)
     return Store(work, MemoryJournalQueries(database), broker, clock, ids)
 
 
 def on_postgres(database: Database, fates: Sequence[Fate], ids: Ids) -> Store:
     broker = FaultyBroker(MemoryBroker(), dealing(fates))
-    work = PostgresUnitOfWork(database, broker, ids, MemoryObserver(), in_memory().quotas())
+    work = PostgresUnitOfWork(database, broker, ids, MemoryObserver(), in_memory().quotas(), postgres.REPOSITORIES)
     return Store(work, PostgresJournalQueries(database, LongReads(database, 4, 5.0)), broker, MovableClock(), ids)
 
 

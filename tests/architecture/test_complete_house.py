@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from dependency_injector.providers import Factory, Resource
 
+from application.reactions import EveryWork
 from entrypoints.container import Container, assembled, in_memory, table
 from entrypoints.settings import Settings
 
@@ -80,6 +81,19 @@ def test_everything_in_an_assembly_can_be_made(assembly: str) -> None:
         # A resource connects, and a factory waits for what only its caller knows.
         if not isinstance(provider, Resource | Factory):
             provider()
+
+
+@pytest.mark.parametrize("assembly", MADE)
+def test_a_unit_of_work_has_every_repository_that_a_use_case_sees(assembly: str) -> None:
+    repositories = MADE[assembly]().repositories()
+    seen = {
+        name: get_type_hints(member.fget)["return"]
+        for slice in EveryWork.__mro__
+        for name, member in vars(slice).items()
+        if isinstance(member, property)
+    }
+    assert repositories.keys() == seen.keys()
+    assert [name for name, port in seen.items() if port not in repositories[name].__mro__] == []
 
 
 def test_every_port_with_promises_is_named_in_a_contract_suite() -> None:

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from redis import Redis
 
+from adapters import memory, postgres
 from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.cache import MemoryCache
 from adapters.memory.consumers import MemoryCursors
@@ -38,7 +39,7 @@ from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.task_words import PostgresTaskWords
 from adapters.postgres.tasks import PostgresTaskQueries
 from adapters.postgres.tickets import PostgresTicketStore
-from adapters.postgres.unit_of_work.opened import PostgresUnitOfWork
+from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from adapters.postgres.upkeep import PostgresUpkeep
 from adapters.postgres.workspaces import PostgresWorkspaceQueries
 from adapters.redis.broker import RedisBroker
@@ -76,7 +77,7 @@ async def memory_house() -> AsyncIterator[House]:
 
     async with _carrying(broker):
         yield House(
-            work=MemoryUnitOfWork(database, broker, ids, quotas, [CLERK, PORTER]),
+            work=MemoryUnitOfWork(database, broker, ids, quotas, memory.REPOSITORIES, [CLERK, PORTER]),
             quotas=quotas,
             cursors=MemoryCursors(database),
             task_queries=MemoryTaskQueries(database),
@@ -135,7 +136,9 @@ async def postgres_and_redis_house(
     )
     async with _carrying(broker), _carrying(elsewhere):
         yield House(
-            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas, [CLERK, PORTER]),
+            work=PostgresUnitOfWork(
+                database, elsewhere, ids, MemoryObserver(), quotas, postgres.REPOSITORIES, [CLERK, PORTER]
+            ),
             quotas=quotas,
             cursors=PostgresCursors(database),
             task_queries=PostgresTaskQueries(database, long_reads),

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from dependency_injector import providers
 
+from adapters.memory.idempotency import ANSWERS
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.secrets import HmacSecrets
@@ -245,7 +246,7 @@ async def test_an_answer_with_a_token_is_never_kept(house: Container, ada: Perso
         response = await ada.http.post(f"{API}/auth/{path}", json=json, headers=headers | extra)
         assert response.is_success, response.text
         assert "idempotency-replayed" not in response.headers
-    kept = b"".join(known.answer.body for known in house.database().committed.answers.values())
+    kept = b"".join(known.answer.body for known in house.database().committed[ANSWERS].values())
     assert b"access_token" not in kept
 
 
@@ -257,7 +258,9 @@ async def test_an_answer_with_a_secret_comes_twice_and_is_kept_in_no_readable_fo
     again = await ada.post(path, {"max_uses": 2}, headers=headers)
     token = done(first)["token"]
     (kept,) = [
-        answer for (_, name), answer in house.database().committed.answers.items() if name == headers["Idempotency-Key"]
+        answer
+        for (_, name), answer in house.database().committed[ANSWERS].items()
+        if name == headers["Idempotency-Key"]
     ]
 
     assert again.headers["idempotency-replayed"] == "true"

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from adapters.memory.idempotency import ANSWERS
 from application.realtime.tickets import Tickets
 from entrypoints.container import Container
 from tests.http.house import house_in_memory, set_to, visited
@@ -73,7 +74,7 @@ async def test_a_ticket_is_neither_kept_for_a_repetition_nor_compressed(house: C
     assert len({done(answer)["ticket"] for answer in answers}) == 2
     for answer in answers:
         assert {"idempotency-replayed", "content-encoding"}.isdisjoint(answer.headers)
-    kept = b"".join(known.answer.body for known in house.database().committed.answers.values())
+    kept = b"".join(known.answer.body for known in house.database().committed[ANSWERS].values())
     assert b'"ticket"' not in kept
 
 

@@ -9,13 +9,14 @@ import pytest_asyncio
 from adapters.memory.events import MemoryBroker
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock, SequentialIds
+from adapters.postgres import REPOSITORIES
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.statement import Statement
 from adapters.postgres.tasks import PostgresTaskQueries
-from adapters.postgres.unit_of_work.opened import PostgresUnitOfWork
+from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from application.paging import PAGE_BYTES, PAGE_MAX
 from application.ports.events import EventFilter
 from application.ports.tasks import TaskFilter
@@ -50,7 +51,9 @@ class House:
     def __init__(self, database: Watched) -> None:
         self.database = database
         self.clock, self.ids = MovableClock(), SequentialIds()
-        self.work = PostgresUnitOfWork(database, MemoryBroker(), self.ids, MemoryObserver(), in_memory().quotas())
+        self.work = PostgresUnitOfWork(
+            database, MemoryBroker(), self.ids, MemoryObserver(), in_memory().quotas(), REPOSITORIES
+        )
         long_reads = LongReads(database, 1, 1.0)
         self.tasks = PostgresTaskQueries(database, long_reads)
         self.journal = PostgresJournalQueries(database, long_reads)

@@ -1,24 +1,37 @@
 """Every port in plain dictionaries: the executable meaning of the contracts, for tests and for a look around."""
 
-from adapters.memory.access import MemoryAccessQueries
+from collections.abc import Mapping
+
+from adapters.memory.access import MemoryAccess, MemoryAccessQueries
 from adapters.memory.cache import MemoryCache
-from adapters.memory.consumers import MemoryCursors
+from adapters.memory.consumers import MemoryCursorRepository, MemoryCursors
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
-from adapters.memory.identity import MemorySessionQueries
+from adapters.memory.identity import MemoryAccounts, MemorySessionQueries, MemorySessions
 from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from adapters.memory.store import MemoryStoreQueries
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskWords
+from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTasks, MemoryTaskWords
 from adapters.memory.tickets import MemoryTicketStore
-from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.memory.unit_of_work import MemoryUnitOfWork, Repository
 from adapters.memory.upkeep import MemoryUpkeep
-from adapters.memory.workspaces import MemoryWorkspaceQueries
+from adapters.memory.workspaces import MemoryWorkspaceQueries, MemoryWorkspaces
+
+REPOSITORIES: Mapping[str, Repository] = {
+    "access": MemoryAccess,
+    "accounts": MemoryAccounts,
+    "cursors": MemoryCursorRepository,
+    "sessions": MemorySessions,
+    "tasks": MemoryTasks,
+    "workspaces": MemoryWorkspaces,
+}
+"""What the contexts put into a unit of work, by the names under which their use cases ask for it."""
 
 __all__ = [
+    "REPOSITORIES",
     "MemoryAccessQueries",
     "MemoryBroker",
     "MemoryCache",

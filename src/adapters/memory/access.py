@@ -1,11 +1,13 @@
 """Memberships in memory, as the other contexts ask for them."""
 
-from collections.abc import Collection, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from uuid import UUID
 
 from adapters.memory.database import MemoryDatabase, Tables
-from adapters.memory.unit import MemoryUnit, standing_in
+from adapters.memory.identity import ACCOUNTS
+from adapters.memory.tasks import TASKS
+from adapters.memory.unit import MemoryUnit
+from adapters.memory.workspaces import standing_in, still
 from application.ports.access import Access, AccessQueries
 from application.ports.unit_of_work import Stale
 from domain.access import Role, Standing
@@ -24,17 +26,17 @@ class MemoryAccess(Access):
         found = standing_in(self._unit.tables, workspace, account)
         if found is None:
             raise NotFound
-        self._unit.rely_on(workspace, account, found)
+        self._unit.require(still(workspace, account, found))
         return found
 
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
         tables = self._unit.tables
         found = set()
         for account in accounts:
-            standing, owner = standing_in(tables, workspace, account), tables.accounts.get(account)
+            standing, owner = standing_in(tables, workspace, account), tables[ACCOUNTS].get(account)
             if standing and standing.role is not Role.VIEWER and owner and owner.disabled_at is None:
-                self._unit.rely_on(workspace, account, standing)
-                self._unit.require(partial(_require_active, account=account))
+                self._unit.require(still(workspace, account, standing))
+                self._unit.require(_still_active(account))
                 found.add(account)
         return frozenset(found)
 
@@ -43,9 +45,12 @@ class MemoryAccess(Access):
         return frozenset(account for account in accounts if standing_in(tables, workspace, account))
 
 
-def _require_active(tables: Tables, account: AccountId) -> None:
-    if tables.accounts[account].disabled_at is not None:
-        raise Stale
+def _still_active(account: AccountId) -> Callable[[Tables], None]:
+    def check(tables: Tables) -> None:
+        if tables[ACCOUNTS][account].disabled_at is not None:
+            raise Stale
+
+    return check
 
 
 class MemoryAccessQueries(AccessQueries):
@@ -68,6 +73,6 @@ class MemoryAccessQueries(AccessQueries):
 
     def _workspace_of(self, place: UUID, by: AccountId) -> WorkspaceId | None:
         tables = self._database.committed
-        task = tables.tasks.get(TaskId(place))
+        task = tables[TASKS].get(TaskId(place))
         workspace = WorkspaceId(place) if task is None else task.workspace_id
         return None if standing_in(tables, workspace, by) is None else workspace

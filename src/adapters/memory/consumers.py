@@ -6,8 +6,8 @@ from datetime import datetime
 
 from msgspec import structs
 
-from adapters.memory.database import Claimable, MemoryDatabase, Tables
-from adapters.memory.unit import MemoryUnit, is_same
+from adapters.memory.database import MemoryDatabase, Tables
+from adapters.memory.unit import CURSORS, Claimable, MemoryUnit, is_same
 from application.journal import event_view
 from application.ports.consumers import Backlog, Cursor, CursorRepository, Cursors
 from application.ports.events import Entry, EventView
@@ -24,7 +24,7 @@ class MemoryCursorRepository(CursorRepository):
 
         def write(tables: Tables) -> None:
             key = (cursor.stream, cursor.consumer)
-            tables.cursors[key] = replace(tables.cursors[key], cursor=moved, oldest_at=at)
+            tables[CURSORS][key] = replace(tables[CURSORS][key], cursor=moved, oldest_at=at)
 
         self._unit.note_move(cursor, write)
         return moved
@@ -40,10 +40,10 @@ class MemoryCursors(Cursors):
         claimed: list[Cursor] = []
 
         def claim(tables: Tables) -> None:
-            due = [key for key, kept in tables.cursors.items() if key[1] in consumers and kept.due_at <= now]
-            for key in sorted(due, key=lambda key: tables.cursors[key].due_at)[:most]:
-                cursor = _next_version(tables.cursors[key].cursor)
-                tables.cursors[key] = replace(tables.cursors[key], cursor=cursor, due_at=until)
+            due = [key for key, kept in tables[CURSORS].items() if key[1] in consumers and kept.due_at <= now]
+            for key in sorted(due, key=lambda key: tables[CURSORS][key].due_at)[:most]:
+                cursor = _next_version(tables[CURSORS][key].cursor)
+                tables[CURSORS][key] = replace(tables[CURSORS][key], cursor=cursor, due_at=until)
                 claimed.append(cursor)
 
         await self._change(claim)
@@ -63,7 +63,7 @@ class MemoryCursors(Cursors):
             if event := _first(tables, cursor.stream, head, types):
                 more.append(event)
             else:
-                del tables.cursors[cursor.stream, cursor.consumer]
+                del tables[CURSORS][cursor.stream, cursor.consumer]
 
         await self._change(drop)
         return not more
@@ -73,13 +73,13 @@ class MemoryCursors(Cursors):
             if _is_as_claimed(tables, cursor):
                 key = (cursor.stream, cursor.consumer)
                 later = structs.replace(_next_version(cursor), failures=cursor.failures + has_failed)
-                tables.cursors[key] = replace(tables.cursors[key], cursor=later, due_at=until)
+                tables[CURSORS][key] = replace(tables[CURSORS][key], cursor=later, due_at=until)
 
         await self._change(postpone)
 
     async def backlog(self) -> Sequence[Backlog]:
         behind: dict[str, list[Claimable]] = {}
-        for (_, consumer), kept in self._database.committed.cursors.items():
+        for (_, consumer), kept in self._database.committed[CURSORS].items():
             behind.setdefault(consumer, []).append(kept)
         return [
             Backlog(
@@ -95,9 +95,9 @@ class MemoryCursors(Cursors):
         given_up: list[tuple[str, str]] = []
 
         def drop(tables: Tables) -> None:
-            given_up.extend(key for key in tables.cursors if key[1] == consumer and stream in (None, key[0]))
+            given_up.extend(key for key in tables[CURSORS] if key[1] == consumer and stream in (None, key[0]))
             for key in given_up:
-                del tables.cursors[key]
+                del tables[CURSORS][key]
 
         await self._change(drop)
         return len(given_up)
@@ -115,7 +115,7 @@ def _next_version(cursor: Cursor) -> Cursor:
 
 
 def _is_as_claimed(tables: Tables, cursor: Cursor) -> bool:
-    kept = tables.cursors.get((cursor.stream, cursor.consumer))
+    kept = tables[CURSORS].get((cursor.stream, cursor.consumer))
     return kept is not None and is_same(kept.cursor, cursor)
 
 

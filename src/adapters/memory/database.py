@@ -3,69 +3,47 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from datetime import datetime
-from typing import TypeVar, cast
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Generic, TypeVar, cast
 
-from application.ports.consumers import Cursor
 from application.ports.events import Entry, Signal
-from application.ports.idempotency import Answer
 from application.ports.system import Clock
-from application.quotas import Use
-from domain.identity import Account, Session
-from domain.ids import AccountId, CommentId, InvitationId, SessionId, TaskId, WorkspaceId
-from domain.tasks import Comment, Task
-from domain.workspaces import Invitation, Removal, Workspace
 
+K = TypeVar("K")
+V = TypeVar("V")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """An answer that was given to a request with an idempotency key, and what that request was."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Table(Generic[K, V]):
+    """Finds a table among the others, and says what its keys and values are. Each context declares its own."""
 
-    fingerprint: bytes
-    answer: Answer
-    at: datetime
+    name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claimable:
-    """A cursor, when it is due, and since when it is behind."""
-
-    cursor: Cursor
-    oldest_at: datetime
-    due_at: datetime
-
-
-@dataclass(slots=True)
 class Tables:
     """Everything that is kept. What is in a table is replaced as a whole and never changed in place."""
 
-    accounts: dict[AccountId, Account] = field(default_factory=dict)
-    sessions: dict[SessionId, Session] = field(default_factory=dict)
-    ends: dict[SessionId, datetime] = field(default_factory=dict)
-    """When the end of a session was written."""
-    workspaces: dict[WorkspaceId, Workspace] = field(default_factory=dict)
-    invitations: dict[InvitationId, Invitation] = field(default_factory=dict)
-    removals: dict[tuple[WorkspaceId, AccountId], Removal] = field(default_factory=dict)
-    tasks: dict[TaskId, Task] = field(default_factory=dict)
-    comments: dict[CommentId, Comment] = field(default_factory=dict)
-    streams: dict[str, list[Entry]] = field(default_factory=dict)
-    tails: dict[str, int] = field(default_factory=dict)
-    usage: dict[Use, int] = field(default_factory=dict)
-    cursors: dict[tuple[str, str], Claimable] = field(default_factory=dict)
-    answers: dict[tuple[AccountId, str], Remembered] = field(default_factory=dict)
-    borrowed: set[str] = field(default_factory=set)
-    """The streams whose list still belongs to the tables that these were copied from."""
+    def __init__(self) -> None:
+        self._tables: dict[Table[Any, Any], dict[Any, Any]] = {}
+        self.streams: dict[str, list[Entry]] = {}
+        self.tails: dict[str, int] = {}
+        # The streams whose list still belongs to the tables that these were copied from.
+        self.borrowed: set[str] = set()
+
+    def __getitem__(self, table: Table[K, V]) -> dict[K, V]:
+        """The rows of a table by their key; an empty one if nobody has written to it."""
+        return self._tables.setdefault(table, {})
 
     def copy(self) -> "Tables":
         """Tables that can be changed without changing these; it takes as long as there are things in them."""
-        copies = {f.name: dict(getattr(self, f.name)) for f in fields(self) if f.name != "borrowed"}
-        return Tables(**copies, borrowed=set(self.streams))
+        copy = Tables()
+        copy._tables = {table: dict(rows) for table, rows in self._tables.items()}
+        copy.streams, copy.tails, copy.borrowed = dict(self.streams), dict(self.tails), set(self.streams)
+        return copy
 
     def append(self, entry: Entry) -> None:
         """Write an entry at the end of its stream."""
@@ -111,7 +89,7 @@ class MemoryDatabase:
         self.committed = Tables()
         self.epoch = secrets.token_hex(4)
         # Beside the tables: a number that was handed out stays so, whatever becomes of the transaction.
-        self.last_task_numbers: Counter[WorkspaceId] = Counter()
+        self.sequences: Counter[Hashable] = Counter()
         self._writing = asyncio.Lock()
 
     @property

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from adapters.memory.database import MemoryDatabase, Remembered, Tables
+from adapters.memory.database import MemoryDatabase, Table, Tables
 from application.ports.events import Entry
 from application.ports.idempotency import Answer, Attempt, Idempotency, KeyReused, StillRunning
 from application.ports.system import Clock
@@ -13,6 +14,18 @@ from domain.ids import AccountId
 
 KEPT = timedelta(hours=24)
 WAIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An answer that was given to a request with an idempotency key, and what that request was."""
+
+    fingerprint: bytes
+    answer: Answer
+    at: datetime
+
+
+ANSWERS: Table[tuple[AccountId, str], Remembered] = Table("answers")
 
 
 class MemoryAttempt(Attempt):
@@ -66,7 +79,7 @@ class MemoryIdempotency(Idempotency):
         """The answer that was given before, or None when it is this request's turn to run."""
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
         while True:
-            known = self._database.committed.answers.get(place)
+            known = self._database.committed[ANSWERS].get(place)
             if known and self._clock.now() - known.at < KEPT:
                 if known.fingerprint != fingerprint:
                     raise KeyReused("This idempotency key was used with another request.")
@@ -82,12 +95,12 @@ class MemoryIdempotency(Idempotency):
                 raise StillRunning("The first request with this idempotency key is still running.") from None
 
     def _remember(self, tables: Tables, place: tuple[AccountId, str], answer: Remembered) -> Sequence[Entry]:
-        tables.answers[place] = answer
+        tables[ANSWERS][place] = answer
         return ()
 
     def _drop_old(self, tables: Tables, most: int) -> int:
         now = self._clock.now()
-        old = [place for place, known in tables.answers.items() if now - known.at >= KEPT][:most]
+        old = [place for place, known in tables[ANSWERS].items() if now - known.at >= KEPT][:most]
         for place in old:
-            del tables.answers[place]
+            del tables[ANSWERS][place]
         return len(old)

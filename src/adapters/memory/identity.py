@@ -3,12 +3,17 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from adapters.memory.database import MemoryDatabase, Tables, copied
+from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from adapters.memory.unit import MemoryUnit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
 from domain.identity import Account, EmailTaken, FailedLogin, Session
 from domain.ids import AccountId, SessionId
+
+ACCOUNTS: Table[AccountId, Account] = Table("accounts")
+SESSIONS: Table[SessionId, Session] = Table("sessions")
+# When the end of a session was written.
+ENDS: Table[SessionId, datetime] = Table("ends")
 
 
 class MemoryAccounts(AccountRepository):
@@ -18,7 +23,7 @@ class MemoryAccounts(AccountRepository):
         self._unit = unit
 
     async def get(self, id: AccountId) -> Account:
-        found = self._unit.tables.accounts.get(id)
+        found = self._unit.tables[ACCOUNTS].get(id)
         if found is None:
             raise NotFound
         return copied(found)
@@ -36,14 +41,14 @@ class MemoryAccounts(AccountRepository):
             if other and other.id != account.id:
                 raise EmailTaken("An account with this e-mail address exists.", pointer="/email")
 
-        self._unit.saving(account.id, account, lambda tables: tables.accounts, check)
+        self._unit.saving(account.id, account, ACCOUNTS, check)
 
     async def page(self, after: AccountId | None, most: int) -> Sequence[Account]:
-        accounts = self._unit.tables.accounts
+        accounts = self._unit.tables[ACCOUNTS]
         return [copied(accounts[id]) for id in sorted(accounts) if after is None or id > after][:most]
 
     def tell(self, failed: FailedLogin) -> None:
-        self._unit.saving(failed.id, failed, lambda _: {})
+        self._unit.tell(failed)
 
 
 class MemorySessions(SessionRepository):
@@ -53,11 +58,11 @@ class MemorySessions(SessionRepository):
         self._unit = unit
 
     async def get(self, id: SessionId) -> Session | None:
-        found = self._unit.tables.sessions.get(id)
+        found = self._unit.tables[SESSIONS].get(id)
         return copied(found) if found else None
 
     async def live(self, account: AccountId, now: datetime) -> Sequence[Session]:
-        sessions = self._unit.tables.sessions.values()
+        sessions = self._unit.tables[SESSIONS].values()
         live = [session for session in sessions if session.account_id == account and not session.is_over(now)]
         return [copied(session) for session in sorted(live, key=lambda s: (s.created_at, s.id))]
 
@@ -73,9 +78,9 @@ class MemorySessions(SessionRepository):
         self.save(session)
 
     def save(self, session: Session) -> None:
-        self._unit.saving(session.id, session, lambda tables: tables.sessions)
+        self._unit.saving(session.id, session, SESSIONS)
         if session.ended_at and session.has_news:
-            self._unit.note(lambda tables: tables.ends.update({session.id: self._unit.now()}))
+            self._unit.note(lambda tables: tables[ENDS].update({session.id: self._unit.now()}))
 
 
 class MemorySessionQueries(SessionQueries):
@@ -87,8 +92,8 @@ class MemorySessionQueries(SessionQueries):
     async def ended_since(self, since: datetime | None) -> tuple[Collection[SessionId], datetime]:
         now = self._database.clock.now()
         since = since or now - ENDS_KNOWN
-        return [id for id, at in self._database.committed.ends.items() if at >= since], now
+        return [id for id, at in self._database.committed[ENDS].items() if at >= since], now
 
 
 def _by_email(tables: Tables, email: str) -> Account | None:
-    return next((account for account in tables.accounts.values() if account.email == email), None)
+    return next((account for account in tables[ACCOUNTS].values() if account.email == email), None)

@@ -3,6 +3,9 @@
 from datetime import datetime
 
 from adapters.memory.database import MemoryDatabase
+from adapters.memory.identity import ACCOUNTS
+from adapters.memory.tasks import COMMENTS, TASKS
+from adapters.memory.workspaces import WORKSPACES
 from application.ports.store import Pool, Stored, StoreQueries
 from application.ports.system import Clock
 
@@ -20,10 +23,10 @@ class MemoryStoreQueries(StoreQueries):
     async def stored(self) -> Stored:
         tables = self._database.present
         return Stored(
-            accounts=len(tables.accounts),
-            workspaces=len(tables.workspaces),
-            tasks=len(tables.tasks),
-            comments=len(tables.comments),
+            accounts=len(tables[ACCOUNTS]),
+            workspaces=len(tables[WORKSPACES]),
+            tasks=len(tables[TASKS]),
+            comments=len(tables[COMMENTS]),
             streams=len(tables.streams),
             events=sum(map(len, tables.streams.values())),
         )

@@ -10,9 +10,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from adapters.memory.database import MemoryDatabase, Tables, copied
+from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from adapters.memory.pages import page_of
-from adapters.memory.unit import MemoryUnit, standing_in
+from adapters.memory.unit import MemoryUnit
+from adapters.memory.workspaces import WORKSPACES, standing_in, still
 from application.paging import Page, decode_cursor
 from application.ports.tasks import (
     CommentView,
@@ -29,6 +30,9 @@ from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
 from domain.tasks import Comment, Priority, Status, Task
 from domain.words import words
+
+TASKS: Table[TaskId, Task] = Table("tasks")
+COMMENTS: Table[CommentId, Comment] = Table("comments")
 
 _Instant = Annotated[datetime, Meta(tz=True)]
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -69,27 +73,27 @@ class MemoryTasks(TaskRepository):
         return self._open(lambda task: account in task.watchers and workspace == task.workspace_id, most)
 
     def _open(self, is_wanted: Callable[[Task], bool], most: int) -> Sequence[Task]:
-        found = (copied(task) for task in self._unit.tables.tasks.values() if task.is_open and is_wanted(task))
+        found = (copied(task) for task in self._unit.tables[TASKS].values() if task.is_open and is_wanted(task))
         return list(islice(found, most))
 
     def _found(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing] | None:
-        task = self._unit.tables.tasks.get(id)
+        task = self._unit.tables[TASKS].get(id)
         if task is None or (task.deleted_at and not deleted):
             return None
         standing = standing_in(self._unit.tables, task.workspace_id, by)
         if standing is None:
             return None
-        self._unit.rely_on(task.workspace_id, by, standing)
+        self._unit.require(still(task.workspace_id, by, standing))
         return copied(task), standing
 
     def add(self, task: Task) -> None:
         self.save(task)
 
     def save(self, task: Task) -> None:
-        self._unit.saving(task.id, task, lambda tables: tables.tasks, kept=_kept, uses=uses_of)
+        self._unit.saving(task.id, task, TASKS, kept=_kept, uses=uses_of)
 
     async def comment(self, id: CommentId, task: TaskId) -> Comment:
-        found = self._unit.tables.comments.get(id)
+        found = self._unit.tables[COMMENTS].get(id)
         if found is None or found.task_id != task:
             raise NotFound
         return copied(found)
@@ -99,11 +103,11 @@ class MemoryTasks(TaskRepository):
 
     def save_comment(self, comment: Comment) -> None:
         kept = copied(comment)
-        self._unit.note(lambda tables: tables.comments.__setitem__(kept.id, kept))
+        self._unit.note(lambda tables: tables[COMMENTS].__setitem__(kept.id, kept))
 
     def remove_comment(self, comment: Comment) -> None:
         id = comment.id
-        self._unit.note(lambda tables: tables.comments.__delitem__(id))
+        self._unit.note(lambda tables: tables[COMMENTS].__delitem__(id))
 
 
 class MemoryTaskNumbers(TaskNumbers):
@@ -113,11 +117,12 @@ class MemoryTaskNumbers(TaskNumbers):
         self._database = database
 
     async def next(self, workspace: WorkspaceId) -> str:
-        found = self._database.committed.workspaces.get(workspace)
+        found = self._database.committed[WORKSPACES].get(workspace)
         if found is None:
             raise NotFound
-        self._database.last_task_numbers[workspace] += 1
-        return f"{found.task_prefix}-{self._database.last_task_numbers[workspace]}"
+        sequence = ("task numbers", workspace)
+        self._database.sequences[sequence] += 1
+        return f"{found.task_prefix}-{self._database.sequences[sequence]}"
 
 
 class MemoryTaskWords(TaskWords):
@@ -149,7 +154,7 @@ class MemoryTaskQueries(TaskQueries):
         def key(task: Task) -> tuple[Any, UUID]:
             return value(task), task.id
 
-        found = [t for t in tables.tasks.values() if t.workspace_id == workspace and _meets(t, wanted)]
+        found = [t for t in tables[TASKS].values() if t.workspace_id == workspace and _meets(t, wanted)]
         if wanted.words is not None:
             found = [t for t in found if any(_has(text, wanted.words) for text in _texts(tables, t))]
         return page_of(found, _view, key, query, after, limit, descending=sort.startswith("-"))
@@ -158,12 +163,12 @@ class MemoryTaskQueries(TaskQueries):
         self._seen(task, by)
         query = f"comments {task}"
         after = decode_cursor(cursor, query, _Instant, UUID) if cursor is not None else None
-        found = [comment for comment in self._database.committed.comments.values() if comment.task_id == task]
+        found = [comment for comment in self._database.committed[COMMENTS].values() if comment.task_id == task]
         return page_of(found, _comment_view, _age, query, after, limit)
 
     def _seen(self, id: TaskId, by: AccountId) -> Task:
         tables = self._database.committed
-        task = tables.tasks.get(id)
+        task = tables[TASKS].get(id)
         if task is None or task.deleted_at or standing_in(tables, task.workspace_id, by) is None:
             raise NotFound
         return task
@@ -212,7 +217,7 @@ def _meets(task: Task, wanted: TaskFilter) -> bool:
 
 def _texts(tables: Tables, task: Task) -> Iterator[str]:
     yield f"{task.title} {task.description}"
-    yield from (comment.text for comment in tables.comments.values() if comment.task_id == task.id)
+    yield from (comment.text for comment in tables[COMMENTS].values() if comment.task_id == task.id)
 
 
 def _has(text: str, prefixes: Sequence[str]) -> bool:

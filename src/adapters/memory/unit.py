@@ -4,25 +4,36 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from msgspec import Raw
 
-from adapters.memory.database import Claimable, MemoryDatabase, Tables, copied
+from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from application.journal import News
 from application.ports.consumers import NEWS_SIGNAL, Cursor
 from application.ports.events import Entry, Signal
 from application.ports.system import Ids
 from application.ports.unit_of_work import Stale
 from application.quotas import Quotas, Use
-from domain.access import Standing
 from domain.errors import QuotaExceeded
-from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.kernel import Aggregate
-from domain.workspaces import Invitation
 
 K = TypeVar("K")
 A = TypeVar("A", bound=Aggregate)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """A cursor, when it is due, and since when it is behind."""
+
+    cursor: Cursor
+    oldest_at: datetime
+    due_at: datetime
+
+
+CURSORS: Table[tuple[str, str], Claimable] = Table("cursors")
+USAGE: Table[Use, int] = Table("usage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +66,8 @@ class MemoryUnit:
         self._noted: list[Callable[[Tables], None]] = []
         self._required: list[Callable[[Tables], None]] = []
         self._moves: list[tuple[Cursor, Callable[[Tables], None]]] = []
-        self._standings: dict[tuple[WorkspaceId, AccountId], Standing] = {}
-        # What was handed out of what has no version of its own.
-        self.loaded: dict[InvitationId, Invitation] = {}
+        # What a repository has to remember of what it loaded, by the id of the thing.
+        self.loaded: dict[UUID, Any] = {}
 
     @property
     def tables(self) -> Tables:
@@ -72,7 +82,7 @@ class MemoryUnit:
         self,
         key: K,
         aggregate: A,
-        table: Callable[[Tables], dict[K, A]],
+        table: Table[K, A],
         check: Callable[[Tables], None] = _unconstrained,
         kept: Callable[[A], A] = copied,
         uses: Callable[[A], Mapping[Use, int]] = _uncounted,
@@ -85,11 +95,17 @@ class MemoryUnit:
             id(aggregate),
             _Saved(
                 aggregate,
-                lambda tables: table(tables).get(key),
+                lambda tables: tables[table].get(key),
                 check,
                 cast(Callable[[Aggregate], Mapping[Use, int]], uses),
-                lambda tables: table(tables).__setitem__(key, kept(aggregate)),
+                lambda tables: tables[table].__setitem__(key, kept(aggregate)),
             ),
+        )
+
+    def tell(self, aggregate: Aggregate) -> None:
+        """Announce the news of an aggregate of which nothing is kept."""
+        self._saved.setdefault(
+            id(aggregate), _Saved(aggregate, lambda _: None, _unconstrained, _uncounted, _unconstrained)
         )
 
     def note(self, write: Callable[[Tables], None]) -> None:
@@ -97,16 +113,12 @@ class MemoryUnit:
         self._noted.append(write)
 
     def require(self, check: Callable[[Tables], None]) -> None:
-        """Apply the unit only if this raises nothing."""
+        """Apply the unit only if this raises nothing: Stale, if something that the unit relies on has changed."""
         self._required.append(check)
 
     def note_move(self, cursor: Cursor, write: Callable[[Tables], None]) -> None:
         """Do this if the cursor is still as it was. It tells nobody anything, so it needs no event."""
         self._moves.append((cursor, write))
-
-    def rely_on(self, workspace: WorkspaceId, account: AccountId, standing: Standing) -> None:
-        """Apply the unit only if the account still has this standing."""
-        self._standings[workspace, account] = standing
 
     @property
     def has_changes(self) -> bool:
@@ -120,11 +132,10 @@ class MemoryUnit:
         saved = [saved for saved in self._saved.values() if saved.aggregate.has_news]
         if not saved and self._noted:
             raise AssertionError("a write without an event: every change of state is announced by its aggregate")
-        for (workspace, account), standing in self._standings.items():
-            if standing_in(tables, workspace, account) != standing:
-                raise Stale
+        for check in self._required:
+            check(tables)
         for cursor, _ in self._moves:
-            kept = tables.cursors.get((cursor.stream, cursor.consumer))
+            kept = tables[CURSORS].get((cursor.stream, cursor.consumer))
             if kept is None or not is_same(kept.cursor, cursor):
                 raise Stale
         for each in saved:
@@ -132,8 +143,6 @@ class MemoryUnit:
             if (stored.version if stored else 0) != each.aggregate.kept_version:
                 raise Stale
             each.check(tables)
-        for check in self._required:
-            check(tables)
         used = self._counted(tables, saved)
         events = [event for each in saved for event in each.aggregate.take_news()]
         news = News()
@@ -142,7 +151,7 @@ class MemoryUnit:
             each.write(tables)
         for write in self._noted:
             write(tables)
-        tables.usage.update(used)
+        tables[USAGE].update(used)
         for _, write in self._moves:
             write(tables)
         told: list[Entry | Signal] = []
@@ -157,7 +166,7 @@ class MemoryUnit:
         """Give those who want the entry a cursor in front of it, unless they have one in its stream."""
         for consumer in self._wanted.get(entry.type, ()):
             cursor = Cursor(consumer, entry.stream, entry.offset - 1, 0, 0)
-            tables.cursors.setdefault((entry.stream, consumer), Claimable(cursor, at, at))
+            tables[CURSORS].setdefault((entry.stream, consumer), Claimable(cursor, at, at))
 
     def _counted(self, tables: Tables, saved: Sequence[_Saved]) -> Mapping[Use, int]:
         """How many there will be of what these change the number of."""
@@ -166,18 +175,11 @@ class MemoryUnit:
             changes.update(each.uses(each.aggregate))
             if stored := each.stored(tables):
                 changes.subtract(each.uses(stored))
-        used = {use: tables.usage.get(use, 0) + change for use, change in changes.items()}
+        used = {use: tables[USAGE].get(use, 0) + change for use, change in changes.items()}
         for use, change in changes.items():
             if change > 0 and used[use] > self.quotas[use.kind]:
                 raise QuotaExceeded(use.kind, self.quotas[use.kind])
         return used
-
-
-def standing_in(tables: Tables, workspace: WorkspaceId, account: AccountId) -> Standing | None:
-    """What the account is in the workspace; None for a stranger or an absent workspace."""
-    found = tables.workspaces.get(workspace)
-    member = found.members.get(account) if found else None
-    return Standing(member.role, found.viewers_comment) if found and member else None
 
 
 def is_same(kept: Cursor, cursor: Cursor) -> bool:

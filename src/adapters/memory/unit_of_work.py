@@ -1,59 +1,31 @@
 """The unit of work in memory: reads as they come, then one step that verifies and writes everything."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
-from adapters.memory.access import MemoryAccess
-from adapters.memory.consumers import MemoryCursorRepository
 from adapters.memory.database import MemoryDatabase
-from adapters.memory.identity import MemoryAccounts, MemorySessions
-from adapters.memory.tasks import MemoryTasks
 from adapters.memory.unit import MemoryUnit
-from adapters.memory.workspaces import MemoryWorkspaces
-from application.ports.consumers import Consumer, ConsumerWork, wanting
+from application.ports.consumers import Consumer, wanting
 from application.ports.events import Broker
 from application.ports.system import Ids
-from application.ports.tasks import TaskWork
 from application.ports.unit_of_work import UnitOfWork
 from application.quotas import Quotas
-from application.reactions import RegistrationWork
+
+Repository: TypeAlias = Callable[[MemoryUnit], Any]
 
 
-class MemoryWork(TaskWork, RegistrationWork, ConsumerWork):
-    """One unit of work; see `UnitOfWork`."""
+class MemoryWork:
+    """One unit of work; see `UnitOfWork`. Every repository is a property of the class that `_work_with` makes."""
 
     def __init__(
         self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]
     ) -> None:
         self._database = database
         self._broker = broker
-        self._unit = MemoryUnit(database, ids, quotas, wanted)
-
-    @property
-    def tasks(self) -> MemoryTasks:
-        return MemoryTasks(self._unit)
-
-    @property
-    def access(self) -> MemoryAccess:
-        return MemoryAccess(self._unit)
-
-    @property
-    def workspaces(self) -> MemoryWorkspaces:
-        return MemoryWorkspaces(self._unit)
-
-    @property
-    def accounts(self) -> MemoryAccounts:
-        return MemoryAccounts(self._unit)
-
-    @property
-    def sessions(self) -> MemorySessions:
-        return MemorySessions(self._unit)
-
-    @property
-    def cursors(self) -> MemoryCursorRepository:
-        return MemoryCursorRepository(self._unit)
+        self.unit = MemoryUnit(database, ids, quotas, wanted)
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,16 +33,25 @@ class MemoryWork(TaskWork, RegistrationWork, ConsumerWork):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and self._unit.has_changes:
+        if error is None and self.unit.has_changes:
             # Others come in between reading and writing here as they do with a store that is somewhere else.
             await asyncio.sleep(0)
-            await self._database.apply(self._unit.apply, self._broker.publish)
+            await self._database.apply(self.unit.apply, self._broker.publish)
 
 
-class MemoryUnitOfWork(UnitOfWork[MemoryWork]):
+def _work_with(repositories: Mapping[str, Repository]) -> type[MemoryWork]:
+    """Units of work that make each of these repositories, by its name, when they are asked for it."""
+
+    def made(make: Repository) -> property:
+        return property(lambda work: make(work.unit))
+
+    return type("MemoryWork", (MemoryWork,), {name: made(make) for name, make in repositories.items()})
+
+
+class MemoryUnitOfWork(UnitOfWork[Any]):
     """Opens units of work on a database and hints at their events once they are committed.
 
-    Events that one of the `consumers` wants are noted for it.
+    Events that one of the `consumers` wants are noted for it. The contexts hand over the `repositories` of a unit.
     """
 
     def __init__(
@@ -79,13 +60,15 @@ class MemoryUnitOfWork(UnitOfWork[MemoryWork]):
         broker: Broker,
         ids: Ids,
         quotas: Quotas,
+        repositories: Mapping[str, Repository],
         consumers: Sequence[Consumer[Any]] = (),
     ) -> None:
         self._database = database
         self._broker = broker
         self._ids = ids
         self._quotas = quotas
+        self._work = _work_with(repositories)
         self._wanted = wanting(consumers)
 
-    def __call__(self) -> MemoryWork:
-        return MemoryWork(self._database, self._broker, self._ids, self._quotas, self._wanted)
+    def __call__(self) -> AbstractAsyncContextManager[Any]:
+        return self._work(self._database, self._broker, self._ids, self._quotas, self._wanted)

@@ -7,6 +7,9 @@ from itertools import islice, takewhile
 from typing import Any, TypeVar
 
 from adapters.memory.database import MemoryDatabase, Tables
+from adapters.memory.identity import SESSIONS
+from adapters.memory.unit import CURSORS
+from adapters.memory.workspaces import INVITATIONS, REMOVALS
 from application.journal import event_view
 from application.ports.events import Entry
 from application.ports.upkeep import Upkeep
@@ -27,7 +30,7 @@ class MemoryUpkeep(Upkeep):
             for stream, entries in list(tables.streams.items()):
                 old = takewhile(lambda entry: _happened_at(entry) < now - kept, entries)
                 tail = tables.tail(stream)
-                held = [at.cursor.position - tail for (of, _), at in tables.cursors.items() if of == stream]
+                held = [at.cursor.position - tail for (of, _), at in tables[CURSORS].items() if of == stream]
                 if count := sum(1 for _ in islice(old, min([most - dropped, *held]))):
                     tables.streams[stream] = entries[count:]
                     tables.borrowed.discard(stream)
@@ -42,7 +45,7 @@ class MemoryUpkeep(Upkeep):
         begun_before = ended_before - SESSION_ABSOLUTE
         return await self._dropped(
             lambda tables: _drop(
-                tables.sessions,
+                tables[SESSIONS],
                 lambda s: s.created_at < begun_before or (s.ended_at is not None and s.ended_at < ended_before),
                 most,
             )
@@ -50,11 +53,11 @@ class MemoryUpkeep(Upkeep):
 
     async def forget_invitations(self, now: datetime, kept: timedelta, most: int) -> int:
         return await self._dropped(
-            lambda tables: _drop(tables.invitations, lambda invitation: invitation.expires_at < now - kept, most)
+            lambda tables: _drop(tables[INVITATIONS], lambda invitation: invitation.expires_at < now - kept, most)
         )
 
     async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
-        return await self._dropped(lambda tables: _drop(tables.removals, lambda removal: removal.at < now - kept, most))
+        return await self._dropped(lambda tables: _drop(tables[REMOVALS], lambda gone: gone.at < now - kept, most))
 
     async def begin_lineage(self) -> str:
         self._database.epoch = secrets.token_hex(4)

@@ -1,6 +1,6 @@
 """Workspaces, members and invitations in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -8,9 +8,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from adapters.memory.database import MemoryDatabase, Tables, copied
+from adapters.memory.database import MemoryDatabase, Table, Tables, copied
+from adapters.memory.identity import ACCOUNTS
 from adapters.memory.pages import page_of
-from adapters.memory.unit import MemoryUnit
+from adapters.memory.unit import USAGE, MemoryUnit
 from application.paging import Page, decode_cursor
 from application.ports.unit_of_work import Stale
 from application.ports.workspaces import (
@@ -29,6 +30,27 @@ from domain.workspaces import Invitation, Member, Removal, SlugTaken, Workspace,
 
 _Instant = Annotated[datetime, Meta(tz=True)]
 
+WORKSPACES: Table[WorkspaceId, Workspace] = Table("workspaces")
+INVITATIONS: Table[InvitationId, Invitation] = Table("invitations")
+REMOVALS: Table[tuple[WorkspaceId, AccountId], Removal] = Table("removals")
+
+
+def standing_in(tables: Tables, workspace: WorkspaceId, account: AccountId) -> Standing | None:
+    """What the account is in the workspace; None for a stranger or an absent workspace."""
+    found = tables[WORKSPACES].get(workspace)
+    member = found.members.get(account) if found else None
+    return Standing(member.role, found.viewers_comment) if found and member else None
+
+
+def still(workspace: WorkspaceId, account: AccountId, standing: Standing) -> Callable[[Tables], None]:
+    """A guard: Stale, unless the account has this standing."""
+
+    def check(tables: Tables) -> None:
+        if standing_in(tables, workspace, account) != standing:
+            raise Stale
+
+    return check
+
 
 class MemoryWorkspaces(WorkspaceRepository):
     """Workspaces inside a unit of work."""
@@ -37,7 +59,7 @@ class MemoryWorkspaces(WorkspaceRepository):
         self._unit = unit
 
     async def get(self, id: WorkspaceId) -> Workspace:
-        found = self._unit.tables.workspaces.get(id)
+        found = self._unit.tables[WORKSPACES].get(id)
         if found is None or found.deleted_at:
             raise NotFound
         return copied(found)
@@ -47,22 +69,20 @@ class MemoryWorkspaces(WorkspaceRepository):
 
     def save(self, workspace: Workspace) -> None:
         def check(tables: Tables) -> None:
-            for other in tables.workspaces.values():
+            for other in tables[WORKSPACES].values():
                 if other.slug == workspace.slug and other.id != workspace.id and not other.deleted_at:
                     raise SlugTaken("This slug is taken.", pointer="/slug")
 
-        self._unit.saving(
-            workspace.id, workspace, lambda tables: tables.workspaces, check, uses=lambda w: uses_of(w.id, w.members)
-        )
+        self._unit.saving(workspace.id, workspace, WORKSPACES, check, uses=lambda w: uses_of(w.id, w.members))
 
     async def invitation(self, id: InvitationId, workspace: WorkspaceId) -> Invitation:
-        found = self._unit.tables.invitations.get(id)
+        found = self._unit.tables[INVITATIONS].get(id)
         if found is None or found.workspace_id != workspace:
             raise NotFound
         return self._loaded(found)
 
     async def invitation_by_digest(self, digest: bytes) -> Invitation:
-        for invitation in self._unit.tables.invitations.values():
+        for invitation in self._unit.tables[INVITATIONS].values():
             if invitation.digest == digest:
                 return self._loaded(invitation)
         raise NotFound
@@ -75,7 +95,7 @@ class MemoryWorkspaces(WorkspaceRepository):
         most = self._unit.quotas["invitations"]
 
         def check(tables: Tables) -> None:
-            workspace = tables.workspaces[invitation.workspace_id]
+            workspace = tables[WORKSPACES][invitation.workspace_id]
             if len(_open_invitations(tables, workspace, invitation.created_at)) >= most:
                 raise QuotaExceeded("invitations", most)
 
@@ -86,7 +106,7 @@ class MemoryWorkspaces(WorkspaceRepository):
         loaded = self._unit.loaded[invitation.id]
 
         def check(tables: Tables) -> None:
-            if tables.invitations.get(invitation.id) != loaded:
+            if tables[INVITATIONS].get(invitation.id) != loaded:
                 raise Stale
 
         self._unit.require(check)
@@ -94,14 +114,14 @@ class MemoryWorkspaces(WorkspaceRepository):
 
     def _write(self, invitation: Invitation) -> None:
         kept = copied(invitation)
-        self._unit.note(lambda tables: tables.invitations.__setitem__(kept.id, kept))
+        self._unit.note(lambda tables: tables[INVITATIONS].__setitem__(kept.id, kept))
 
     async def removal(self, workspace: WorkspaceId, account: AccountId) -> Removal | None:
-        return self._unit.tables.removals.get((workspace, account))
+        return self._unit.tables[REMOVALS].get((workspace, account))
 
     def add_removal(self, removal: Removal) -> None:
         key = removal.workspace_id, removal.account_id
-        self._unit.note(lambda tables: tables.removals.__setitem__(key, removal))
+        self._unit.note(lambda tables: tables[REMOVALS].__setitem__(key, removal))
 
 
 class MemoryWorkspaceQueries(WorkspaceQueries):
@@ -116,13 +136,13 @@ class MemoryWorkspaceQueries(WorkspaceQueries):
     async def page(self, by: AccountId, cursor: str | None, limit: int) -> Page[WorkspaceView]:
         query = f"workspaces {by}"
         after = decode_cursor(cursor, query, bool, _Instant, UUID) if cursor is not None else None
-        mine = [workspace for workspace in self._database.committed.workspaces.values() if by in workspace.members]
+        mine = [workspace for workspace in self._database.committed[WORKSPACES].values() if by in workspace.members]
         return page_of(mine, lambda workspace: _view(workspace, by), _age, query, after, limit)
 
     async def members(self, workspace: WorkspaceId, by: AccountId, cursor: str | None, limit: int) -> Page[MemberView]:
         query = f"members {workspace}"
         after = decode_cursor(cursor, query, _Instant, UUID) if cursor is not None else None
-        members, accounts = self._seen(workspace, by).members, self._database.committed.accounts
+        members, accounts = self._seen(workspace, by).members, self._database.committed[ACCOUNTS]
 
         def view(member: Member) -> MemberView:
             name = accounts[member.account_id].display_name
@@ -140,12 +160,12 @@ class MemoryWorkspaceQueries(WorkspaceQueries):
     async def usage(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Mapping[str, int]:
         tables, seen = self._database.committed, self._seen(workspace, by)
         kept = {
-            use.kind: n for use, n in tables.usage.items() if use.scope == workspace and use.subject in (workspace, by)
+            use.kind: n for use, n in tables[USAGE].items() if use.scope == workspace and use.subject in (workspace, by)
         }
         return kept | {"invitations": len(_open_invitations(tables, seen, now))}
 
     def _seen(self, id: WorkspaceId, by: AccountId) -> Workspace:
-        workspace = self._database.committed.workspaces.get(id)
+        workspace = self._database.committed[WORKSPACES].get(id)
         if workspace is None or by not in workspace.members:
             raise NotFound
         return workspace
@@ -155,7 +175,7 @@ def _open_invitations(tables: Tables, workspace: Workspace, now: datetime) -> li
     """Those that admit somebody at that time."""
     return [
         invitation
-        for invitation in tables.invitations.values()
+        for invitation in tables[INVITATIONS].values()
         if invitation.workspace_id == workspace.id
         and not invitation.withdrawn_at
         and invitation.uses < invitation.max_uses

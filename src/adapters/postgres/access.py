@@ -20,7 +20,7 @@ from sqlalchemy.sql.selectable import LateralFromClause
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import accounts, lineage, members, streams, tasks, workspaces
-from adapters.postgres.unit_of_work.noted import PostgresUnit
+from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.access import Access, AccessQueries
 from domain.access import Role, Standing
 from domain.errors import NotFound

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import cursors, events, streams
-from adapters.postgres.unit_of_work.noted import PostgresUnit
+from adapters.postgres.unit_of_work import PostgresUnit
 from application.journal import event_view
 from application.ports.consumers import Backlog, Cursor, CursorRepository, Cursors
 from application.ports.events import EventView

@@ -13,7 +13,7 @@ from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import idempotency
-from adapters.postgres.unit_of_work.opened import Enclosing, enclosing
+from adapters.postgres.unit_of_work import Enclosing, enclosing
 from application.ports.events import Broker
 from application.ports.idempotency import Answer, Attempt, Idempotency, KeyReused, StillRunning
 from application.ports.system import Clock

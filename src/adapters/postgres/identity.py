@@ -12,8 +12,7 @@ from sqlalchemy import Interval, bindparam, case, func, insert, literal_column, 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import Instant, accounts, sessions
-from adapters.postgres.unit_of_work.changed import Part
-from adapters.postgres.unit_of_work.noted import PostgresUnit
+from adapters.postgres.unit_of_work import Part, PostgresUnit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EndReason, FailedLogin, Session

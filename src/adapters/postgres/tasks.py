@@ -36,8 +36,7 @@ from adapters.postgres.long_reads import LongReads
 from adapters.postgres.pages import measured, page_of
 from adapters.postgres.statement import Lookup, Statement, lookup_keys
 from adapters.postgres.tables import comments, members, tasks, workspaces
-from adapters.postgres.unit_of_work.changed import Part
-from adapters.postgres.unit_of_work.noted import PostgresUnit
+from adapters.postgres.unit_of_work import Part, PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView, uses_of
 from domain.access import Role, Standing

@@ -13,8 +13,7 @@ from sqlalchemy.dialects import postgresql
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import accounts, invitations, members, removals, usage, workspaces
-from adapters.postgres.unit_of_work.changed import Part
-from adapters.postgres.unit_of_work.noted import PostgresUnit
+from adapters.postgres.unit_of_work import Part, PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.workspaces import (
     INVITATIONS_SHOWN,

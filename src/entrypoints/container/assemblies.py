@@ -48,6 +48,7 @@ def without_redis(house: Container) -> None:
 def without_postgres(house: Container) -> None:
     """Let everything be kept until the process ends, and time and ids be what a test can foresee."""
     database = house.database
+    house.repositories.set_kwargs(memory.REPOSITORIES)  # and no override, so that more can be added to them
     house.override_providers(
         clock=Singleton(memory.MovableClock),
         ids=Singleton(memory.SequentialIds),
@@ -57,7 +58,15 @@ def without_postgres(house: Container) -> None:
         replica=Object(None),
         open_database=Object(None),
         needed=Dict(),
-        work=Singleton(memory.MemoryUnitOfWork, database, house.broker, house.ids, house.quotas, house.consumers),
+        work=Singleton(
+            memory.MemoryUnitOfWork,
+            database,
+            house.broker,
+            house.ids,
+            house.quotas,
+            house.repositories,
+            house.consumers,
+        ),
         cursors=Singleton(memory.MemoryCursors, database),
         stored_task_queries=Singleton(memory.MemoryTaskQueries, database),
         task_numbers=Singleton(memory.MemoryTaskNumbers, database),

@@ -1,7 +1,7 @@
 """The whole assembly on one screen: which adapter stands behind which port, and how the use cases get them."""
 
 from dependency_injector import containers, providers
-from dependency_injector.providers import List, Provider, Singleton
+from dependency_injector.providers import Dict, List, Provider, Singleton
 
 from adapters import postgres
 from adapters.memory import MemoryCache, MemoryRateLimiter
@@ -30,7 +30,7 @@ from entrypoints.settings import Settings
 class Container(containers.DeclarativeContainer):
     """Every provider is a stateless singleton, so HTTP, sockets and the command line are equals.
 
-    A context adds to `credentials`, `consumers`, `feeds`, `calls`, `retention`, `aggregates`, `loops` and `routes`.
+    A context adds to `repositories`, `consumers`, `feeds`, `calls`, `retention`, `aggregates`, `loops` and `routes`.
     """
 
     settings = providers.Dependency(instance_of=Settings)
@@ -48,7 +48,6 @@ class Container(containers.DeclarativeContainer):
     long_reads = Singleton(made.long_reads, settings, database)
     redis = Singleton(RedisServer, given.redis_url)
     _keys = (given.jwt_secret, given.jwt_previous_secrets)
-
     # Ports
     hasher: Provider[ports.PasswordHasher] = made.watched(observer, Argon2Hasher)
     secrets: Provider[ports.Secrets] = Singleton(HmacSecrets, *_keys)
@@ -62,9 +61,10 @@ class Container(containers.DeclarativeContainer):
     cache: Provider[ports.Cache] = Singleton(
         RedisCache, given.redis_url, process_cache, given.cache_max_bytes, Singleton(Seal, "cache", *_keys), observer
     )
+    repositories = Dict(postgres.REPOSITORIES)
     consumers = List(RELEASE)
     work: Provider[ports.UnitOfWork[EveryWork]] = Singleton(
-        postgres.PostgresUnitOfWork, database, broker, ids, observer, quotas, consumers
+        postgres.PostgresUnitOfWork, database, broker, ids, observer, quotas, repositories, consumers
     )
     cursors: Provider[ports.Cursors] = Singleton(postgres.PostgresCursors, database)
     journal: Provider[ports.JournalQueries] = Singleton(postgres.PostgresJournalQueries, database, long_reads, replica)

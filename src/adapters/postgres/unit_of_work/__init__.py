@@ -7,3 +7,9 @@
 5. `applied`: the change becomes one statement that verifies and writes everything, or one transaction if it is large.
 6. COMMIT. Back in `opened`, the events are published as hints.
 """
+
+from adapters.postgres.unit_of_work.changed import Part
+from adapters.postgres.unit_of_work.noted import PostgresUnit
+from adapters.postgres.unit_of_work.opened import Enclosing, PostgresUnitOfWork, Repository, enclosing
+
+__all__ = ["Enclosing", "Part", "PostgresUnit", "PostgresUnitOfWork", "Repository", "enclosing"]

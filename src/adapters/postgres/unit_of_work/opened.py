@@ -1,25 +1,21 @@
 """The unit of work on PostgreSQL: reads as they come, then one statement that verifies and writes everything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
-from adapters.postgres.access import PostgresAccess
 from adapters.postgres.connection import Connection
-from adapters.postgres.consumers import PostgresCursorRepository
 from adapters.postgres.database import Database
-from adapters.postgres.identity import PostgresAccounts, PostgresSessions
-from adapters.postgres.tasks import PostgresTasks
 from adapters.postgres.unit_of_work.noted import PostgresUnit
 from adapters.postgres.unit_of_work.queued import Commits
-from adapters.postgres.workspaces import PostgresWorkspaces
 from application.ports.consumers import Consumer, wanting
 from application.ports.events import Broker, Entry, Signal
 from application.ports.observer import Observer
 from application.ports.system import Ids
-from application.ports.unit_of_work import Interrupted, Stale
+from application.ports.unit_of_work import Interrupted, Stale, UnitOfWork
 from application.quotas import Quotas
 
 
@@ -36,8 +32,11 @@ class Enclosing:
 enclosing: ContextVar[Enclosing | None] = ContextVar("enclosing", default=None)
 
 
+Repository: TypeAlias = Callable[[PostgresUnit], Any]
+
+
 class PostgresWork:
-    """One unit of work; see `UnitOfWork`. Every repository is made when it is asked for."""
+    """One unit of work; see `UnitOfWork`. Every repository is a property of the class that `_work_with` makes."""
 
     def __init__(
         self,
@@ -54,31 +53,7 @@ class PostgresWork:
         scope = enclosing.get()
         self._enclosing = scope if scope and scope.is_open else None
         connection = self._enclosing.connection if self._enclosing else None
-        self._unit = PostgresUnit(database, commits, ids, quotas, wanted, connection)
-
-    @property
-    def tasks(self) -> PostgresTasks:
-        return PostgresTasks(self._unit)
-
-    @property
-    def access(self) -> PostgresAccess:
-        return PostgresAccess(self._unit)
-
-    @property
-    def workspaces(self) -> PostgresWorkspaces:
-        return PostgresWorkspaces(self._unit)
-
-    @property
-    def accounts(self) -> PostgresAccounts:
-        return PostgresAccounts(self._unit)
-
-    @property
-    def sessions(self) -> PostgresSessions:
-        return PostgresSessions(self._unit)
-
-    @property
-    def cursors(self) -> PostgresCursorRepository:
-        return PostgresCursorRepository(self._unit)
+        self.unit = PostgresUnit(database, commits, ids, quotas, wanted, connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,7 +62,7 @@ class PostgresWork:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            entries = () if error else await self._unit.flush()
+            entries = () if error else await self.unit.flush()
         except Stale:
             self._observer.happened("retry", "stale")
             raise
@@ -97,7 +72,7 @@ class PostgresWork:
         finally:
             if self._enclosing and isinstance(error, Interrupted):
                 self._enclosing.is_interrupted = True
-            await self._unit.release()
+            await self.unit.release()
         if entries:
             if self._enclosing:
                 self._enclosing.entries += entries
@@ -105,10 +80,19 @@ class PostgresWork:
                 self._broker.publish(entries)
 
 
-class PostgresUnitOfWork:
+def _work_with(repositories: Mapping[str, Repository]) -> type[PostgresWork]:
+    """Units of work that make each of these repositories, by its name, when they are asked for it."""
+
+    def made(make: Repository) -> property:
+        return property(lambda work: make(work.unit))
+
+    return type("PostgresWork", (PostgresWork,), {name: made(make) for name, make in repositories.items()})
+
+
+class PostgresUnitOfWork(UnitOfWork[Any]):
     """Opens units of work on a database and hints at their events once they have committed.
 
-    Events that one of the `consumers` wants are noted for it.
+    Events that one of the `consumers` wants are noted for it. The contexts hand over the `repositories` of a unit.
     """
 
     def __init__(
@@ -118,6 +102,7 @@ class PostgresUnitOfWork:
         ids: Ids,
         observer: Observer,
         quotas: Quotas,
+        repositories: Mapping[str, Repository],
         consumers: Sequence[Consumer[Any]] = (),
     ) -> None:
         self._database = database
@@ -126,9 +111,10 @@ class PostgresUnitOfWork:
         self._broker = broker
         self._ids = ids
         self._observer = observer
+        self._work = _work_with(repositories)
         self._wanted = wanting(consumers)
 
-    def __call__(self) -> PostgresWork:
-        return PostgresWork(
+    def __call__(self) -> AbstractAsyncContextManager[Any]:
+        return self._work(
             self._database, self._commits, self._broker, self._ids, self._observer, self._quotas, self._wanted
         )
