@@ -29,6 +29,8 @@ from entrypoints.container import in_memory
 from tests.application.live_house import texts, turns
 
 STREAM = "workspace:one"
+# Made once: thousands of orders of steps are tried, and an assembly for each would cost more than they do.
+CHANNELS = in_memory().channels()
 ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
 EVERYTHING = Feed(Channel(WORKSPACE, UUID(int=7)), STREAM)
 DEADLINE_SECONDS = 20.0
@@ -77,7 +79,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.journal, self.broker, self.lease = Journal(), MemoryBroker(), Lease()
-        self.hub = Hub(self.journal, self.broker, MemoryObserver(), self.lease, in_memory().channels())
+        self.hub = Hub(self.journal, self.broker, MemoryObserver(), self.lease, CHANNELS)
 
     def write(self, count: int = 1, type: str = "task.updated", body: bytes = b"{}", tasks: int = 2) -> None:
         """Entries that are about one task after the other."""
