@@ -26,7 +26,7 @@ from entrypoints.container import Container, in_memory
 from tests.support.builders import a_task, a_team, an_account, principal
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
 
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 20.0
 Frame = dict[str, Any]
 At = Callable[[str], Awaitable[None]]
 

@@ -242,7 +242,7 @@ async def test_the_watch_goes_on_when_the_store_comes_back(gate: Gate) -> None:
     token = gate.token()
     gate.known(token)
     watch = asyncio.create_task(gate.authentication.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not gate.store.asked_since:
             await asyncio.sleep(0)
         gate.store.away = False

@@ -184,7 +184,7 @@ async def restored_while_resuming(point: int, wanted: str) -> bool:
         for number in range(9):
             await house.rename(task, f"new {number}")
             await house.container.hub().check_heads()
-        await asyncio.wait_for(visitor.until(lambda v: (12, "task.updated") in v.events()), 5)
+        await asyncio.wait_for(visitor.until(lambda v: (12, "task.updated") in v.events()), 20)
         assert resyncs(visitor) or not where["recovered"]
         start = where["offset"] if not where["recovered"] else 0
         last = max(

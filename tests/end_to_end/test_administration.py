@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from tests.support.clients import PASSWORD, client, done, log_in, sign_up, until
+from tests.support.clients import PASSWORD, PATIENCE_SECONDS, client, done, log_in, sign_up, until
 from tests.support.server import JWT_SECRET, ROOT, ServerProcess
 
 
@@ -39,7 +39,7 @@ async def test_accounts_are_listed_promoted_demoted_disabled_and_enabled(server:
         assert (await run(server, "demote", bob.email))[0] == 0
 
         assert (await run(server, "disable", ada.email))[0] == 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (await ada.get("/me")).status_code == 200:
                 await asyncio.sleep(0.05)
         refused = await http.post("/api/v1/auth/login", json={"email": ada.email, "password": PASSWORD})

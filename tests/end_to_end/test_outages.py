@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from uuid import uuid4
 
 import asyncpg
@@ -17,6 +16,7 @@ from adapters.postgres import migrations
 from tests.support.clients import Person, client, done, following, listening, sign_up, until
 from tests.support.exposition import Samples
 from tests.support.postgres_proxy import PostgresProxy
+from tests.support.promised import within
 from tests.support.server import ServerProcess
 from tests.support.services import RedisService
 
@@ -55,9 +55,8 @@ async def test_without_postgresql_every_request_is_refused_soon_and_the_server_r
             ]
             for headers in ({}, {"Idempotency-Key": "during"}):
                 for method, path, body in requests:
-                    began = monotonic()
-                    answer = await ada.send(method, path, json=body, headers=headers)
-                    assert monotonic() - began < 3, path
+                    with within(3):
+                        answer = await ada.send(method, path, json=body, headers=headers)
                     assert answer.status_code == 503, path
                     assert answer.json()["code"] == "dependency_unavailable"
                     assert int(answer.headers["retry-after"]) >= 1
@@ -98,9 +97,8 @@ async def test_whoever_finds_every_connection_in_use_is_refused_soon_and_the_oth
                     asyncio.create_task(ada.get("/tasks", params=p)) for p in ({"q": "plan"}, {"sort": "due_at"})
                 ]
                 await until(lambda: waits(blocker, 2))
-                began = monotonic()
-                answers = await asyncio.gather(*(ada.get("/me") for _ in range(20)))
-                assert monotonic() - began < 1.5
+                with within(1.5):
+                    answers = await asyncio.gather(*(ada.get("/me") for _ in range(20)))
                 assert {answer.status_code for answer in answers} == {503}
                 assert {answer.json()["code"] for answer in answers} == {"dependency_unavailable"}
         finally:
@@ -253,10 +251,9 @@ async def test_without_redis_everything_works_and_live_delivery_goes_on(
                 await ada.open_task("before")
                 assert (await live.event())["offset"] == 2
                 redis.kill()
-                began = monotonic()
-                for n in range(10):
-                    await ada.open_task(f"during {n}")
-                assert monotonic() - began < 3
+                with within(3):
+                    for n in range(10):
+                        await ada.open_task(f"during {n}")
                 assert [(await live.event())["offset"] for _ in range(10)] == list(range(3, 13))
                 assert (await http.get("/ready")).status_code == 200
                 health = done(await http.get("/health"))
@@ -282,9 +279,8 @@ async def test_without_redis_the_limits_hold_in_each_process(start_server: Calla
             ada, bob = await sign_up(http, "Ada"), await sign_up(http, "Bob")
             for person, leave in ((ada, redis.pause), (bob, redis.kill)):
                 leave()
-                began = monotonic()
-                answers = await asyncio.gather(*(person.get("/me") for _ in range(50)))
-                assert monotonic() - began < 3
+                with within(3):
+                    answers = await asyncio.gather(*(person.get("/me") for _ in range(50)))
                 assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 40
     finally:
         redis.stop()

@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.support.clients import Person, client, done, listening, sign_up
 from tests.support.collector import Collector, Recorded, collecting
 from tests.support.exposition import Samples
+from tests.support.promised import stretched, within
 from tests.support.server import ServerProcess
 
 Pair = tuple[ServerProcess, ServerProcess]
@@ -158,11 +159,10 @@ async def test_a_collector_that_hangs_costs_spans_and_nothing_else(
             took.append(await timed(ada))
         took += [await timed(ada) for _ in range(50)]
     assert lost > 0
-    assert sorted(took)[len(took) // 2] < 0.5
-    assert max(took) < 2.0
-    began = perf_counter()
-    assert await asyncio.to_thread(server.terminate) == 0
-    assert perf_counter() - began < 5
+    assert sorted(took)[len(took) // 2] < stretched(0.5)
+    assert max(took) < stretched(2.0)
+    with within(5):
+        assert await asyncio.to_thread(server.terminate) == 0
     assert server.log().count("traces are lost") == 1
 
 

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from tests.support.clients import Wire, sign_up, until
 from tests.support.exposition import Samples
+from tests.support.promised import stretched
 from tests.support.server import ServerProcess
 
 GET = b"GET /live HTTP/1.1\r\nHost: localhost\r\n"
@@ -294,6 +295,6 @@ async def test_who_drips_is_cut_off(start_server: Callable[..., ServerProcess]) 
                 await asyncio.sleep(0.1)
             return responses(heard)
 
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(stretched(8)):
         answers = await asyncio.gather(*(drip(beginning) for beginning in drips))
     assert answers == list(drips.values())

@@ -13,6 +13,7 @@ import pytest
 from entrypoints.container import offline
 from tests.http.house import serving
 from tests.support.clients import until
+from tests.support.promised import stretched
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -66,7 +67,7 @@ async def test_who_waits_to_be_accepted_when_the_server_stops_is_answered(is_ear
 async def test_who_says_nothing_does_not_keep_a_server_from_stopping() -> None:
     async with serving(small) as (server, port):
         with guests(port) as silent:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(stretched(5)):
                 await server.shutdown()
             assert [answer(connection) for connection in silent] == [b""] * GUESTS
 

@@ -8,7 +8,7 @@ import pytest
 from entrypoints.container import Container
 from tests.http.house import house_in_memory, served
 from tests.http.operations import OPERATIONS, a_world, request_for
-from tests.support.clients import API, Person, Wire, client, sign_up
+from tests.support.clients import API, PATIENCE_SECONDS, Person, Wire, client, sign_up
 
 READING = [operation for operation in OPERATIONS.values() if operation.method == "GET"]
 OUTSIDE = ("/live", "/ready", "/health", "/api/docs", "/api/docs/start.js", "/api/openapi.json", "/nowhere")
@@ -59,7 +59,7 @@ async def test_head_of_what_is_outside_the_version_is_answered_too(house: Contai
 
 
 async def test_head_of_the_event_stream_ends_at_once(grace: Person) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for encoding in ("identity", "gzip"):
             head = await grace.send("HEAD", "/events/stream", headers={"Accept-Encoding": encoding})
             assert (head.status_code, head.content) == (200, b"")

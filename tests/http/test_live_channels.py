@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.clients import Json, Listener, Person, done, following, listening
+from tests.support.promised import stretched
 
 
 async def heard(live: Listener, count: int) -> list[int]:
@@ -210,7 +211,7 @@ async def test_who_loses_the_membership_is_told_and_hears_no_more(
     name = channel.format(team=team, task=task)
     async with listening(live_url, linus.token, name, "me") as live:
         done(await grace.delete(f"/workspaces/{team}/members/{linus.id}"))
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(stretched(1)):
             lost = await live.frame("unsubscribed")
         await grace.patch(f"/tasks/{task}", {"title": "for one"})
         assert (await live.call("subscribe", channel=name))["code"] == "not_found"

@@ -7,7 +7,7 @@ import pytest
 
 from entrypoints.server import FRAME_MAX_BYTES
 from tests.http.test_live_sessions import UPGRADE
-from tests.support.clients import Person, Wire
+from tests.support.clients import PATIENCE_SECONDS, Person, Wire
 from tests.support.raw_live import MASK, PING
 
 TEXT, MORE, LAST = 0x01, 0x00, 0x80
@@ -32,7 +32,7 @@ async def upgraded(live_url: str) -> Wire:
 
 async def heard_until(wire: Wire, what: bytes) -> bytes:
     said = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while what not in said:
             said += await wire.heard()
             await asyncio.sleep(0.005)

@@ -28,6 +28,7 @@ from entrypoints.container import Container, assembled, offline
 from tests.support.builders import an_account, principal
 from tests.support.clients import Json, Person, client, done, following, listening, sign_up
 from tests.support.faulty_broker import FatalBroker
+from tests.support.promised import stretched
 from tests.support.server import ROOT, ServerProcess
 
 WRITERS = 6
@@ -300,7 +301,7 @@ async def test_what_was_committed_by_a_process_that_could_not_tell_is_found_by_o
     async with reading(house, workspace_stream(WorkspaceId(ada.id))) as reader:
         await killed_while_writing(database_url, ada.id, way)
         seen: list[int] = []
-        async with asyncio.timeout(HEAD_CHECK_BOUND_SECONDS):
+        async with asyncio.timeout(stretched(HEAD_CHECK_BOUND_SECONDS)):
             while len(seen) < events:
                 seen += [entry.offset for entry in await reader.read()]
         assert seen == list(range(2, 2 + events))

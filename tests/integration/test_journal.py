@@ -29,6 +29,7 @@ from domain.tasks import Task
 from domain.workspaces import Workspace
 from entrypoints.container import assembled, offline
 from tests.support.builders import a_new_task, a_task, a_team, an_account, principal
+from tests.support.promised import stretched
 
 DEADLINE_SECONDS = 20.0
 MANY = 2 * PARTS_PER_STATEMENT + 5
@@ -252,7 +253,7 @@ async def test_a_stream_that_is_held_up_holds_up_no_other(process: Process, data
     ada, bob = await an_account(process), await an_account(process, "Bob")
     async with held_up(database_url, workspace_stream(WorkspaceId(ada.id))):
         writing = asyncio.create_task(a_task(process, WorkspaceId(ada.id), ada.id))
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(stretched(1)):
             await a_task(process, WorkspaceId(bob.id), bob.id)
         with pytest.raises(Unavailable):
             await writing
@@ -262,7 +263,7 @@ async def test_a_stream_that_is_held_up_holds_up_no_other(process: Process, data
 async def test_everybody_who_waits_for_a_stream_is_told_soon(process: Process, database_url: str) -> None:
     ada = await an_account(process)
     await asyncio.gather(*(a_task(process, WorkspaceId(ada.id), ada.id) for _ in range(12)))  # opens the connections
-    async with held_up(database_url, workspace_stream(WorkspaceId(ada.id))), asyncio.timeout(7):
+    async with held_up(database_url, workspace_stream(WorkspaceId(ada.id))), asyncio.timeout(stretched(7)):
         writing = [a_task(process, WorkspaceId(ada.id), ada.id) for _ in range(3)]
         outcomes = await asyncio.gather(*writing, return_exceptions=True)
     assert all(isinstance(outcome, Unavailable) for outcome in outcomes), outcomes

@@ -17,7 +17,8 @@ from websockets.exceptions import ConnectionClosed
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
-PATIENCE_SECONDS = 10.0
+# What a wait is given up after: it says that something never comes, not how soon it has to.
+PATIENCE_SECONDS = 30.0
 
 Json = dict[str, Any]
 
