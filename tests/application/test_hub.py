@@ -17,7 +17,7 @@ from application.lease import Lease
 from application.ports.events import Entry, Span
 from application.realtime.hub import HEAD_CHECK_SECONDS, Hub
 from application.realtime.pages import PAGE
-from application.realtime.reader import HINTS_MAX, Reader, StartedOver
+from application.realtime.reader import HINTS_MAX, JournalReader, StartedOver
 from domain.errors import Unavailable
 from entrypoints.container import in_memory
 from tests.application.live_house import turns
@@ -124,7 +124,7 @@ async def subscribe_while_publishing(counts: dict[str, int], since: int | None, 
     assert seen == list(range(begun + 1, store.head + 1))
 
 
-async def read_until(reader: Reader, head: int) -> list[int]:
+async def read_until(reader: JournalReader, head: int) -> list[int]:
     offsets: list[int] = []
     async with asyncio.timeout(DEADLINE_SECONDS):
         while reader.position < head:
@@ -218,7 +218,7 @@ async def test_those_who_follow_a_stream_apart_from_each_other_read_what_they_mi
         assert len(store.reads) == 1
 
 
-async def entries_until(reader: Reader, offset: int) -> AsyncIterator[Entry]:
+async def entries_until(reader: JournalReader, offset: int) -> AsyncIterator[Entry]:
     while reader.position < offset:
         for entry in await reader.read():
             yield entry

@@ -10,9 +10,9 @@ from msgspec import Raw
 
 from application.ports.events import Signal
 from application.realtime.connection import INBOX_MAX
+from application.realtime.conversation import PING_SECONDS
 from application.realtime.frames import CHANNELS_MAX, DATA_MAX_BYTES, CloseCode
 from application.realtime.live import BACKLOG_MAX_BYTES
-from application.realtime.session import PING_SECONDS
 from domain.channels import account_stream
 from domain.identity import Account
 from tests.application.live_house import Frame, House, Visitor, turns
@@ -59,7 +59,7 @@ async def test_a_connection_begins_with_a_valid_connect_or_ends(first: Frame) ->
     house = await House().settle()
     async with house.visit(house.ada, connected=False) as visitor:
         assert await visitor.closed_by(**first) == (CloseCode.PROTOCOL, "the first frame has to be connect")
-        assert not visitor.connection.session.is_open
+        assert not visitor.connection.conversation.is_open
         assert visitor.frames == []
         await turns(1)
         assert len(house.container.live()) == 0

@@ -12,9 +12,9 @@ import pytest
 from dependency_injector import providers
 
 from application.realtime.connection import COMMAND_SECONDS
+from application.realtime.conversation import CONNECT_SECONDS, GONE_SECONDS, PING_SECONDS
 from application.realtime.frames import CloseCode
 from application.realtime.live import BACKLOG_MAX_BYTES, CONGESTED_SECONDS, TICK_SECONDS
-from application.realtime.session import CONNECT_SECONDS, GONE_SECONDS, PING_SECONDS
 from domain.errors import Unavailable
 from tests.application.live_house import House, Visitor, turns
 from tests.support.badges import Badges

@@ -26,7 +26,7 @@ from application.ports.events import Entry, JournalQueries
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork
 from application.realtime.hub import Hub
-from application.realtime.reader import Reader, StartedOver
+from application.realtime.reader import JournalReader, StartedOver
 from domain.channels import workspace_stream
 from domain.errors import Unavailable
 from entrypoints.container import in_memory
@@ -175,7 +175,7 @@ async def play(store: Store, plan: Plan) -> None:
     assert store.broker.followed == []
 
 
-async def entries_until(reader: Reader, total: int, plan: ReaderPlan) -> AsyncIterator[Entry]:
+async def entries_until(reader: JournalReader, total: int, plan: ReaderPlan) -> AsyncIterator[Entry]:
     """What the reader hands out until the stream is at its end, though reads fail and are given up."""
     pauses = itertools.cycle(plan.pauses)
     patience = plan.patience

@@ -12,7 +12,7 @@ from dependency_injector import providers
 from msgspec import Raw
 
 from application.ports.events import Entry, Signal
-from application.realtime.following import Begun, RightLost, follow
+from application.realtime.news import Begun, RightLost, follow
 from domain.identity import Account
 from tests.application.live_house import House, Visitor, turns
 from tests.architecture.notes.domain import note_stream

@@ -137,7 +137,7 @@ class ClientPromises:
         clock.advance(timedelta(minutes=14, seconds=30))
         later = await log_in(scene.ada.http, scene.ada.email)
         await done(scene.driver, "token", token=later.token)
-        await until(lambda: connection.session.principal.expires_at > clock.now() + timedelta(minutes=10))  # type: ignore[union-attr]
+        await until(lambda: connection.conversation.principal.expires_at > clock.now() + timedelta(minutes=10))  # type: ignore[union-attr]
         clock.advance(timedelta(minutes=5))
         await later.open_task()
 

@@ -11,7 +11,7 @@ from dependency_injector import providers
 from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.system import MovableClock
 from application.ports.events import Entry
-from application.realtime.following import Begun, RightLost, follow
+from application.realtime.news import Begun, RightLost, follow
 from domain.errors import Unavailable
 from domain.ids import AccountId, WorkspaceId
 from tests.application.live_house import House

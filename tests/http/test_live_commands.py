@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from application.realtime.frames import Announcement, Command
+from application.realtime.frames import ClientFrame, ServerFrame
 from tests.http.house import house_in_memory, served, set_to
 from tests.support.clients import API, Json, Person, client, done, listening, log_in, sign_up
 
@@ -187,7 +187,7 @@ async def test_the_asyncapi_document_knows_every_frame(http: httpx.AsyncClient) 
     document: Json = done(await http.get("/api/asyncapi.json"))
     assert document["asyncapi"] == "3.0.0"
     messages = document["components"]["messages"]
-    for union, operation in ((Command, "command"), (Announcement, "announce")):
+    for union, operation in ((ClientFrame, "command"), (ServerFrame, "announce")):
         tags = {message["name"] for message in _messages(document, operation)}
         assert tags == {frame.__struct_config__.tag for frame in union.__args__}
     for message in messages.values():

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from application.ports.idempotency import Answer
-from application.realtime.reader import Reader
+from application.realtime.reader import JournalReader
 from application.tasks import Bulk, BulkCreate, NewTask
 from domain.channels import workspace_stream
 from domain.ids import AccountId, WorkspaceId
@@ -262,7 +262,7 @@ def process(database_url: str, **changes: object) -> Container:
 
 
 @asynccontextmanager
-async def reading(house: Container, stream: str) -> AsyncIterator[Reader]:
+async def reading(house: Container, stream: str) -> AsyncIterator[JournalReader]:
     checking = asyncio.create_task(house.hub().run())
     try:
         async with house.hub().reader(stream, None) as reader:

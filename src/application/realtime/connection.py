@@ -1,4 +1,4 @@
-"""One live connection: performs what its session asks for, and keeps what it follows."""
+"""One live connection: performs what its conversation asks for, and keeps what it follows."""
 
 import asyncio
 import logging
@@ -10,23 +10,13 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from application.ports.events import Signal
-from application.ports.observer import Command as CommandName
+from application.ports.observer import Command
 from application.principal import acts, correlation
 from application.realtime.allowance import Pace
-from application.realtime.frames import (
-    Announcement,
-    Call,
-    CloseCode,
-    Connect,
-    Error,
-    GoingAway,
-    Opening,
-    encode_frame,
-    on_the_wire,
-)
-from application.realtime.session import (
+from application.realtime.conversation import (
     CarryOut,
     Close,
+    Conversation,
     Effect,
     Effects,
     Enter,
@@ -35,8 +25,18 @@ from application.realtime.session import (
     Leave,
     Say,
     Send,
-    Session,
     asked_by,
+)
+from application.realtime.frames import (
+    Call,
+    CloseCode,
+    Connect,
+    Error,
+    GoingAway,
+    Opening,
+    ServerFrame,
+    encode_frame,
+    on_the_wire,
 )
 from application.realtime.subscriptions import Subscriptions
 from application.realtime.surroundings import Surroundings, Wire
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 class Connection:
-    """Between a wire and a session. Its messages are done one after the other; while 32 wait, no more are read.
+    """Between a wire and a conversation. Its messages are done one after the other; while 32 wait, no more are read.
 
     It counts, for its account and for the process, until its wire is gone.
     """
@@ -73,18 +73,18 @@ class Connection:
         "_taken",
         "_taken_at",
         "_worker",
+        "conversation",
         "dropped",
         "ended",
         "id",
         "is_closed",
-        "session",
         "wire",
     )
 
     def __init__(
         self,
         wire: Wire,
-        session: Session,
+        conversation: Conversation,
         shared: Surroundings,
         known: Callable[[], None],
         ended: Callable[["Connection"], None],
@@ -92,7 +92,7 @@ class Connection:
         """`known` is called once, when it is known whose it is or never will be; `ended` when its wire is gone."""
         self.id = secrets.token_hex(8)
         self.wire = wire
-        self.session = session
+        self.conversation = conversation
         self.ended = ended
         self.is_closed = False
         self.dropped = 0
@@ -105,7 +105,7 @@ class Connection:
         self._inbox: deque[bytes] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._carries_out = False
-        self._subscriptions = Subscriptions(self.id, session, shared, self, self.say)
+        self._subscriptions = Subscriptions(self.id, conversation, shared, self, self.say)
         self._congested_at: float | None = None
         self._taken = -1
         self._taken_at = 0.0
@@ -119,19 +119,19 @@ class Connection:
         """A frame has come, of whatever kind; whether it may say something. Each is told, before what it says."""
         if self.is_closed:
             return False
-        pace = self.session.heard(size, asyncio.get_running_loop().time())
+        pace = self.conversation.heard(size, asyncio.get_running_loop().time())
         if pace is Pace.FLOOD:
             self.close(CloseCode.FLOOD, "flood")
         return pace is Pace.FINE
 
     def received_binary(self, data: bytes) -> None:
         """A message has come in a binary frame, which none of ours is."""
-        self.do(self.session.receive_binary(data))
+        self.do(self.conversation.receive_binary(data))
 
     def too_fast(self, text: bytes) -> None:
         """A message has come whose last frame may say nothing."""
         if not self.is_closed:
-            self.do(self.session.too_fast(text))
+            self.do(self.conversation.too_fast(text))
 
     def received(self, text: bytes) -> None:
         """A message has come."""
@@ -174,7 +174,7 @@ class Connection:
         if not self._is_gone:
             self._is_gone = True
             self._leave_doorstep()
-            if (account := self.session.account) is not None:
+            if (account := self.conversation.account) is not None:
                 self._shared.lobby.dismiss(account, self.id)
             self.ended(self)
 
@@ -183,7 +183,7 @@ class Connection:
         if self.is_closed:
             return
         self.is_closed = True
-        account = self.session.account
+        account = self.conversation.account
         self._shared.observer.happened(
             "socket_closed",
             outcome,
@@ -252,7 +252,7 @@ class Connection:
     @property
     def is_known(self) -> bool:
         """Whether the peer has said who it is."""
-        return self.session.principal is not None
+        return self.conversation.principal is not None
 
     # From the clock
 
@@ -275,7 +275,7 @@ class Connection:
     def enter(self, opening: Opening) -> None:
         """Connect whoever was offered with the upgrade, as if the peer had asked for it with id 0."""
         connect = Connect(id=0, **msgspec.structs.asdict(opening))
-        self._begin(self.session.connect(connect, asyncio.get_running_loop().time()))
+        self._begin(self.conversation.connect(connect, asyncio.get_running_loop().time()))
 
     def send_away(self, retry_ms: int) -> None:
         """Ask the peer to connect to another server after so many milliseconds."""
@@ -287,12 +287,12 @@ class Connection:
 
     @property
     def silent_seconds(self) -> float:
-        return asyncio.get_running_loop().time() - self.session.heard_at
+        return asyncio.get_running_loop().time() - self.conversation.heard_at
 
     def give_way(self) -> None:
         self._do(Close(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections"))
 
-    def say(self, frame: Announcement) -> None:
+    def say(self, frame: ServerFrame) -> None:
         data = on_the_wire(encode_frame(frame))
         self.wire.write(data)
         self._shared.observer.sent("answer", 1, len(data))
@@ -302,7 +302,7 @@ class Connection:
     def _work_off(self) -> None:
         """Do what is in the inbox, up to what has to be waited for."""
         while self._inbox and self._worker is None and not self.is_closed:
-            self._begin(self.session.receive(self._inbox.popleft()))
+            self._begin(self.conversation.receive(self._inbox.popleft()))
 
     def _begin(self, effects: Effects) -> None:
         """Do what needs no waiting; the rest goes on in a task."""
@@ -332,7 +332,7 @@ class Connection:
 
     def _gave_up(self, error: Error) -> None:
         self._do(Send(error))
-        if not self.session.is_open:  # nor could it ever be, as there is one `connect`
+        if not self.conversation.is_open:  # nor could it ever be, as there is one `connect`
             self._do(Close(CloseCode.UNAVAILABLE, error.code))
 
     async def _perform(self, effect: Effect) -> None:
@@ -352,12 +352,12 @@ class Connection:
             case _:
                 self._do(effect)
 
-    async def _as_command(self, name: CommandName, id: int, cost: float, work: Callable[[], Awaitable[None]]) -> None:
+    async def _as_command(self, name: Command, id: int, cost: float, work: Callable[[], Awaitable[None]]) -> None:
         """Do what a command asks for at the account's cost, and tell the peer if it is refused."""
-        assert self.session.principal
-        account = self.session.principal.account_id
+        assert self.conversation.principal
+        account = self.conversation.principal.account_id
         activity = self._shared.observer.command(name, self.id, self._origin)
-        acts(self.session.principal)
+        acts(self.conversation.principal)
         code = ""
         try:
             with self._shared.limits.bill(account) as bill:
@@ -367,9 +367,9 @@ class Connection:
             code = error.code
             if isinstance(error, Forbidden):
                 self._shared.observer.happened("denied", "command")
-            self.do(self.session.refused(id, error))
+            self.do(self.conversation.refused(id, error))
             # Nor could it ever be open, as there is one `connect`.
-            if isinstance(error, Exhausted) and not self.session.is_open:
+            if isinstance(error, Exhausted) and not self.conversation.is_open:
                 self._do(Close(CloseCode.RATE_LIMITED, error.code))
         except BaseException as error:
             # Which also ends it is that its time is up, or that the connection is gone.
@@ -382,22 +382,22 @@ class Connection:
         try:
             principal = await self._shared.authentication.identify(asked.credential)
         except DomainError as error:
-            effects = self.session.unidentified(asked, error)
+            effects = self.conversation.unidentified(asked, error)
         else:
-            effects = self.session.identified(asked, principal, asyncio.get_running_loop().time())
+            effects = self.conversation.identified(asked, principal, asyncio.get_running_loop().time())
         for effect in effects:
             await self._perform(effect)
 
     async def _say_to_others(self, word: Say) -> None:
-        assert self.session.principal
-        signal = Signal(word.channel, str(self.session.principal.account_id), 0, word.data)
+        assert self.conversation.principal
+        signal = Signal(word.channel, str(self.conversation.principal.account_id), 0, word.data)
         self._shared.broker.publish([signal])
-        self.do(self.session.carried_out(word.id, {}))
+        self.do(self.conversation.carried_out(word.id, {}))
 
     async def _carry_out(self, call: Call) -> None:
-        assert self.session.principal
-        result = await self._shared.call(self.session.principal, call.method, call.params, call.key)
-        self.do(self.session.carried_out(call.id, result))
+        assert self.conversation.principal
+        result = await self._shared.dispatch(self.conversation.principal, call.method, call.params, call.key)
+        self.do(self.conversation.carried_out(call.id, result))
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -421,11 +421,11 @@ class Connection:
                 opening.subscribe, lambda feed: opening.resume.get(feed.stream or ""), lineage=opening.epoch
             )
         except DomainError as error:
-            self.do(self.session.refused(enter.id, error))
+            self.do(self.conversation.refused(enter.id, error))
             self._do(Close(CloseCode.UNAVAILABLE, error.code))
             return
         epoch = self._subscriptions.epoch = self._shared.hub.epoch
-        self.do(self.session.entered(enter.id, epoch, channels))
+        self.do(self.conversation.entered(enter.id, epoch, channels))
         self._subscriptions.go_on()
 
     async def _join(self, join: Join) -> None:
@@ -439,7 +439,7 @@ class Connection:
             where = followed[join.channel]
             if isinstance(where, DomainError):
                 raise where
-            self.do(self.session.joined(join, where))
+            self.do(self.conversation.joined(join, where))
         finally:
             self._subscriptions.go_on()
 

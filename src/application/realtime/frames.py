@@ -94,7 +94,7 @@ class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
     time: float | None = None
 
 
-Command = Connect | Subscribe | Unsubscribe | Publish | BePresent | Authenticate | Call | Pong
+ClientFrame = Connect | Subscribe | Unsubscribe | Publish | BePresent | Authenticate | Call | Pong
 Retry = Literal["no", "later", "reauthenticate", "resync"]
 
 
@@ -205,7 +205,7 @@ class Ping(Struct, frozen=True, tag_field="type", tag="ping"):
     time: float
 
 
-Announcement = Reply | Error | Happened | Value | PresenceChange | Unsubscribed | Resync | Renew | GoingAway | Ping
+ServerFrame = Reply | Error | Happened | Value | PresenceChange | Unsubscribed | Resync | Renew | GoingAway | Ping
 
 
 class CloseCode(IntEnum):
@@ -229,7 +229,7 @@ class CloseCode(IntEnum):
     TOKEN_EXPIRED = 4300
 
 
-read_command: Reader[Command] = Reader(Command)
+read_frame: Reader[ClientFrame] = Reader(ClientFrame)
 encode_frame = msgspec.json.Encoder().encode
 
 

@@ -13,7 +13,7 @@ from application.lease import Lease
 from application.ports.events import Broker, Entry, JournalQueries, Signal, Survey
 from application.ports.observer import Observer
 from application.realtime.pages import Pages
-from application.realtime.reader import Reader
+from application.realtime.reader import JournalReader
 from application.realtime.stream import Following, Stream
 from application.realtime.topic import Topic
 from domain.channels import Channel, ChannelClass
@@ -43,7 +43,7 @@ class Hub:
         self._broker = broker
         self._pages = Pages(journal)
         self.lease = lease
-        self._readers: dict[str, set[Reader]] = {}
+        self._readers: dict[str, set[JournalReader]] = {}
         self._streams: dict[str, tuple[asyncio.Future[Stream], asyncio.Task[None]]] = {}
         self._topics: dict[str, Topic] = {}
         self._watched: dict[str, Callable[[Signal], None]] = {}
@@ -60,14 +60,14 @@ class Hub:
         return len(self._readers)
 
     @asynccontextmanager
-    async def reader(self, stream: str, since: int | None) -> AsyncIterator[Reader]:
+    async def reader(self, stream: str, since: int | None) -> AsyncIterator[JournalReader]:
         """A reader of `stream` that starts behind offset `since`, or at the present head without one.
 
         A `since` beyond the head belongs to another lineage of the journal, and what follows one before the tail is
         kept no longer; then the reader starts over at the head.
         """
         # Following begins before the head is read, so nothing falls between the two.
-        reader = Reader(self._pages, stream, since or 0, self._observer, self.lease)
+        reader = JournalReader(self._pages, stream, since or 0, self._observer, self.lease)
         followers = self._readers.setdefault(stream, set())
         if not followers:
             self._broker.follow(stream)

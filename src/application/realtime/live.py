@@ -11,9 +11,9 @@ from application.authentication import Authentication
 from application.ports.system import Clock
 from application.principal import Principal
 from application.realtime.connection import Connection
+from application.realtime.conversation import Conversation
 from application.realtime.doorstep import Doorstep
 from application.realtime.frames import CloseCode
-from application.realtime.session import Session
 from application.realtime.surroundings import Surroundings, Wire
 
 TICK_SECONDS = 0.5
@@ -74,7 +74,7 @@ class Live:
         """
         now = asyncio.get_running_loop().time()
         early = random.uniform(0, RENEW_JITTER_SECONDS)  # noqa: S311  # to spread load, not a secret
-        session = Session(
+        conversation = Conversation(
             self._authentication,
             self._clock,
             self._shared.hub.channels.grammar,
@@ -83,7 +83,7 @@ class Live:
             self._connect_seconds,
             early,
         )
-        connection = Connection(wire, session, self._shared, known, self._connections.discard)
+        connection = Connection(wire, conversation, self._shared, known, self._connections.discard)
         self._connections.add(connection)
         return connection
 
@@ -126,9 +126,9 @@ class Live:
     def _revoke(self, ended: Collection[UUID]) -> None:
         credentials = frozenset(ended)
         for connection in list(self._connections):
-            principal = connection.session.principal
+            principal = connection.conversation.principal
             if principal is not None and principal.credential_id in credentials:
-                connection.do(connection.session.revoked())
+                connection.do(connection.conversation.revoked())
 
     def _look_after(self, connection: Connection, now: float, instant: datetime) -> int:
         """Do what the moment asks for; returns how many bytes wait for a peer that may stay."""
@@ -140,9 +140,9 @@ class Live:
             connection.close(CloseCode.SLOW_CONSUMER, "slow_consumer")
             return 0
         connection.pass_on_held()
-        session = connection.session
-        if now >= session.due_at or instant >= session.due_by:
-            connection.do(session.elapsed(now))
+        conversation = connection.conversation
+        if now >= conversation.due_at or instant >= conversation.due_by:
+            connection.do(conversation.elapsed(now))
         return backlog
 
     def _keep_within_budget(self, waiting: list[tuple[int, Connection]]) -> None:

@@ -22,7 +22,7 @@ class StartedOver(Exception):
         self.reason: Reason = reason
 
 
-class Reader:
+class JournalReader:
     """Reads one stream from a position on, in order and without a hole; every live reader is one of these.
 
     Hints arrive through `offer` and may be lost, doubled or reordered. The next offset is taken, a lower one

@@ -12,7 +12,7 @@ from application.ports.observer import Observer
 from application.realtime.frames import Reason, event_frame, on_the_wire
 from application.realtime.pages import PIECE_BYTES, Pages
 from application.realtime.peer import Peer
-from application.realtime.reader import Reader, StartedOver
+from application.realtime.reader import JournalReader, StartedOver
 from domain.errors import Unavailable
 from domain.ids import AccountId
 
@@ -29,7 +29,7 @@ class Stream:
     that cannot keep up falls behind: it is left out until it has read what it missed from the journal.
     """
 
-    def __init__(self, reader: Reader, pages: Pages, observer: Observer, channels: Channels) -> None:
+    def __init__(self, reader: JournalReader, pages: Pages, observer: Observer, channels: Channels) -> None:
         self.name = reader.stream
         self.reader = reader
         self.pages = pages

@@ -5,17 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from application.feeds import Feed
+from application.realtime.conversation import Conversation
 from application.realtime.frames import (
-    Announcement,
     Reason,
     Resync,
+    ServerFrame,
     Subscribed,
     Unsubscribed,
     encode_frame,
     on_the_wire,
 )
 from application.realtime.peer import Peer
-from application.realtime.session import Session
 from application.realtime.stream import Following
 from application.realtime.surroundings import Surroundings
 from application.realtime.topic import Listener, Topic, value_of
@@ -45,14 +45,19 @@ class Follower(Peer, Listener, Protocol):
 class Subscriptions:
     """The channels of one connection: durable ones through a following of their stream, the others through a topic."""
 
-    __slots__ = ("_followings", "_id", "_peer", "_present", "_say", "_session", "_shared", "_topics", "epoch")
+    __slots__ = ("_conversation", "_followings", "_id", "_peer", "_present", "_say", "_shared", "_topics", "epoch")
 
     def __init__(
-        self, id: str, session: Session, shared: Surroundings, peer: Follower, say: Callable[[Announcement], None]
+        self,
+        id: str,
+        conversation: Conversation,
+        shared: Surroundings,
+        peer: Follower,
+        say: Callable[[ServerFrame], None],
     ) -> None:
         """`id` names the connection in the lobby, and `say` sends it a frame."""
         self._id = id
-        self._session = session
+        self._conversation = conversation
         self._shared = shared
         self._peer = peer
         self._say = say
@@ -65,8 +70,8 @@ class Subscriptions:
     @property
     def _account(self) -> AccountId:
         """Whose connection it is, which is known before anything is followed."""
-        assert self._session.principal
-        return self._session.principal.account_id
+        assert self._conversation.principal
+        return self._conversation.principal.account_id
 
     def go_on(self) -> None:
         """Send what the channels show, now that the peer has been told of them."""
@@ -215,7 +220,7 @@ class Subscriptions:
                     await self._shared.lobby.enter(topic, self._account, self._id)
                 await self._shared.lobby.correct(topic)
         except BaseException as error:
-            if name not in self._session.channels:
+            if name not in self._conversation.channels:
                 self.leave(name)
             if isinstance(error, DomainError):
                 return error
@@ -278,5 +283,5 @@ class Subscriptions:
         for name in names:
             if name not in kept and name in following.channels:
                 self._say(Unsubscribed(name, NotFound.code))
-                self._session.lost(name)
+                self._conversation.lost(name)
                 self.leave(name)

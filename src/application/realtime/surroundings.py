@@ -14,7 +14,7 @@ from application.realtime.frames import CloseCode
 from application.realtime.hub import Hub
 from application.realtime.lobby import Lobby
 
-Call = Callable[[Principal, str, msgspec.Raw, str | None], Coroutine[Any, Any, object]]
+Dispatch = Callable[[Principal, str, msgspec.Raw, str | None], Coroutine[Any, Any, object]]
 
 
 class Wire(Protocol):
@@ -47,7 +47,7 @@ class Wire(Protocol):
 class Surroundings:
     """What all connections of a process share."""
 
-    __slots__ = ("authentication", "broker", "call", "hub", "limits", "lobby", "observer")
+    __slots__ = ("authentication", "broker", "dispatch", "hub", "limits", "lobby", "observer")
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Surroundings:
         hub: Hub,
         lobby: Lobby,
         broker: Broker,
-        call: Call,
+        dispatch: Dispatch,
         limits: Limits,
         observer: Observer,
     ) -> None:
@@ -63,6 +63,6 @@ class Surroundings:
         self.hub = hub
         self.lobby = lobby
         self.broker = broker
-        self.call = call
+        self.dispatch = dispatch
         self.limits = limits
         self.observer = observer

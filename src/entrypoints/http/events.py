@@ -16,8 +16,8 @@ from application.feeds import Feed
 from application.paging import PAGE_DEFAULT, Page
 from application.ports.events import Entry, EventFilter, EventView
 from application.principal import Principal
-from application.realtime.following import Begun, BegunAgain, Quiet, RightLost, follow
 from application.realtime.hub import Hub
+from application.realtime.news import Begun, BegunAgain, Quiet, RightLost, follow
 from domain.channels import Channel
 from domain.ids import TaskId
 from domain.tasks import TASK

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import msgspec
 
 from application.catalogue import Catalogue
-from application.realtime.frames import Announcement, CloseCode, Command
+from application.realtime.frames import ClientFrame, CloseCode, ServerFrame
 
 DESCRIPTION = """One WebSocket with many channels. Frames are JSON objects in text frames; the first is `connect`,
 within 10 seconds. What is followed, how to resume and what each close code means is written in `docs/realtime.md`."""
@@ -14,7 +14,7 @@ within 10 seconds. What is followed, how to resume and what each close code mean
 
 def document(version: str, catalogue: Catalogue) -> Mapping[str, Any]:
     """The document, in AsyncAPI 3.0; what can be in an `event` is under `x-event-types`, by type."""
-    commands, announcements = get_args(Command), get_args(Announcement)
+    commands, announcements = get_args(ClientFrame), get_args(ServerFrame)
     _, schemas = msgspec.json.schema_components(
         [*commands, *announcements], ref_template="#/components/schemas/{name}", schema_hook=_anything
     )

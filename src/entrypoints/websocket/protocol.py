@@ -11,8 +11,8 @@ from websockets.protocol import OPEN
 
 from application.realtime.allowance import FIRST_BYTES
 from application.realtime.connection import Connection
+from application.realtime.conversation import GONE_SECONDS
 from application.realtime.frames import CloseCode
-from application.realtime.session import GONE_SECONDS
 
 # Above the first a peer counts as congested, and as relieved below the second.
 CONGESTED_BYTES = 131_072

@@ -14,12 +14,11 @@ from application.realtime.allowance import FRAMES_A_SECOND, Allowance, Pace
 from application.realtime.frames import (
     CHANNELS_MAX,
     DATA_MAX_BYTES,
-    Announcement,
     Authenticate,
     BePresent,
     Call,
+    ClientFrame,
     CloseCode,
-    Command,
     Connect,
     Error,
     Opening,
@@ -29,11 +28,12 @@ from application.realtime.frames import (
     Renew,
     Reply,
     Retry,
+    ServerFrame,
     Subscribe,
     Subscribed,
     Unsubscribe,
     connected_data,
-    read_command,
+    read_frame,
 )
 from domain.channels import PRESENCE, ChannelClass, Grammar
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
@@ -50,7 +50,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 class Send:
     """Send this frame."""
 
-    frame: Announcement
+    frame: ServerFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def asked_by(effect: Effect) -> int | None:
             return None
 
 
-class Session:
+class Conversation:
     """What was said on one connection, and what follows from it.
 
     Times are seconds of one monotonic clock. Commands come one at a time: the next after what the last one asked for is
@@ -208,7 +208,7 @@ class Session:
     def receive(self, text: bytes) -> Effects:
         """What a message asks for."""
         try:
-            command = read_command(text)
+            command = read_frame(text)
         except DomainError as error:
             code = error.code if isinstance(error, TooDeep) and error.pointer else "bad_frame"
             return self._unread(text, code, _message(error))
@@ -227,7 +227,7 @@ class Session:
             return [refusal]
         return [_CONNECT_FIRST] if id is None else [refusal, _CONNECT_FIRST]
 
-    def _command(self, command: Command) -> Effects:
+    def _command(self, command: ClientFrame) -> Effects:
         match command:
             case Subscribe(id, name, since):
                 return self._join(Join(id, self._grammar.canonical(name), since))
@@ -326,8 +326,8 @@ class Session:
         self.channels.update(name for name, where in followed.items() if isinstance(where, Subscribed))
         channels = {n: refused(where) if isinstance(where, DomainError) else where for n, where in followed.items()}
         left = max(0, int(self._seconds_left()))
-        session = str(self.principal.credential_id) if self.principal.is_session else None
-        return [Send(Reply(id, connected_data(session, epoch, left, PING_SECONDS, channels)))]
+        conversation = str(self.principal.credential_id) if self.principal.is_session else None
+        return [Send(Reply(id, connected_data(conversation, epoch, left, PING_SECONDS, channels)))]
 
     def joined(self, join: Join, where: Subscribed) -> Effects:
         self.channels.add(join.channel)

@@ -25,6 +25,23 @@ from application.realtime.allowance import (
     VIOLATIONS_SECONDS,
     Pace,
 )
+from application.realtime.conversation import (
+    CONNECT_SECONDS,
+    GONE_SECONDS,
+    PING_SECONDS,
+    RENEW_SECONDS,
+    CarryOut,
+    Close,
+    Conversation,
+    Effect,
+    Effects,
+    Enter,
+    Identify,
+    Join,
+    Leave,
+    Say,
+    Send,
+)
 from application.realtime.frames import (
     CHANNELS_MAX,
     DATA_MAX_BYTES,
@@ -36,23 +53,6 @@ from application.realtime.frames import (
     Renew,
     Reply,
     Subscribed,
-)
-from application.realtime.session import (
-    CONNECT_SECONDS,
-    GONE_SECONDS,
-    PING_SECONDS,
-    RENEW_SECONDS,
-    CarryOut,
-    Close,
-    Effect,
-    Effects,
-    Enter,
-    Identify,
-    Join,
-    Leave,
-    Say,
-    Send,
-    Session,
 )
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 from domain.identity import AccountRole
@@ -115,31 +115,33 @@ class Desk:
     def token(self, account: AccountId = ADA, lifetime: timedelta = LIFETIME) -> str:
         return self.tokens.issue(self.principal(account, lifetime), self.clock.now())
 
-    def session(self, offered: str | Principal | None = None, renew_early: float = 0.0) -> Session:
-        return Session(self.authentication, self.clock, GRAMMAR, self.now, offered, renew_early=renew_early)
+    def conversation(self, offered: str | Principal | None = None, renew_early: float = 0.0) -> Conversation:
+        return Conversation(self.authentication, self.clock, GRAMMAR, self.now, offered, renew_early=renew_early)
 
-    def connected(self, lifetime: timedelta = LIFETIME, channels: Sequence[str] = (), early: float = 0.0) -> Session:
-        session = self.session(self.token(lifetime=lifetime), early)
-        (enter,) = self.say(session, type="connect", id=0)
+    def connected(
+        self, lifetime: timedelta = LIFETIME, channels: Sequence[str] = (), early: float = 0.0
+    ) -> Conversation:
+        conversation = self.conversation(self.token(lifetime=lifetime), early)
+        (enter,) = self.say(conversation, type="connect", id=0)
         assert isinstance(enter, Enter)
-        session.entered(0, "epoch", {name: Subscribed() for name in channels})
-        return session
+        conversation.entered(0, "epoch", {name: Subscribed() for name in channels})
+        return conversation
 
-    def say(self, session: Session, **frame: object) -> Effects:
-        return self.hear(session, json.dumps(frame).encode())
+    def say(self, conversation: Conversation, **frame: object) -> Effects:
+        return self.hear(conversation, json.dumps(frame).encode())
 
-    def hear(self, session: Session, text: bytes) -> Effects:
-        match session.heard(len(text), self.now):
+    def hear(self, conversation: Conversation, text: bytes) -> Effects:
+        match conversation.heard(len(text), self.now):
             case Pace.FINE:
-                return session.receive(text)
+                return conversation.receive(text)
             case Pace.TOO_FAST:
-                return session.too_fast(text)
+                return conversation.too_fast(text)
             case Pace.FLOOD:
                 return [Close(CloseCode.FLOOD, "flood")]
 
-    def error(self, session: Session, **frame: object) -> tuple[int | None, str, str]:
+    def error(self, conversation: Conversation, **frame: object) -> tuple[int | None, str, str]:
         """The id, the code and the advice by which a frame is refused."""
-        return error_of(self.say(session, **frame))
+        return error_of(self.say(conversation, **frame))
 
 
 def error_of(effects: Effects) -> tuple[int | None, str, str]:
@@ -174,17 +176,17 @@ def desk() -> Desk:
     ],
 )
 def test_before_connect_nothing_else_is_heard(desk: Desk, text: bytes) -> None:
-    session = desk.session(desk.token())
-    assert desk.hear(session, text) == CONNECT_FIRST
-    assert session.principal is None
+    conversation = desk.conversation(desk.token())
+    assert desk.hear(conversation, text) == CONNECT_FIRST
+    assert conversation.principal is None
 
 
 def test_whoever_does_not_connect_in_time_is_sent_away(desk: Desk) -> None:
-    session = desk.session(desk.token())
+    conversation = desk.conversation(desk.token())
     desk.wait(CONNECT_SECONDS - 0.1)
-    assert session.elapsed(desk.now) == []
+    assert conversation.elapsed(desk.now) == []
     desk.wait(0.1)
-    assert session.elapsed(desk.now) == [Close(CloseCode.NOT_CONNECTED_IN_TIME, "connect_first")]
+    assert conversation.elapsed(desk.now) == [Close(CloseCode.NOT_CONNECTED_IN_TIME, "connect_first")]
 
 
 @pytest.mark.parametrize("by_header", [True, False])
@@ -202,32 +204,32 @@ def test_a_connection_without_a_good_token_is_closed_with_what_to_do_about_it(
             desk.wait(LIFETIME.total_seconds())
         case _:
             desk.authentication.end([SessionId(ADA)])
-    session = desk.session(token if by_header else None)
+    conversation = desk.conversation(token if by_header else None)
     frame = {"type": "connect", "id": 4} | ({} if by_header or token is None else {"token": token})
-    *refusals, close = desk.say(session, **frame)
+    *refusals, close = desk.say(conversation, **frame)
     code = {"token_expired": CloseCode.TOKEN_EXPIRED, "session_ended": CloseCode.REVOKED}
     assert close == Close(code.get(reason, CloseCode.TOKEN_INVALID), reason)
     if token is not None:
         assert error_of(refusals) == (4, reason, "reauthenticate")
     else:
         assert refusals == []
-    assert session.principal is None
+    assert conversation.principal is None
 
 
 @pytest.mark.parametrize("by", ["frame", "header", "ticket"])
 def test_whoever_has_a_good_token_enters_and_is_told_where_everything_stands(desk: Desk, by: str) -> None:
     principal, token = desk.principal(), desk.token()
-    session = desk.session({"frame": None, "header": token, "ticket": principal}[by])
+    conversation = desk.conversation({"frame": None, "header": token, "ticket": principal}[by])
     opening = {"subscribe": ["me", "task:x"], "resume": {"account:x": 3}, "epoch": "e"}
     frame: dict[str, object] = {"type": "connect", "id": 7, **opening, **({"token": token} if by == "frame" else {})}
-    (enter,) = desk.say(session, **frame)
+    (enter,) = desk.say(conversation, **frame)
     assert isinstance(enter, Enter)
     assert isinstance(enter.opening, Connect)
     assert (enter.id, enter.principal) == (7, principal)
     assert (enter.opening.subscribe, enter.opening.resume, enter.opening.epoch) == (*opening.values(),)
-    assert not session.is_open
+    assert not conversation.is_open
     where = Subscribed("account:x", 3, True)
-    assert session.entered(7, "e", {"me": where, "task:x": NotFound("?")}) == [
+    assert conversation.entered(7, "e", {"me": where, "task:x": NotFound("?")}) == [
         Send(
             Reply(
                 7,
@@ -242,20 +244,20 @@ def test_whoever_has_a_good_token_enters_and_is_told_where_everything_stands(des
             )
         )
     ]
-    assert session.is_open
-    assert session.channels == {"me"}
+    assert conversation.is_open
+    assert conversation.channels == {"me"}
 
 
 def test_the_token_in_the_frame_counts_more_than_the_one_in_the_header(desk: Desk) -> None:
-    (enter,) = desk.say(desk.session(desk.token(ADA)), type="connect", id=1, token=desk.token(BOB))
+    (enter,) = desk.say(desk.conversation(desk.token(ADA)), type="connect", id=1, token=desk.token(BOB))
     assert isinstance(enter, Enter)
     assert enter.principal.account_id == BOB
 
 
 def test_a_connection_connects_once(desk: Desk) -> None:
-    session = desk.connected()
-    assert desk.error(session, type="connect", id=2, token=desk.token(BOB)) == (2, "already_connected", "no")
-    assert session.principal == desk.principal(ADA)
+    conversation = desk.connected()
+    assert desk.error(conversation, type="connect", id=2, token=desk.token(BOB)) == (2, "already_connected", "no")
+    assert conversation.principal == desk.principal(ADA)
 
 
 @pytest.mark.parametrize(
@@ -282,113 +284,115 @@ def test_a_connection_connects_once(desk: Desk) -> None:
     ],
 )
 def test_a_frame_that_means_nothing_is_refused_by_its_id(desk: Desk, text: bytes, id: int | None) -> None:
-    session = desk.connected()
-    assert error_of(desk.hear(session, text)) == (id, "bad_frame", "no")
+    conversation = desk.connected()
+    assert error_of(desk.hear(conversation, text)) == (id, "bad_frame", "no")
 
 
 def test_a_channel_is_followed_once_it_is_joined_and_until_it_is_left_or_lost(desk: Desk) -> None:
-    session = desk.connected()
-    (join,) = desk.say(session, type="subscribe", id=2, channel="task:x", since=5)
+    conversation = desk.connected()
+    (join,) = desk.say(conversation, type="subscribe", id=2, channel="task:x", since=5)
     assert join == Join(2, "task:x", 5)
-    assert session.channels == set()
+    assert conversation.channels == set()
     where = Subscribed("workspace:x", 5, True)
-    assert session.joined(Join(2, "task:x", 5), where) == [Send(Reply(2, where))]
-    assert session.channels == {"task:x"}
-    assert desk.say(session, type="unsubscribe", id=3, channel="task:x") == [Leave("task:x"), Send(Reply(3, {}))]
-    assert session.channels == set()
-    assert desk.say(session, type="unsubscribe", id=4, channel="task:x") == [Leave("task:x"), Send(Reply(4, {}))]
-    session.joined(Join(5, "me", None), where)
-    session.lost("me")
-    assert session.channels == set()
+    assert conversation.joined(Join(2, "task:x", 5), where) == [Send(Reply(2, where))]
+    assert conversation.channels == {"task:x"}
+    assert desk.say(conversation, type="unsubscribe", id=3, channel="task:x") == [Leave("task:x"), Send(Reply(3, {}))]
+    assert conversation.channels == set()
+    assert desk.say(conversation, type="unsubscribe", id=4, channel="task:x") == [Leave("task:x"), Send(Reply(4, {}))]
+    conversation.joined(Join(5, "me", None), where)
+    conversation.lost("me")
+    assert conversation.channels == set()
 
 
 def test_a_connection_follows_so_many_channels_and_may_ask_again_for_those(desk: Desk) -> None:
-    session = desk.connected(channels=[f"task:{number}" for number in range(CHANNELS_MAX)])
+    conversation = desk.connected(channels=[f"task:{number}" for number in range(CHANNELS_MAX)])
     refusal = "too_many_channels", "later"
-    assert desk.error(session, type="subscribe", id=2, channel="me") == (2, *refusal)
-    assert desk.error(session, type="presence", id=3, channel=PRESENCE) == (3, *refusal)
-    assert desk.say(session, type="subscribe", id=4, channel="task:7", since=1) == [Join(4, "task:7", 1)]
-    desk.say(session, type="unsubscribe", id=5, channel="task:8")
-    assert desk.say(session, type="subscribe", id=6, channel="me") == [Join(6, "me", None)]
+    assert desk.error(conversation, type="subscribe", id=2, channel="me") == (2, *refusal)
+    assert desk.error(conversation, type="presence", id=3, channel=PRESENCE) == (3, *refusal)
+    assert desk.say(conversation, type="subscribe", id=4, channel="task:7", since=1) == [Join(4, "task:7", 1)]
+    desk.say(conversation, type="unsubscribe", id=5, channel="task:8")
+    assert desk.say(conversation, type="subscribe", id=6, channel="me") == [Join(6, "me", None)]
 
 
 def test_one_is_present_in_places_only(desk: Desk) -> None:
-    session = desk.connected(channels=["task:x"])
-    (join,) = desk.say(session, type="presence", id=2, channel=PRESENCE)
+    conversation = desk.connected(channels=["task:x"])
+    (join,) = desk.say(conversation, type="presence", id=2, channel=PRESENCE)
     assert join == Join(2, PRESENCE, None, be_present=True)
     for channel in (TASK, "me", TYPING, "presence", "presence:x", "presence:me"):
-        assert desk.error(session, type="presence", id=3, channel=channel) == (3, "not_found", "no")
+        assert desk.error(conversation, type="presence", id=3, channel=channel) == (3, "not_found", "no")
 
 
 def test_words_are_said_on_followed_ephemeral_channels_only(desk: Desk) -> None:
-    session = desk.connected(channels=[TYPING, TASK, PRESENCE, "market:ACME"])
-    (say,) = desk.say(session, type="publish", id=2, channel=TYPING, data={"a": [1]})
+    conversation = desk.connected(channels=[TYPING, TASK, PRESENCE, "market:ACME"])
+    (say,) = desk.say(conversation, type="publish", id=2, channel=TYPING, data={"a": [1]})
     assert isinstance(say, Say)
     assert (say.id, say.channel, json.loads(bytes(say.data))) == (2, TYPING, {"a": [1]})
     for channel in (TASK, PRESENCE, "market:ACME", f"typing:task:{UUID(int=8)}", "typing:x"):
-        assert desk.error(session, type="publish", id=3, channel=channel, data=1) == (3, "not_found", "no")
+        assert desk.error(conversation, type="publish", id=3, channel=channel, data=1) == (3, "not_found", "no")
 
 
 def test_a_word_is_short(desk: Desk) -> None:
-    session = desk.connected(channels=[TYPING])
+    conversation = desk.connected(channels=[TYPING])
     frame = {"type": "publish", "id": 2, "channel": TYPING}
-    assert isinstance(desk.say(session, **frame, data="x" * (DATA_MAX_BYTES - 2))[0], Say)
-    assert desk.error(session, **frame, data="x" * (DATA_MAX_BYTES - 1)) == (2, "too_large", "no")
+    assert isinstance(desk.say(conversation, **frame, data="x" * (DATA_MAX_BYTES - 2))[0], Say)
+    assert desk.error(conversation, **frame, data="x" * (DATA_MAX_BYTES - 1)) == (2, "too_large", "no")
 
 
 def test_a_command_is_handed_on_as_it_came_and_answered_as_it_went(desk: Desk) -> None:
-    session = desk.connected()
-    (effect,) = desk.say(session, type="call", id=2, method="task.claim", params={"id": 1}, key="k")
+    conversation = desk.connected()
+    (effect,) = desk.say(conversation, type="call", id=2, method="task.claim", params={"id": 1}, key="k")
     assert isinstance(effect, CarryOut)
     assert (effect.call.method, json.loads(bytes(effect.call.params)), effect.call.key) == (
         "task.claim",
         {"id": 1},
         "k",
     )
-    assert session.carried_out(2, Raw(b"1")) == [Send(Reply(2, Raw(b"1")))]
+    assert conversation.carried_out(2, Raw(b"1")) == [Send(Reply(2, Raw(b"1")))]
     for error, retry in (
         (NotFound(), "no"),
         (Unavailable("?"), "later"),
         (Exhausted("?", retry_after_seconds=1), "later"),
         (Unauthenticated("?"), "reauthenticate"),
     ):
-        assert session.refused(2, error) == [Send(Error(2, error.code, error.detail, retry))]  # type: ignore[arg-type]
+        assert conversation.refused(2, error) == [Send(Error(2, error.code, error.detail, retry))]  # type: ignore[arg-type]
 
 
 def test_a_new_token_prolongs_the_connection_of_its_account_only(desk: Desk) -> None:
-    session = desk.connected()
+    conversation = desk.connected()
     desk.wait(800)
-    answer = desk.say(session, type="authenticate", id=2, token=desk.token())
+    answer = desk.say(conversation, type="authenticate", id=2, token=desk.token())
     assert answer == [Send(Reply(2, {"expires_in": 900}))]
     desk.wait(800)
-    desk.say(session, type="pong")
-    assert not any(isinstance(effect, Close) for effect in session.elapsed(desk.now))
-    assert desk.error(session, type="authenticate", id=3, token=desk.token(BOB)) == (3, "identity_changed", "no")
-    assert desk.error(session, type="authenticate", id=4, token="?") == (4, "unauthenticated", "reauthenticate")
+    desk.say(conversation, type="pong")
+    assert not any(isinstance(effect, Close) for effect in conversation.elapsed(desk.now))
+    assert desk.error(conversation, type="authenticate", id=3, token=desk.token(BOB)) == (3, "identity_changed", "no")
+    assert desk.error(conversation, type="authenticate", id=4, token="?") == (4, "unauthenticated", "reauthenticate")
     desk.wait(100)
-    assert session.elapsed(desk.now) == [Close(CloseCode.TOKEN_EXPIRED, "token_expired")]
+    assert conversation.elapsed(desk.now) == [Close(CloseCode.TOKEN_EXPIRED, "token_expired")]
 
 
 @pytest.mark.parametrize("early", [0.0, 12.0])
 def test_a_new_token_is_asked_for_once_before_each_expiry(desk: Desk, early: float) -> None:
-    session = desk.connected(early=early)
+    conversation = desk.connected(early=early)
     for _ in range(2):
         asked: list[tuple[float, int]] = []
         begun = desk.now
         while desk.now < begun + LIFETIME.total_seconds() - 1:
             desk.wait(1)
-            desk.say(session, type="pong")
-            asked += [(desk.now - begun, f.expires_in) for f in sent(session.elapsed(desk.now)) if isinstance(f, Renew)]
+            desk.say(conversation, type="pong")
+            asked += [
+                (desk.now - begun, f.expires_in) for f in sent(conversation.elapsed(desk.now)) if isinstance(f, Renew)
+            ]
         assert asked == [(LIFETIME.total_seconds() - RENEW_SECONDS - early, RENEW_SECONDS + early)]
-        desk.say(session, type="authenticate", id=2, token=desk.token())
+        desk.say(conversation, type="authenticate", id=2, token=desk.token())
 
 
 def test_a_silent_peer_is_pinged_and_given_up_after_a_minute(desk: Desk) -> None:
-    session = desk.connected()
+    conversation = desk.connected()
     happened: list[tuple[int, Effect]] = []
     for second in range(1, 61):
         desk.wait(1)
-        happened += [(second, effect) for effect in session.elapsed(desk.now)]
+        happened += [(second, effect) for effect in conversation.elapsed(desk.now)]
     begun = desk.clock.now().timestamp() - 60
     assert happened == [
         (PING_SECONDS, Send(Ping(begun + PING_SECONDS))),
@@ -398,7 +402,7 @@ def test_a_silent_peer_is_pinged_and_given_up_after_a_minute(desk: Desk) -> None
 
 
 def test_whatever_a_peer_says_is_a_sign_of_life(desk: Desk) -> None:
-    session = desk.connected(lifetime=timedelta(days=1))
+    conversation = desk.connected(lifetime=timedelta(days=1))
     for text in (
         b'{"type":"pong"}',
         b'{"type":"pong","time":1.5}',
@@ -406,12 +410,12 @@ def test_whatever_a_peer_says_is_a_sign_of_life(desk: Desk) -> None:
         b'{"type":"call","id":1,"method":"x"}',
     ):
         desk.wait(GONE_SECONDS - 1)
-        desk.hear(session, text)
+        desk.hear(conversation, text)
         desk.wait(GONE_SECONDS - 1)
-        assert [type(frame) for frame in sent(session.elapsed(desk.now))] == [Ping]
-        desk.hear(session, text)
+        assert [type(frame) for frame in sent(conversation.elapsed(desk.now))] == [Ping]
+        desk.hear(conversation, text)
     desk.wait(GONE_SECONDS)
-    assert session.elapsed(desk.now) == [Close(CloseCode.NO_PONG, "no_pong")]
+    assert conversation.elapsed(desk.now) == [Close(CloseCode.NO_PONG, "no_pong")]
 
 
 def test_the_end_of_the_session_behind_the_token_ends_the_connection(desk: Desk) -> None:
@@ -419,24 +423,24 @@ def test_the_end_of_the_session_behind_the_token_ends_the_connection(desk: Desk)
 
 
 async def test_who_has_to_be_looked_up_enters_once_that_is_done_however_long_it_takes(desk: Desk) -> None:
-    session = desk.session()
+    conversation = desk.conversation()
     text, id = desk.badges.issue(ADA)
-    (asked,) = desk.say(session, type="connect", id=7, token=text, subscribe=["me"])
+    (asked,) = desk.say(conversation, type="connect", id=7, token=text, subscribe=["me"])
     assert isinstance(asked, Identify)
     assert (asked.id, asked.credential) == (7, text)
     desk.wait(2 * CONNECT_SECONDS)
-    assert session.elapsed(desk.now) == []
+    assert conversation.elapsed(desk.now) == []
     principal = await desk.authentication.identify(text)
-    (enter,) = session.identified(asked, principal, desk.now)
+    (enter,) = conversation.identified(asked, principal, desk.now)
     assert isinstance(enter, Enter)
     assert (enter.id, enter.principal, enter.opening.subscribe) == (7, principal, ["me"])
-    assert session.elapsed(desk.now) == []
-    (told,) = session.entered(7, "e", {})
+    assert conversation.elapsed(desk.now) == []
+    (told,) = conversation.entered(7, "e", {})
     assert isinstance(told, Send)
     assert isinstance(told.frame, Reply)
     assert told.frame.data["session"] is None
     assert principal.via == id
-    assert session.revoked() == [Close(CloseCode.REVOKED, "credential_revoked")]
+    assert conversation.revoked() == [Close(CloseCode.REVOKED, "credential_revoked")]
 
 
 @pytest.mark.parametrize(
@@ -452,7 +456,7 @@ def test_whom_nobody_knows_is_sent_away_but_may_stay_who_was_there_before(
     desk: Desk, error: DomainError, code: CloseCode, retry: str
 ) -> None:
     text, _ = desk.badges.issue(ADA)
-    stranger, member = desk.session(text), desk.connected()
+    stranger, member = desk.conversation(text), desk.connected()
     (asked,) = desk.say(stranger, type="connect", id=1)
     assert isinstance(asked, Identify)
     *refusals, close = stranger.unidentified(asked, error)
@@ -464,14 +468,14 @@ def test_whom_nobody_knows_is_sent_away_but_may_stay_who_was_there_before(
 
 
 def test_a_peer_may_say_much_at_once_and_then_so_much_a_second(desk: Desk) -> None:
-    session = desk.connected()
+    conversation = desk.connected()
     desk.wait(60)
 
     def heard(seconds: float) -> int:
         """How many frames were heard before the first that was too many."""
         desk.wait(seconds)
         for count in range(1_000):
-            if desk.say(session, type="pong", id=count):
+            if desk.say(conversation, type="pong", id=count):
                 return count
         raise AssertionError
 
@@ -483,39 +487,39 @@ def test_a_peer_may_say_much_at_once_and_then_so_much_a_second(desk: Desk) -> No
 
 
 def test_a_flood_is_refused_frame_by_frame_and_then_ends_the_connection(desk: Desk) -> None:
-    session = desk.connected()
+    conversation = desk.connected()
     desk.wait(60)
     frame = {"type": "unsubscribe", "id": 3, "channel": "me"}
     for _ in range(FRAMES_AT_ONCE):
-        assert desk.say(session, **frame)[0] == Leave("me")
+        assert desk.say(conversation, **frame)[0] == Leave("me")
     for _ in range(VIOLATIONS_MAX):
-        assert desk.error(session, **frame) == (3, "rate_limited", "later")
-    assert desk.say(session, **frame) == [Close(CloseCode.FLOOD, "flood")]
+        assert desk.error(conversation, **frame) == (3, "rate_limited", "later")
+    assert desk.say(conversation, **frame) == [Close(CloseCode.FLOOD, "flood")]
 
 
 def test_violations_of_more_than_a_minute_ago_are_forgiven(desk: Desk) -> None:
-    session = desk.connected(lifetime=timedelta(days=1))
+    conversation = desk.connected(lifetime=timedelta(days=1))
     for _ in range(3):
         desk.wait(VIOLATIONS_SECONDS + 1)
         for _ in range(FRAMES_AT_ONCE):
-            assert desk.say(session, type="pong") == []
+            assert desk.say(conversation, type="pong") == []
         for _ in range(VIOLATIONS_MAX):
-            assert error_of(desk.hear(session, b"?")) == (None, "rate_limited", "later")
+            assert error_of(desk.hear(conversation, b"?")) == (None, "rate_limited", "later")
 
 
 def test_before_connect_a_few_frames_may_come_however_long_it_takes(desk: Desk) -> None:
-    session = desk.session()
+    conversation = desk.conversation()
     for _ in range(FIRST_FRAMES):
-        assert session.heard(0, desk.now) is Pace.FINE
+        assert conversation.heard(0, desk.now) is Pace.FINE
         desk.wait(1)
-    assert session.heard(0, desk.now) is Pace.FLOOD
+    assert conversation.heard(0, desk.now) is Pace.FLOOD
 
 
 def test_before_connect_a_few_bytes_may_come_in_all(desk: Desk) -> None:
-    session = desk.session()
-    assert session.heard(FIRST_BYTES - 1, desk.now) is Pace.FINE
-    assert session.heard(1, desk.now) is Pace.FINE
-    assert session.heard(1, desk.now) is Pace.FLOOD
+    conversation = desk.conversation()
+    assert conversation.heard(FIRST_BYTES - 1, desk.now) is Pace.FINE
+    assert conversation.heard(1, desk.now) is Pace.FINE
+    assert conversation.heard(1, desk.now) is Pace.FLOOD
 
 
 def test_the_largest_connect_fits_into_what_may_come_before_it() -> None:
@@ -527,12 +531,12 @@ def test_the_largest_connect_fits_into_what_may_come_before_it() -> None:
 
 
 def test_any_frame_is_a_sign_of_life(desk: Desk) -> None:
-    session = desk.connected()
+    conversation = desk.connected()
     desk.wait(GONE_SECONDS - 1)
-    session.elapsed(desk.now)
-    session.heard(0, desk.now)
+    conversation.elapsed(desk.now)
+    conversation.heard(0, desk.now)
     desk.wait(GONE_SECONDS - 1)
-    assert not any(isinstance(effect, Close) for effect in session.elapsed(desk.now))
+    assert not any(isinstance(effect, Close) for effect in conversation.elapsed(desk.now))
 
 
 def sent(effects: Effects) -> list[object]:
@@ -544,21 +548,23 @@ def sent(effects: Effects) -> list[object]:
 )
 def test_nothing_is_asked_for_before_it_is_due(acts: list[tuple[str, int]], early: float) -> None:
     desk = Desk()
-    session = desk.connected(lifetime=timedelta(seconds=150), early=early)
+    conversation = desk.connected(lifetime=timedelta(seconds=150), early=early)
     for act, seconds in acts:
         desk.wait(seconds)
         if act == "say":
-            desk.say(session, type="pong")
+            desk.say(conversation, type="pong")
         elif act == "renew":
-            desk.say(session, type="authenticate", id=1, token=desk.token(lifetime=timedelta(seconds=100 + seconds)))
-        is_due = desk.now >= session.due_at or desk.clock.now() >= session.due_by
-        effects = session.elapsed(desk.now)
+            desk.say(
+                conversation, type="authenticate", id=1, token=desk.token(lifetime=timedelta(seconds=100 + seconds))
+            )
+        is_due = desk.now >= conversation.due_at or desk.clock.now() >= conversation.due_by
+        effects = conversation.elapsed(desk.now)
         assert is_due or not effects
         if any(isinstance(effect, Close) for effect in effects):
             return
-        assert session.due_at > desk.now
+        assert conversation.due_at > desk.now
 
 
 def test_nobody_who_has_said_nothing_is_due_before_the_time_to_connect_is_over(desk: Desk) -> None:
-    session = desk.session()
-    assert (session.due_at, session.due_by) == (desk.now + CONNECT_SECONDS, datetime.max.replace(tzinfo=UTC))
+    conversation = desk.conversation()
+    assert (conversation.due_at, conversation.due_by) == (desk.now + CONNECT_SECONDS, datetime.max.replace(tzinfo=UTC))

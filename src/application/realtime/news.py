@@ -12,7 +12,7 @@ from application.ports.events import Entry
 from application.principal import Principal
 from application.realtime.frames import Reason
 from application.realtime.hub import Hub
-from application.realtime.reader import Reader, StartedOver
+from application.realtime.reader import JournalReader, StartedOver
 from domain.errors import NotFound, Unavailable
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -41,7 +41,7 @@ class RightLost(Struct, frozen=True):
     """The account may not follow this any more; nothing comes after it."""
 
 
-News = Begun | Entry | BegunAgain | Quiet | RightLost
+FeedNews = Begun | Entry | BegunAgain | Quiet | RightLost
 
 
 async def follow(
@@ -51,7 +51,7 @@ async def follow(
     feed: Feed,
     since: int | None,
     rights_seconds: float = RIGHTS_SECONDS,
-) -> AsyncIterator[News]:
+) -> AsyncIterator[FeedNews]:
     """What a durable feed shows behind offset `since`, or from now on; in order, and with nothing missing.
 
     It ends with the session of the actor, with their token, or with the right to follow. That is asked for again
@@ -109,7 +109,7 @@ async def follow(
             yield RightLost()
 
 
-async def _next(reader: Reader) -> Sequence[Entry]:
+async def _next(reader: JournalReader) -> Sequence[Entry]:
     """What comes within half a second; nothing if nothing does, or if the journal cannot be read just now."""
     try:
         async with asyncio.timeout(RECHECK_SECONDS):
