@@ -87,7 +87,6 @@ def test_there_are_statements_to_look_at() -> None:
         "task_numbers",
         "tasks",
         "tickets",
-        "unit_of_work",
         "workspaces",
     } <= modules
     assert len(ALL) > 200
@@ -134,7 +133,7 @@ async def test_postgresql_takes_every_statement_with_parameters_of_known_types(
 
 async def test_postgresql_takes_every_composition_of_writes_and_events(connection: asyncpg.Connection) -> None:
     lock, writes = (
-        ALL["adapters.postgres.unit_of_work.noted._STILL_MEMBER"].text,
+        ALL["adapters.postgres.access.STILL_MEMBER"].text,
         [
             statement.text
             for name, statement in ALL.items()
@@ -147,6 +146,9 @@ async def test_postgresql_takes_every_composition_of_writes_and_events(connectio
             await connection.prepare(applied._compose((lock, write), counts, records))
         prepared = await connection.prepare(applied._compose((lock, *writes), counts, records))
         assert {parameter.name for parameter in prepared.get_parameters()} <= PARAMETERS | ARRAYS
+    quiet = ALL["adapters.postgres.consumers._MOVE"].text
+    for counts, records, has_notices in [(0, 0, False), (0, 1, False), (0, 2, True), (2, 2, True)]:
+        await connection.prepare(applied._compose((lock,), counts, records, has_notices, (quiet, quiet)))
     await connection.prepare(idempotency._LOCK)
 
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from msgspec import structs
 
 from adapters.memory.database import MemoryDatabase, Tables
-from adapters.memory.unit import CURSORS, Claimable, MemoryUnit, is_same
+from adapters.memory.unit import CURSORS, Claimable, MemoryUnit
 from application.journal import event_view
 from application.ports.consumers import Backlog, Cursor, CursorRepository, Cursors
 from application.ports.events import Entry, EventView
+from application.ports.unit_of_work import Stale
 
 
 class MemoryCursorRepository(CursorRepository):
@@ -22,11 +23,16 @@ class MemoryCursorRepository(CursorRepository):
     def move(self, cursor: Cursor, position: int, at: datetime) -> Cursor:
         moved = structs.replace(cursor, position=position, version=cursor.version + 1, failures=0)
 
-        def write(tables: Tables) -> None:
-            key = (cursor.stream, cursor.consumer)
-            tables[CURSORS][key] = replace(tables[CURSORS][key], cursor=moved, oldest_at=at)
+        def still(tables: Tables) -> None:
+            if not _is_as_claimed(tables, cursor):
+                raise Stale
 
-        self._unit.note_move(cursor, write)
+        def write(cursors: dict[tuple[str, str], Claimable]) -> None:
+            key = (cursor.stream, cursor.consumer)
+            cursors[key] = replace(cursors[key], cursor=moved, oldest_at=at)
+
+        self._unit.require(still)
+        self._unit.note_quietly(CURSORS, write)
         return moved
 
 
@@ -116,7 +122,8 @@ def _next_version(cursor: Cursor) -> Cursor:
 
 def _is_as_claimed(tables: Tables, cursor: Cursor) -> bool:
     kept = tables[CURSORS].get((cursor.stream, cursor.consumer))
-    return kept is not None and is_same(kept.cursor, cursor)
+    # An earlier cursor of the stream may have had the same version.
+    return kept is not None and (kept.cursor.version, kept.cursor.position) == (cursor.version, cursor.position)
 
 
 def _first(tables: Tables, stream: str, after: int, types: frozenset[str]) -> EventView | None:

@@ -19,9 +19,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table(Generic[K, V]):
-    """Finds a table among the others, and says what its keys and values are. Each context declares its own."""
+    """Finds a table among the others, and says what its keys and values are. Each context declares its own.
+
+    Of changes of a quiet one nobody is told: it keeps how far somebody has come, or how often something was tried.
+    """
 
     name: str
+    is_quiet: bool = False
 
 
 class Tables:

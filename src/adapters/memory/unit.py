@@ -20,6 +20,7 @@ from domain.errors import QuotaExceeded
 from domain.kernel import Aggregate
 
 K = TypeVar("K")
+V = TypeVar("V")
 A = TypeVar("A", bound=Aggregate)
 
 
@@ -32,7 +33,7 @@ class Claimable:
     due_at: datetime
 
 
-CURSORS: Table[tuple[str, str], Claimable] = Table("cursors")
+CURSORS: Table[tuple[str, str], Claimable] = Table("cursors", is_quiet=True)
 USAGE: Table[Use, int] = Table("usage")
 
 
@@ -65,7 +66,7 @@ class MemoryUnit:
         self._saved: dict[int, _Saved] = {}
         self._noted: list[Callable[[Tables], None]] = []
         self._required: list[Callable[[Tables], None]] = []
-        self._moves: list[tuple[Cursor, Callable[[Tables], None]]] = []
+        self._quiet: list[Callable[[Tables], None]] = []
         # What a repository has to remember of what it loaded, by the id of the thing.
         self.loaded: dict[UUID, Any] = {}
 
@@ -116,13 +117,15 @@ class MemoryUnit:
         """Apply the unit only if this raises nothing: Stale, if something that the unit relies on has changed."""
         self._required.append(check)
 
-    def note_move(self, cursor: Cursor, write: Callable[[Tables], None]) -> None:
-        """Do this if the cursor is still as it was. It tells nobody anything, so it needs no event."""
-        self._moves.append((cursor, write))
+    def note_quietly(self, table: Table[K, V], write: Callable[[dict[K, V]], None]) -> None:
+        """Write to a quiet table on leaving. It must not fail; nobody is told of it, so it needs no event."""
+        if not table.is_quiet:
+            raise AssertionError(f"{table.name}: only what nobody is told of is written without an event")
+        self._quiet.append(lambda tables: write(tables[table]))
 
     @property
     def has_changes(self) -> bool:
-        return bool(self._noted or self._moves) or any(saved.aggregate.has_news for saved in self._saved.values())
+        return bool(self._noted or self._quiet) or any(saved.aggregate.has_news for saved in self._saved.values())
 
     def apply(self, tables: Tables) -> Sequence[Entry | Signal]:
         """Verify everything, then write everything, and return what to publish.
@@ -134,10 +137,6 @@ class MemoryUnit:
             raise AssertionError("a write without an event: every change of state is announced by its aggregate")
         for check in self._required:
             check(tables)
-        for cursor, _ in self._moves:
-            kept = tables[CURSORS].get((cursor.stream, cursor.consumer))
-            if kept is None or not is_same(kept.cursor, cursor):
-                raise Stale
         for each in saved:
             stored = each.stored(tables)
             if (stored.version if stored else 0) != each.aggregate.kept_version:
@@ -152,7 +151,7 @@ class MemoryUnit:
         for write in self._noted:
             write(tables)
         tables[USAGE].update(used)
-        for _, write in self._moves:
+        for write in self._quiet:
             write(tables)
         told: list[Entry | Signal] = []
         for event, body in bodies:
@@ -180,8 +179,3 @@ class MemoryUnit:
             if change > 0 and used[use] > self.quotas[use.kind]:
                 raise QuotaExceeded(use.kind, self.quotas[use.kind])
         return used
-
-
-def is_same(kept: Cursor, cursor: Cursor) -> bool:
-    """Whether nobody has changed a cursor since; an earlier one of its stream may have had the same version."""
-    return (kept.version, kept.position) == (cursor.version, cursor.position)

@@ -55,6 +55,21 @@ _ASSIGNABLE = Statement(
     .join(accounts, accounts.c.id == members.c.account_id)
     .where(*_AMONG, members.c.role != Role.VIEWER.value, accounts.c.disabled_at.is_(None))
 )
+# Guards wait for a revocation that is being committed, and make a later one wait until their unit has committed.
+STILL_MEMBER = Statement(
+    select(members.c.workspace_id)
+    .where(
+        members.c.workspace_id == bindparam("workspace"),
+        members.c.account_id == bindparam("account"),
+        members.c.role == bindparam("role"),
+    )
+    .with_for_update(read=True)
+)
+_STILL_ACTIVE = Statement(
+    select(accounts.c.id)
+    .where(accounts.c.id == bindparam("account"), accounts.c.disabled_at.is_(None))
+    .with_for_update(read=True)
+)
 _MEMBERS = Statement(select(members.c.account_id).where(*_AMONG))
 
 _PLACE = lookup_keys("place", "account")
@@ -90,13 +105,14 @@ class PostgresAccess(Access):
         if row is None:
             raise NotFound
         role, viewers_comment, _ = row
-        self._unit.rely_on(workspace, account, role)
+        self._unit.guard(STILL_MEMBER, workspace=workspace, account=account, role=role)
         return Standing(Role(role), viewers_comment)
 
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
         rows = await self._unit.fetch(_ASSIGNABLE, workspace=workspace, accounts=list(accounts))
         for account, role in rows:
-            self._unit.rely_on(workspace, account, role, is_active=True)
+            self._unit.guard(STILL_MEMBER, workspace=workspace, account=account, role=role)
+            self._unit.guard(_STILL_ACTIVE, account=account)
         return frozenset(row[0] for row in rows)
 
     async def members(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:

@@ -36,7 +36,6 @@ _THIS = and_(
     cursors.c.version == bindparam("claimed"),
     cursors.c.position == bindparam("behind"),
 )
-_LOCK = Statement(select(cursors.c.version).where(_THIS).with_for_update())
 _MOVE = Statement(
     update(cursors)
     .values(
@@ -80,6 +79,7 @@ _NEXT = Statement(
 _HOLD = Statement(select(streams.c.head).where(streams.c.name == bindparam("stream")).with_for_update(read=True))
 _HAS_MORE = exists().where(events.c.stream == bindparam("stream"), events.c.offset > bindparam("head"), _IS_WANTED)
 _DROP = Statement(delete(cursors).where(_THIS, ~_HAS_MORE).returning(literal_column("1")))
+_IS_THERE = Statement(select(cursors.c.version).where(_THIS))
 _POSTPONE = Statement(
     update(cursors)
     .where(_THIS)
@@ -111,7 +111,7 @@ class PostgresCursorRepository(CursorRepository):
         self._unit = unit
 
     def move(self, cursor: Cursor, position: int, at: datetime) -> Cursor:
-        self._unit.note_last(_LOCK, _MOVE, {**_key(cursor), "new_position": position, "at": at})
+        self._unit.note_quietly(_MOVE, **_key(cursor), new_position=position, at=at)
         return replace(cursor, position=position, version=cursor.version + 1, failures=0)
 
 
@@ -135,12 +135,12 @@ class PostgresCursors(Cursors):
     async def settle(self, cursor: Cursor, wanted: Iterable[str], head: int) -> bool:
         values = {**_key(cursor), "stream": cursor.stream, "head": head, "types": list(wanted)}
         async with self._database.connection() as connection, self._database.transaction(connection):
-            # In the order in which a unit of work locks them.
-            if await self._database.fetchrow_on(connection, _LOCK, values) is None:
-                return True
+            # The stream before the cursor, as in every unit of work.
             await self._database.fetch_on(connection, _HOLD, values)
-            # A statement of its own, to see what those have written for whom the last one waited.
-            return await self._database.fetchrow_on(connection, _DROP, values) is not None
+            # Statements of their own, to see what those have written for whom the last one waited.
+            if await self._database.fetchrow_on(connection, _DROP, values) is not None:
+                return True
+            return await self._database.fetchrow_on(connection, _IS_THERE, values) is None
 
     async def postpone(self, cursor: Cursor, until: datetime, has_failed: bool) -> None:
         failures = cursor.failures + 1 if has_failed else cursor.failures

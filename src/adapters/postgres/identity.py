@@ -10,9 +10,9 @@ import asyncpg
 from sqlalchemy import Interval, bindparam, case, func, insert, literal_column, select, update
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Part, Statement
 from adapters.postgres.tables import Instant, accounts, sessions
-from adapters.postgres.unit_of_work import Part, PostgresUnit
+from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EndReason, FailedLogin, Session
@@ -97,14 +97,14 @@ class PostgresAccounts(AccountRepository):
 
     def add(self, account: Account) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            yield _INSERT_ACCOUNT.text, _INSERT_ACCOUNT.args(_values(account, _ACCOUNT))
+            yield _INSERT_ACCOUNT.part(_values(account, _ACCOUNT))
 
         self._unit.saving(account, writes)
 
     def save(self, account: Account) -> None:
         def writes(loaded: int) -> Iterable[Part]:
             values = _values(account, _ACCOUNT) | {"key": account.id, "loaded": loaded}
-            yield _UPDATE_ACCOUNT.text, _UPDATE_ACCOUNT.args(values)
+            yield _UPDATE_ACCOUNT.part(values)
 
         self._unit.saving(account, writes)
 
@@ -143,7 +143,7 @@ class PostgresSessions(SessionRepository):
 
     def add(self, session: Session) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            yield _INSERT_SESSION.text, _INSERT_SESSION.args(_values(session, _SESSION))
+            yield _INSERT_SESSION.part(_values(session, _SESSION))
 
         self._unit.saving(session, writes)
 
@@ -151,7 +151,7 @@ class PostgresSessions(SessionRepository):
         def writes(loaded: int) -> Iterable[Part]:
             values = _values(session, _SESSION) | {"key": session.id, "loaded": loaded}
             values["is_ended"] = session.ended_at is not None
-            yield _UPDATE_SESSION.text, _UPDATE_SESSION.args(values)
+            yield _UPDATE_SESSION.part(values)
 
         self._unit.saving(session, writes)
 

@@ -4,11 +4,25 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Select, TableValuedAlias, Uuid, bindparam, column, func
+from sqlalchemy import (
+    ARRAY,
+    BinaryExpression,
+    BindParameter,
+    Column,
+    Insert,
+    Select,
+    Table,
+    TableValuedAlias,
+    UpdateBase,
+    Uuid,
+    bindparam,
+    column,
+    func,
+)
 from sqlalchemy.dialects.postgresql import asyncpg
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql import ClauseElement, operators, visitors
 
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"\$(\d+)")
@@ -17,11 +31,19 @@ _TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (?!LATERAL)(\w+)\b(?!\()")  # 
 _NUMBER = "number"
 
 
+class Part(NamedTuple):
+    """A statement with its arguments, to stand beside others, and the place of its row in the order of locks."""
+
+    place: tuple[Any, ...]
+    text: str
+    args: Sequence[Any]
+
+
 class Statement:
     """A compiled statement: `text` with `$1 …`, and `names`, the bind parameters in that order.
 
     `operation` is what it is counted as: the first verb in it, and the first table. `changes` says whether it may do
-    more than read.
+    more than read. `table` is the one table that it writes to or reads, if it is one.
 
     Values go to asyncpg as they are: the column types in use need no bind processor, which a test proves.
     """
@@ -34,11 +56,27 @@ class Statement:
         self.names: tuple[str, ...] = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
         self.constants: Mapping[str, Any] = {k: v for k, v in compiled.params.items() if v is not None}
         self.compiled = compiled
+        self.table = _table_of(expression)
+        self._order = () if self.table is None else _order(self.table)
+        self.key = () if self.table is None else tuple(map(self.names.index, _key_names(expression, self.table)))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it writes to a table of whose changes nobody is told."""
+        return self.table is not None and "is_quiet" in self.table.info
 
     def args(self, values: Mapping[str, Any]) -> Sequence[Any]:
         """The arguments in order; parameters that the expression gave a value itself keep it."""
         constants = self.constants
         return [values[name] if name in values else constants[name] for name in self.names]
+
+    def part(self, values: Mapping[str, Any]) -> Part:
+        """This statement with these values; its place is its table, then the key of its row.
+
+        A table comes behind those that it refers to, and otherwise by its name.
+        """
+        args = self.args(values)
+        return Part((*self._order, *[args[place] for place in self.key]), self.text, args)
 
 
 class Lookup(Statement):
@@ -76,3 +114,39 @@ def renumbered(text: str, first: int) -> str:
 def parameter_count(text: str) -> int:
     """How many parameters a text has."""
     return max((int(match) for match in _PARAMETER.findall(text)), default=0)
+
+
+def _table_of(expression: ClauseElement) -> Table | None:
+    tables: Sequence[Any] = ()
+    if isinstance(expression, UpdateBase):
+        tables = [expression.table]
+    elif isinstance(expression, Select):
+        tables = expression.get_final_froms()
+    return tables[0] if len(tables) == 1 and isinstance(tables[0], Table) else None
+
+
+@lru_cache
+def _order(table: Table) -> tuple[int, str]:
+    """After every table that it refers to, and among others by its name; so it needs no list of all tables."""
+    parents = [key.column.table for key in table.foreign_keys if key.column.table is not table]
+    return max((_order(parent)[0] + 1 for parent in parents), default=0), table.name
+
+
+def _key_names(expression: ClauseElement, table: Table) -> Sequence[str]:
+    """The parameters that hold the primary key of the row, in its order; none if they do not tell one row."""
+    found: dict[str, str] = {}
+    if isinstance(expression, Insert):
+        written: Mapping[Any, Any] = expression._values or {}  # noqa: SLF001  # SQLAlchemy has no other way to it
+        found = {
+            getattr(at, "name", at): value.key for at, value in written.items() if isinstance(value, BindParameter)
+        }
+    elif (condition := getattr(expression, "whereclause", None)) is not None:
+        for each in visitors.iterate(condition):
+            match each:
+                case BinaryExpression(
+                    operator=operators.eq, left=Column(table=of) as left, right=BindParameter(key=name)
+                ):
+                    if of is table:
+                        found[left.name] = name
+    names = [column.name for column in table.primary_key]
+    return [found[name] for name in names] if all(name in found for name in names) else []

@@ -40,6 +40,9 @@ metadata = MetaData(
     }
 )
 
+# Of changes of such a table nobody is told: it keeps how far somebody has come, or how often something was tried.
+QUIET = {"is_quiet": True}
+
 Instant = DateTime(timezone=True)
 
 
@@ -305,6 +308,7 @@ cursors = Table(
     Column("version", Integer, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("stream", "consumer"),
     Index("ix_cursors_due_at", "due_at"),
+    info=QUIET,
 )
 
 lineage = Table(

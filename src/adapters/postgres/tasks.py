@@ -30,13 +30,13 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
-from adapters.postgres.access import membership
+from adapters.postgres.access import STILL_MEMBER, membership
 from adapters.postgres.database import Database
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.pages import measured, page_of
-from adapters.postgres.statement import Lookup, Statement, lookup_keys
+from adapters.postgres.statement import Lookup, Part, Statement, lookup_keys
 from adapters.postgres.tables import comments, members, tasks, workspaces
-from adapters.postgres.unit_of_work import Part, PostgresUnit
+from adapters.postgres.unit_of_work import PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView, uses_of
 from domain.access import Role, Standing
@@ -145,12 +145,12 @@ class PostgresTasks(TaskRepository):
     def _loaded(self, row: asyncpg.Record, by: AccountId) -> tuple[Task, Standing]:
         *columns, role, viewers_comment, _ = row
         task = self._known(_task(columns))
-        self._unit.rely_on(task.workspace_id, by, role)
+        self._unit.guard(STILL_MEMBER, workspace=task.workspace_id, account=by, role=role)
         return task, Standing(Role(role), viewers_comment)
 
     def add(self, task: Task) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            yield _INSERT.text, _INSERT.args(_values(task) | {"words": found_by(task.title, task.description)})
+            yield _INSERT.part(_values(task) | {"words": found_by(task.title, task.description)})
             self._unit.count(uses_of(task))
 
         self._unit.saving(task, writes)
@@ -163,7 +163,7 @@ class PostgresTasks(TaskRepository):
             values = _values(task) | {"task": task.id, "loaded": loaded}
             if texts:
                 values["words"] = found_by(task.title, task.description)
-            yield _UPDATES[texts].text, _UPDATES[texts].args(values)
+            yield _UPDATES[texts].part(values)
             if after != before:
                 self._unit.count(after, before)
 

@@ -11,9 +11,9 @@ from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or
 from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Part, Statement
 from adapters.postgres.tables import accounts, invitations, members, removals, usage, workspaces
-from adapters.postgres.unit_of_work import Part, PostgresUnit
+from adapters.postgres.unit_of_work import PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.workspaces import (
     INVITATIONS_SHOWN,
@@ -112,7 +112,7 @@ class PostgresWorkspaces(WorkspaceRepository):
 
     def add(self, workspace: Workspace) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            yield _INSERT.text, _INSERT.args(_values(workspace))
+            yield _INSERT.part(_values(workspace))
             yield from _member_writes(workspace.id, {}, workspace.members)
             self._unit.count(uses_of(workspace.id, workspace.members))
 
@@ -123,7 +123,7 @@ class PostgresWorkspaces(WorkspaceRepository):
         before = self._unit.loaded[workspace.id]
 
         def writes(loaded: int) -> Iterable[Part]:
-            yield _UPDATE.text, _UPDATE.args(_values(workspace) | {"key": workspace.id, "loaded": loaded})
+            yield _UPDATE.part(_values(workspace) | {"key": workspace.id, "loaded": loaded})
             yield from _member_writes(workspace.id, before, workspace.members)
             self._unit.count(uses_of(workspace.id, workspace.members), uses_of(workspace.id, before))
 
@@ -136,7 +136,7 @@ class PostgresWorkspaces(WorkspaceRepository):
         return self._invitation(await self._unit.fetchrow(_FIND_INVITATION, digest=digest))
 
     def add_invitation(self, invitation: Invitation) -> None:
-        self._unit.note(
+        self._unit.guard(
             _ROOM_FOR_INVITATION,
             workspace=invitation.workspace_id,
             now=invitation.created_at,
@@ -180,11 +180,11 @@ def _member_writes(
         key = {"workspace": workspace, "account": account}
         if account not in before:
             values = {**key, "role": member.role, "joined_at": member.joined_at}
-            yield _INSERT_MEMBER.text, _INSERT_MEMBER.args(values)
+            yield _INSERT_MEMBER.part(values)
         elif before[account].role is not member.role:
-            yield _UPDATE_MEMBER.text, _UPDATE_MEMBER.args({**key, "new_role": member.role})
+            yield _UPDATE_MEMBER.part({**key, "new_role": member.role})
     for account in before.keys() - after.keys():
-        yield _DELETE_MEMBER.text, _DELETE_MEMBER.args({"workspace": workspace, "account": account})
+        yield _DELETE_MEMBER.part({"workspace": workspace, "account": account})
 
 
 _MINE = members.alias("mine")
@@ -262,6 +262,8 @@ _INVITATION_COUNT = select(func.count()).where(*_OPEN).scalar_subquery()
 # Whoever invites saves the workspace as it was loaded, so of several at once only one is right about the number.
 _ROOM_FOR_INVITATION = Statement(
     select(func.within(literal_column("'invitations'"), _INVITATION_COUNT + literal_column("1"), bindparam("most")))
+    .select_from(workspaces)
+    .where(workspaces.c.id == bindparam("workspace"))
 )
 _USAGE = Statement(
     select(usage.c.kind, usage.c.used)

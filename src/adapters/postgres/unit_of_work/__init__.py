@@ -8,8 +8,7 @@
 6. COMMIT. Back in `opened`, the events are published as hints.
 """
 
-from adapters.postgres.unit_of_work.changed import Part
 from adapters.postgres.unit_of_work.noted import PostgresUnit
 from adapters.postgres.unit_of_work.opened import Enclosing, PostgresUnitOfWork, Repository, enclosing
 
-__all__ = ["Enclosing", "Part", "PostgresUnit", "PostgresUnitOfWork", "Repository", "enclosing"]
+__all__ = ["Enclosing", "PostgresUnit", "PostgresUnitOfWork", "Repository", "enclosing"]

@@ -1,22 +1,24 @@
 """How what units of work change becomes one atomic statement or transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from msgspec import Raw
 
 from adapters.postgres.connection import Connection
-from adapters.postgres.statement import parameter_count, renumbered
-from adapters.postgres.unit_of_work.changed import Change, Count, Part, Record
+from adapters.postgres.statement import Part, parameter_count, renumbered
+from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from application.ports.events import Entry
 
 # More parts than this go as several statements: a statement is planned as a whole.
 PARTS_PER_STATEMENT = 10
 
-# A stream's row is locked by the last statement only, in the order of the names, so offsets follow the commits. What is
-# counted is locked just before it, in one order too, so nobody waits for a count longer than for the stream.
+# The locks are taken in the order that `Change` states. A stream's row is locked by the last statement only, so offsets
+# follow the commits, and what is counted just before it, so nobody waits for a count longer than for the stream.
 # verify() fails the statement unless every part of it met the row it was built on.
 _COUNTED = """counted AS (
   INSERT INTO usage AS u (scope, subject, kind, used)
@@ -44,6 +46,7 @@ _NOTICED = """noticed AS (
   SELECT head.name, n.consumer, head.head - n.behind - 1, n.at, n.at
   FROM {notices} AS n (stream, consumer, behind, at) JOIN head ON head.name = n.stream
   ON CONFLICT DO NOTHING
+  RETURNING 1
 )"""
 _COUNT_TYPES = ("uuid", "uuid", "text", "bigint", "bigint")
 _NOTICE_TYPES = ("text", "text", "bigint", "timestamptz")
@@ -51,23 +54,25 @@ _STREAM_TYPES = ("text", "bigint")
 _EVENT_TYPES = ("text", "uuid", "text", "uuid", "uuid", "timestamptz", "json", "bigint")
 
 _composed: dict[tuple[str, ...], str] = {}
+_PLACE, _TEXT = attrgetter("place"), attrgetter("text")
 
 
 async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[Sequence[Entry]]:
     """Apply all of these or none, and return the events of each as they stand in the journal.
 
     One small change is one statement, which needs no transaction around it. Otherwise there is a transaction (a
-    savepoint, if there is one already): equal statements go in one round trip, and a last one writes all the events.
+    savepoint, if there is one already): equal statements that follow each other go in one round trip, and a last one
+    writes all the events.
     """
     if len(changes) == 1 and len(changes[0].parts) <= PARTS_PER_STATEMENT:
         (change,) = changes
-        return [await _write(connection, change.parts, change.counts, change.records, change.last)]
+        return [await _write(connection, change.parts, change.counts, change.records, change.quiet)]
     async with connection.transaction():
-        for statement, arguments in _alike(changes).items():
-            await connection.executemany(statement, arguments)
+        for text, parts in groupby(_in_order(changes), key=_TEXT):
+            await connection.executemany(_compose((text,)), [part.args for part in parts])
         records = [record for change in changes for record in change.records]
-        last = [part for change in changes for part in change.last]
-        entries = iter(await _write(connection, [], _summed(changes), records, last))
+        quiet = sorted((part for change in changes for part in change.quiet), key=_PLACE)
+        entries = iter(await _write(connection, [], _summed(changes), records, quiet))
     return [[next(entries) for _ in change.records] for change in changes]
 
 
@@ -76,7 +81,7 @@ async def _write(
     parts: Sequence[Part],
     counts: Sequence[Count],
     records: Sequence[Record],
-    last: Sequence[Part],
+    quiet: Sequence[Part],
 ) -> Sequence[Entry]:
     left: dict[str, int] = {}
     for record in records:
@@ -102,8 +107,8 @@ async def _write(
         args += (*map(list, zip(*streams, strict=True)), *map(list, zip(*rows, strict=True)))
     if notices:
         args += map(list, zip(*(key + told for key, told in notices.items()), strict=True))
-    args += _arguments(last)
-    texts, ending = tuple(text for text, _ in parts), tuple(text for text, _ in last)
+    args += _arguments(quiet)
+    texts, ending = tuple(part.text for part in parts), tuple(part.text for part in quiet)
     statement = _compose(texts, min(len(counts), 2), min(len(records), 2), bool(notices), ending)
     found = await connection.fetch(statement, *args)
     heads: dict[str, int] = dict(found) if records else {}
@@ -113,15 +118,13 @@ async def _write(
     ]
 
 
-def _alike(changes: Sequence[Change]) -> Mapping[str, Sequence[Sequence[Any]]]:
-    """The parts of all changes as few different statements, each with the arguments of all its executions."""
-    alike: dict[str, list[Sequence[Any]]] = {}
-    for change in changes:
-        for start in range(0, len(change.parts), PARTS_PER_STATEMENT):
-            parts = change.parts[start : start + PARTS_PER_STATEMENT]
-            statement = _compose(tuple(text for text, _ in parts))
-            alike.setdefault(statement, []).append(_arguments(parts))
-    return alike
+def _in_order(changes: Sequence[Change]) -> Iterator[Part]:
+    """The parts of all changes in the order of their places; what several of them look at is looked at once."""
+    before = None
+    for part in sorted((part for change in changes for part in change.parts), key=_PLACE):
+        if part != before or not _only_looks(part.text):
+            yield part
+        before = part
 
 
 def _summed(changes: Sequence[Change]) -> Sequence[Count]:
@@ -135,7 +138,11 @@ def _summed(changes: Sequence[Change]) -> Sequence[Count]:
 
 
 def _arguments(parts: Sequence[Part]) -> list[Any]:
-    return [value for _, values in parts for value in values]
+    return [value for part in parts for value in part.args]
+
+
+def _only_looks(text: str) -> bool:
+    return text.startswith("SELECT")
 
 
 def _compose(
@@ -143,22 +150,17 @@ def _compose(
     counts: int = 0,
     records: int = 0,
     has_notices: bool = False,
-    last: tuple[str, ...] = (),
+    quiet: tuple[str, ...] = (),
 ) -> str:
     """One statement of all these parts, each of which must touch exactly one row, and of no, one or more of the rest.
 
     Nothing is counted without a record.
     """
-    key = (*texts, str(counts), str(records), str(has_notices), *last)
+    key = (*texts, str(counts), str(records), str(has_notices), *quiet)
     composed = _composed.get(key)
     if composed is None:
-        parts, verified, count = [], [], 0
-        for index, text in enumerate(texts):
-            returning = "" if text.startswith("SELECT") else " RETURNING 1"
-            parts.append(f"part{index} AS ({renumbered(text, count)}{returning})")
-            verified.append(f"verify((SELECT count(*) FROM part{index}))")  # noqa: S608  # of names made here
-            count += parameter_count(text)
-        conditions = " AND ".join(verified) or "true"
+        parts: list[str] = []
+        conditions, count = _verified("part", texts, parts, 0)
         if counts:
             counted = _rows(_COUNT_TYPES, count, single=counts == 1)
             count += len(_COUNT_TYPES)
@@ -172,17 +174,33 @@ def _compose(
         if has_notices:
             parts.append(_NOTICED.format(notices=_rows(_NOTICE_TYPES, count, single=False)))
             count += len(_NOTICE_TYPES)
-        for index, text in enumerate(last):
-            # To count them is to lock them all.
-            held = " AND (SELECT count(*) FROM head) > 0" if records else ""
-            parts.append(f"last{index} AS ({renumbered(text, count)}{held})")
-            count += parameter_count(text)
-        outcome = "SELECT name, head FROM head" if records else f"SELECT {conditions}"
+        ending, _ = _verified("quiet", quiet, parts, count)
+        if not records:
+            outcome = f"SELECT {conditions} AND {ending}"
+        elif quiet:
+            # To count rows is to have locked all of them; and only CASE says in which order that happens.
+            held = "(SELECT count(*) FROM head) > 0"
+            if has_notices:
+                held += " AND (SELECT count(*) FROM noticed) >= 0"
+            outcome = f"SELECT name, head FROM head WHERE CASE WHEN {held} THEN {ending} END"  # noqa: S608
+        else:
+            outcome = "SELECT name, head FROM head"
         composed = "WITH " + ", ".join(parts) + " " + outcome
         if len(_composed) >= 512:
             _composed.clear()
         _composed[key] = composed
     return composed
+
+
+def _verified(name: str, texts: Sequence[str], parts: list[str], count: int) -> tuple[str, int]:
+    """Add these texts to the parts, numbered from `count` on; what verifies them, and how many parameters there are."""
+    verified = []
+    for index, text in enumerate(texts):
+        returning = "" if _only_looks(text) else " RETURNING 1"
+        parts.append(f"{name}{index} AS ({renumbered(text, count)}{returning})")
+        verified.append(f"verify((SELECT count(*) FROM {name}{index}))")  # noqa: S608  # of names made here
+        count += parameter_count(text)
+    return " AND ".join(verified) or "true", count
 
 
 def _rows(types: Sequence[str], first: int, single: bool) -> str:

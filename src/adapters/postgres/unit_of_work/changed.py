@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-Part = tuple[str, Sequence[Any]]
+from adapters.postgres.statement import Part
 
 
 class Count(NamedTuple):
@@ -34,24 +34,26 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """All that one unit of work changes: `parts` have to touch exactly one row each, `records` are what is told of it.
+    """All that one unit of work changes, in the order in which it locks what it changes.
 
-    `counts` are the kept numbers that change, each at most once. The bodies of the records have `size` bytes together.
+    `parts` verify and write rows, each exactly one; they stand in the order of their places. `counts` are the kept
+    numbers that change, each at most once. `records` are what is told, and have `size` bytes together. `quiet` are the
+    writes that nobody is told of, one row each, in the order of their places too.
 
-    Parts that only lock come first, so that whoever waits for a membership holds no task and no stream meanwhile.
-    `last` are updates for which those wait who hold a stream; so they are made once its streams are locked.
+    So everybody locks rows by table and key, then numbers, then streams, and at last what is quiet: whoever has a lock
+    waits only for what comes behind it, and nobody waits in a ring.
     """
 
     parts: Sequence[Part]
     counts: Sequence[Count]
     records: Sequence[Record]
     size: int
-    last: Sequence[Part] = ()
+    quiet: Sequence[Part] = ()
 
     @property
     def stream(self) -> str | None:
-        """The one stream that it tells of and all that it waits for, or None if there is more or nothing."""
-        if self.last or not self.records:
+        """The one stream that it tells of, or None if there are more or none."""
+        if not self.records:
             return None
         first = self.records[0].stream
         return first if all(record.stream == first for record in self.records) else None

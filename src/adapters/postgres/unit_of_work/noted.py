@@ -2,20 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import bindparam, select
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Lookup, Statement
-from adapters.postgres.tables import accounts, members
+from adapters.postgres.statement import Lookup, Part, Statement
 from adapters.postgres.unit_of_work.applied import apply
-from adapters.postgres.unit_of_work.changed import Change, Count, Part, Record
+from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from adapters.postgres.unit_of_work.queued import Commits
 from application.journal import News
 from application.ports.consumers import NEWS_SIGNAL
@@ -24,38 +22,17 @@ from application.ports.system import Ids
 from application.ports.unit_of_work import Interrupted
 from application.quotas import Quotas, Use
 from application.turns import Turn
-from domain.ids import AccountId, WorkspaceId
 from domain.kernel import Aggregate, Event
 
-# Waits for a revocation that is being committed, and makes a later one wait until this unit has committed.
-_STILL_MEMBER = Statement(
-    select(members.c.workspace_id)
-    .where(
-        members.c.workspace_id == bindparam("workspace"),
-        members.c.account_id == bindparam("account"),
-        members.c.role == bindparam("role"),
-    )
-    .with_for_update(read=True)
-)
-_STILL_ACTIVE_MEMBER = Statement(
-    select(members.c.workspace_id)
-    .join(accounts, accounts.c.id == members.c.account_id)
-    .where(
-        members.c.workspace_id == bindparam("workspace"),
-        members.c.account_id == bindparam("account"),
-        members.c.role == bindparam("role"),
-        accounts.c.disabled_at.is_(None),
-    )
-    .with_for_update(read=True)
-)
+_PLACE = attrgetter("place")
 
 
 class PostgresUnit:
     """One unit of work in the making; it holds a connection from its first read that it makes alone to its end.
 
-    `note` takes a statement that must touch exactly one row when it is flushed. `saving` takes an aggregate and the
-    statement that writes it; both are looked at only at the flush, so an aggregate is written once however often it
-    was saved. Numbers that `count` changes are kept; one that would grow past its quota is QuotaExceeded.
+    `guard`, `note` and `note_quietly` take a statement that must meet exactly one row when it is flushed. `saving`
+    takes an aggregate and what writes it; both are looked at only at the flush, so an aggregate is written once however
+    often it was saved. Numbers that `count` changes are kept; one that would grow past its quota is QuotaExceeded.
     """
 
     def __init__(
@@ -74,13 +51,11 @@ class PostgresUnit:
         self.quotas = quotas
         self._given = connection
         self.connection = connection
+        self._guards: dict[Any, Part] = {}
         self._noted: list[Part] = []
-        self._locks: list[Part] = []
-        self._last: list[Part] = []
+        self._quiet: list[Part] = []
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
         self._counts: Counter[Use] = Counter()
-        self._memberships: dict[tuple[UUID, UUID], str] = {}
-        self._active: set[tuple[UUID, UUID]] = set()
         # What a repository has to remember of what it loaded, by the id of the thing.
         self.loaded: dict[UUID, Any] = {}
 
@@ -103,16 +78,30 @@ class PostgresUnit:
             return await self.fetchrow(lookup, **lookup.values([key]))
         return await self._database.look_up(lookup, *key)
 
-    def note(self, statement: Statement, **values: Any) -> None:
-        self._noted.append((statement.text, statement.args(values)))
+    def guard(self, statement: Statement, **values: Any) -> None:
+        """Apply the unit only if this still finds its one row, `Stale` otherwise, and let nobody change it until then.
 
-    def note_last(self, lock: Statement, update: Statement, values: Mapping[str, Any]) -> None:
-        """Update the row that `lock` locks, last of all in the flush. It needs no event, as it tells nobody anything.
-
-        Who holds a stream may wait for such a row, so it may be changed by nobody who still has to wait for a stream.
+        It is for what the unit relies on and does not write: what it writes has a version.
         """
-        self._locks.append((lock.text, lock.args(values)))
-        self._last.append((update.text, update.args(values)))
+        part = statement.part(values)
+        self._guards[part.place, part.text, *part.args] = part
+
+    def note(self, statement: Statement, **values: Any) -> None:
+        """Write one row; some aggregate that is saved must announce it."""
+        self._noted.append(self._checked(statement, values, is_quiet=False))
+
+    def note_quietly(self, statement: Statement, **values: Any) -> None:
+        """Write one row of which nobody is told: how far somebody has come, how often something was tried.
+
+        Its table has to be one of those for this, as `QUIET` says of it. So none of an aggregate can be written here.
+        """
+        self._quiet.append(self._checked(statement, values, is_quiet=True))
+
+    @staticmethod
+    def _checked(statement: Statement, values: Mapping[str, Any], is_quiet: bool) -> Part:
+        if statement.is_quiet is not is_quiet:
+            raise AssertionError(f"{statement.operation}: only what nobody is told of is written without an event")
+        return statement.part(values)
 
     def saving(self, aggregate: Aggregate, writes: Callable[[int], Iterable[Part]]) -> None:
         """Write the aggregate at the flush if it has news; `writes` gets the version it was loaded with."""
@@ -122,12 +111,6 @@ class PostgresUnit:
         """What is written in this unit counts for `uses`, and counted for what it did `before`."""
         self._counts.update(uses)
         self._counts.subtract(before)
-
-    def rely_on(self, workspace: WorkspaceId, account: AccountId, role: str, is_active: bool = False) -> None:
-        """Apply the unit only if the account still has this role there and, if it has to be active, is not disabled."""
-        self._memberships[workspace, account] = role
-        if is_active:
-            self._active.add((workspace, account))
 
     async def release(self) -> None:
         if self.connection is not None and self._given is None:
@@ -173,32 +156,22 @@ class PostgresUnit:
         """What was noted and saved so far, or None if that is nothing."""
         events: list[Event] = []
         writes: list[Part] = []
-        kinds: dict[str, int] = {}
-        changed: list[tuple[int, UUID, Iterable[Part]]] = []
+        turn = Turn()
         for aggregate, make in self._saved.values():
             loaded = aggregate.kept_version
             news = aggregate.take_news()
             if news:
                 events += news
-                kind = kinds.setdefault(news[0].resource_type, len(kinds))
-                changed.append((kind, news[0].resource_id, make(loaded)))
-        # Everybody locks the rows of one kind in one order, so that no two units wait for each other. A use case saves
-        # a workspace before what is in it, and events stay in the order in which things were done.
-        changed.sort(key=itemgetter(0, 1))
-        turn = Turn()
-        for _, _, parts in changed:  # of which each counts what it uses
-            writes += parts
-            await turn.share()
+                writes += make(loaded)  # which counts what it uses
+                await turn.share()
         writes += self._noted
         if not events:
             if writes:
                 raise AssertionError("a write without an event: every change of state is announced by its aggregate")
-            if not self._last:
+            if not self._quiet:
                 return None
-        guards = []
-        for (workspace, account), role in sorted(self._memberships.items()):
-            guard = _STILL_ACTIVE_MEMBER if (workspace, account) in self._active else _STILL_MEMBER
-            guards.append((guard.text, guard.args({"workspace": workspace, "account": account, "role": role})))
+        # Of the same place, guards come first: such a row was looked at before it was written.
+        parts = sorted([*self._guards.values(), *writes], key=_PLACE)
         counts = [Count(*use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
         told = News()
         records = []
@@ -208,7 +181,7 @@ class PostgresUnit:
             wanted = self._wanted.get(event.type, ())
             records.append(Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body, wanted))
             await turn.share()
-        return Change(guards + self._locks + writes, counts, records, told.size, self._last)
+        return Change(parts, counts, records, told.size, sorted(self._quiet, key=_PLACE))
 
     async def _reconnect(self) -> Connection:
         """Another connection for the one that was lost, and with it nothing, unless a transaction was open on it."""

@@ -79,11 +79,7 @@ class Commits:
                 size = taken[0].change.size
                 while queue and len(taken) < TOGETHER_MAX and (size := size + queue[0].change.size) <= NEWS_MAX_BYTES:
                     taken.append(queue.popleft())
-                # Rows are locked in one order by everybody, so that no two batches wait for each other.
-                batch = sorted(
-                    (w for w in taken if not w.applied.done()), key=lambda w: w.change.records[0].resource_id
-                )
-                if batch:
+                if batch := [waiting for waiting in taken if not waiting.applied.done()]:
                     await self._apply(batch)
         finally:
             del self._waiting[stream]

@@ -1,0 +1,112 @@
+"""Everybody locks in one order, so no two units of work wait for each other, whatever each of them saved first."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import asyncpg
+import pytest
+
+from adapters.postgres.tables import metadata
+from application.ports.unit_of_work import Stale
+from application.tasks import TaskPatch
+from domain.ids import TaskId, WorkspaceId
+from tests.contracts.house import eventually
+from tests.integration.test_journal import DEADLINE_SECONDS, Process, two_processes
+from tests.integration.test_statements import ALL
+from tests.support.builders import a_task, a_team, an_account, principal
+
+# What stands beside others in a unit of work, and so has to know its place.
+PARTS = ("INSERT", "UPDATE", "DELETE", "UPSERT", "MOVE", "STILL")
+
+BOTH_WAIT = """
+SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+
+
+@asynccontextmanager
+async def without_deadlock(new_database: Callable[[], str]) -> AsyncIterator[list[Process]]:
+    """Two processes on a database of their own, in which PostgreSQL never found two that waited for each other."""
+    database_url = new_database()
+    async with asyncio.timeout(DEADLINE_SECONDS), two_processes(database_url) as processes:
+        yield processes
+    # A connection tells at its end what it has counted, and nobody else was ever in this database.
+    connection = await asyncpg.connect(database_url)
+    deadlocks = await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    await connection.close()
+    assert deadlocks == 0
+
+
+async def test_units_that_save_different_things_in_opposite_orders_never_lock_each_other_out(
+    new_database: Callable[[], str],
+) -> None:
+    async with without_deadlock(new_database) as processes:
+        ada = await an_account(processes[0])
+        teams = [await a_team(processes[0], ada.id) for _ in range(2)]
+        tasks = [await a_task(processes[0], team.id, ada.id) for team in teams]
+
+        async def rename(number: int) -> None:
+            process, name = processes[number], f"By {number}"
+            with suppress(Stale):
+                async with process.work() as work:
+                    account = await work.accounts.get(ada.id)
+                    found = [await work.workspaces.get(team.id) for team in teams]
+                    rows = [(await work.tasks.get(task.id, ada.id))[0] for task in tasks]
+                    now = process.clock.now()
+                    account.rename(name, now)
+                    saves: list[Callable[[], None]] = [partial(work.accounts.save, account)]
+                    for team, task in zip(found, rows, strict=True):
+                        team.change(ada.id, now, name)
+                        task.edit(ada.id, now, title=name)
+                        saves += [partial(work.workspaces.save, team), partial(work.tasks.save, task)]
+                    for save in saves[:: 1 if number else -1]:
+                        save()
+
+        # Both have begun to lock when one of them gets what both wait for.
+        database_url = processes[0].container.settings().database_url
+        blocker, watcher = [await asyncpg.connect(database_url) for _ in range(2)]
+        async with blocker.transaction():
+            await blocker.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", tasks[0].id)
+            writing = [asyncio.create_task(rename(number)) for number in range(2)]
+            await eventually(lambda: watcher.fetchval(BOTH_WAIT))
+        await asyncio.gather(*writing)
+        await blocker.close()
+        await watcher.close()
+        assert (await processes[0].tasks.read(principal(ada), tasks[0].id)).version == 2
+
+
+async def test_what_is_committed_together_in_two_processes_never_locks_the_other_out(
+    new_database: Callable[[], str],
+) -> None:
+    """Changes of one stream whose statements differ, so that equal ones do not stand beside each other."""
+    async with without_deadlock(new_database) as processes:
+        ada = await an_account(processes[0])
+        mine, chance = WorkspaceId(ada.id), random.Random(7)
+        ids = [(await a_task(processes[0], mine, ada.id)).id for _ in range(12)]
+
+        async def write(process: Process, id: TaskId, text: str) -> None:
+            patches = TaskPatch(text), TaskPatch(description=text), TaskPatch(text, text), TaskPatch(labels=[text])
+            await process.tasks.edit(principal(ada), id, chance.choice(patches))
+
+        for number in range(10):
+            chosen = [(process, id) for process in processes for id in chance.sample(ids, len(ids))]
+            await asyncio.gather(*(write(process, id, f"By {number}") for process, id in chosen))
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.rpartition("._")[2].startswith(PARTS)])
+def test_what_stands_beside_others_knows_its_table_and_the_key_of_its_row(name: str) -> None:
+    statement = ALL[name]
+    assert statement.table is not None
+    assert len(statement.key) == len(statement.table.primary_key)
+
+
+def test_a_row_comes_behind_those_that_it_refers_to() -> None:
+    by_table = {s.table: s for s in ALL.values() if s.table is not None and s.key}
+    assert len(by_table) > 5
+    for table, statement in by_table.items():
+        for key in table.foreign_keys:
+            if (parent := by_table.get(key.column.table)) and parent is not statement:
+                place, before = (each.part(dict.fromkeys(each.names)).place for each in (statement, parent))
+                assert before < place
+    assert {table.name for table in metadata.tables.values() if table.info} == {"cursors"}
