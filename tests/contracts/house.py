@@ -75,7 +75,7 @@ class House:
     pass_time: Callable[[timedelta], Awaitable[None]]
 
 
-async def eventually(met: Callable[[], bool | Awaitable[bool]], seconds: float = 10) -> None:
+async def eventually(met: Callable[[], bool | Awaitable[bool]], seconds: float = 30) -> None:
     """Wait until the condition is met; TimeoutError if it is not in time."""
     async with asyncio.timeout(seconds):
         while True:
@@ -95,15 +95,16 @@ class Follower:
         self._arrived: list[Entry | Signal] = []
 
     async def start(self) -> "Follower":
-        """Follow, until what another process publishes really arrives."""
+        """Follow, until what another process publishes really arrives, and with it what was on its way before."""
         self._house.broker.listen(self._arrived.append, lambda: None)
         self._house.broker.follow(self._topic)
 
         def arrives() -> bool:
             self._house.elsewhere.publish([self._marker(0)])
-            return bool(self._arrived)
+            return self._marker(0) in self._arrived
 
         await eventually(arrives)
+        self._arrived.clear()
         return self
 
     async def hints(self) -> Sequence[Entry]:
