@@ -54,16 +54,21 @@ class House:
     """An assembly in memory in which Ada owns a team and Bob is a member of it.
 
     `at` is awaited around every call of the journal and every question about rights, with what `WatchedJournal` says,
-    `before access` or `after access`; `fate` is what becomes of every hint.
+    `before access` or `after access`; `fate` is what becomes of every hint. `furnish` may hand more into the assembly.
     """
 
     ada: Account
     bob: Account
     team: Workspace
 
-    def __init__(self, at: At | None = None, fate: Fate = Fate.ARRIVES) -> None:
+    def __init__(
+        self,
+        at: At | None = None,
+        fate: Fate = Fate.ARRIVES,
+        furnish: Callable[[Container], Container] = lambda container: container,
+    ) -> None:
         self.broker = FaultyBroker(MemoryBroker(), dealing([fate]))
-        self.container: Container = in_memory(broker=providers.Object(self.broker))
+        self.container = furnish(in_memory(broker=providers.Object(self.broker)))
         self.work, self.ids = self.container.work(), self.container.ids()
         if at is not None:
             self.container.journal.override(providers.Object(WatchedJournal(self.container.journal(), at)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
-from dependency_injector.providers import Factory, Resource
+from dependency_injector.providers import Factory, List, Resource
 
 from application.reactions import EveryWork
 from entrypoints.container import Container, assembled, in_memory, table
@@ -56,7 +56,7 @@ def test_every_context_has_every_floor(context: str, floor: str) -> None:
 
 
 def test_every_port_is_bound_in_the_assembly() -> None:
-    reached = _reachable(_bindings().values())
+    reached = _reachable(_bindings().values()) | _rows(in_memory())
     unbound = _names(set(_ports()) - reached)
     assert not unbound, f"no provider in entrypoints/container/table.py leads to {unbound}"
 
@@ -159,6 +159,12 @@ def _bindings() -> dict[str, object]:
             ):
                 found[name] = eval(ast.unparse(provided), vars(table))
     return found
+
+
+def _rows(assembly: Container) -> set[type]:
+    """What the rows of the lists are, each of which a context hands in."""
+    lists = [provider for provider in assembly.providers.values() if isinstance(provider, List)]
+    return {kind for rows in lists for row in rows() for kind in type(row).__mro__}
 
 
 def _reachable(annotations: Iterable[object]) -> set[type]:

@@ -5,18 +5,16 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID, uuid4
 
 import pytest
-from dependency_injector import providers
 from msgspec import Raw
 
 from application.ports.events import Entry, Signal
 from application.realtime.news import Begun, RightLost, follow
-from domain.identity import Account
 from tests.application.live_house import House, Visitor, turns
-from tests.architecture.notes.domain import note_stream
-from tests.architecture.notes.feeds import NoteFeeds
+from tests.architecture.notes.assembly import in_memory
+from tests.architecture.notes.domain import NoteId
+from tests.architecture.notes.use_cases import Notes, NoteText
 from tests.support.builders import an_account, principal
 
 SRC = Path(__file__).parents[2] / "src"
@@ -52,29 +50,30 @@ def test_generic_machinery_names_no_context(path: Path) -> None:
 class Library:
     """An assembly into which notes are handed, in which Ada and Bob write one and Eve does not."""
 
+    id: NoteId
+
     def __init__(self) -> None:
-        self.house, self.feeds, self.note = House(), NoteFeeds(), uuid4()
-        self.house.container.feeds.add_args(providers.Object(self.feeds))  # type: ignore[attr-defined]
+        self.house = House(furnish=in_memory)
+        self.notes: Notes = self.house.container.providers["notes"]()
 
     async def open(self) -> "Library":
         await self.house.settle()
-        self.feeds.participants[self.note] = {self.house.ada.id, self.house.bob.id}
+        opened = await self.notes.open(principal(self.house.ada), NoteText("Bring the map."))
+        self.id = NoteId(opened.id)
+        await self.notes.invite(principal(self.house.ada), self.id, self.house.bob.id)
         return self
 
     @property
     def channel(self) -> str:
-        return note_stream(self.note)
+        return f"note:{self.id}"
 
-    def write(self, type: str, participant: UUID | None = None) -> None:
-        kept = self.house.container.database().committed
-        body = Raw(b'{"type":"%b","data":{"participant":"%b"}}' % (type.encode(), str(participant).encode()))
-        entry = Entry(self.channel, kept.head(self.channel) + 1, type, self.note, body)
-        kept.append(entry)
-        self.house.broker.publish([entry])
+    async def write(self, text: str) -> None:
+        await self.notes.write(principal(self.house.bob), self.id, NoteText(text))
 
-    def remove(self, account: Account) -> None:
-        self.feeds.participants[self.note].discard(account.id)
-        self.write("participant.left", account.id)
+    async def work(self) -> None:
+        """What a worker has to do now."""
+        while await self.house.container.following_up().turn():
+            continue
 
 
 @asynccontextmanager
@@ -91,12 +90,12 @@ async def at_the_note(*names: str) -> AsyncIterator[tuple[Library, Visitor, Visi
 
 async def test_a_note_is_followed_and_resumed_by_its_participants_alone() -> None:
     async with at_the_note("{}") as (library, ada, _):
-        library.write("note.written")
-        library.write("note.written")
-        await ada.until(lambda visitor: len(visitor.events()) == 2)
+        await library.write("Bring the lamp.")
+        await library.write("Bring both.")
+        await ada.until(lambda visitor: visitor.events() == [(3, "note.written"), (4, "note.written")])
         async with library.house.visit(library.house.bob) as again:
-            await again.say(type="subscribe", id=2, channel=library.channel, since=1)
-            await again.until(lambda visitor: visitor.events() == [(2, "note.written")])
+            await again.say(type="subscribe", id=2, channel=library.channel, since=3)
+            await again.until(lambda visitor: visitor.events() == [(4, "note.written")])
         eve = await an_account(library.house, "Eve")
         async with library.house.visit(eve) as stranger:
             for kind in ("", "presence:", "typing:", "status:", "waves:"):
@@ -107,36 +106,36 @@ async def test_a_note_is_followed_and_resumed_by_its_participants_alone() -> Non
 async def test_who_leaves_a_note_loses_every_channel_of_it_and_the_others_none() -> None:
     names = ("{}", "status:{}", "waves:{}", "presence:{}", "typing:{}")
     async with at_the_note(*names) as (library, ada, bob):
-        library.remove(library.house.bob)
+        await library.notes.leave(principal(library.house.ada), library.id, library.house.bob.id)
         await bob.until(lambda visitor: len(visitor.of("unsubscribed")) == len(names))
-        library.write("note.written")
+        await library.notes.write(principal(library.house.ada), library.id, NoteText("Alone now."))
         await ada.until(lambda visitor: len(visitor.events()) == 2)
         await turns(10)
         assert [type for _, type in bob.events()] == ["participant.left"]
         assert not ada.of("unsubscribed")
-        library.feeds.participants.clear()
-        library.write("note.burnt")
+        await library.notes.burn(principal(library.house.ada), library.id)
         await ada.until(lambda visitor: len(visitor.of("unsubscribed")) == len(names))
 
 
 async def test_a_keyed_channel_begins_with_what_its_context_keeps_and_goes_on_with_what_is_newer() -> None:
     library = await Library().open()
-    library.feeds.status[library.note] = 3, b'{"page":3}'
-    status = f"status:{library.channel}"
     async with library.house.visit(library.house.ada) as ada:
-        await ada.say(type="subscribe", id=2, channel=status)
+        await ada.say(type="subscribe", id=2, channel=f"status:{library.channel}")
         await ada.until(lambda visitor: bool(visitor.of("value")))
-        for version in (2, 4):
-            library.house.broker.publish([Signal(status, "page", version, Raw(b'{"page":%d}' % version))])
+        await library.write("Bring the lamp, too.")
+        await library.work()
         await ada.until(lambda visitor: len(visitor.of("value")) > 1)
-        assert [frame["data"] for frame in ada.of("value")] == [{"page": 3}, {"page": 4}]
+        library.house.broker.publish([Signal(f"status:{library.channel}", "words", 2, Raw(b"3"))])  # late
+        await turns(10)
+        assert [frame["data"] for frame in ada.of("value")] == [3, 4]
 
 
 async def test_a_value_whose_word_was_lost_on_the_way_is_found_by_asking() -> None:
     async with at_the_note("status:{}") as (library, ada, _):
-        library.feeds.status[library.note] = 1, b'{"page":1}'
+        await ada.until(lambda visitor: bool(visitor.of("value")))
+        await library.write("Bring the lamp, too.")
         await library.house.container.hub().renew_topics()
-        assert [frame["data"] for frame in ada.of("value")] == [{"page": 1}]
+        assert [frame["data"] for frame in ada.of("value")] == [3, 4]
 
 
 async def test_a_word_on_another_ephemeral_channel_reaches_those_who_follow_it() -> None:
@@ -156,14 +155,24 @@ async def test_who_takes_part_is_present_there() -> None:
         assert ada.of("presence")[0]["joined"] == [str(library.house.bob.id)]
 
 
+async def test_a_note_is_written_by_a_command_and_its_key_makes_that_once() -> None:
+    async with at_the_note("{}") as (library, ada, bob):
+        params = {"id": str(library.id), "note": {"text": "Bring the lamp."}, "version": 2}
+        said = [await ada.say(type="call", id=n, method="note.write", params=params, key="k") for n in (8, 9)]
+        assert [answer["data"]["text"] for answer in said] == ["Bring the lamp."] * 2
+        again = await bob.say(type="call", id=8, method="note.write", params=params)
+        assert again["code"] == "version_conflict"
+        await bob.until(lambda visitor: visitor.events() == [(3, "note.written")])
+
+
 async def test_another_door_follows_a_note_without_a_frame() -> None:
     library = await Library().open()
     container, bob = library.house.container, principal(library.house.bob)
     feed = await container.channels().feed(bob.account_id, library.channel)
-    news = follow(container.hub(), container.authentication(), bob, feed, 0)
-    library.write("note.written")
-    assert await anext(news) == Begun(0)
+    news = follow(container.hub(), container.authentication(), bob, feed, 2)
+    await library.write("Bring the lamp.")
+    assert await anext(news) == Begun(2)
     assert isinstance(written := await anext(news), Entry)
-    assert (written.offset, written.type) == (1, "note.written")
-    library.remove(library.house.bob)
+    assert (written.offset, written.type) == (3, "note.written")
+    await library.notes.leave(principal(library.house.ada), library.id, library.house.bob.id)
     assert [type(each) for each in [each async for each in news]] == [Entry, RightLost]

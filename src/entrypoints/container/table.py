@@ -89,7 +89,7 @@ class Container(containers.DeclarativeContainer):
     administration = Singleton(Administration[EveryWork], work, authentication, clock)
     workspaces = made.watched(observer, Workspaces, work, workspace_queries, secrets, quotas, clock, ids)
     tasks = made.watched(observer, Tasks, work, task_queries, task_numbers, clock, ids)
-    feeds: Provider[list[ports.Feeds]] = made.feeds(access_queries)
+    feeds = made.feeds(access_queries)
     channels = made.channels(feeds)
     events = made.watched(observer, Events, journal, channels)
     retention = List(

@@ -1,0 +1,135 @@
+"""Notes in PostgreSQL: the table, and its statements."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Lookup, Part, Statement, lookup_keys
+from adapters.postgres.tables import Instant
+from adapters.postgres.unit_of_work import PostgresUnit
+from domain.errors import NotFound
+from domain.ids import AccountId
+from tests.architecture.notes.domain import Note, NoteId
+from tests.architecture.notes.ports import NoteQueries, NoteRepository, NoteUpkeep, NoteView
+
+metadata = MetaData()
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("participants", ARRAY(Uuid), nullable=False),
+    Column("created_by", Uuid, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("due_at", Instant),
+    Column("burnt_at", Instant),
+    Column("version", Integer, nullable=False),
+    Index("ix_notes_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("ix_notes_burnt_at", "burnt_at", postgresql_where=text("burnt_at IS NOT NULL")),
+)
+
+_FIELDS = (*(field.name for field in fields(Note) if field.init and field.name != "version"), "version")
+_SEEN = (notes.c.id == bindparam("id"), bindparam("by", type_=Uuid) == any_(notes.c.participants))
+_GET = Statement(select(*(notes.c[name] for name in _FIELDS)).where(*_SEEN))
+_INSERT = Statement(insert(notes).values({name: bindparam(name) for name in _FIELDS}))
+_UPDATE = Statement(
+    update(notes)
+    .where(notes.c.id == bindparam("key"), notes.c.version == bindparam("loaded"))
+    .values({name: bindparam(name) for name in _FIELDS if name not in {"id", "created_by", "created_at"}})
+)
+_VIEW = Statement(select(*(notes.c[name] for name in NoteView.__struct_fields__)).where(*_SEEN))
+_ASKED = lookup_keys("note", "account")
+_TAKES_PART = Lookup(
+    _ASKED,
+    select(notes.c.id)
+    .select_from(_ASKED)
+    .join(notes, and_(notes.c.id == _ASKED.c.note, _ASKED.c.account == any_(notes.c.participants))),
+)
+_TEXTS = Statement(
+    select(notes.c.id, notes.c.version, notes.c.text).where(
+        notes.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), notes.c.burnt_at.is_(None)
+    )
+)
+_OLD = select(notes.c.id).where(notes.c.burnt_at < bindparam("before")).limit(bindparam("most"))
+_FORGET = Statement(
+    delete(notes).where(notes.c.id.in_(_OLD.with_for_update(skip_locked=True))).returning(literal_column("1"))
+)
+
+
+class PostgresNotes(NoteRepository):
+    """Notes inside a unit of work."""
+
+    def __init__(self, unit: PostgresUnit) -> None:
+        self._unit = unit
+
+    async def get(self, id: NoteId, by: AccountId) -> Note:
+        row = await self._unit.fetchrow(_GET, id=id, by=by)
+        if row is None:
+            raise NotFound
+        return Note(**{**row, "participants": tuple(row["participants"])})
+
+    def add(self, note: Note) -> None:
+        self._unit.saving(note, lambda _: [_INSERT.part(_values(note))])
+
+    def save(self, note: Note) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            yield _UPDATE.part(_values(note) | {"key": note.id, "loaded": loaded})
+
+        self._unit.saving(note, writes)
+
+
+def _values(note: Note) -> dict[str, object]:
+    return {name: getattr(note, name) for name in _FIELDS}
+
+
+class PostgresNoteQueries(NoteQueries):
+    """Notes for reading only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def view(self, id: NoteId, by: AccountId) -> NoteView:
+        row = await self._database.fetchrow(_VIEW, id=id, by=by)
+        if row is None:
+            raise NotFound
+        return NoteView(*row)
+
+    async def participating(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        return (await self._database.look_up_all(_TAKES_PART, list(asked))).keys()
+
+    async def texts(self, ids: Collection[UUID]) -> Mapping[UUID, tuple[int, str]]:
+        return {id: (version, text) for id, version, text in await self._database.fetch(_TEXTS, ids=list(ids))}
+
+
+class PostgresNoteUpkeep(NoteUpkeep):
+    """Drops in one statement of bounded size, passing over what somebody else has locked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def forget(self, now: datetime, kept: timedelta, most: int) -> int:
+        return len(await self._database.fetch(_FORGET, before=now - kept, most=most))

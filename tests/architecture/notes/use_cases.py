@@ -1,0 +1,91 @@
+"""Everything that people can do with notes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from application.ports.system import Clock, Ids
+from application.ports.unit_of_work import UnitOfWork, retried
+from application.principal import Principal
+from domain.errors import VersionConflict
+from domain.ids import AccountId
+from tests.architecture.notes.domain import TEXT_MAX, Note, NoteId
+from tests.architecture.notes.ports import NoteQueries, NoteView, NoteWork
+
+
+class NoteText(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a note shall say."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=TEXT_MAX, examples=["Bring the map."])]
+
+
+class Reminder(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a note shall be due; null for never."""
+
+    due_at: Annotated[datetime, Meta(tz=True)] | None
+
+
+class Notes:
+    """What those who take part in a note can do; strangers are told NotFound, whatever they ask."""
+
+    def __init__(self, work: UnitOfWork[NoteWork], queries: NoteQueries, clock: Clock, ids: Ids) -> None:
+        self._work = work
+        self._queries = queries
+        self._clock = clock
+        self._ids = ids
+
+    async def read(self, actor: Principal, id: NoteId) -> NoteView:
+        return await self._queries.view(id, actor.account_id)
+
+    async def open(self, actor: Principal, new: NoteText) -> NoteView:
+        note = Note.open(NoteId(self._ids.new()), new.text, actor.account_id, self._clock.now())
+        async with self._work() as work:
+            work.notes.add(note)
+        return _view(note)
+
+    @retried
+    async def write(self, actor: Principal, id: NoteId, new: NoteText, version: int | None = None) -> NoteView:
+        """Let it say something else, if it is at `version` or that is None."""
+        async with self._changing(actor, id) as note:
+            if version is not None and version != note.version:
+                raise VersionConflict(_view(note), note.version)
+            note.write(new.text, actor.account_id, self._clock.now())
+        return _view(note)
+
+    @retried
+    async def remind(self, actor: Principal, id: NoteId, reminder: Reminder) -> NoteView:
+        async with self._changing(actor, id) as note:
+            note.remind(reminder.due_at, actor.account_id, self._clock.now())
+        return _view(note)
+
+    @retried
+    async def invite(self, actor: Principal, id: NoteId, account: AccountId) -> None:
+        async with self._changing(actor, id) as note:
+            note.invite(account, actor.account_id, self._clock.now())
+
+    @retried
+    async def leave(self, actor: Principal, id: NoteId, account: AccountId) -> None:
+        """End somebody's part in it: one's own, or another's."""
+        async with self._changing(actor, id) as note:
+            note.leave(account, actor.account_id, self._clock.now())
+
+    @retried
+    async def burn(self, actor: Principal, id: NoteId) -> None:
+        async with self._changing(actor, id) as note:
+            note.burn(actor.account_id, self._clock.now())
+
+    @asynccontextmanager
+    async def _changing(self, actor: Principal, id: NoteId) -> AsyncIterator[Note]:
+        """A note that is saved on leaving, if nothing is raised."""
+        async with self._work() as work:
+            note = await work.notes.get(id, actor.account_id)
+            yield note
+            work.notes.save(note)
+
+
+def _view(note: Note) -> NoteView:
+    return msgspec.convert(note, NoteView, from_attributes=True)

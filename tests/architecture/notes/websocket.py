@@ -1,0 +1,23 @@
+"""The commands of notes over a live connection."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from entrypoints.websocket.calls import Method
+from tests.architecture.notes.domain import NoteId
+from tests.architecture.notes.use_cases import Notes, NoteText
+
+
+class WriteParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which note, what it shall say, and the version that is expected, if any."""
+
+    id: UUID
+    note: NoteText
+    version: int | None = None
+
+
+def note_methods(notes: Notes) -> Sequence[Method]:
+    """What can be done with notes without a request of one's own."""
+    return (Method("note.write", WriteParams, lambda a, p: notes.write(a, NoteId(p.id), p.note, p.version)),)
