@@ -92,7 +92,7 @@ class HangingQueries:
 
 async def test_a_request_past_its_deadline_is_ended_and_says_so() -> None:
     queries = HangingQueries()
-    house = house_in_memory(settings=set_to(request_deadline_seconds=0.1), task_queries=providers.Object(queries))
+    house = house_in_memory(settings=set_to(request_deadline_seconds=1.0), task_queries=providers.Object(queries))
     async with visited(house) as http:
         ada = await sign_up(http)
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -122,7 +122,7 @@ async def test_a_body_that_never_ends_is_cut_off_by_the_deadline() -> None:
             yield b" "
             await asyncio.sleep(0.01)
 
-    async with visited(house_in_memory(settings=set_to(request_deadline_seconds=0.1))) as http:
+    async with visited(house_in_memory(settings=set_to(request_deadline_seconds=1.0))) as http:
         ada = await sign_up(http)
         async with asyncio.timeout(PATIENCE_SECONDS):
             problem(await ada.send("POST", "/tasks", content=drip(), headers=JSON), 408, "deadline_exceeded")

@@ -273,12 +273,12 @@ async def test_who_was_removed_and_came_back_replays_all_of_it(grace: Person, li
 
 
 async def test_a_stream_is_not_bound_by_the_deadline_of_requests() -> None:
-    async with served(house_in_memory(settings=set_to(request_deadline_seconds=0.2))) as url, client(url) as http:
+    async with served(house_in_memory(settings=set_to(request_deadline_seconds=1.0))) as url, client(url) as http:
         grace = await sign_up(http)
         for accept in ("identity", "gzip"):
             http.headers["Accept-Encoding"] = accept
             async with following(grace) as stream:
-                await asyncio.sleep(0.5)  # more than a request may take
+                await asyncio.sleep(1.2)  # more than a request may take
                 task = await grace.open_task()
                 event = await stream.next()
                 assert event is not None
