@@ -22,6 +22,7 @@ from domain.tasks import Task
 from entrypoints.container import Container, assembled, offline
 from tests.contracts.house import CLERK, eventually
 from tests.support.builders import a_task, an_account
+from tests.support.promised import stretched
 from tests.support.scribe import SCRIBE, toggle, twice, written_in
 from tests.support.server import JWT_SECRET, ROOT
 
@@ -80,7 +81,7 @@ async def test_who_holds_a_stream_does_not_wait_for_a_consumer_that_waits_for_th
             await writer.execute("UPDATE streams SET head = head WHERE name = $1", stream)
             consuming = asyncio.create_task(consume())
             await eventually(lambda: watcher.fetchval(WAITING))
-            async with asyncio.timeout(0.9):  # before PostgreSQL would look for a deadlock
+            async with asyncio.timeout(stretched(0.9)):  # in a deadlock one of them would fail
                 await writer.execute(NOTE, stream, CLERK.name)
         await consuming
         assert await watcher.fetchval("SELECT position FROM cursors") == 3

@@ -18,6 +18,7 @@ from domain.errors import NotFound, Unavailable
 from domain.ids import WorkspaceId
 from entrypoints.container import assembled, offline
 from tests.support.builders import a_new_task, a_task, a_team, an_account
+from tests.support.promised import stretched
 
 
 class Turnstile(Database):
@@ -134,7 +135,7 @@ async def test_a_number_waits_for_no_transaction_that_writes_in_the_workspace(ho
         await writer.execute("UPDATE members SET role = 'admin' WHERE workspace_id = $1", mine)
         await writer.execute("UPDATE tasks SET title = 'Other' WHERE id = $1", task.id)
         await writer.execute("UPDATE streams SET head = head + 1")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(stretched(1)):
             assert await house.numbers.next(mine) == "AW-1"
     finally:
         await transaction.rollback()

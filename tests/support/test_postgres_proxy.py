@@ -25,19 +25,19 @@ def proxy(url: str) -> Iterator[PostgresProxy]:
 
 
 async def connected(proxy: PostgresProxy) -> asyncpg.Connection:
-    connection = await asyncpg.connect(proxy.url, timeout=5)
+    connection = await asyncpg.connect(proxy.url, timeout=20)
     await connection.execute("CREATE TABLE IF NOT EXISTS marked (text text)")
     return connection
 
 
 async def in_one_statement(connection: asyncpg.Connection, text: str) -> None:
-    await connection.fetch("INSERT INTO marked VALUES ($1) RETURNING text", text, timeout=0.5)
+    await connection.fetch("INSERT INTO marked VALUES ($1) RETURNING text", text, timeout=2)
 
 
 async def in_a_transaction(connection: asyncpg.Connection, text: str) -> None:
     await connection.execute("BEGIN")
     await connection.fetchval("INSERT INTO marked VALUES ($1) RETURNING text", text)
-    await connection.execute("COMMIT", timeout=0.5)
+    await connection.execute("COMMIT", timeout=2)
 
 
 async def marked(url: str) -> list[str]:
@@ -79,10 +79,10 @@ async def test_a_black_hole_answers_nothing_and_what_it_held_arrives_late(proxy:
     proxy.swallow()
     waiting = asyncio.create_task(connection.fetchval("SELECT 1"))
     with pytest.raises(TimeoutError):
-        await asyncpg.connect(proxy.url, timeout=0.2)
+        await asyncpg.connect(proxy.url, timeout=0.5)
     assert not waiting.done()
     proxy.heal()
-    assert await asyncio.wait_for(waiting, 5) == 1
+    assert await asyncio.wait_for(waiting, 20) == 1
     await connection.close()
 
 
