@@ -3,15 +3,19 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from application.ports.feeds import Asked, Feeds, Ground
+from application.scopes import Scope
 from domain.channels import Channel, ChannelKind, account_stream
 from domain.identity import ME
 from domain.ids import AccountId
+
+ACCOUNT_READ = Scope("account:read", "Read the account, and read and follow what happens to it.")
 
 
 class AccountFeeds(Feeds):
     """`me`: the stream of the account that follows it."""
 
     kinds: Sequence[ChannelKind] = (ME,)
+    scope = ACCOUNT_READ
 
     def ground(self, place: Channel, account: AccountId) -> Ground | None:
         return Ground(account_stream(account))

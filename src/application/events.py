@@ -17,7 +17,12 @@ class Events:
         self._channels = channels
 
     async def journaled(self, actor: Principal, channel: str) -> tuple[Feed, str]:
-        """The feed of a durable channel and its stream; NotFound for any other, or if the actor may not see it."""
+        """The feed of a durable channel and its stream; NotFound for any other, or if the actor may not see it.
+
+        ScopeMissing if the credential of the actor is not for such channels.
+        """
+        if (refusal := self._channels.refusal(actor, channel)) is not None:
+            raise refusal
         feed = await self._channels.feed(actor.account_id, channel)
         if feed.stream is None or not feed.shows_any:
             raise NotFound
@@ -33,10 +38,10 @@ class Events:
         limit: int,
     ) -> Page[EventView]:
         """The events of a channel that meet `wanted`, newest first or in the order in which they happened."""
+        feed, stream = await self.journaled(actor, channel)
         for name, bound in (("after", wanted.after), ("before", wanted.before)):
             if bound is not None and bound.tzinfo is None:
                 raise Invalid("An instant needs its offset from UTC.", pointer=f"?{name}")
-        feed, stream = await self.journaled(actor, channel)
         if feed.resource_id is not None:
             wanted = msgspec.structs.replace(wanted, resource_id=feed.resource_id)
         return await self._journal.page(stream, wanted, newest_first, cursor, limit)

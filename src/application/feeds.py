@@ -9,6 +9,8 @@ import msgspec
 
 from application.ports.events import Entry, Signal
 from application.ports.feeds import Asked, Feeds, Ground
+from application.principal import Principal
+from application.scopes import ScopeMissing
 from domain.channels import PRESENCE, TYPING, Channel, ChannelClass, Grammar, account_stream
 from domain.errors import NotFound
 from domain.ids import AccountId
@@ -62,6 +64,16 @@ class Channels:
             if loss.type in self._losses:
                 raise ValueError(f"two contexts lose rights by {loss.type}")
             self._losses[loss.type] = loss.account
+
+    def refusal(self, actor: Principal, name: str) -> ScopeMissing | None:
+        """Why no channel of this name is for the actor's credential, if so; what the account may see is not asked."""
+        if actor.scopes is None:
+            return None
+        try:
+            scope = self._of[self.grammar.parse(name).place.kind].scope
+        except NotFound:
+            return None
+        return None if scope.name in actor.scopes else ScopeMissing(scope.name)
 
     async def feed(self, account: AccountId, name: str) -> Feed:
         """The feed behind a channel name; NotFound unless the account may see it."""

@@ -8,6 +8,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from application.accounts import ACCOUNT_READ
 from application.authentication import Authentication
 from application.limits import Limits
 from application.paging import Page
@@ -18,6 +19,7 @@ from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import Stale, UnitOfWork, retried
 from application.principal import Principal
 from application.refresh_tokens import Presented, RefreshTokens
+from application.scopes import SESSION
 from application.typed import typed
 from domain.errors import DomainError, NotFound, VersionConflict
 from domain.identity import (
@@ -300,6 +302,7 @@ class Identity(Generic[W]):
 
     async def log_out_everywhere(self, actor: Principal) -> None:
         """End all sessions of the account."""
+        actor.require(SESSION)
         await self._end_all(actor.account_id, EndReason.LOGGED_OUT_EVERYWHERE)
 
     async def _end_all(self, account: AccountId, because: EndReason) -> None:
@@ -312,6 +315,7 @@ class Identity(Generic[W]):
 
     async def sessions(self, actor: Principal) -> Page[SessionView]:
         """One's own live sessions, oldest first, on one page."""
+        actor.require(SESSION)
         async with self._work() as work:
             sessions = await work.sessions.live(actor.account_id, self._clock.now())
         views = [
@@ -330,6 +334,7 @@ class Identity(Generic[W]):
 
     async def end_session(self, actor: Principal, id: SessionId) -> None:
         """End one of one's own sessions; an admin can end anybody's."""
+        actor.require(SESSION)
         await self._end_session(actor, id)
         self._authentication.end([id])
 
@@ -345,11 +350,13 @@ class Identity(Generic[W]):
             work.sessions.save(session)
 
     async def me(self, actor: Principal) -> UserView:
+        actor.require(ACCOUNT_READ)
         async with self._work() as work:
             return _user(await work.accounts.get(actor.account_id))
 
     @retried
     async def change_profile(self, actor: Principal, patch: ProfilePatch, version: int | None = None) -> UserView:
+        actor.require(SESSION)
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
             if version is not None and version != account.version:
@@ -361,6 +368,7 @@ class Identity(Generic[W]):
 
     async def change_password(self, actor: Principal, change: PasswordChange) -> None:
         """Replace the password, given the present one, and end every session: everybody signs in again."""
+        actor.require(SESSION)
         await self._limits.password(str(actor.account_id))
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)

@@ -6,6 +6,7 @@ from datetime import datetime
 from random import getrandbits
 from uuid import UUID
 
+from application.scopes import SESSION, Scope, ScopeMissing
 from domain.identity import AccountRole
 from domain.ids import AccountId
 
@@ -14,14 +15,19 @@ from domain.ids import AccountId
 class Principal:
     """An authenticated caller: the account, the credential that it came with, and when that runs out.
 
-    The credential is a session, or something else that was handed out, such as a key; its id is one of neither else.
+    The credential is a session, which may do whatever the account may, so that its `scopes` are None; or something else
+    that was handed out, such as a key, with the names of its scopes. Its id is one of neither else.
     """
 
     account_id: AccountId
     credential_id: UUID
     role: AccountRole
     expires_at: datetime
-    is_session: bool = True
+    scopes: frozenset[str] | None = None
+
+    @property
+    def is_session(self) -> bool:
+        return self.scopes is None
 
     @property
     def via(self) -> UUID | None:
@@ -29,9 +35,26 @@ class Principal:
         return None if self.is_session else self.credential_id
 
     @property
+    def mark(self) -> bytes:
+        """Tells apart what one account does by different credentials; all sessions are one."""
+        return b"" if self.is_session else self.credential_id.bytes
+
+    @property
     def is_admin(self) -> bool:
         """Whether the account is an admin of the installation."""
         return self.role is AccountRole.ADMIN
+
+    def require(self, scope: Scope) -> None:
+        """ScopeMissing unless the credential has this scope. Every use case asks for one before anything else."""
+        if self.scopes is not None and scope.name not in self.scopes:
+            raise ScopeMissing(scope.name)
+
+    def require_scopes_of(self, other: "Principal") -> None:
+        """ScopeMissing unless this credential may do whatever that one may."""
+        if self.scopes is not None:
+            theirs = {SESSION.name} if other.scopes is None else other.scopes
+            for name in sorted(theirs - self.scopes):
+                raise ScopeMissing(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from application.ports.store import Pool, Stored, StoreQueries
 from application.principal import Principal
 from application.realtime.hub import Hub
 from application.realtime.live import Live
+from application.scopes import SESSION
 from domain.errors import Forbidden
 
 
@@ -30,6 +31,7 @@ class Statistics:
 
     async def summary(self, actor: Principal) -> Summary:
         """The figures of now; Forbidden for anybody but an admin, Unavailable while the store is away."""
+        actor.require(SESSION)
         if not actor.is_admin:
             raise Forbidden("This is for admins of the installation.")
         stored = await self._store.stored()

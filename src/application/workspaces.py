@@ -17,6 +17,7 @@ from application.ports.unit_of_work import UnitOfWork, retried
 from application.ports.workspaces import InvitationView, MemberView, WorkspaceQueries, WorkspaceView, WorkspaceWork
 from application.principal import Principal
 from application.quotas import Quotas, QuotaUse
+from application.scopes import Scope
 from application.typed import typed
 from domain.access import Role
 from domain.channels import Channel, ChannelKind, Loss, workspace_stream
@@ -35,6 +36,10 @@ from domain.workspaces import (
 
 # How long a removal means something: as long as an invitation from before it, and a day for clocks that differ.
 REMOVAL_DAYS = INVITATION_LONGEST.days + 1
+
+WORKSPACE_READ = Scope("workspace:read", "Read workspaces, their members and what of their quotas is used.")
+WORKSPACE_ADMIN = Scope("workspace:admin", "Change workspaces, their members and their invitations.")
+EVENTS_READ = Scope("events:read", "Read and follow everything that happens in a workspace, its tasks included.")
 
 Name = Annotated[str, typed(NAME_MAX, examples=["Operations"])]
 Slug = Annotated[
@@ -117,22 +122,27 @@ class Workspaces:
         self._ids = ids
 
     async def read(self, actor: Principal, id: WorkspaceId) -> WorkspaceView:
+        actor.require(WORKSPACE_READ)
         return await self._queries.view(id, actor.account_id)
 
     async def page(self, actor: Principal, cursor: str | None, limit: int) -> Page[WorkspaceView]:
+        actor.require(WORKSPACE_READ)
         return await self._queries.page(actor.account_id, cursor, limit)
 
     async def members(self, actor: Principal, id: WorkspaceId, cursor: str | None, limit: int) -> Page[MemberView]:
+        actor.require(WORKSPACE_READ)
         return await self._queries.members(id, actor.account_id, cursor, limit)
 
     async def usage(self, actor: Principal, id: WorkspaceId) -> Mapping[str, QuotaUse]:
         """How many of each kind the workspace has, of `open_tasks` the caller, and how many there may be."""
+        actor.require(WORKSPACE_READ)
         used = await self._queries.usage(id, actor.account_id, self._clock.now())
         return {kind: QuotaUse(max(0, used.get(kind, 0)), limit) for kind, limit in self._quotas.of_workspaces.items()}
 
     @retried
     async def create(self, actor: Principal, new: NewWorkspace) -> WorkspaceView:
         """A team workspace that the caller owns."""
+        actor.require(WORKSPACE_ADMIN)
         id = WorkspaceId(self._ids.new())
         # Of the whole id, as no part of it has to be unique.
         slug = f"w-{id.hex}" if new.slug is UNSET else new.slug
@@ -146,6 +156,7 @@ class Workspaces:
         self, actor: Principal, id: WorkspaceId, patch: WorkspacePatch, version: int | None = None
     ) -> WorkspaceView:
         """Rename it or change its settings, if it is at `version` or that is None."""
+        actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.role_of(actor.account_id)
@@ -162,6 +173,7 @@ class Workspaces:
 
     @retried
     async def delete(self, actor: Principal, id: WorkspaceId, version: int | None = None) -> None:
+        actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.role_of(actor.account_id)
@@ -171,6 +183,7 @@ class Workspaces:
 
     @retried
     async def change_role(self, actor: Principal, id: WorkspaceId, account: AccountId, change: RoleChange) -> None:
+        actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.change_role(account, change.role, actor.account_id, self._clock.now())
@@ -182,6 +195,7 @@ class Workspaces:
 
         Invitations that are there already let in again who leaves, but nobody who is removed.
         """
+        actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             removal = workspace.remove(account, actor.account_id, self._clock.now())
@@ -191,6 +205,7 @@ class Workspaces:
 
     @retried
     async def transfer(self, actor: Principal, id: WorkspaceId, transfer: Transfer) -> WorkspaceView:
+        actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.transfer(AccountId(transfer.account_id), actor.account_id, self._clock.now())
@@ -199,11 +214,13 @@ class Workspaces:
 
     async def invitations(self, actor: Principal, id: WorkspaceId) -> Page[InvitationView]:
         """The invitations that still admit somebody, on one page: there are at most 200."""
+        actor.require(WORKSPACE_ADMIN)
         return Page(await self._queries.invitations(id, actor.account_id, self._clock.now()), None)
 
     @retried
     async def invite(self, actor: Principal, id: WorkspaceId, new: NewInvitation) -> InvitationMade:
         """A link into the workspace; its secret is in the answer and nowhere else."""
+        actor.require(WORKSPACE_ADMIN)
         token, now = self._secrets.new(), self._clock.now()
         expires_at = now + INVITATION_LIFETIME if new.expires_at is UNSET else new.expires_at
         async with self._work() as work:
@@ -223,6 +240,7 @@ class Workspaces:
 
     @retried
     async def withdraw(self, actor: Principal, id: WorkspaceId, invitation_id: InvitationId) -> None:
+        actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.role_of(actor.account_id)
@@ -235,6 +253,7 @@ class Workspaces:
     @retried
     async def accept(self, actor: Principal, acceptance: Acceptance) -> WorkspaceView:
         """Come in by a link; who is in already stays what they are, whatever became of the link."""
+        actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             invitation = await work.workspaces.invitation_by_digest(self._secrets.digest(acceptance.token))
             workspace = await work.workspaces.get(invitation.workspace_id)
@@ -273,6 +292,7 @@ class WorkspaceFeeds(Feeds):
 
     kinds: Sequence[ChannelKind] = (WORKSPACE,)
     losses: Sequence[Loss] = LOSSES
+    scope = EVENTS_READ
 
     def __init__(self, access: AccessQueries) -> None:
         self._access = access

@@ -35,7 +35,10 @@ async def still_kept(house: House, digests: list[bytes]) -> list[bytes]:
 
 
 async def test_a_ticket_comes_back_whole_and_once(house: House) -> None:
-    user, admin = somebody(house), replace(somebody(house, AccountRole.ADMIN), is_session=False)
+    user, admin = (
+        somebody(house),
+        replace(somebody(house, AccountRole.ADMIN), scopes=frozenset({"tasks:read", "tasks:write"})),
+    )
     await keep(house, b"\x00\xff" * 16, user)
     await keep(house, b"admin", admin, b"{}")
     assert await take(house, b"\x00\xff" * 16) == (user, OPENING)

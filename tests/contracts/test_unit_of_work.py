@@ -277,7 +277,7 @@ async def test_an_event_leads_back_to_the_request_that_caused_it(house: House) -
 
 async def test_an_event_tells_by_which_credential_its_actor_did_it_if_that_was_no_session(house: House) -> None:
     ada = await an_account(house)
-    by_session, by_key = principal(ada), replace(principal(ada), is_session=False)
+    by_session, by_key = principal(ada), replace(principal(ada), scopes=frozenset())
     token = correlation.set(Correlation("request-7"))
     try:
         acts(by_session)

@@ -11,6 +11,7 @@ import pytest_asyncio
 from dependency_injector import providers
 
 from adapters.memory.system import MovableClock
+from application.tasks import TASKS_WRITE
 from entrypoints.container import Container
 from tests.http.house import house_in_memory, served, set_to
 from tests.http.test_problems import problem
@@ -40,7 +41,7 @@ async def site() -> AsyncIterator[Site]:
     )
     async with served(house) as url, client(url) as http:
         ada = await sign_up(http)
-        text, id = badges.issue(ada.id)
+        text, id = badges.issue(ada.id, *house.scopes())
         yield Site(url, house, badges, ada, replace(ada, token=text), id)
 
 
@@ -89,11 +90,13 @@ async def test_a_live_connection_opens_listens_and_acts_with_it(site: Site, by: 
 
 async def test_a_live_connection_goes_on_with_it_and_not_with_that_of_somebody_else(site: Site) -> None:
     bob = await sign_up(site.ada.http, "Bob")
-    his, _ = site.badges.issue(bob.id)
-    async with listening(site.url, site.ada.token) as live:
+    his, _ = site.badges.issue(bob.id, *site.house.scopes())
+    narrow, first = site.badges.issue(site.ada.id, TASKS_WRITE)
+    async with listening(site.url, narrow) as live:
         assert (await live.call("authenticate", token=his))["code"] == "identity_changed"
         assert (await live.call("authenticate", token="badge-of-nobody"))["code"] == "badge_unknown"
         assert (await live.call("authenticate", token=site.holder.token))["data"] == {"expires_in": 3_600}
+        site.badges.revoke(first)
         done(await site.ada.post("/auth/logout-all"))
         await live.call("call", method="task.create", params={"title": "Still here"})
         site.badges.revoke(site.badge)

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from adapters.memory.system import MovableClock
 from application.authentication import CredentialKind
 from application.principal import Principal
+from application.scopes import Scope
 from domain.errors import Unauthenticated, Unavailable
 from domain.identity import AccountRole
 from domain.ids import AccountId
@@ -35,11 +36,12 @@ class Badges(CredentialKind):
         self._clock = clock
         self._issued: dict[str, Principal] = {}
 
-    def issue(self, account: str | UUID) -> tuple[str, UUID]:
-        """A new badge of an account, and its id."""
+    def issue(self, account: str | UUID, *scopes: Scope) -> tuple[str, UUID]:
+        """A new badge of an account with these scopes, and its id."""
         id, text = uuid4(), f"badge-{uuid4().hex}"
         expires_at = self._clock.now() + timedelta(hours=1)
-        self._issued[text] = Principal(AccountId(UUID(str(account))), id, AccountRole.USER, expires_at, False)
+        names = frozenset(scope.name for scope in scopes)
+        self._issued[text] = Principal(AccountId(UUID(str(account))), id, AccountRole.USER, expires_at, names)
         return text, id
 
     def revoke(self, id: UUID) -> None:

@@ -340,6 +340,8 @@ tickets = Table(
     # Of the credential, which was always a session when these columns were named.
     Column("session_id", Uuid, nullable=False),
     Column("is_session", Boolean, nullable=False, server_default=true()),
+    # Of a credential that is no session.
+    Column("scopes", ARRAY(Text)),
     Column("role", Text, nullable=False),
     Column("token_expires_at", Instant, nullable=False),
     Column("opening", LargeBinary, nullable=False),

@@ -9,7 +9,7 @@ from application.ports.tickets import TicketStore
 from application.principal import Principal
 from domain.identity import AccountRole
 
-_KEPT = ("digest", "account_id", "session_id", "is_session", "role", "token_expires_at", "opening")
+_KEPT = ("digest", "account_id", "session_id", "is_session", "scopes", "role", "token_expires_at", "opening")
 _MILLISECOND = literal_column("interval '1 millisecond'", Interval)
 _KEEP = Statement(
     insert(tickets).values(
@@ -44,6 +44,7 @@ _TAKE = Statement(
         tickets.c.role,
         tickets.c.token_expires_at,
         tickets.c.is_session,
+        tickets.c.scopes,
         tickets.c.opening,
     )
 )
@@ -74,6 +75,7 @@ class PostgresTicketStore(TicketStore):
             "account_id": principal.account_id,
             "session_id": principal.credential_id,
             "is_session": principal.is_session,
+            "scopes": None if principal.scopes is None else sorted(principal.scopes),
             "role": principal.role,
             "token_expires_at": principal.expires_at,
             "opening": opening,
@@ -87,8 +89,9 @@ class PostgresTicketStore(TicketStore):
         row = await self._database.fetchrow(_TAKE, digest=digest)
         if row is None:
             return None
-        account, credential, role, expires_at, is_session, opening = row
-        return Principal(account, credential, AccountRole(role), expires_at, is_session), opening
+        account, credential, role, expires_at, is_session, names, opening = row
+        scopes = None if is_session else frozenset(names or ())
+        return Principal(account, credential, AccountRole(role), expires_at, scopes), opening
 
     async def forget_old(self, most: int) -> int:
         return len(await self._database.fetch(_FORGET, most=most))

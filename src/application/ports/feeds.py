@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from application.ports.events import Signal
+from application.scopes import Scope
 from domain.channels import Channel, ChannelKind, Loss
 from domain.ids import AccountId
 
@@ -25,11 +26,13 @@ class Ground(NamedTuple):
 class Feeds(Protocol):
     """The channels of one context; who may follow them is known there alone.
 
-    `kinds` are those that belong to it. `losses` are the entries by which somebody loses the right to one of its
-    streams; they are in that stream itself, and the right to a stream covers every channel of it.
+    `kinds` are those that belong to it, and `scope` is what a credential needs to follow them. `losses` are the entries
+    by which somebody loses the right to one of its streams; they are in that stream itself, and the right to a stream
+    covers every channel of it.
     """
 
     kinds: Sequence[ChannelKind]
+    scope: Scope
     losses: Sequence[Loss] = ()
 
     def ground(self, place: Channel, account: AccountId) -> Ground | None:

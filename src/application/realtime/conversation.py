@@ -36,7 +36,7 @@ from application.realtime.frames import (
     read_frame,
 )
 from domain.channels import PRESENCE, ChannelClass, Grammar
-from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
+from domain.errors import DomainError, Exhausted, Forbidden, NotFound, Unauthenticated, Unavailable
 from domain.ids import AccountId
 
 CONNECT_SECONDS = 10.0
@@ -375,6 +375,10 @@ class Conversation:
         if principal.account_id != self.principal.account_id:
             message = "This connection belongs to another account."
             return [Send(Error(id, "identity_changed", message, "no"))]
+        try:  # or some of its channels would be followed without the scope for them
+            principal.require_scopes_of(self.principal)
+        except Forbidden as error:
+            return [_refusal(id, error)]
         # A token that lasts no longer would be asked to be renewed again at once.
         self._renewed = self._renewed and principal.expires_at <= self.principal.expires_at
         self.principal = principal

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from application.feeds import Feed
+from application.principal import Principal
 from application.realtime.conversation import Conversation
 from application.realtime.frames import (
     Reason,
@@ -19,6 +20,7 @@ from application.realtime.peer import Peer
 from application.realtime.stream import Following
 from application.realtime.surroundings import Surroundings
 from application.realtime.topic import Listener, Topic, value_of
+from application.scopes import ScopeMissing
 from domain.channels import PRESENCE
 from domain.errors import DomainError, NotFound, Unavailable
 from domain.ids import AccountId
@@ -68,10 +70,14 @@ class Subscriptions:
         self.epoch = ""
 
     @property
-    def _account(self) -> AccountId:
+    def _actor(self) -> Principal:
         """Whose connection it is, which is known before anything is followed."""
         assert self._conversation.principal
-        return self._conversation.principal.account_id
+        return self._conversation.principal
+
+    @property
+    def _account(self) -> AccountId:
+        return self._actor.account_id
 
     def go_on(self) -> None:
         """Send what the channels show, now that the peer has been told of them."""
@@ -122,6 +128,10 @@ class Subscriptions:
         The offsets belong to this `lineage` of the journal, or to the present one.
         """
         channels: dict[str, Subscribed | DomainError] = dict.fromkeys(names, NotFound())
+        for name in names:
+            if (refusal := self._shared.hub.channels.refusal(self._actor, name)) is not None:
+                channels[name] = refusal
+        names = [name for name in names if not isinstance(channels[name], ScopeMissing)]
         begins: dict[str, _Beginning] = {}
         shown: dict[str, int] = {}
         try:

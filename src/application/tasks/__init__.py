@@ -17,9 +17,12 @@ from application.tasks.messages import (
     TaskQuery,
     TaskRef,
 )
+from application.tasks.scopes import TASKS_READ, TASKS_WRITE
 from application.tasks.use_cases import Tasks
 
 __all__ = [
+    "TASKS_READ",
+    "TASKS_WRITE",
     "Archived",
     "Bulk",
     "BulkCreate",

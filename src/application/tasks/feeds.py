@@ -6,6 +6,7 @@ from cachetools import FIFOCache
 
 from application.ports.access import AccessQueries
 from application.ports.feeds import Asked, Feeds, Ground
+from application.tasks.scopes import TASKS_READ
 from domain.channels import Channel, ChannelKind, workspace_stream
 from domain.ids import AccountId
 from domain.tasks import TASK
@@ -17,6 +18,7 @@ class TaskFeeds(Feeds):
     """`task:{id}`: the entries about it, deleted or not, in the stream of its workspace, for the members of that."""
 
     kinds: Sequence[ChannelKind] = (TASK,)
+    scope = TASKS_READ
 
     def __init__(self, access: AccessQueries) -> None:
         self._access = access

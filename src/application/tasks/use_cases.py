@@ -12,11 +12,11 @@ from msgspec import UNSET
 from application.limits import charge
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.system import Clock, Ids
-from application.ports.tasks import CommentView, TaskFilter, TaskNumbers, TaskQueries, TaskView, TaskWork
+from application.ports.tasks import CommentView, TaskNumbers, TaskQueries, TaskView, TaskWork
 from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
+from application.tasks.filters import filter_of
 from application.tasks.messages import (
-    Archived,
     Bulk,
     BulkCreate,
     BulkDelete,
@@ -33,16 +33,15 @@ from application.tasks.messages import (
     TaskQuery,
     TaskRef,
 )
+from application.tasks.scopes import TASKS_READ, TASKS_WRITE
 from application.turns import Turn
 from domain.access import Permission, Standing
 from domain.errors import DomainError, Invalid, NotFound, VersionConflict
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.tasks import NotAMember, Task, custom_fields, normal_label
-from domain.words import asked
+from domain.tasks import NotAMember, Task, custom_fields
 
 _MENTION = re.compile(r"@\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 _OVERDUE = "overdue tasks"
-_ARCHIVED: Mapping[Archived, bool | None] = {"false": False, "true": True, "any": None}
 
 
 class Tasks:
@@ -58,17 +57,19 @@ class Tasks:
         self._ids = ids
 
     async def read(self, actor: Principal, id: TaskId) -> TaskView:
+        actor.require(TASKS_READ)
         return await self._queries.view(id, actor.account_id)
 
     async def page(
         self, actor: Principal, workspace: UUID | None, query: TaskQuery, sort: str, cursor: str | None, limit: int
     ) -> Page[TaskView]:
         """The tasks that meet `query`, in the workspace or else the caller's personal one."""
+        actor.require(TASKS_READ)
         now = self._clock.now()
         if query.overdue and cursor is not None:
             # What is overdue stays what was so at the first page, or the next one would belong to another query.
             now, cursor = decode_cursor(cursor, _OVERDUE, Instant, str)
-        wanted = _filter(actor, query, now)
+        wanted = filter_of(actor, query, now)
         page = await self._queries.page(_workspace(actor, workspace), actor.account_id, wanted, sort, cursor, limit)
         if query.overdue and page.next_cursor is not None:
             return Page(page.data, encode_cursor(_OVERDUE, now, page.next_cursor))
@@ -76,6 +77,7 @@ class Tasks:
 
     @retried
     async def open(self, actor: Principal, new: NewTask) -> TaskView:
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task = await self._open(work, actor, new)
         return _view(task)
@@ -83,6 +85,7 @@ class Tasks:
     @retried
     async def edit(self, actor: Principal, id: TaskId, patch: TaskPatch, version: int | None = None) -> TaskView:
         """Apply a merge patch, if the task is at `version` or that is None."""
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             await self._edit(work, actor, task, standing, patch, version)
@@ -91,6 +94,7 @@ class Tasks:
     @retried
     async def archive(self, actor: Principal, id: TaskId, version: int | None = None) -> TaskView:
         """Put the task away, out of the lists; doing it twice changes nothing."""
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
@@ -102,6 +106,7 @@ class Tasks:
     @retried
     async def unarchive(self, actor: Principal, id: TaskId, version: int | None = None) -> TaskView:
         """Take the task out again."""
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
@@ -113,12 +118,14 @@ class Tasks:
     @retried
     async def delete(self, actor: Principal, id: TaskId, version: int | None = None) -> None:
         """Delete one's own task or, as an admin, any; it can be restored."""
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             self._delete(work, actor, task, standing, version)
 
     @retried
     async def restore(self, actor: Principal, id: TaskId) -> TaskView:
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id, deleted=True)
             standing.require(Permission.EDIT_TASKS)
@@ -132,6 +139,7 @@ class Tasks:
     @retried
     async def assign(self, actor: Principal, id: TaskId, account: AccountId) -> TaskView:
         """Give the task to an active member; NotAMember for anyone else."""
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
@@ -144,6 +152,7 @@ class Tasks:
 
     @retried
     async def unassign(self, actor: Principal, id: TaskId, account: AccountId) -> TaskView:
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
@@ -154,6 +163,7 @@ class Tasks:
     @retried
     async def claim(self, actor: Principal, id: TaskId) -> TaskView:
         """Take a task that nobody has; of many who try at once, one gets it."""
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
@@ -165,6 +175,7 @@ class Tasks:
 
     @retried
     async def watch(self, actor: Principal, id: TaskId) -> None:
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, _ = await work.tasks.get(id, actor.account_id)
             task.watch(actor.account_id, self._clock.now())
@@ -172,16 +183,19 @@ class Tasks:
 
     @retried
     async def unwatch(self, actor: Principal, id: TaskId) -> None:
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, _ = await work.tasks.get(id, actor.account_id)
             task.unwatch(actor.account_id, actor.account_id, self._clock.now())
             work.tasks.save(task)
 
     async def comments(self, actor: Principal, id: TaskId, cursor: str | None, limit: int) -> Page[CommentView]:
+        actor.require(TASKS_READ)
         return await self._queries.comments(id, actor.account_id, cursor, limit)
 
     @retried
     async def comment(self, actor: Principal, id: TaskId, new: NewComment) -> CommentView:
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.COMMENT)
@@ -194,6 +208,7 @@ class Tasks:
 
     @retried
     async def edit_comment(self, actor: Principal, id: TaskId, comment_id: CommentId, new: NewComment) -> CommentView:
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.COMMENT)
@@ -207,6 +222,7 @@ class Tasks:
 
     @retried
     async def delete_comment(self, actor: Principal, id: TaskId, comment_id: CommentId) -> None:
+        actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.COMMENT)
@@ -220,6 +236,7 @@ class Tasks:
 
         Ten of them cost as much as a request of its own.
         """
+        actor.require(TASKS_WRITE)
         await charge(len(bulk.operations) / 10)
         if bulk.mode == "atomic":
             return await self._all(actor, bulk.operations)
@@ -399,37 +416,3 @@ def _utc(at: datetime | None, pointer: str) -> datetime | None:
     except OverflowError:
         raise Invalid("This is beyond the calendar.", pointer=pointer) from None
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
-
-
-def _filter(actor: Principal, query: TaskQuery, now: datetime) -> TaskFilter:
-    assignee: UUID | None = None
-    if query.assignee == "me":
-        assignee = actor.account_id
-    elif query.assignee not in (None, "none"):
-        try:
-            assignee = UUID(query.assignee)
-        except ValueError:
-            raise Invalid("An account id, `me` or `none` fits here.", pointer="?assignee") from None
-    for pointer, instant in (("?due_before", query.due_before), ("?due_after", query.due_after)):
-        if instant is not None and instant.tzinfo is None:
-            raise Invalid("A time has to tell its offset from UTC, such as `Z`.", pointer=pointer)
-    words = asked(query.q) if query.q is not None else None
-    if words is not None and not words:
-        raise Invalid("There is no word in this.", pointer="?q")
-    before = query.due_before
-    if query.overdue:
-        before = min(before, now) if before else now
-    return TaskFilter(
-        status=query.status,
-        priority=query.priority,
-        assignee=assignee,
-        unassigned=query.assignee == "none",
-        label=None if query.label is None else normal_label(query.label, "?label"),
-        created_by=query.created_by,
-        due_before=before,
-        due_after=query.due_after,
-        open_only=query.overdue,
-        key=query.key and query.key.upper(),
-        archived=_ARCHIVED[query.archived],
-        words=None if words is None else tuple(sorted(words)),
-    )

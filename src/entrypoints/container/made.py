@@ -11,22 +11,25 @@ from litestar.types import ASGIApp
 from adapters.cached.tasks import CachedTaskQueries
 from adapters.postgres import Database, LongReads, Replica
 from adapters.telemetry import Metrics, TelemetryObserver, Traces
-from application.accounts import AccountFeeds
+from application.accounts import ACCOUNT_READ, AccountFeeds
 from application.authentication import Authentication
 from application.feeds import Channels
 from application.limits import Limits
-from application.market import MarketFeeds
+from application.market import MARKET_READ, MarketFeeds
 from application.ports import AccessQueries, Cache, Feeds, Observer, RateLimiter, TaskQueries
 from application.quotas import Quotas
 from application.realtime import Doorstep
-from application.tasks import TaskFeeds
-from application.workspaces import WorkspaceFeeds
+from application.tasks import TASKS_READ, TASKS_WRITE, TaskFeeds
+from application.workspaces import EVENTS_READ, WORKSPACE_ADMIN, WORKSPACE_READ, WorkspaceFeeds
 from entrypoints import VERSION
 from entrypoints.http import Edge, RefreshCookie
 from entrypoints.http.facts import paths
 from entrypoints.settings import Settings
 
 T = TypeVar("T")
+
+# Of all contexts; each adds its own.
+SCOPES = (ACCOUNT_READ, EVENTS_READ, MARKET_READ, TASKS_READ, TASKS_WRITE, WORKSPACE_ADMIN, WORKSPACE_READ)
 
 
 def traces(settings: Settings) -> Traces | None:

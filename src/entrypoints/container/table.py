@@ -30,7 +30,7 @@ from entrypoints.settings import Settings
 class Container(containers.DeclarativeContainer):
     """Every provider is a stateless singleton, so HTTP, sockets and the command line are equals.
 
-    A context adds to `repositories`, `consumers`, `feeds`, `calls`, `retention`, `aggregates`, `loops` and `routes`.
+    A context adds to `repositories` and to the lists.
     """
 
     settings = providers.Dependency(instance_of=Settings)
@@ -109,7 +109,7 @@ class Container(containers.DeclarativeContainer):
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(Live, surroundings, authentication, clock, connect_seconds, doorstep)
     # What runs, and what can be asked
-    aggregates = List(*AGGREGATES)
+    aggregates, scopes = List(*AGGREGATES), List(*made.SCOPES)
     catalogue = Singleton(Catalogue, aggregates)
     operations = providers.Container(Operations, **made.handed(Operations, locals()))
     open_database, loops, running = operations.open_database, operations.loops, operations.running
@@ -125,6 +125,6 @@ class Container(containers.DeclarativeContainer):
         Singleton(http.live_routes, tickets),
         Singleton(websocket.gateway, live, tickets, given.cors_origin),
     )
-    litestar = Singleton(http.create_app, routes, operations.routes, VERSION)
+    litestar = Singleton(http.create_app, routes, operations.routes, scopes, VERSION)
     answering = Singleton(http.IdempotentRequests, litestar, idempotency, secrets, observer)
     app = Singleton(made.edge, settings, litestar, answering, authentication, limits, observer)

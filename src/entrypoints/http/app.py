@@ -6,6 +6,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
+from application.scopes import Scope
 from domain.errors import DomainError
 from entrypoints.http.codec import JsonBody, JsonResponse
 from entrypoints.http.openapi import described
@@ -14,9 +15,15 @@ from entrypoints.http.request import ApiRequest, before_route
 
 
 def create_app(
-    routes: Sequence[ControllerRouterHandler], beside: Sequence[ControllerRouterHandler], version: str
+    routes: Sequence[ControllerRouterHandler],
+    beside: Sequence[ControllerRouterHandler],
+    scopes: Sequence[Scope],
+    version: str,
 ) -> Litestar:
-    """The `routes` of the versioned API, and those `beside` it: for operators, and for who reads about the API."""
+    """The `routes` of the versioned API, and those `beside` it: for operators, and for who reads about the API.
+
+    `scopes` are all that a credential can be given.
+    """
     api = Router("/api/v1", route_handlers=routes, before_request=before_route)
     return Litestar(
         route_handlers=[api, *beside],
@@ -25,7 +32,7 @@ def create_app(
         request_class=ApiRequest,
         response_class=JsonResponse,
         exception_handlers={DomainError: respond, HTTPException: respond, Exception: respond},
-        openapi_config=described(version),
+        openapi_config=described(version, scopes),
         request_max_body_size=None,
         logging_config=None,
     )

@@ -18,6 +18,7 @@ from application.ports.events import Entry, EventFilter, EventView
 from application.principal import Principal
 from application.realtime.hub import Hub
 from application.realtime.news import Begun, BegunAgain, Quiet, RightLost, follow
+from application.tasks import TASKS_READ
 from domain.channels import Channel
 from domain.ids import TaskId
 from domain.tasks import TASK
@@ -38,7 +39,7 @@ EventType = Annotated[str | None, QueryParameter(max_length=100, description="A 
 def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Router:
     """Routes under `/events`, and the history of a task."""
 
-    @get("/events", facts=Facts(refuses={404, 422}))
+    @get("/events", facts=Facts(refuses={403, 404, 422}))
     async def list_events(
         request: ApiRequest,
         channel: ChannelName = None,
@@ -57,7 +58,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
             request.actor, _named(channel, request.actor), wanted, sort == "-offset", cursor, limit
         )
 
-    @get("/tasks/{id:uuid}/history")
+    @get("/tasks/{id:uuid}/history", facts=Facts(scope=TASKS_READ))
     async def task_history(
         request: ApiRequest, id: FromPath[TaskId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
     ) -> Page[EventView]:
@@ -69,7 +70,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
         "/events/stream",
         media_type="text/event-stream",
         responses={200: ResponseSpec(str, description="Server-sent events: `id` is the offset, `data` the event.")},
-        facts=Facts(streamed=STREAMED, refuses={404}),
+        facts=Facts(streamed=STREAMED, refuses={403, 404}),
     )
     async def stream_events(
         request: ApiRequest, channel: ChannelName = None, last_event_id: LastEventId = None

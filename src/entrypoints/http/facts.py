@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from litestar import Litestar
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
+
+from application.scopes import Scope
 
 # What an id looks like, in examples.
 AN_ID = "0195f3a2-7c41-7b3e-9d52-3f6a1c2b4d5e"
@@ -23,6 +25,7 @@ class Facts:
     `current`: what it may be meant for one version of, and a 412 carries; `by_header` if that version is in `If-Match`.
     `streamed`: an example of what a stream sends.
     `has_version`: its answers have an ETag, though no field says so.
+    `scope`: what a credential needs to call it, if that is not what the `scopes` of its router say.
     `refuses`: statuses besides those that follow from what it takes and answers.
     """
 
@@ -34,6 +37,7 @@ class Facts:
     by_header: bool = True
     streamed: str | None = None
     has_version: bool = False
+    scope: Scope | None = None
     refuses: Collection[int] = ()
 
 
@@ -43,6 +47,19 @@ _NONE = Facts()
 def facts_of(handler: BaseRouteHandler) -> Facts:
     """What this handler says of itself."""
     return cast(Facts, handler.opt.get("facts", _NONE))
+
+
+def scope_of(handler: HTTPRouteHandler) -> Scope | None:
+    """What a credential needs to call this; None if that depends on what is asked for, or it needs nothing.
+
+    The use case decides; this is what the document tells of it. `scopes` of a router are one for reading and one for
+    everything else.
+    """
+    facts = facts_of(handler)
+    if facts.is_public or facts.scope is not None:
+        return facts.scope
+    reading, changing = handler.opt.get("scopes", (None, None))
+    return cast("Scope | None", reading if "GET" in handler.http_methods else changing)
 
 
 def paths(app: Litestar, wanted: Callable[[Facts], bool]) -> frozenset[str]:

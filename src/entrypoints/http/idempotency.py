@@ -63,8 +63,11 @@ class IdempotentRequests:
         body = await _read(receive)
         fingerprint = sha256(
             b"\n".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], body))
-        ).digest()
-        answer = await self._answer(caller, caller.principal.account_id, match[1].decode(), fingerprint, scope, body)
+        )
+        # The answer to one credential is not always for another one of the account.
+        fingerprint.update(caller.principal.mark)
+        account, key = caller.principal.account_id, match[1].decode()
+        answer = await self._answer(caller, account, key, fingerprint.digest(), scope, body)
         await answer.deliver(send)
 
     @uninterrupted

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
+from application.accounts import ACCOUNT_READ
 from application.identity import (
     Client,
     Credentials,
@@ -16,6 +17,7 @@ from application.identity import (
 )
 from application.paging import Page
 from application.ports.identity import SessionView, UserView
+from application.scopes import SESSION
 from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE
 from domain.ids import AccountId, SessionId
 from entrypoints.http.facts import Facts
@@ -98,7 +100,7 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
         """End one of one's own sessions; an admin can end anybody's."""
         await identity.end_session(request.actor, id)
 
-    @get("/me")
+    @get("/me", facts=Facts(scope=ACCOUNT_READ))
     async def read_me(request: ApiRequest) -> UserView:
         """One's own account."""
         return await identity.me(request.actor)
@@ -132,7 +134,7 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
             change_password,
         ],
         tags=["identity"],
-        opt={"about": "Signing up, in and out; one's own account and sessions."},
+        opt={"about": "Signing up, in and out; one's own account and sessions.", "scopes": (SESSION, SESSION)},
     )
 
 

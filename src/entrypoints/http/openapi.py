@@ -1,7 +1,7 @@
 """The OpenAPI document: routes as Litestar knows them, messages as msgspec does, and what all have in common."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, get_args, get_origin
@@ -15,7 +15,8 @@ from litestar.response import Stream
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
-from entrypoints.http.facts import Facts, facts_of
+from application.scopes import SESSION, Scope
+from entrypoints.http.facts import Facts, facts_of, scope_of
 from entrypoints.http.problems import MEDIA_TYPE, Problem
 from entrypoints.http.refresh_cookie import COOKIE
 
@@ -27,7 +28,7 @@ The live connection at `/api/v1/ws` has a page of its own in the documentation o
 _MEANINGS: Mapping[int, str] = {
     400: "The request cannot be read, or a parameter is not what it has to be.",
     401: "No valid access token, or no valid credentials.",
-    403: "Seen, but not allowed: `required_permission` names what is missing.",
+    403: "Seen, but not allowed: `required_permission` or `required_scope` names what is missing.",
     404: "There is no such thing, or you may not see it.",
     408: "The request took too long.",
     409: "The present state does not allow this; `code` says why.",
@@ -78,7 +79,7 @@ class _Unserved(Router):
         return []
 
 
-def described(version: str) -> OpenAPIConfig:
+def described(version: str, scopes: Sequence[Scope]) -> OpenAPIConfig:
     """What Litestar has to know to tell paths, operations and parameters."""
     return OpenAPIConfig(
         title="Signalbox",
@@ -89,11 +90,18 @@ def described(version: str) -> OpenAPIConfig:
         openapi_router=_Unserved("/", route_handlers=[]),
         components=Components(
             security_schemes={
-                "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+                "bearer": SecurityScheme(
+                    type="http", scheme="bearer", bearer_format="JWT", description=_scopes_told(scopes)
+                ),
                 "refresh": SecurityScheme(type="apiKey", name=COOKIE, security_scheme_in="cookie"),
             }
         ),
     )
+
+
+def _scopes_told(scopes: Sequence[Scope]) -> str:
+    rows = "\n".join(f"- `{scope.name}`: {scope.allows}" for scope in (*scopes, SESSION))
+    return f"A session may do everything that its account may. Any other credential needs scopes:\n{rows}"
 
 
 def document(app: Litestar) -> dict[str, Any]:
@@ -146,6 +154,10 @@ class _Operation:
     @property
     def facts(self) -> Facts:
         return facts_of(self.handler)
+
+    @property
+    def scope(self) -> Scope | None:
+        return scope_of(self.handler)
 
     @property
     def is_reading(self) -> bool:
@@ -211,7 +223,7 @@ def _complete(operation: dict[str, Any], of: _Operation) -> None:
     operation.pop("deprecated", None)
     operation["summary"] = operation["description"].partition(".")[0]
     if not facts.is_public:
-        operation["security"] = [{"bearer": []}]
+        operation["security"] = [{"bearer": [] if of.scope is None else [of.scope.name]}]
     operation["parameters"] = [_parameter(p) for p in operation.get("parameters", ())] + [
         {"name": header, "in": "header", "required": False, **_REQUEST_HEADERS[header]}
         for header in _request_headers(of)
@@ -286,6 +298,8 @@ def _refusals(of: _Operation) -> set[int]:
     statuses = {*_ALWAYS, *of.facts.refuses}
     if not of.facts.is_public:
         statuses.add(401)
+    if of.scope is not None:
+        statuses.add(403)
     if "{" in of.path:
         statuses.add(404)
     if of.takes_key:

@@ -9,7 +9,18 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from application.paging import PAGE_DEFAULT, Page
 from application.ports.tasks import CommentView, TaskView
-from application.tasks import Archived, Bulk, BulkReport, NewComment, NewTask, TaskPatch, TaskQuery, Tasks
+from application.tasks import (
+    TASKS_READ,
+    TASKS_WRITE,
+    Archived,
+    Bulk,
+    BulkReport,
+    NewComment,
+    NewTask,
+    TaskPatch,
+    TaskQuery,
+    Tasks,
+)
 from domain.ids import AccountId, CommentId, TaskId
 from domain.tasks import LABEL_MAX, Priority, Status
 from domain.text import TYPED_MAX
@@ -198,5 +209,8 @@ def task_routes(tasks: Tasks) -> Router:
             delete_comment,
         ],
         tags=["tasks"],
-        opt={"about": "Tasks, who has and who watches them, and the comments below them."},
+        opt={
+            "about": "Tasks, who has and who watches them, and the comments below them.",
+            "scopes": (TASKS_READ, TASKS_WRITE),
+        },
     )

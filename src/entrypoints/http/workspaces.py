@@ -9,6 +9,8 @@ from application.paging import PAGE_DEFAULT, Page
 from application.ports.workspaces import InvitationView, MemberView, WorkspaceView
 from application.quotas import QuotaUse
 from application.workspaces import (
+    WORKSPACE_ADMIN,
+    WORKSPACE_READ,
     Acceptance,
     InvitationMade,
     NewInvitation,
@@ -93,7 +95,7 @@ def workspace_routes(workspaces: Workspaces) -> Router:
         """How much of each quota is used; `open_tasks` are one's own."""
         return await workspaces.usage(request.actor, id)
 
-    @get("/workspaces/{id:uuid}/invitations", facts=Facts(refuses={403}))
+    @get("/workspaces/{id:uuid}/invitations", facts=Facts(scope=WORKSPACE_ADMIN))
     async def list_invitations(request: ApiRequest, id: FromPath[WorkspaceId]) -> Page[InvitationView]:
         """The invitations that still admit somebody, newest first."""
         return await workspaces.invitations(request.actor, id)
@@ -141,5 +143,8 @@ def workspace_routes(workspaces: Workspaces) -> Router:
             accept_invitation,
         ],
         tags=["workspaces"],
-        opt={"about": "Workspaces, their members and the invitations into them."},
+        opt={
+            "about": "Workspaces, their members and the invitations into them.",
+            "scopes": (WORKSPACE_READ, WORKSPACE_ADMIN),
+        },
     )

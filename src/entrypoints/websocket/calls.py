@@ -44,8 +44,9 @@ class Calls:
         decoded = called.reader.part(bytes(params))
         if key is None:
             return Raw(msgspec.json.encode(await called.handler(actor, decoded)))
-        fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params)))).digest()
-        return await self._once(actor, called, decoded, key, fingerprint)
+        fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params))))
+        fingerprint.update(actor.mark)  # as for requests
+        return await self._once(actor, called, decoded, key, fingerprint.digest())
 
     @uninterrupted
     async def _once(self, actor: Principal, method: Method, decoded: Any, key: str, fingerprint: bytes) -> Raw:

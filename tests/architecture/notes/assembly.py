@@ -12,6 +12,7 @@ from tests.architecture.notes.memory import MemoryNoteQueries, MemoryNotes, Memo
 from tests.architecture.notes.ports import NoteQueries, NoteUpkeep
 from tests.architecture.notes.postgres import PostgresNoteQueries, PostgresNotes, PostgresNoteUpkeep
 from tests.architecture.notes.reactions import counting
+from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
 from tests.architecture.notes.use_cases import Notes
 from tests.architecture.notes.websocket import note_methods
 
@@ -37,6 +38,7 @@ def _with_notes(house: Container, queries: Provider[NoteQueries], upkeep: Provid
     feeds = Singleton(NoteFeeds, queries)
     house.set_providers(notes=notes, note_queries=queries, note_upkeep=upkeep)
     house.aggregates.add_args(Note)
+    house.scopes.add_args(NOTES_READ, NOTES_WRITE)
     house.feeds.add_args(feeds)
     house.consumers.add_args(Singleton(counting, feeds, house.broker))
     house.calls.add_args(Singleton(note_methods, notes))

@@ -11,6 +11,7 @@ from domain.channels import Channel, ChannelKind, Loss
 from domain.ids import AccountId
 from tests.architecture.notes.domain import LOSSES, NOTE, STATUS, WAVES, note_stream
 from tests.architecture.notes.ports import NoteQueries
+from tests.architecture.notes.scopes import NOTES_READ
 
 
 class NoteFeeds(Feeds):
@@ -18,6 +19,7 @@ class NoteFeeds(Feeds):
 
     kinds: Sequence[ChannelKind] = (NOTE, STATUS, WAVES)
     losses: Sequence[Loss] = LOSSES
+    scope = NOTES_READ
 
     def __init__(self, queries: NoteQueries) -> None:
         self._queries = queries

@@ -11,6 +11,7 @@ from entrypoints.http.facts import Facts
 from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
 from tests.architecture.notes.domain import NoteId, note_stream
 from tests.architecture.notes.ports import NoteView
+from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
 from tests.architecture.notes.use_cases import Notes, NoteText, Reminder
 
 _TEXT = {"text": "Bring the map."}
@@ -75,5 +76,5 @@ def note_routes(notes: Notes, events: Events) -> Router:
             note_history,
         ],
         tags=["notes"],
-        opt={"about": "Text that several people write together."},
+        opt={"about": "Text that several people write together.", "scopes": (NOTES_READ, NOTES_WRITE)},
     )

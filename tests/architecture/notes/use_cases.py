@@ -15,6 +15,7 @@ from domain.errors import VersionConflict
 from domain.ids import AccountId
 from tests.architecture.notes.domain import TEXT_MAX, Note, NoteId
 from tests.architecture.notes.ports import NoteQueries, NoteView, NoteWork
+from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
 
 
 class NoteText(Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,9 +40,11 @@ class Notes:
         self._ids = ids
 
     async def read(self, actor: Principal, id: NoteId) -> NoteView:
+        actor.require(NOTES_READ)
         return await self._queries.view(id, actor.account_id)
 
     async def open(self, actor: Principal, new: NoteText) -> NoteView:
+        actor.require(NOTES_WRITE)
         note = Note.open(NoteId(self._ids.new()), new.text, actor.account_id, self._clock.now())
         async with self._work() as work:
             work.notes.add(note)
@@ -50,6 +53,7 @@ class Notes:
     @retried
     async def write(self, actor: Principal, id: NoteId, new: NoteText, version: int | None = None) -> NoteView:
         """Let it say something else, if it is at `version` or that is None."""
+        actor.require(NOTES_WRITE)
         async with self._changing(actor, id) as note:
             if version is not None and version != note.version:
                 raise VersionConflict(_view(note), note.version)
@@ -58,23 +62,27 @@ class Notes:
 
     @retried
     async def remind(self, actor: Principal, id: NoteId, reminder: Reminder) -> NoteView:
+        actor.require(NOTES_WRITE)
         async with self._changing(actor, id) as note:
             note.remind(reminder.due_at, actor.account_id, self._clock.now())
         return _view(note)
 
     @retried
     async def invite(self, actor: Principal, id: NoteId, account: AccountId) -> None:
+        actor.require(NOTES_WRITE)
         async with self._changing(actor, id) as note:
             note.invite(account, actor.account_id, self._clock.now())
 
     @retried
     async def leave(self, actor: Principal, id: NoteId, account: AccountId) -> None:
         """End somebody's part in it: one's own, or another's."""
+        actor.require(NOTES_WRITE)
         async with self._changing(actor, id) as note:
             note.leave(account, actor.account_id, self._clock.now())
 
     @retried
     async def burn(self, actor: Principal, id: NoteId) -> None:
+        actor.require(NOTES_WRITE)
         async with self._changing(actor, id) as note:
             note.burn(actor.account_id, self._clock.now())
 
