@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from application.consumers import Consumers
+from application.due import Later
 from application.ports.events import Broker
 from application.ports.identity import PasswordHasher
 from application.ports.store import StoreQueries
@@ -74,6 +75,7 @@ class Exposition(Collector):
         heart: Heart,
         cache: Sized,
         consumers: Consumers[Any],
+        later: Later,
         breakers: Mapping[str, Guarded],
     ) -> None:
         self._registry = registry
@@ -90,6 +92,7 @@ class Exposition(Collector):
         self._heart = heart
         self._cache = cache
         self._consumers = consumers
+        self._later = later
         self._breakers = breakers
         registry.register(self)
 
@@ -167,6 +170,7 @@ class Exposition(Collector):
         connections.add_metric(["used"], pool.open - pool.idle)
         yield connections
         yield from self._backlog()
+        yield from self._late()
         breakers = GaugeMetricFamily(
             "signalbox_breaker_state",
             "Whether a use of a service works: 0 yes (closed), 1 it is tried again (half open), 2 no (open).",
@@ -203,3 +207,20 @@ class Exposition(Collector):
             failing.add_metric([consumer], held_up)
             seconds.add_metric([consumer], age)
         yield from (streams, failing, seconds)
+
+    def _late(self) -> Iterable[Metric]:
+        """Zeros in a process that does not work."""
+        late = GaugeMetricFamily("signalbox_due_late", "Things that are due and wait for a worker.", labels=["due"])
+        failing = GaugeMetricFamily(
+            "signalbox_due_failing", "Things that were due and failed in this process.", labels=["due"]
+        )
+        seconds = GaugeMetricFamily(
+            "signalbox_due_lag_seconds",
+            "How long ago the first of them was due; 0 if there is none.",
+            labels=["due"],
+        )
+        for name, (waiting, failed, age) in self._later.lag().items():
+            late.add_metric([name], waiting)
+            failing.add_metric([name], failed)
+            seconds.add_metric([name], age)
+        yield from (late, failing, seconds)

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -168,7 +169,10 @@ def _rows(assembly: Container) -> set[type]:
 
 
 def _reachable(annotations: Iterable[object]) -> set[type]:
-    """The protocols that these annotations name, and those that one gets by calling and reading them."""
+    """The protocols that these annotations name, and those that one gets by calling and reading them.
+
+    Rows of lists, which are dataclasses, have them as fields.
+    """
     reached: set[type] = set()
     waiting = list(annotations)
     while waiting:
@@ -179,6 +183,8 @@ def _reachable(annotations: Iterable[object]) -> set[type]:
             reached.add(annotation)
             waiting += annotation.__mro__
             waiting += [get_type_hints(member).get("return") for member in _own_functions(annotation)]
+        elif is_dataclass(annotation):
+            waiting += get_type_hints(annotation).values()
     return reached
 
 

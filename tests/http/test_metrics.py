@@ -123,6 +123,7 @@ async def test_every_outcome_is_there_before_it_happens() -> None:
         ("rate_limited", "policy", OUTCOMES["rate_limited"]),
         ("commit_unknown", "outcome", OUTCOMES["commit_unknown"]),
         ("consumed_events", "outcome", OUTCOMES["consumed"]),
+        ("elapsed", "outcome", OUTCOMES["elapsed"]),
         ("ws_opened", "status_code", OUTCOMES["socket_opened"]),
     ):
         for outcome in outcomes:

@@ -6,6 +6,7 @@ from adapters.memory.access import MemoryAccess, MemoryAccessQueries
 from adapters.memory.cache import MemoryCache
 from adapters.memory.consumers import MemoryCursorRepository, MemoryCursors
 from adapters.memory.database import MemoryDatabase
+from adapters.memory.due import MemoryDeadlines
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemoryAccounts, MemorySessionQueries, MemorySessions
@@ -37,6 +38,7 @@ __all__ = [
     "MemoryCache",
     "MemoryCursors",
     "MemoryDatabase",
+    "MemoryDeadlines",
     "MemoryIdempotency",
     "MemoryJournalQueries",
     "MemoryObserver",

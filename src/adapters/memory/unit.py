@@ -12,12 +12,13 @@ from msgspec import Raw
 from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from application.journal import News
 from application.ports.consumers import NEWS_SIGNAL, Cursor
+from application.ports.due import alarms
 from application.ports.events import Entry, Signal
 from application.ports.system import Ids
 from application.ports.unit_of_work import Stale
 from application.quotas import Quotas, Use
 from domain.errors import QuotaExceeded
-from domain.kernel import Aggregate
+from domain.kernel import Aggregate, Event
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -67,6 +68,7 @@ class MemoryUnit:
         self._noted: list[Callable[[Tables], None]] = []
         self._required: list[Callable[[Tables], None]] = []
         self._quiet: list[Callable[[Tables], None]] = []
+        self._due: list[datetime] = []
         # What a repository has to remember of what it loaded, by the id of the thing.
         self.loaded: dict[UUID, Any] = {}
 
@@ -123,6 +125,11 @@ class MemoryUnit:
             raise AssertionError(f"{table.name}: only what nobody is told of is written without an event")
         self._quiet.append(lambda tables: write(tables[table]))
 
+    def note_due(self, at: datetime | None) -> None:
+        """What is written is due at that time. Who waits for it is told once the unit is applied."""
+        if at is not None:
+            self._due.append(at)
+
     @property
     def has_changes(self) -> bool:
         return bool(self._noted or self._quiet) or any(saved.aggregate.has_news for saved in self._saved.values())
@@ -130,7 +137,8 @@ class MemoryUnit:
     def apply(self, tables: Tables) -> Sequence[Entry | Signal]:
         """Verify everything, then write everything, and return what to publish.
 
-        That is the events as they stand in the journal now, and a signal if some consumer wants one of them.
+        That is the events as they stand in the journal now, and signals: if some consumer wants one of them, and if
+        something is due soon.
         """
         saved = [saved for saved in self._saved.values() if saved.aggregate.has_news]
         if not saved and self._noted:
@@ -159,7 +167,11 @@ class MemoryUnit:
             tables.append(entry)
             told.append(entry)
             self._notice(tables, entry, event.at)
-        return [*told, NEWS_SIGNAL] if any(event.type in self._wanted for event in events) else told
+        return [*told, *self._signals(events)]
+
+    def _signals(self, events: Sequence[Event]) -> Sequence[Signal]:
+        news = [NEWS_SIGNAL] if any(event.type in self._wanted for event in events) else []
+        return [*news, *alarms(self._due, events[-1].at)] if self._due else news
 
     def _notice(self, tables: Tables, entry: Entry, at: datetime) -> None:
         """Give those who want the entry a cursor in front of it, unless they have one in its stream."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from adapters.postgres.access import PostgresAccess, PostgresAccessQueries
 from adapters.postgres.consumers import PostgresCursorRepository, PostgresCursors
 from adapters.postgres.database import Database
+from adapters.postgres.due import PostgresDeadlines, due_index
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresAccounts, PostgresSessionQueries, PostgresSessions
@@ -36,6 +37,7 @@ __all__ = [
     "LongReads",
     "PostgresAccessQueries",
     "PostgresCursors",
+    "PostgresDeadlines",
     "PostgresIdempotency",
     "PostgresJournalQueries",
     "PostgresSessionQueries",
@@ -50,4 +52,5 @@ __all__ = [
     "Replica",
     "Rights",
     "Schema",
+    "due_index",
 ]

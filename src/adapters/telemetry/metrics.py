@@ -37,6 +37,11 @@ _HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
         ["kind"],
         "Signals that a congested peer never got: ephemeral ones, and values that a newer one superseded.",
     ),
+    "elapsed": (
+        "elapsed",
+        ["outcome"],
+        "Things that were due and were seen to; `overtaken`: somebody else was faster, `failed`: they are tried again.",
+    ),
     "gap": (
         "gaps",
         ["source"],

@@ -3,6 +3,7 @@
 from application.ports.access import AccessQueries
 from application.ports.cache import Cache
 from application.ports.consumers import Consumer, Cursors
+from application.ports.due import Deadlines, Due
 from application.ports.events import Broker, JournalQueries
 from application.ports.feeds import Feeds
 from application.ports.idempotency import Idempotency
@@ -27,6 +28,8 @@ __all__ = [
     "Clock",
     "Consumer",
     "Cursors",
+    "Deadlines",
+    "Due",
     "Feeds",
     "Idempotency",
     "Ids",

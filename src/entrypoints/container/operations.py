@@ -8,6 +8,7 @@ from dependency_injector.providers import Dependency, Provider, Singleton
 from adapters.machine import Disk, Memory
 from adapters.postgres import Rights, Schema
 from application.consumers import Consumers
+from application.due import Later
 from application.reactions import EveryWork
 from application.retention import Aging, Expiring, Retention
 from application.statistics import Statistics
@@ -55,6 +56,7 @@ class Operations(containers.DeclarativeContainer):
     work: Dependency[Any] = Dependency()
     cursors: Dependency[Any] = Dependency()
     consumers: Dependency[Any] = Dependency()
+    due: Dependency[Any] = Dependency()
     retention: Dependency[Any] = Dependency()
     observer: Dependency[Any] = Dependency()
 
@@ -64,6 +66,7 @@ class Operations(containers.DeclarativeContainer):
     drift: Provider[Drift] = Singleton(Drift, store, clock)
 
     following_up = Singleton(Consumers[EveryWork], consumers, work, cursors, broker, clock, observer)
+    later = Singleton(Later, due, broker, clock, observer)
     needed = providers.Dict(database=numbers_database, migrations=Singleton(Schema, numbers_database))
     rights = Singleton(Rights, numbers_database)
     own = providers.Dict(memory=memory, disk=disk)
@@ -85,6 +88,7 @@ class Operations(containers.DeclarativeContainer):
         heart,
         process_cache,
         following_up,
+        later,
         providers.Callable(
             breakers,
             postgresql=database,
@@ -116,6 +120,7 @@ class Operations(containers.DeclarativeContainer):
         Singleton(Loop, "rights", "serving", patrol.provided.run),
         Singleton(Loop, "retention", "working", forgetting.provided.run),
         Singleton(Loop, "consumers", "working", following_up.provided.run),
+        Singleton(Loop, "due", "working", later.provided.run),
         Singleton(Loop, "words", "working", words_anew.provided.run),
     )
     running = Singleton(Running, loops, authentication.provided.refresh)

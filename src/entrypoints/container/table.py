@@ -61,8 +61,8 @@ class Container(containers.DeclarativeContainer):
     cache: Provider[ports.Cache] = Singleton(
         RedisCache, given.redis_url, process_cache, given.cache_max_bytes, Singleton(Seal, "cache", *_keys), observer
     )
-    repositories = Dict(postgres.REPOSITORIES)
-    consumers = List(RELEASE)
+    repositories, consumers = Dict(postgres.REPOSITORIES), List(RELEASE)
+    due: Provider[list[ports.Due]] = List()
     work: Provider[ports.UnitOfWork[EveryWork]] = Singleton(
         postgres.PostgresUnitOfWork, database, broker, ids, observer, quotas, repositories, consumers
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from adapters.postgres.unit_of_work.queued import Commits
 from application.journal import News
 from application.ports.consumers import NEWS_SIGNAL
+from application.ports.due import alarms
 from application.ports.events import Entry, Signal
 from application.ports.system import Ids
 from application.ports.unit_of_work import Interrupted
@@ -54,6 +56,7 @@ class PostgresUnit:
         self._guards: dict[Any, Part] = {}
         self._noted: list[Part] = []
         self._quiet: list[Part] = []
+        self._due: list[datetime] = []
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
         self._counts: Counter[Use] = Counter()
         # What a repository has to remember of what it loaded, by the id of the thing.
@@ -103,6 +106,14 @@ class PostgresUnit:
             raise AssertionError(f"{statement.operation}: only what nobody is told of is written without an event")
         return statement.part(values)
 
+    def note_due(self, at: datetime | None) -> None:
+        """What is written is due at that time. Who waits for it is told once the unit is applied.
+
+        To be called by what `saving` was given to write the aggregate, as only then it is what it will be.
+        """
+        if at is not None:
+            self._due.append(at)
+
     def saving(self, aggregate: Aggregate, writes: Callable[[int], Iterable[Part]]) -> None:
         """Write the aggregate at the flush if it has news; `writes` gets the version it was loaded with."""
         self._saved.setdefault(id(aggregate), (aggregate, writes))
@@ -120,11 +131,13 @@ class PostgresUnit:
     async def flush(self) -> Sequence[Entry | Signal]:
         """Verify and apply everything in one atomic step, and return what to publish of it.
 
-        That is the events as they stand in the journal, and a signal if some consumer wants one of them.
+        That is the events as they stand in the journal, and signals: if some consumer wants one of them, and if
+        something is due soon.
         """
         change = await self._change()
         if change is None:
             return []
+        entries: Sequence[Entry | Signal]
         if self._given is not None:
             entries = await self._join(self._given, change)
         else:
@@ -133,7 +146,9 @@ class PostgresUnit:
             except Interrupted:
                 await self.release()
                 entries = await self._commit(change)
-        return [*entries, NEWS_SIGNAL] if any(record.consumers for record in change.records) else entries
+        if any(record.consumers for record in change.records):
+            entries = [*entries, NEWS_SIGNAL]
+        return [*entries, *alarms(self._due, change.records[-1].at)] if self._due else entries
 
     async def _commit(self, change: Change) -> Sequence[Entry]:
         stream = change.stream

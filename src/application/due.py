@@ -1,0 +1,196 @@
+"""Lets time do to things what it has to: nothing waits in a process, so no process can take it with it."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from contextvars import Context
+from datetime import datetime, timedelta
+
+from cachetools import TTLCache
+
+from application.ports.due import DUE, LOOK, Ahead, Due, Late, alarm_of
+from application.ports.events import Broker, Entry, Signal
+from application.ports.observer import Observer
+from application.ports.system import Clock
+from application.ports.unit_of_work import Stale
+from application.principal import correlation, new_correlation
+from domain.errors import DomainError, NotFound
+
+# So many of one kind are taken at a time, and so many of them are worked on together.
+BATCH = 50
+AT_ONCE = 4
+# After a turn, whatever there is to do.
+PAUSE_SECONDS = 0.02
+# What is due was passed over, as somebody was changing it.
+PASSED_OVER_SECONDS = 0.1
+DEADLINE_SECONDS = 5.0
+RETRY_FIRST = timedelta(seconds=1)
+RETRY_LONGEST = timedelta(minutes=5)
+FAILING_MAX = 1_000
+COUNTED_MAX = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class Later:
+    """Sees to what is due, each kind by itself; any number of processes may do so at once.
+
+    A kind is looked at as soon as the next thing of it is due: after a second at the latest, and at once when something
+    is written that is due before that. Fifty things are taken at a time, and four of them seen to together. If one
+    fails, or does not end within five seconds, it waits for 1 s, twice as long each time that it fails again and five
+    minutes at most, while all others go on. All that is known here is known from the store, but for those waits. So a
+    process that was killed leaves nothing behind, and whoever is there goes on at once.
+    """
+
+    def __init__(self, due: Sequence[Due], broker: Broker, clock: Clock, observer: Observer) -> None:
+        self._watches = {kind.name: _Watch(kind, clock, observer) for kind in due}
+        self._broker = broker
+        broker.listen(self._take, self._wake)
+
+    async def run(self) -> None:
+        """See to what is due until cancelled."""
+        self._broker.follow(DUE)
+        try:
+            async with asyncio.TaskGroup() as watching:
+                for watch in self._watches.values():
+                    watching.create_task(watch.run())
+                await asyncio.Event().wait()
+        finally:
+            self._broker.unfollow(DUE)
+
+    async def turn(self) -> int:
+        """See to what is due now, fifty of each kind at most; returns how many that were."""
+        return sum([await watch.turn() for watch in self._watches.values()])
+
+    def lag(self) -> Mapping[str, tuple[int, int, float]]:
+        """What is late of each kind, as of the last look: how many things, how many fail here, and by how many seconds.
+
+        Those are the seconds of the one that is longest due. Those that fail are among them.
+        """
+        return {name: watch.lag for name, watch in self._watches.items()}
+
+    def _take(self, item: Entry | Signal) -> None:
+        if isinstance(item, Signal) and item.channel == DUE:
+            at = alarm_of(item)
+            for watch in self._watches.values():
+                watch.look_at(at)
+
+    def _wake(self) -> None:
+        for watch in self._watches.values():
+            watch.look_in(0)
+
+
+class _Watch:
+    """Things of one kind."""
+
+    def __init__(self, kind: Due, clock: Clock, observer: Observer) -> None:
+        self._kind = kind
+        self._clock = clock
+        self._observer = observer
+        self._waking = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        # How often each has failed, and when it is tried again.
+        self._failing: TTLCache[Late, tuple[int, datetime]] = TTLCache(
+            FAILING_MAX, 2 * RETRY_LONGEST.total_seconds(), lambda: clock.now().timestamp()
+        )
+        # What the last turn has seen to.
+        self._seen_to: set[Late] = set()
+        self.lag = (0, 0, 0.0)
+
+    async def run(self) -> None:
+        while True:
+            self._waking.clear()
+            self._silence()
+            self.look_in(LOOK.total_seconds())
+            try:
+                if await self.turn():
+                    self.look_in(0)
+            except Exception as problem:
+                # Other kinds go on.
+                log.warning(
+                    "cannot see which %s are due: %s",
+                    self._kind.name,
+                    str(problem) or type(problem).__name__,
+                    exc_info=None if isinstance(problem, DomainError) else problem,
+                )
+            await asyncio.sleep(PAUSE_SECONDS)
+            await self._waking.wait()
+
+    def look_at(self, at: datetime) -> None:
+        """Look at that time, unless that is soon anyway."""
+        self.look_in((at - self._clock.now()).total_seconds())
+
+    def look_in(self, seconds: float) -> None:
+        """Look in that time, unless that is soon anyway."""
+        loop = asyncio.get_running_loop()
+        if self._alarm is None or self._alarm.when() > loop.time() + seconds:
+            self._silence()
+            self._alarm = loop.call_later(seconds, self._waking.set)
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    async def turn(self) -> int:
+        """See to what is due now, fifty things at most; returns how many that were."""
+        now = self._clock.now()
+        before, self._seen_to = self._seen_to, set()
+        ahead = await self._kind.deadlines.look(now, COUNTED_MAX)
+        self._measure(now, ahead)
+        if ahead.next_at is not None:
+            self.look_at(ahead.next_at)
+        if not ahead.late:
+            return 0
+        waiting = {late: until for late, (_, until) in self._failing.items() if until > now}
+        found = list(await self._kind.deadlines.late(now, BATCH, waiting))
+        if waiting:
+            self.look_at(min(waiting.values()))
+        if not found and ahead.late > len(waiting):
+            self.look_in(PASSED_OVER_SECONDS)
+        # Others may have found the same. In another order each meets little that is not done yet.
+        random.shuffle(found)
+        slots = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as turns:
+            for late in found:
+                turns.create_task(self._see_to(late, late in before, slots), context=Context())
+        return len(found)
+
+    async def _see_to(self, late: Late, is_seen_to: bool, slots: asyncio.Semaphore) -> None:
+        if is_seen_to:
+            self._give_way(late, "it is still due after it was seen to", None)
+            return
+        async with slots:
+            correlation.set(new_correlation())
+            try:
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    await self._kind.elapse(late.id, self._clock.now())
+            except (Stale, NotFound):
+                outcome = "overtaken"
+            except Exception as problem:  # noqa: BLE001  # whatever it is, it concerns this thing alone
+                self._give_way(late, str(problem) or type(problem).__name__, problem)
+                return
+            else:
+                outcome = "done"
+        self._failing.pop(late, None)
+        self._seen_to.add(late)
+        self._observer.happened("elapsed", outcome)
+
+    def _give_way(self, late: Late, reason: str, problem: Exception | None) -> None:
+        times, _ = self._failing.get(late, (0, None))
+        pause = min(RETRY_FIRST * 2 ** min(times, 16), RETRY_LONGEST)
+        self._failing[late] = times + 1, self._clock.now() + pause
+        self._observer.happened("elapsed", "failed")
+        log.warning(
+            "%s %s was due at %s and failed, and is tried again in %g s: %s",
+            *(self._kind.name, late.id, late.due_at.isoformat(), pause.total_seconds(), reason),
+            exc_info=None if isinstance(problem, DomainError) else problem,
+        )
+
+    def _measure(self, now: datetime, ahead: Ahead) -> None:
+        self._failing.expire()
+        if not ahead.late:
+            self._failing.clear()
+        age = (now - ahead.first_at).total_seconds() if ahead.first_at else 0.0
+        self.lag = ahead.late, len(self._failing), max(0.0, age)
