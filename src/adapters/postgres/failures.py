@@ -1,27 +1,18 @@
 """What a failure of PostgreSQL means to a use case, and to whoever wanted to commit something."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import asyncpg
 
 from application.ports.unit_of_work import Interrupted, Stale
-from domain.errors import DomainError, Invalid, NotFound, QuotaExceeded, Unavailable
-from domain.identity import EmailTaken
-from domain.workspaces import SlugTaken
+from domain.errors import DomainError, Invalid, QuotaExceeded, Unavailable
 
 STALE_SQLSTATE = "SB001"  # raised by verify(), see the migrations
 QUOTA_SQLSTATE = "SB002"  # raised by within(), with the kind and its limit
 
-_CONSTRAINTS: Mapping[str, Callable[[], Exception]] = {
-    "uq_accounts_email": lambda: EmailTaken("An account with this e-mail address exists.", pointer="/email"),
-    "uq_workspaces_slug": lambda: SlugTaken("This slug is taken.", pointer="/slug"),
-    # A number that was reserved before the database was restored, and was handed out again since: the next one may do.
-    "uq_tasks_workspace_id_key": Stale,
-    # Only a thing that vanished meanwhile can be missing: what is written was found before.
-    "fk_comments_task_id": NotFound,
-    "fk_idempotency_account_id": NotFound,
-}
+REFUSALS: dict[str, Callable[[], Exception]] = {}
+"""What it means that a constraint is violated, by its name. Each context adds its own beside its statements."""
 
 
 def translated(error: Exception) -> Exception:
@@ -37,8 +28,8 @@ def translated(error: Exception) -> Exception:
             return QuotaExceeded(kind, int(limit))
         case asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
             return Stale()
-        case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in _CONSTRAINTS:
-            return _CONSTRAINTS[name]()
+        case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in REFUSALS:
+            return REFUSALS[name]()
         # What the domain let through and PostgreSQL cannot keep: a rule is missing, but the caller's input is at fault.
         case asyncpg.DataError() | UnicodeEncodeError():
             return Invalid("This contains a value that cannot be stored.")

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
+from adapters.postgres.failures import REFUSALS
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import idempotency
 from adapters.postgres.unit_of_work import Enclosing, enclosing
@@ -18,7 +19,7 @@ from application.ports.events import Broker
 from application.ports.idempotency import Answer, Attempt, Idempotency, KeyReused, StillRunning
 from application.ports.system import Clock
 from application.ports.unit_of_work import Interrupted
-from domain.errors import DomainError
+from domain.errors import DomainError, NotFound
 from domain.ids import AccountId
 
 RETENTION = timedelta(hours=24)
@@ -33,6 +34,8 @@ _FIND = Statement(
         idempotency.c.created_at > bindparam("since"),
     )
 )
+# The account was there when its request came in, and vanished meanwhile.
+REFUSALS["fk_idempotency_account_id"] = NotFound
 _upsert = insert(idempotency).values({column.name: bindparam(column.name) for column in idempotency.c})
 _KEEP = Statement(
     _upsert.on_conflict_do_update(

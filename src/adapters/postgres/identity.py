@@ -10,12 +10,22 @@ import asyncpg
 from sqlalchemy import Interval, bindparam, case, func, insert, literal_column, select, update
 
 from adapters.postgres.database import Database
+from adapters.postgres.failures import REFUSALS
 from adapters.postgres.statement import Part, Statement
 from adapters.postgres.tables import Instant, accounts, sessions
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
 from domain.errors import NotFound
-from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE, Account, AccountRole, EndReason, FailedLogin, Session
+from domain.identity import (
+    SESSION_ABSOLUTE,
+    SESSION_IDLE,
+    Account,
+    AccountRole,
+    EmailTaken,
+    EndReason,
+    FailedLogin,
+    Session,
+)
 from domain.ids import AccountId, SessionId
 
 _ACCOUNT = tuple(f.name for f in fields(Account) if f.init and f.name != "version")
@@ -26,6 +36,7 @@ _ACCOUNT_PAGE = Statement(
     _ACCOUNT_ROW.where(accounts.c.id > bindparam("after")).order_by(accounts.c.id).limit(bindparam("most"))
 )
 _FIND_ACCOUNT = Statement(_ACCOUNT_ROW.where(accounts.c.email == bindparam("email")))
+REFUSALS["uq_accounts_email"] = lambda: EmailTaken("An account with this e-mail address exists.", pointer="/email")
 _INSERT_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in (*_ACCOUNT, "version")}))
 _UPDATE_ACCOUNT = Statement(
     update(accounts)

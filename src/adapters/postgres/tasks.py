@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
 from adapters.postgres.access import STILL_MEMBER, membership
 from adapters.postgres.database import Database
+from adapters.postgres.failures import REFUSALS
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.pages import measured, page_of
 from adapters.postgres.statement import Lookup, Part, Statement, lookup_keys
@@ -39,6 +40,7 @@ from adapters.postgres.tables import comments, members, tasks, workspaces
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskRepository, TaskView, uses_of
+from application.ports.unit_of_work import Stale
 from domain.access import Role, Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
@@ -80,6 +82,8 @@ def _bound(*names: str) -> dict[str, Any]:
 
 # What is found is found by the rule of now.
 _FOUND_BY: dict[str, Any] = {"words": _WORDS, "words_rule": literal_column(str(WORDS_RULE))}
+# A number that was reserved before the database was restored, and was handed out again since: the next one may do.
+REFUSALS["uq_tasks_workspace_id_key"] = Stale
 _INSERT = Statement(insert(tasks).values(_bound(*_FIELDS, "version") | _FOUND_BY))
 
 _TEXTS = ("title", "description")
@@ -104,6 +108,8 @@ _COMMENT = Statement(
         comments.c.id == bindparam("id"), comments.c.task_id == bindparam("task")
     )
 )
+# Only a thing that vanished meanwhile can be missing: what is written was found before.
+REFUSALS["fk_comments_task_id"] = NotFound
 _INSERT_COMMENT = Statement(insert(comments).values(_bound(*_COMMENT_FIELDS) | _FOUND_BY))
 _UPDATE_COMMENT = Statement(
     update(comments)

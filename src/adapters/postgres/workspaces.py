@@ -11,6 +11,7 @@ from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or
 from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.database import Database
+from adapters.postgres.failures import REFUSALS
 from adapters.postgres.statement import Part, Statement
 from adapters.postgres.tables import accounts, invitations, members, removals, usage, workspaces
 from adapters.postgres.unit_of_work import PostgresUnit
@@ -27,8 +28,9 @@ from application.ports.workspaces import (
 from domain.access import Permission, Role, Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
-from domain.workspaces import Invitation, Member, Removal, Workspace, WorkspaceKind
+from domain.workspaces import Invitation, Member, Removal, SlugTaken, Workspace, WorkspaceKind
 
+REFUSALS["uq_workspaces_slug"] = lambda: SlugTaken("This slug is taken.", pointer="/slug")
 _FIELDS = tuple(f.name for f in fields(Workspace) if f.init and f.name not in {"version", "members"})
 _GET = Statement(
     select(*(workspaces.c[name] for name in _FIELDS), workspaces.c.version).where(
