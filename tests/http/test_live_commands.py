@@ -194,6 +194,9 @@ async def test_the_asyncapi_document_knows_every_frame(http: httpx.AsyncClient) 
         assert message["summary"]
         schema = document["components"]["schemas"][message["payload"]["$ref"].rpartition("/")[2]]
         assert schema["properties"]["type"]["enum"] == [message["name"]]
+    for method in document["x-methods"].values():
+        assert method["params"]["$ref"].rpartition("/")[2] in document["components"]["schemas"]
+    assert document["x-methods"].keys() == {"task.create", "task.update", "task.claim", "task.comment"}
     assert json.loads(msgspec.json.encode(document)) == document
 
 

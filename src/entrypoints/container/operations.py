@@ -44,6 +44,7 @@ class Operations(containers.DeclarativeContainer):
     ticket_store: Dependency[Any] = Dependency()
     upkeep: Dependency[Any] = Dependency()
     catalogue: Dependency[Any] = Dependency()
+    calling: Dependency[Any] = Dependency()
     store: Dependency[Any] = Dependency()
     hasher: Dependency[Any] = Dependency()
     clock: Dependency[Any] = Dependency()
@@ -126,7 +127,7 @@ class Operations(containers.DeclarativeContainer):
     running = Singleton(Running, loops, authentication.provided.refresh)
     # The routes beside the versioned API.
     routes = providers.List(
-        Singleton(documentation_routes, VERSION, catalogue),
+        Singleton(documentation_routes, VERSION, catalogue, calling),
         Singleton(health_routes, health, statistics),
         Singleton(metrics_routes, exposition, given.metrics_token, given.in_production),
     )

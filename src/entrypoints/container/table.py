@@ -119,7 +119,7 @@ class Container(containers.DeclarativeContainer):
     routes = List(
         Singleton(http.identity_routes, identity, Singleton(made.cookie, settings)),
         Singleton(http.workspace_routes, workspaces),
-        Singleton(http.task_routes, tasks),
+        Singleton(http.task_routes, tasks, events),
         Singleton(http.event_routes, events, hub, authentication),
         Singleton(http.catalogue_routes, catalogue),
         Singleton(http.live_routes, tickets),

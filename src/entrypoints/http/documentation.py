@@ -13,7 +13,7 @@ from entrypoints.http.compression import StaticBody
 from entrypoints.http.facts import Facts
 from entrypoints.http.openapi import document
 from entrypoints.http.request import ApiRequest
-from entrypoints.websocket import asyncapi
+from entrypoints.websocket import Calls, asyncapi
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -27,7 +27,7 @@ _START = """SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#docs", deepLink
   presets: [SwaggerUIBundle.presets.apis]});"""
 
 
-def documentation_routes(version: str, catalogue: Catalogue) -> Router:
+def documentation_routes(version: str, catalogue: Catalogue, calls: Calls) -> Router:
     """The documents, the page, and the client as an ES module: each the same until the next release."""
     assets = files("offapi")
     client = files("entrypoints.http").joinpath("client.js")
@@ -35,7 +35,9 @@ def documentation_routes(version: str, catalogue: Catalogue) -> Router:
         "/",
         route_handlers=[
             _static("/api/openapi.json", MediaType.JSON, lambda app: encode(document(app))),
-            _static("/api/asyncapi.json", MediaType.JSON, lambda _: encode(asyncapi.document(version, catalogue))),
+            _static(
+                "/api/asyncapi.json", MediaType.JSON, lambda _: encode(asyncapi.document(version, catalogue, calls))
+            ),
             _static("/api/docs", MediaType.HTML, lambda _: _PAGE.encode()),
             _static("/api/docs/start.js", "text/javascript", lambda _: _START.encode()),
             *(

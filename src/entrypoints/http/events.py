@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Router, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
 from application.authentication import Authentication
@@ -18,26 +18,29 @@ from application.ports.events import Entry, EventFilter, EventView
 from application.principal import Principal
 from application.realtime.hub import Hub
 from application.realtime.news import Begun, BegunAgain, Quiet, RightLost, follow
-from application.tasks import TASKS_READ
 from domain.channels import Channel
-from domain.ids import TaskId
-from domain.tasks import TASK
 from domain.workspaces import WORKSPACE
 from entrypoints.http.facts import Facts
 from entrypoints.http.problems import InvalidParameter
-from entrypoints.http.request import ApiRequest, ChannelName, PageCursor, PageLimit
+from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
 
 RETRY_MS = 2_000
 
 STREAMED = 'id: 813\nevent: task.updated\ndata: {"type": "task.updated", "changes": {"status": ["todo", "done"]}}\n\n'
 
+ChannelName = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=64, description="`workspace:{id}`, `task:{id}` or `me`; the personal workspace if nothing is said."
+    ),
+]
 EventSort = Literal["offset", "-offset"]
 LastEventId = Annotated[int | None, QueryParameter(ge=0, lt=10**15, description="The id of the event to go on behind.")]
 EventType = Annotated[str | None, QueryParameter(max_length=100, description="A type, or its beginning with a `*`.")]
 
 
 def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Router:
-    """Routes under `/events`, and the history of a task."""
+    """Routes under `/events`."""
 
     @get("/events", facts=Facts(refuses={403, 404, 422}))
     async def list_events(
@@ -57,14 +60,6 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
         return await events.page(
             request.actor, _named(channel, request.actor), wanted, sort == "-offset", cursor, limit
         )
-
-    @get("/tasks/{id:uuid}/history", facts=Facts(scope=TASKS_READ))
-    async def task_history(
-        request: ApiRequest, id: FromPath[TaskId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
-    ) -> Page[EventView]:
-        """Everything that happened to a task, newest first, even if it is deleted."""
-        channel = str(Channel(TASK, id))
-        return await events.page(request.actor, channel, EventFilter(), True, cursor, limit)
 
     @get(
         "/events/stream",
@@ -89,7 +84,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
 
     return Router(
         "/",
-        route_handlers=[list_events, task_history, stream_events],
+        route_handlers=[list_events, stream_events],
         tags=["events"],
         opt={"about": "The journal of everything that happened, by the page or live."},
     )

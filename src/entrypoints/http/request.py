@@ -122,9 +122,3 @@ PageCursor = Annotated[
     str | None,
     QueryParameter(max_length=2_048, description="`next_cursor` of the page before; valid only with the same query."),
 ]
-ChannelName = Annotated[
-    str | None,
-    QueryParameter(
-        max_length=64, description="`workspace:{id}`, `task:{id}` or `me`; the personal workspace if nothing is said."
-    ),
-]

@@ -7,7 +7,9 @@ from uuid import UUID
 from litestar import Router, delete, get, patch, post, put
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from application.events import Events
 from application.paging import PAGE_DEFAULT, Page
+from application.ports.events import EventFilter, EventView
 from application.ports.tasks import CommentView, TaskView
 from application.tasks import (
     TASKS_READ,
@@ -21,8 +23,9 @@ from application.tasks import (
     TaskQuery,
     Tasks,
 )
+from domain.channels import Channel
 from domain.ids import AccountId, CommentId, TaskId
-from domain.tasks import LABEL_MAX, Priority, Status
+from domain.tasks import LABEL_MAX, TASK, Priority, Status
 from domain.text import TYPED_MAX
 from entrypoints.http.facts import AN_ID, Facts
 from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
@@ -54,7 +57,7 @@ BULK = {
 }
 
 
-def task_routes(tasks: Tasks) -> Router:
+def task_routes(tasks: Tasks, events: Events) -> Router:
     """Routes under `/tasks`."""
 
     @get("/", facts=Facts(has_version=True, refuses={404, 422}))
@@ -186,6 +189,13 @@ def task_routes(tasks: Tasks) -> Router:
         """Delete a comment: one's own, or any as an admin."""
         await tasks.delete_comment(request.actor, id, comment_id)
 
+    @get("/{id:uuid}/history")
+    async def task_history(
+        request: ApiRequest, id: FromPath[TaskId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
+    ) -> Page[EventView]:
+        """Everything that happened to a task, newest first, even if it is deleted."""
+        return await events.page(request.actor, str(Channel(TASK, id)), EventFilter(), True, cursor, limit)
+
     return Router(
         "/tasks",
         route_handlers=[
@@ -207,6 +217,7 @@ def task_routes(tasks: Tasks) -> Router:
             comment,
             edit_comment,
             delete_comment,
+            task_history,
         ],
         tags=["tasks"],
         opt={

@@ -7,16 +7,22 @@ import msgspec
 
 from application.catalogue import Catalogue
 from application.realtime.frames import ClientFrame, CloseCode, ServerFrame
+from entrypoints.websocket.calls import Calls
 
 DESCRIPTION = """One WebSocket with many channels. Frames are JSON objects in text frames; the first is `connect`,
 within 10 seconds. What is followed, how to resume and what each close code means is written in `docs/realtime.md`."""
 
 
-def document(version: str, catalogue: Catalogue) -> Mapping[str, Any]:
-    """The document, in AsyncAPI 3.0; what can be in an `event` is under `x-event-types`, by type."""
+def document(version: str, catalogue: Catalogue, calls: Calls) -> Mapping[str, Any]:
+    """The document, in AsyncAPI 3.0.
+
+    What can be in an `event` is under `x-event-types`, by type. What a `call` takes is under `x-methods`, by method.
+    """
     commands, announcements = get_args(ClientFrame), get_args(ServerFrame)
-    _, schemas = msgspec.json.schema_components(
-        [*commands, *announcements], ref_template="#/components/schemas/{name}", schema_hook=_anything
+    params, schemas = msgspec.json.schema_components(
+        [*calls.params.values(), *commands, *announcements],
+        ref_template="#/components/schemas/{name}",
+        schema_hook=_anything,
     )
     return {
         "asyncapi": "3.0.0",
@@ -56,6 +62,7 @@ def document(version: str, catalogue: Catalogue) -> Mapping[str, Any]:
             "schemas": schemas,
         },
         "x-event-types": catalogue.types,
+        "x-methods": {name: {"params": taken} for name, taken in zip(calls.params, params, strict=False)},
     }
 
 

@@ -21,6 +21,7 @@ class Method:
 
     def __init__(self, name: str, params: type, handler: Callable[[Principal, Any], Awaitable[object]]) -> None:
         self.name = name
+        self.params = params
         self.reader: Reader[Any] = Reader(params)
         self.handler = handler
 
@@ -32,6 +33,11 @@ class Calls:
         self._idempotency = idempotency
         self._observer = observer
         self._methods: Mapping[str, Method] = {method.name: method for method in chain.from_iterable(methods)}
+
+    @property
+    def params(self) -> Mapping[str, type]:
+        """What each method takes, by its name."""
+        return {name: method.params for name, method in self._methods.items()}
 
     async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None) -> Raw:
         """Carry out a method and return what it answers; with a `key` once, and then always the same answer.
