@@ -97,7 +97,7 @@ class SignedIn(Struct, frozen=True):
     user: UserView
 
 
-class Client(Struct, frozen=True):
+class Device(Struct, frozen=True):
     """From where somebody signs in: the network address and the `User-Agent`."""
 
     address: str
@@ -137,15 +137,15 @@ class Identity(Generic[W]):
         self._clock = clock
         self._ids = ids
 
-    async def register(self, registration: Registration, client: Client) -> tuple[SignedIn, str]:
+    async def register(self, registration: Registration, device: Device) -> tuple[SignedIn, str]:
         """A new account, signed in at once: what the client gets, and the refresh token. EmailTaken if it exists."""
-        await self._limits.register(client.address)
+        await self._limits.register(device.address)
         check_password(registration.password, normal_email(registration.email))
         encoded = await self._hasher.hash(registration.password)
-        return await self._register(registration, encoded, client)
+        return await self._register(registration, encoded, device)
 
     @retried
-    async def _register(self, registration: Registration, encoded: str, client: Client) -> tuple[SignedIn, str]:
+    async def _register(self, registration: Registration, encoded: str, device: Device) -> tuple[SignedIn, str]:
         now = self._clock.now()
         async with self._work() as work:
             account = Account.register(
@@ -153,20 +153,20 @@ class Identity(Generic[W]):
             )
             work.accounts.add(account)
             self._welcome(work, account)
-            session, refresh = self._begin(work, account, client)
+            session, refresh = self._begin(work, account, device)
         return self._signed_in(account, session), refresh
 
-    async def log_in(self, credentials: Credentials, client: Client) -> tuple[SignedIn, str]:
+    async def log_in(self, credentials: Credentials, device: Device) -> tuple[SignedIn, str]:
         """A new session. InvalidCredentials, after the same time, whichever of address and password is wrong."""
         email = normal_email(credentials.email)
-        await self._limits.login(email, client.address)
+        await self._limits.login(email, device.address)
         try:
-            signed_in = await self._log_in(email, credentials.password, client)
+            signed_in = await self._log_in(email, credentials.password, device)
         except InvalidCredentials:
             self._observer.happened("login", "refused")
             raise
         self._observer.happened("login", "ok")
-        await self._limits.logged_in(email, client.address)
+        await self._limits.logged_in(email, device.address)
         self._authentication.end(await self._end_surplus(AccountId(signed_in[0].user.id)))
         return signed_in
 
@@ -181,13 +181,13 @@ class Identity(Generic[W]):
         return [session.id for session in surplus]
 
     @retried
-    async def _log_in(self, email: str, password: str, client: Client) -> tuple[SignedIn, str]:
+    async def _log_in(self, email: str, password: str, device: Device) -> tuple[SignedIn, str]:
         async with self._work() as work:
             found = await work.accounts.find(email)
         correct = await self._hasher.verify(password, found.password_hash if found else None)
         if found is None or not correct or found.disabled_at:
             if found is not None:
-                self._tell_soon(found.id, client)
+                self._tell_soon(found.id, device)
             raise InvalidCredentials("No account has this e-mail address and password.")
         renewed = None
         if self._hasher.is_outdated(found.password_hash):
@@ -199,7 +199,7 @@ class Identity(Generic[W]):
             if renewed:
                 account.rehash(renewed, self._clock.now())
                 work.accounts.save(account)
-            session, refresh = self._begin(work, account, client)
+            session, refresh = self._begin(work, account, device)
         # Whoever replaces the password meanwhile ends the sessions that are there before and after it: this one was
         # there by then, or the new password is here by now.
         async with self._work() as work:
@@ -209,18 +209,18 @@ class Identity(Generic[W]):
             raise Stale
         return self._signed_in(account, session), refresh
 
-    def _tell_soon(self, account: AccountId, client: Client) -> None:
+    def _tell_soon(self, account: AccountId, device: Device) -> None:
         """Tell an account that somebody did not get in, after the answer, whose time would say that it exists."""
-        telling = asyncio.create_task(self._tell(account, client))
+        telling = asyncio.create_task(self._tell(account, device))
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
 
-    async def _tell(self, account: AccountId, client: Client) -> None:
+    async def _tell(self, account: AccountId, device: Device) -> None:
         try:
             if await self._limits.may_tell_failure(account):
                 async with self._work() as work:
                     id, now = self._ids.new(), self._clock.now()
-                    work.accounts.tell(FailedLogin.of(id, account, client.address, client.user_agent, now))
+                    work.accounts.tell(FailedLogin.of(id, account, device.address, device.user_agent, now))
         except DomainError as problem:
             log.warning("cannot tell an account of a login that failed: %s", problem)
 
@@ -233,26 +233,26 @@ class Identity(Generic[W]):
                 session.end(EndReason.PASSWORD_CHANGED, None, self._clock.now())
                 work.sessions.save(session)
 
-    async def refresh(self, token: str | None, client: Client) -> tuple[SignedIn, str]:
+    async def refresh(self, token: str | None, device: Device) -> tuple[SignedIn, str]:
         """Trade a refresh token for a new access token and the next refresh token.
 
         A lost reply or any number of tabs that share a cookie log nobody out. Two who hold copies of it are found out
         when both have refreshed for the second time, at the latest: the session ends, TokenReused.
         """
         try:
-            signed_in, refresh, ended = await self._refresh(self._refresh_tokens.read(token), client)
+            signed_in, refresh, ended = await self._refresh(self._refresh_tokens.read(token), device)
         except SessionOver:
             self._observer.happened("refresh", "expired")
             raise
         if ended:
-            facts = {"session": str(ended.id), "user.id": str(ended.account_id), "client.address": client.address}
+            facts = {"session": str(ended.id), "user.id": str(ended.account_id), "client.address": device.address}
             self._observer.happened("refresh", "reuse", **facts)
             self._authentication.end([ended.id])
             raise TokenReused("This token was used before, so its session is over.")
         assert signed_in
         return signed_in, refresh
 
-    async def _refresh(self, presented: Presented, client: Client) -> tuple[SignedIn | None, str, Session | None]:
+    async def _refresh(self, presented: Presented, device: Device) -> tuple[SignedIn | None, str, Session | None]:
         began = self._clock.now()
 
         @retried
@@ -271,7 +271,7 @@ class Identity(Generic[W]):
                 if session.is_over(now) or account.disabled_at:
                     raise SessionOver("The session is over; sign in again.")
                 is_newest = token.number == session.rotations
-                following = session.refresh(token, arrived_at, now, client.address)
+                following = session.refresh(token, arrived_at, now, device.address)
                 work.sessions.save(session)
             if following is None:
                 return None, "", session
@@ -397,10 +397,10 @@ class Identity(Generic[W]):
             work.sessions.save(session)
         return [session.id for session in sessions]
 
-    def _begin(self, work: W, account: Account, client: Client) -> tuple[Session, str]:
+    def _begin(self, work: W, account: Account, device: Device) -> tuple[Session, str]:
         id = SessionId(self._ids.new())
         token, digest, key = self._refresh_tokens.first(id)
-        session = Session.begin(id, account.id, digest, key, client.address, client.user_agent, self._clock.now())
+        session = Session.begin(id, account.id, digest, key, device.address, device.user_agent, self._clock.now())
         work.sessions.add(session)
         return session, token
 

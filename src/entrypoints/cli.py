@@ -21,7 +21,7 @@ from adapters.postgres import migrations
 from application.administration import AccountLine, Administration
 from domain.errors import DomainError
 from entrypoints import VERSION, logs
-from entrypoints.client import Client, Refused, Stopped
+from entrypoints.client import Client, CommandRefused, Stopped
 from entrypoints.container import Container, assembled, in_memory
 from entrypoints.demo import DEMO_EMAIL, DEMO_PASSWORD, seed
 from entrypoints.doctor import examine, is_well
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COMMANDS[chosen.command](chosen)
     except InvalidSettings as error:
         print("These settings do not describe a server:", *error.problems, sep="\n  ", file=sys.stderr)
-    except (DomainError, EmbeddedPostgresError, Refused, Stopped) as error:
+    except (DomainError, EmbeddedPostgresError, CommandRefused, Stopped) as error:
         print(error, file=sys.stderr)
     except OSError as error:
         print(f"{error}; `signalbox doctor` looks at what this needs.", file=sys.stderr)

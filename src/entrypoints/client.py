@@ -34,7 +34,7 @@ class Stopped(Exception):
         self.reason = reason
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """A command was not carried out; `retry` is no, later, reauthenticate or resync."""
 
     def __init__(self, code: str, message: str, retry: str) -> None:
@@ -47,8 +47,8 @@ class Subscription:
     """The frames of one channel, in order; iterate over it.
 
     `subscribed` (at first and after every reconnection, with what the server said) and `event`, `value`, `presence`,
-    `resync` and `unsubscribed`, which is the last. Iterating raises Refused if the channel may not be followed, Stopped
-    once the client is, and BufferError if more than 10,000 frames were not taken.
+    `resync` and `unsubscribed`, which is the last. Iterating raises CommandRefused if the channel may not be followed,
+    Stopped once the client is, and BufferError if more than 10,000 frames were not taken.
     """
 
     def __init__(self, channel: str, type: str, since: int | None) -> None:
@@ -176,7 +176,7 @@ class Client:
     async def call(self, method: str, params: Frame, key: str | None = None, seconds: float = ANSWER_SECONDS) -> Any:
         """Carry out a command, once, even if the connection is lost meanwhile; with a `key`, however often you call.
 
-        Refused if the server refuses it, TimeoutError if nothing is known of it in time.
+        CommandRefused if the server refuses it, TimeoutError if nothing is known of it in time.
         """
         frame = {"type": "call", "method": method, "params": params, "key": key or str(uuid4())}
         return await self._command(frame, seconds)
@@ -386,7 +386,7 @@ class Client:
         if answer is None or answer.done():
             return
         if frame["type"] == "error":
-            answer.set_exception(Refused(frame["code"], frame["message"], frame["retry"]))
+            answer.set_exception(CommandRefused(frame["code"], frame["message"], frame["retry"]))
             return
         if command["type"] in {"subscribe", "presence"}:
             self._joined(command["channel"], frame["data"])
@@ -397,7 +397,7 @@ class Client:
         if subscription is None:
             return
         if "code" in where:
-            self._drop(channel, Refused(where["code"], where["message"], where["retry"]))
+            self._drop(channel, CommandRefused(where["code"], where["message"], where["retry"]))
         else:
             subscription.joined(where, self._resyncs.get(where.get("stream", ""), "offset"))
 

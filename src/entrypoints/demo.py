@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from application.identity import Client, Registration
+from application.identity import Device, Registration
 from application.tasks import NewComment, NewTask, TaskPatch
 from domain.identity import EmailTaken
 from domain.ids import TaskId
@@ -18,7 +18,7 @@ async def seed(container: Container) -> None:
     identity, tasks, clock = container.identity(), container.tasks(), container.clock()
     try:
         signed_in, _ = await identity.register(
-            Registration(DEMO_EMAIL, DEMO_PASSWORD, "Demo"), Client("127.0.0.1", "signalbox demo")
+            Registration(DEMO_EMAIL, DEMO_PASSWORD, "Demo"), Device("127.0.0.1", "signalbox demo")
         )
     except EmailTaken:
         return

@@ -12,7 +12,7 @@ from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
 from application.administration import Administration
 from application.authentication import Authentication, SessionEnded
-from application.identity import Client, Credentials, Identity, Registration, SignedIn
+from application.identity import Credentials, Device, Identity, Registration, SignedIn
 from application.ports.events import JournalQueries
 from application.principal import Principal
 from domain.channels import account_stream
@@ -21,8 +21,8 @@ from domain.ids import AccountId, SessionId
 from entrypoints.container import Container, EveryWork, in_memory
 
 PASSWORD = "correct horse battery"
-HOME = Client("203.0.113.7", "a browser")
-AWAY = Client("198.51.100.9", "a telephone")
+HOME = Device("203.0.113.7", "a browser")
+AWAY = Device("198.51.100.9", "a telephone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,15 @@ class FrontDoor:
     def wait(self, **duration: float) -> None:
         self.clock.advance(timedelta(**duration))
 
-    async def register(self, email: str = "ada@example.org", client: Client = HOME, **values: str) -> Visit:
+    async def register(self, email: str = "ada@example.org", device: Device = HOME, **values: str) -> Visit:
         registration = {"password": PASSWORD, "display_name": "Ada", **values}
-        return self._visit(*await self.identity.register(Registration(email=email, **registration), client))
+        return self._visit(*await self.identity.register(Registration(email=email, **registration), device))
 
-    async def log_in(self, email: str = "ada@example.org", password: str = PASSWORD, client: Client = HOME) -> Visit:
-        return self._visit(*await self.identity.log_in(Credentials(email, password), client))
+    async def log_in(self, email: str = "ada@example.org", password: str = PASSWORD, device: Device = HOME) -> Visit:
+        return self._visit(*await self.identity.log_in(Credentials(email, password), device))
 
-    async def refresh(self, token: str | None, client: Client = HOME) -> Visit:
-        return self._visit(*await self.identity.refresh(token, client))
+    async def refresh(self, token: str | None, device: Device = HOME) -> Visit:
+        return self._visit(*await self.identity.refresh(token, device))
 
     async def account(self, email: str = "ada@example.org") -> Account:
         """The account as it is kept."""

@@ -4,7 +4,7 @@ import pytest
 from msgspec import json
 
 from application.administration import PAGE
-from application.identity import Client
+from application.identity import Device
 from application.limits import Limits
 from domain.channels import account_stream
 from domain.errors import NotFound
@@ -29,9 +29,9 @@ async def told(door: FrontDoor, visit: Visit) -> list[dict[str, object]]:
     return [json.decode(entry.body)["data"] for entry in entries if entry.type == "login.failed"]
 
 
-async def fail(door: FrontDoor, client: Client = AWAY) -> None:
+async def fail(door: FrontDoor, device: Device = AWAY) -> None:
     with pytest.raises(InvalidCredentials):
-        await door.log_in(password="a wrong guess", client=client)
+        await door.log_in(password="a wrong guess", device=device)
 
 
 async def test_a_disabled_account_may_be_enabled_and_its_owner_signs_in_anew(door: FrontDoor) -> None:
@@ -97,7 +97,7 @@ async def test_an_attacker_from_everywhere_does_not_fill_the_journal(door: Front
     ada = await door.register()
     most, window_ms = Limits.FAILURES_TOLD_PER_ACCOUNT
     for number in range(2 * most):
-        await fail(door, Client(f"198.51.100.{number}", "a botnet"))
+        await fail(door, Device(f"198.51.100.{number}", "a botnet"))
     assert len(await told(door, ada)) == most
     door.wait(milliseconds=window_ms)
     await fail(door)

@@ -308,7 +308,7 @@ async def test_a_new_name_counts_a_version_and_the_same_name_does_not(door: Fron
 
 
 async def test_a_new_password_ends_every_session_and_replaces_the_old_one(door: FrontDoor) -> None:
-    visits = [await door.register(), await door.log_in(), await door.log_in(client=AWAY)]
+    visits = [await door.register(), await door.log_in(), await door.log_in(device=AWAY)]
     other = await door.register("bob@example.org")
     await door.identity.change_password(visits[1].actor, PasswordChange(PASSWORD, NEW_PASSWORD))
     for visit in visits:
@@ -420,6 +420,6 @@ async def test_nobody_can_be_made_admin_or_disabled(door: FrontDoor) -> None:
 
 async def test_a_crowd_at_the_login_is_served(open_door: FrontDoor) -> None:
     await open_door.register()
-    visits = await asyncio.gather(*(open_door.log_in(client=HOME) for _ in range(40)))
+    visits = await asyncio.gather(*(open_door.log_in(device=HOME) for _ in range(40)))
     assert len({visit.session_id for visit in visits}) == 40
     assert await open_door.live(visits[0]) == 41

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.memory.observer import MemoryObserver
 from adapters.security.tokens import TokenInvalid
-from application.identity import Client
+from application.identity import Device
 from domain.errors import NotFound, Unauthenticated
 from domain.identity import (
     EndReason,
@@ -254,7 +254,7 @@ async def test_a_tab_that_missed_the_refresh_can_log_out(door: FrontDoor) -> Non
 
 
 async def test_logging_out_everywhere_ends_all_of_ones_sessions(door: FrontDoor) -> None:
-    mine = [await door.register(), await door.log_in(), await door.log_in(client=AWAY)]
+    mine = [await door.register(), await door.log_in(), await door.log_in(device=AWAY)]
     others = await door.register("bob@example.org")
     await door.identity.log_out_everywhere(mine[1].actor)
     for visit in mine:
@@ -279,11 +279,11 @@ async def test_a_login_while_all_sessions_end_is_either_ended_or_good(door: Fron
 
 
 async def test_one_sees_ones_own_live_sessions_oldest_first(door: FrontDoor) -> None:
-    first = await door.register(client=Client("203.0.113.7", "x" * 1_000))
+    first = await door.register(device=Device("203.0.113.7", "x" * 1_000))
     door.wait(seconds=1)
     ended = await door.log_in()
     door.wait(seconds=1)
-    last = await door.log_in(client=AWAY)
+    last = await door.log_in(device=AWAY)
     await door.register("bob@example.org")
     await door.identity.log_out(ended.refresh_token)
     door.wait(minutes=1)
@@ -298,7 +298,7 @@ async def test_one_sees_ones_own_live_sessions_oldest_first(door: FrontDoor) -> 
 
 
 async def test_one_ends_a_session_of_ones_own(door: FrontDoor) -> None:
-    here, there = await door.register(), await door.log_in(client=AWAY)
+    here, there = await door.register(), await door.log_in(device=AWAY)
     await door.identity.end_session(here.actor, there.session_id)
     assert_signed_out(door, there)
     assert_signed_in(door, here)

@@ -12,7 +12,7 @@ from dependency_injector import providers
 from hypothesis import given
 from hypothesis.strategies import integers, lists, tuples
 
-from application.identity import Client, PasswordChange
+from application.identity import Device, PasswordChange
 from application.limits import Bill, Limits, TooManyAtOnce, charge
 from application.ports.identity import PasswordHasher
 from application.ports.limits import Verdict
@@ -56,9 +56,9 @@ async def door(hasher: CountingHasher) -> AsyncIterator[FrontDoor]:
     door.close()
 
 
-async def fail(door: FrontDoor, email: str = "ada@example.org", client: Client = HOME) -> None:
+async def fail(door: FrontDoor, email: str = "ada@example.org", device: Device = HOME) -> None:
     with pytest.raises(InvalidCredentials):
-        await door.log_in(email, "wrong", client)
+        await door.log_in(email, "wrong", device)
 
 
 async def test_guessing_one_account_ends_after_ten_attempts(door: FrontDoor) -> None:
@@ -78,7 +78,7 @@ async def test_the_owner_elsewhere_is_not_locked_out(door: FrontDoor) -> None:
         await fail(door)
     with pytest.raises(Exhausted):
         await door.log_in()
-    await door.log_in(client=AWAY)
+    await door.log_in(device=AWAY)
     with pytest.raises(Exhausted):
         await door.log_in()
 
@@ -112,7 +112,7 @@ async def test_guessing_many_accounts_from_one_address_ends_too(door: FrontDoor)
         await fail(door, f"guess{number}@example.org")
     with pytest.raises(Exhausted):
         await door.log_in()
-    await door.log_in(client=AWAY)
+    await door.log_in(device=AWAY)
 
 
 async def test_of_a_hundred_attempts_at_once_ten_are_tried(door: FrontDoor) -> None:

@@ -133,6 +133,15 @@ def test_no_name_says_nothing() -> None:
         assert not re.fullmatch(r"_*(utils?|helpers?|managers?|common|misc)", path.stem), path.relative_to(ROOT)
 
 
+def test_no_two_public_classes_share_a_name() -> None:
+    found: dict[str, list[str]] = {}
+    for path in _sources("src"):
+        for node in _tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: places for name, places in found.items() if len(places) > 1}
+
+
 # --------------------------------------------------------------------------------------------------- looking at ports
 
 

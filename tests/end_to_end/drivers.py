@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, Protocol
 
-from entrypoints.client import Client, Refused, Stopped, Subscription
+from entrypoints.client import Client, CommandRefused, Stopped, Subscription
 from tests.support.clients import PATIENCE_SECONDS, Json
 
 
@@ -75,7 +75,7 @@ class PythonDriver:
         order = fields.pop("order", None)
         try:
             data = await self._act(do, fields)
-        except (Refused, Stopped) as error:
+        except (CommandRefused, Stopped) as error:
             self.heard.append({"type": "failed", "order": order, "code": error.code})
         except LookupError:
             self.heard.append({"type": "failed", "order": order, "code": "no token"})
@@ -109,7 +109,7 @@ class PythonDriver:
         try:
             async for frame in subscription:
                 self.heard.append(frame)
-        except (Refused, Stopped) as error:
+        except (CommandRefused, Stopped) as error:
             self.heard.append({"type": "stopped", "code": error.code})
 
 

@@ -3,7 +3,7 @@
 import pytest
 from dependency_injector.providers import Singleton
 
-from application.identity import Client, Credentials
+from application.identity import Credentials, Device
 from application.ports.limits import RateLimiter, Verdict
 from domain.errors import Exhausted
 from entrypoints.container import in_memory
@@ -21,5 +21,5 @@ class UsedUp(RateLimiter):
 async def test_nobody_signs_in_while_the_limit_is_used_up() -> None:
     house = in_memory(limiter=Singleton(UsedUp))
     with pytest.raises(Exhausted) as refusal:
-        await house.identity().log_in(Credentials("ada@example.org", "correct horse battery"), Client("192.0.2.1", ""))
+        await house.identity().log_in(Credentials("ada@example.org", "correct horse battery"), Device("192.0.2.1", ""))
     assert refusal.value.retry_after_seconds == 7

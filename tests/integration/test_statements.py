@@ -23,7 +23,7 @@ from adapters.memory.system import MovableClock, SequentialIds
 from adapters.postgres import access, events, idempotency, identity, tables, tasks
 from adapters.postgres.statement import _DIALECT, Statement
 from adapters.postgres.unit_of_work import applied
-from application.identity import Client
+from application.identity import Device
 from application.ports.events import EventFilter
 from application.ports.tasks import SORTS, TaskView
 from application.principal import Principal
@@ -393,13 +393,13 @@ async def test_a_search_for_what_is_in_no_text_finds_nothing(house: House) -> No
 
 
 async def test_what_the_domain_lets_through_is_refused_by_the_store_as_a_fault_of_the_input(house: House) -> None:
-    client = Client("203.0.113.7\x00", "a browser")
+    device = Device("203.0.113.7\x00", "a browser")
     id = SessionId(uuid4())
     with pytest.raises(Invalid):
         async with house.work() as work:
             now = house.clock.now()
             work.sessions.add(
-                Session.begin(id, house.actor.account_id, b"d" * 32, b"key", client.address, client.user_agent, now)
+                Session.begin(id, house.actor.account_id, b"d" * 32, b"key", device.address, device.user_agent, now)
             )
     async with house.work() as work:
         assert await work.sessions.get(id) is None

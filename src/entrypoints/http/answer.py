@@ -53,7 +53,7 @@ _OWN_HEADERS = {
 }
 
 
-class Answer:
+class Responder:
     """The one wrapper around `send`: headers that every answer has, and compression where it pays.
 
     Without `has_body`, as HEAD wants it, everything is the same but the bytes, and a stream ends at its beginning.

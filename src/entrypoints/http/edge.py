@@ -16,7 +16,7 @@ from application.ports.observer import Activity, Observer
 from application.principal import acts
 from domain.errors import DomainError, Forbidden, Unauthenticated
 from entrypoints.addresses import IpAddress, address
-from entrypoints.http.answer import Answer, Upgrade
+from entrypoints.http.answer import Responder, Upgrade
 from entrypoints.http.caller import Caller
 from entrypoints.http.cors import Cors, Headers
 from entrypoints.http.problems import (
@@ -92,7 +92,7 @@ class Edge:
             self._tell(activity, scope, status, caller, connection=caller.connection)
             return
         cors = self._cors.headers(headers.get(b"origin"))
-        answer = Answer(send, path, caller, activity.correlation, cors, self._policy)
+        answer = Responder(send, path, caller, activity.correlation, cors, self._policy)
         if scope["method"] == "HEAD":
             # A copy, as the server goes by its own whether it has to send a body.
             scope = {**scope, "method": "GET"}
@@ -169,7 +169,7 @@ class Edge:
             self._observer.happened("origin_rejected", "preflight")
         return allowed
 
-    async def _enter(self, scope: Any, receive: Receive, caller: Caller, answer: Answer) -> None:
+    async def _enter(self, scope: Any, receive: Receive, caller: Caller, answer: Responder) -> None:
         """Go in; where a principal is needed, at the cost of that account, or of the address if there is none."""
         bounded = self._bounded(scope, receive, caller)
         if not scope["path"].startswith(CLOSED):

@@ -7,8 +7,8 @@ from litestar.params import FromPath, JSONBody
 
 from application.accounts import ACCOUNT_READ
 from application.identity import (
-    Client,
     Credentials,
+    Device,
     Identity,
     PasswordChange,
     ProfilePatch,
@@ -45,7 +45,7 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
     async def register(request: ApiRequest, data: JSONBody[Registration]) -> Response[SignedIn]:
         """Create an account with a personal workspace, and sign in."""
         cookie.guard(request)
-        return signed_in(request, *await identity.register(data, _client(request)), status=201)
+        return signed_in(request, *await identity.register(data, _device(request)), status=201)
 
     @post(
         "/auth/login",
@@ -60,7 +60,7 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
     async def log_in(request: ApiRequest, data: JSONBody[Credentials]) -> Response[SignedIn]:
         """Sign in: an access token in the answer, and a refresh token in an HttpOnly cookie."""
         cookie.guard(request)
-        return signed_in(request, *await identity.log_in(data, _client(request)))
+        return signed_in(request, *await identity.log_in(data, _device(request)))
 
     @post(
         "/auth/refresh",
@@ -70,7 +70,7 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
     )
     async def refresh(request: ApiRequest) -> Response[SignedIn]:
         """Trade the refresh cookie for a new access token and the next cookie."""
-        return signed_in(request, *await identity.refresh(cookie.of(request), _client(request)))
+        return signed_in(request, *await identity.refresh(cookie.of(request), _device(request)))
 
     @post(
         "/auth/logout",
@@ -138,6 +138,6 @@ def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
     )
 
 
-def _client(request: ApiRequest) -> Client:
+def _device(request: ApiRequest) -> Device:
     caller = request.caller
-    return Client(caller.address, caller.headers.get(b"user-agent", b"").decode("latin-1"))
+    return Device(caller.address, caller.headers.get(b"user-agent", b"").decode("latin-1"))
