@@ -37,6 +37,7 @@ class Part(NamedTuple):
     place: tuple[Any, ...]
     text: str
     args: Sequence[Any]
+    table: Table | None
 
 
 class Statement:
@@ -76,7 +77,7 @@ class Statement:
         A table comes behind those that it refers to, and otherwise by its name.
         """
         args = self.args(values)
-        return Part((*self._order, *[args[place] for place in self.key]), self.text, args)
+        return Part((*self._order, *[args[place] for place in self.key]), self.text, args, self.table)
 
 
 class Lookup(Statement):
@@ -114,6 +115,16 @@ def renumbered(text: str, first: int) -> str:
 def parameter_count(text: str) -> int:
     """How many parameters a text has."""
     return max((int(match) for match in _PARAMETER.findall(text)), default=0)
+
+
+@lru_cache
+def locking(table: Table) -> str:
+    """A text that locks the rows with these keys, given as an array for each column of the key, in their order."""
+    names = ", ".join(column.name for column in table.primary_key)
+    types = (column.type.compile(dialect=_DIALECT) for column in table.primary_key)
+    arrays = ", ".join(f"${number}::{type}[]" for number, type in enumerate(types, 1))
+    wanted = f"SELECT 1 FROM {table.name} WHERE ({names}) IN (SELECT * FROM unnest({arrays}))"  # noqa: S608  # of ours
+    return f"{wanted} ORDER BY {names} FOR NO KEY UPDATE"
 
 
 def _table_of(expression: ClauseElement) -> Table | None:

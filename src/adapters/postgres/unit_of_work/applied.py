@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Raw
+from sqlalchemy import Table
 
 from adapters.postgres.connection import Connection
-from adapters.postgres.statement import Part, parameter_count, renumbered
+from adapters.postgres.statement import Part, locking, parameter_count, renumbered
 from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from application.ports.events import Entry
 
@@ -54,26 +55,37 @@ _STREAM_TYPES = ("text", "bigint")
 _EVENT_TYPES = ("text", "uuid", "text", "uuid", "uuid", "timestamptz", "json", "bigint")
 
 _composed: dict[tuple[str, ...], str] = {}
-_PLACE, _TEXT = attrgetter("place"), attrgetter("text")
+_PLACE, _TABLE = attrgetter("place"), attrgetter("table")
 
 
 async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[Sequence[Entry]]:
     """Apply all of these or none, and return the events of each as they stand in the journal.
 
     One small change is one statement, which needs no transaction around it. Otherwise there is a transaction (a
-    savepoint, if there is one already): equal statements that follow each other go in one round trip, and a last one
-    writes all the events.
+    savepoint, if there is one already): equal statements go in one round trip, and a last one writes all the events.
     """
     if len(changes) == 1 and len(changes[0].parts) <= PARTS_PER_STATEMENT:
         (change,) = changes
         return [await _write(connection, change.parts, change.counts, change.records, change.quiet)]
     async with connection.transaction():
-        for text, parts in groupby(_in_order(changes), key=_TEXT):
-            await connection.executemany(_compose((text,)), [part.args for part in parts])
+        for table, parts in groupby(_in_order(changes), key=_TABLE):
+            await _write_to(connection, table, list(parts))
         records = [record for change in changes for record in change.records]
         quiet = sorted((part for change in changes for part in change.quiet), key=_PLACE)
         entries = iter(await _write(connection, [], _summed(changes), records, quiet))
     return [[next(entries) for _ in change.records] for change in changes]
+
+
+async def _write_to(connection: Connection, table: Table | None, parts: Sequence[Part]) -> None:
+    """All parts of one table, equal ones together. If they differ, their rows are locked in their order before."""
+    alike: dict[str, list[Sequence[Any]]] = {}
+    for part in parts:
+        alike.setdefault(part.text, []).append(part.args)
+    if len(alike) > 1 and table is not None:
+        keys = [part.place[-len(table.primary_key) :] for part in parts]
+        await connection.fetch(locking(table), *map(list, zip(*keys, strict=True)))
+    for text, arguments in alike.items():
+        await connection.executemany(_compose((text,)), arguments)
 
 
 async def _write(

@@ -53,7 +53,7 @@ class PostgresUnit:
         self.quotas = quotas
         self._given = connection
         self.connection = connection
-        self._guards: dict[Any, Part] = {}
+        self._guards: list[Part] = []
         self._noted: list[Part] = []
         self._quiet: list[Part] = []
         self._due: list[datetime] = []
@@ -87,7 +87,8 @@ class PostgresUnit:
         It is for what the unit relies on and does not write: what it writes has a version.
         """
         part = statement.part(values)
-        self._guards[part.place, part.text, *part.args] = part
+        if part not in self._guards:
+            self._guards.append(part)
 
     def note(self, statement: Statement, **values: Any) -> None:
         """Write one row; some aggregate that is saved must announce it."""
@@ -186,7 +187,7 @@ class PostgresUnit:
             if not self._quiet:
                 return None
         # Of the same place, guards come first: such a row was looked at before it was written.
-        parts = sorted([*self._guards.values(), *writes], key=_PLACE)
+        parts = sorted([*self._guards, *writes], key=_PLACE)
         counts = [Count(*use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
         told = News()
         records = []
