@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 from uuid import UUID
 
 from cachetools import TTLCache
 
 from application.lease import Lease
+from application.ports.credentials import CredentialKind
 from application.ports.identity import ENDS_KNOWN, AccessTokens, SessionQueries
 from application.ports.observer import Observer
 from application.ports.system import Clock
@@ -39,25 +39,6 @@ class CredentialRevoked(Unauthenticated):
     """The credential, which is no session, was taken back."""
 
     code = "credential_revoked"
-
-
-class CredentialKind(Protocol):
-    """One kind of credential besides access tokens, which has to be looked up."""
-
-    def recognises(self, text: str) -> bool:
-        """Whether this installation issued the text as one of these, as far as the text itself tells; at once.
-
-        Nobody else can make such a text, so that strangers cannot have anything looked up.
-        """
-        ...
-
-    async def find(self, text: str) -> Principal:
-        """Whom a recognised text stands for, as of now; Unauthenticated if nobody, Unavailable if that is not known."""
-        ...
-
-    async def ended_since(self, since: datetime | None) -> tuple[Collection[UUID], datetime]:
-        """The credentials of this kind that have ended, exactly as `SessionQueries.ended_since` tells of sessions."""
-        ...
 
 
 class Authentication:

@@ -312,6 +312,17 @@ async def test_the_end_of_any_credential_is_learnt_with_one_look(gate: Gate, is_
     gate.known(token)
 
 
+async def test_what_has_ended_is_refused_for_longer_than_ends_are_remembered(gate: Gate) -> None:
+    text, id = gate.badges.issue(UUID(int=1))
+    await gate.authentication.identify(text)
+    gate.badges.revoke(id)
+    await gate.authentication.refresh()
+    gate.clock.advance(ENDS_KNOWN + MILLISECOND)
+    await gate.authentication.refresh()
+    with pytest.raises(CredentialRevoked):
+        await gate.authentication.identify(text)
+
+
 async def test_one_that_is_revoked_while_it_is_looked_up_opens_nothing(gate: Gate) -> None:
     text, id = gate.badges.issue(UUID(int=1))
     gate.badges.is_open.clear()

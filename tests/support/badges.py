@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from adapters.memory.system import MovableClock
-from application.authentication import CredentialKind
+from application.authentication import CredentialRevoked
+from application.ports.credentials import CredentialKind
 from application.principal import Principal
 from application.scopes import Scope
 from domain.errors import Unauthenticated, Unavailable
@@ -55,10 +56,13 @@ class Badges(CredentialKind):
         if self.is_away:
             raise Unavailable("The list of badges is away.")
         found = self._issued.get(text)
+        is_revoked = found is not None and found.credential_id in self.revoked
         await self.is_open.wait()
         await asyncio.sleep(0)
         if found is None or self._clock.now() >= found.expires_at:
             raise BadgeUnknown("There is no such badge.")
+        if is_revoked:
+            raise CredentialRevoked("This badge was taken back.")
         return found
 
     async def ended_since(self, since: datetime | None) -> tuple[Collection[UUID], datetime]:

@@ -3,6 +3,7 @@
 from application.ports.access import AccessQueries
 from application.ports.cache import Cache
 from application.ports.consumers import Consumer, Cursors
+from application.ports.credentials import CredentialKind
 from application.ports.due import Deadlines, Due
 from application.ports.events import Broker, JournalQueries
 from application.ports.feeds import Feeds
@@ -27,6 +28,7 @@ __all__ = [
     "Cache",
     "Clock",
     "Consumer",
+    "CredentialKind",
     "Cursors",
     "Deadlines",
     "Due",

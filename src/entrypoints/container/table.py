@@ -52,7 +52,7 @@ class Container(containers.DeclarativeContainer):
     hasher: Provider[ports.PasswordHasher] = made.watched(observer, Argon2Hasher)
     secrets: Provider[ports.Secrets] = Singleton(HmacSecrets, *_keys)
     tokens: Provider[ports.AccessTokens] = Singleton(JwtAccessTokens, *_keys, "signalbox", "signalbox")
-    credentials = List()  # besides tokens
+    credentials: Provider[list[ports.CredentialKind]] = List()  # besides tokens
     broker: Provider[ports.Broker] = Singleton(RedisBroker, given.redis_url, Singleton(Seal, "hints", *_keys), observer)
     presence: Provider[ports.Presence] = Singleton(RedisPresence, given.redis_url, observer)
     process_limiter: Provider[ports.RateLimiter] = Singleton(MemoryRateLimiter, clock)
