@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from typing import Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -17,8 +16,6 @@ from domain.ids import AccountId, SessionId
 
 PAGE = 500
 
-W = TypeVar("W", bound=IdentityWork)
-
 
 class AccountLine(Struct, frozen=True):
     """An account as operators see it."""
@@ -31,10 +28,10 @@ class AccountLine(Struct, frozen=True):
     disabled_at: datetime | None
 
 
-class Administration(Generic[W]):
+class Administration:
     """Changes of accounts that no token allows. Each is NotFound if no account has the address, and harmless twice."""
 
-    def __init__(self, work: UnitOfWork[W], authentication: Authentication, clock: Clock) -> None:
+    def __init__(self, work: UnitOfWork[IdentityWork], authentication: Authentication, clock: Clock) -> None:
         self._work = work
         self._authentication = authentication
         self._clock = clock
@@ -96,7 +93,7 @@ class Administration(Generic[W]):
         async with self._work() as work:
             return await self._end_sessions(work, account, because)
 
-    async def _end_sessions(self, work: W, account: AccountId, because: EndReason) -> Sequence[SessionId]:
+    async def _end_sessions(self, work: IdentityWork, account: AccountId, because: EndReason) -> Sequence[SessionId]:
         now = self._clock.now()
         sessions = await work.sessions.live(account, now)
         for session in sessions:

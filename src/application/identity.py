@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -40,8 +40,6 @@ from domain.identity import (
     normal_email,
 )
 from domain.ids import AccountId, SessionId
-
-W = TypeVar("W", bound=IdentityWork)
 
 log = logging.getLogger(__name__)
 
@@ -104,16 +102,17 @@ class Device(Struct, frozen=True):
     user_agent: str
 
 
-class Identity(Generic[W]):
+class Identity:
     """What people can do with their own account.
 
-    `welcome` is what else begins with an account, in the same unit of work; `sessions_max` is how many one may have.
+    `registered` is told of a new account within its unit of work, of which it sees what is its own; `sessions_max` is
+    how many sessions an account may have.
     """
 
     def __init__(
         self,
-        work: UnitOfWork[W],
-        welcome: Callable[[W, Account], None],
+        work: UnitOfWork[IdentityWork],
+        registered: Callable[[Any, Account], None],
         hasher: PasswordHasher,
         tokens: AccessTokens,
         secrets: Secrets,
@@ -127,7 +126,7 @@ class Identity(Generic[W]):
         self._work = work
         self._observer = observer
         self._telling: set[asyncio.Task[None]] = set()
-        self._welcome = welcome
+        self._registered = registered
         self._hasher = hasher
         self._tokens = tokens
         self._refresh_tokens = RefreshTokens(secrets)
@@ -152,7 +151,7 @@ class Identity(Generic[W]):
                 AccountId(self._ids.new()), registration.email, registration.display_name, encoded, now
             )
             work.accounts.add(account)
-            self._welcome(work, account)
+            self._registered(work, account)
             session, refresh = self._begin(work, account, device)
         return self._signed_in(account, session), refresh
 
@@ -389,7 +388,7 @@ class Identity(Generic[W]):
             work.accounts.save(account)
             return await self._end_sessions(work, account.id, EndReason.PASSWORD_CHANGED)
 
-    async def _end_sessions(self, work: W, account: AccountId, because: EndReason) -> Sequence[SessionId]:
+    async def _end_sessions(self, work: IdentityWork, account: AccountId, because: EndReason) -> Sequence[SessionId]:
         now = self._clock.now()
         sessions = await work.sessions.live(account, now)
         for session in sessions:
@@ -397,7 +396,7 @@ class Identity(Generic[W]):
             work.sessions.save(session)
         return [session.id for session in sessions]
 
-    def _begin(self, work: W, account: Account, device: Device) -> tuple[Session, str]:
+    def _begin(self, work: IdentityWork, account: Account, device: Device) -> tuple[Session, str]:
         id = SessionId(self._ids.new())
         token, digest, key = self._refresh_tokens.first(id)
         session = Session.begin(id, account.id, digest, key, device.address, device.user_agent, self._clock.now())

@@ -1,4 +1,4 @@
-"""The one place that knows several contexts: what happens in one because of something in another."""
+"""The occasions on which something in one context has consequences in others: the one place that knows several."""
 
 from datetime import datetime
 from typing import Protocol
@@ -9,72 +9,39 @@ from application.ports.events import EventView
 from application.ports.identity import IdentityWork
 from application.ports.tasks import TaskWork
 from application.ports.workspaces import WorkspaceWork
+from application.tasks import release
+from application.workspaces import begin_personal
 from domain.identity import Account, FailedLogin, Session
 from domain.ids import AccountId, WorkspaceId
 from domain.tasks import Task
-from domain.workspaces import Workspace, WorkspaceKind
-
-TASKS_AT_ONCE = 100
+from domain.workspaces import Workspace
 
 # Those that announce events, each with the types that it announces.
 AGGREGATES = (Account, FailedLogin, Session, Workspace, Task)
 
 
-class RegistrationWork(IdentityWork, WorkspaceWork, Protocol):
-    """What a registration touches: the account and its workspace."""
-
-
-class EveryWork(RegistrationWork, TaskWork, ConsumerWork, Protocol):
+class EveryWork(IdentityWork, WorkspaceWork, TaskWork, ConsumerWork, Protocol):
     """One unit of work serves all use cases; each of them sees only its own slice of it."""
 
 
-def give_personal_workspace(work: RegistrationWork, account: Account) -> None:
-    """Begin every account with a workspace of its own, whose id is the account's, so that nobody has to look it up."""
-    work.workspaces.add(
-        Workspace.create(
-            WorkspaceId(account.id),
-            f"{account.display_name}'s workspace",
-            f"p-{account.id.hex}",
-            WorkspaceKind.PERSONAL,
-            account.id,
-            account.created_at,
-        )
-    )
+def registered(work: WorkspaceWork, account: Account) -> None:
+    """There is a new account, in the same unit of work."""
+    begin_personal(work, account.id, account.display_name, account.created_at)
 
 
-async def release_tasks(work: TaskWork, event: EventView, now: datetime) -> bool:
-    """Take the open tasks from somebody who cannot have any in the workspace, or anywhere, any more.
+async def departed(work: TaskWork, event: EventView, now: datetime) -> bool:
+    """Somebody is out of a workspace, has another role in it, or can do nothing any more; returns whether that is all.
 
-    Who is out of it watches them no longer either. What they have done stays theirs. If they are back by now, they keep
-    what was not taken yet.
+    It follows the event that says so, in pieces; see `Consumer`.
     """
     by = None if event.actor is None else AccountId(event.actor)
-    workspace, account = _whom(event)
-    # The tasks first: what is given to somebody who comes back in between is not among them.
-    tasks = await work.tasks.assigned(workspace, account, TASKS_AT_ONCE)
-    if workspace is None or event.type != _REMOVED:
-        has_left = False
-    else:
-        tasks = tasks or await work.tasks.watched(workspace, account, TASKS_AT_ONCE)
-        has_left = not await work.access.members(workspace, frozenset({account}))
-    for place in {task.workspace_id for task in tasks}:
-        if await work.access.assignable(place, frozenset({account})):
-            continue
-        for task in tasks:
-            if task.workspace_id == place:
-                task.unassign(account, by, now)
-                if has_left:
-                    task.unwatch(account, by, now)
-                work.tasks.save(task)
-    return not any(task.has_news for task in tasks)
-
-
-def _whom(event: EventView) -> tuple[WorkspaceId | None, AccountId]:
-    """Who cannot have tasks any more, and in which workspace, or None for all."""
     if event.type == _DISABLED:
-        return None, AccountId(event.resource.id)
-    return WorkspaceId(event.resource.id), AccountId(UUID(str(event.data["account_id"])))
+        account, workspace = AccountId(event.resource.id), None
+    else:
+        account, workspace = AccountId(UUID(str(event.data["account_id"]))), WorkspaceId(event.resource.id)
+    return await release(work, account, workspace, event.type == _REMOVED, by, now)
 
 
 _REMOVED, _DISABLED = "member.removed", "account.disabled"
-RELEASE = Consumer("tasks_release", frozenset({_REMOVED, "member.role_changed", _DISABLED}), release_tasks)
+# Cursors that are kept have this name.
+DEPARTED = Consumer("tasks_release", frozenset({_REMOVED, "member.role_changed", _DISABLED}), departed)

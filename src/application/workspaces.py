@@ -265,6 +265,12 @@ class Workspaces:
         return _view(workspace, actor)
 
 
+def begin_personal(work: WorkspaceWork, owner: AccountId, name: str, at: datetime) -> None:
+    """Begin the workspace that every account has for itself; it has its owner's id, so nobody has to look it up."""
+    id, slug = WorkspaceId(owner), f"p-{owner.hex}"
+    work.workspaces.add(Workspace.create(id, f"{name}'s workspace", slug, WorkspaceKind.PERSONAL, owner, at))
+
+
 def _view(workspace: Workspace, actor: Principal) -> WorkspaceView:
     return WorkspaceView(
         id=workspace.id,

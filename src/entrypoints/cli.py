@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -147,7 +147,7 @@ def _administer(chosen: argparse.Namespace) -> int:
     return 0
 
 
-_ADMINISTRATION: Mapping[str, tuple[str, Callable[[Administration[Any], str], Awaitable[AccountLine]]]] = {
+_ADMINISTRATION: Mapping[str, tuple[str, Callable[[Administration, str], Awaitable[AccountLine]]]] = {
     "create-admin": ("{} is an admin now and has to sign in again.", Administration.make_admin),
     "demote": ("{} is no admin any more and has to sign in again.", Administration.demote),
     "disable": ("Nobody gets in as {} any more.", Administration.disable),

@@ -18,7 +18,7 @@ from application.principal import Principal
 from domain.channels import account_stream
 from domain.identity import Account, Session
 from domain.ids import AccountId, SessionId
-from entrypoints.container import Container, EveryWork, in_memory
+from entrypoints.container import Container, in_memory
 
 PASSWORD = "correct horse battery"
 HOME = Device("203.0.113.7", "a browser")
@@ -48,8 +48,8 @@ class FrontDoor:
 
     def __init__(self, **changes: Any) -> None:
         self.container: Container = in_memory(**changes)
-        self.identity: Identity[EveryWork] = self.container.identity()
-        self.administration: Administration[EveryWork] = self.container.administration()
+        self.identity: Identity = self.container.identity()
+        self.administration: Administration = self.container.administration()
         self.authentication: Authentication = self.container.authentication()
         self.journal: JournalQueries = self.container.journal()
         clock = self.container.clock()

@@ -3,8 +3,8 @@
 import pytest
 
 from application.ports.tasks import TaskView
-from application.reactions import TASKS_AT_ONCE
 from application.tasks import TaskPatch
+from application.tasks.departures import AT_ONCE
 from application.workspaces import Acceptance, NewInvitation, NewWorkspace, RoleChange
 from domain.access import Role
 from domain.errors import NotFound
@@ -82,7 +82,7 @@ async def test_only_a_role_that_cannot_have_tasks_loses_them(role: Role, left: i
 
 async def test_many_tasks_are_taken_in_pieces_of_which_each_is_whole() -> None:
     office = await Office.open()
-    for _ in range(2 * TASKS_AT_ONCE + 1):
+    for _ in range(2 * AT_ONCE + 1):
         await a_task_of_the_member(office)
     await remove(office)
     stream = f"workspace:{office.team}"
@@ -90,7 +90,7 @@ async def test_many_tasks_are_taken_in_pieces_of_which_each_is_whole() -> None:
     await follow_up(office)
     assert await assigned(office) == 0
     entries = await office.journal.read(stream, head, 1_000)
-    assert [entry.type for entry in entries] == ["task.unassigned", "task.unwatched"] * (2 * TASKS_AT_ONCE + 1)
+    assert [entry.type for entry in entries] == ["task.unassigned", "task.unwatched"] * (2 * AT_ONCE + 1)
     assert len({entry.resource_id for entry in entries}) == len(entries) / 2
 
 
@@ -116,7 +116,7 @@ async def test_who_is_back_as_one_who_only_looks_on_keeps_nothing() -> None:
 async def test_who_is_out_watches_no_open_task_any_more_and_who_only_looks_on_does() -> None:
     office = await Office.open()
     member, viewer = office.member.account_id, office.viewer.account_id
-    tasks = [await office.task(by=office.admin) for _ in range(TASKS_AT_ONCE + 1)]
+    tasks = [await office.task(by=office.admin) for _ in range(AT_ONCE + 1)]
     done = await office.task(by=office.admin, status=Status.DONE)
     for task in (*tasks, done):
         await office.tasks.watch(office.viewer, TaskId(task.id))
@@ -133,14 +133,14 @@ async def test_an_account_that_is_disabled_loses_its_open_tasks_everywhere_and_g
     office = await Office.open()
     member = office.member.account_id
     elsewhere = await office.workspaces.create(office.member, NewWorkspace("Elsewhere"))
-    tasks = [await a_task_of_the_member(office) for _ in range(TASKS_AT_ONCE)]
+    tasks = [await a_task_of_the_member(office) for _ in range(AT_ONCE)]
     tasks.append(await office.task(workspace_id=elsewhere.id, assignee_ids=[member]))
     done = await office.task(by=office.admin, assignee_ids=[member], status=Status.DONE)
     await office.container.administration().disable(f"{member.hex}@example.org")
     await follow_up(office)
     async with office.work() as work:
         assert await work.tasks.assigned(None, member, 1_000) == []
-        assert len(await work.tasks.watched(office.team, member, 1_000)) == TASKS_AT_ONCE
+        assert len(await work.tasks.watched(office.team, member, 1_000)) == AT_ONCE
     assert (await office.show(done.id)).assignees == [member]
     released = (await office.news(f"task:{tasks[0].id}"))[-1]
     assert (released.type, released.actor, released.data) == ("task.unassigned", None, {"account_id": str(member)})

@@ -7,7 +7,7 @@ import pytest
 
 from application.ports.events import EventFilter
 from application.ports.unit_of_work import retried
-from application.reactions import release_tasks
+from application.reactions import departed
 from application.tasks import TaskPatch, Tasks
 from domain.access import Role
 from domain.channels import account_stream, workspace_stream
@@ -59,7 +59,7 @@ async def test_a_departure_and_a_reopening_at_once_leave_nothing_with_who_depart
         @retried
         async def piece() -> bool:
             async with house.work() as work:
-                return await release_tasks(work, event, house.clock.now())
+                return await departed(work, event, house.clock.now())
 
         while not await piece():
             pass

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from application.ports.consumers import ConsumerWork
 from application.ports.system import Clock, Ids
-from application.ports.tasks import TaskWork
 from application.principal import Principal
-from application.reactions import RegistrationWork, give_personal_workspace
+from application.reactions import EveryWork, registered
 from domain.access import Role
 from domain.identity import Account, AccountRole, Session
 from domain.ids import AccountId, CommentId, SessionId, TaskId, WorkspaceId
@@ -20,8 +18,8 @@ from domain.workspaces import Workspace, WorkspaceKind
 _numbers = count(1)
 
 
-class Work(TaskWork, RegistrationWork, ConsumerWork, Protocol):
-    """A unit of work as wide as an adapter's: every context's slice at once."""
+# A unit of work as wide as an adapter's.
+Work: TypeAlias = EveryWork
 
 
 class Store(Protocol):
@@ -42,7 +40,7 @@ async def an_account(store: Store, name: str = "Ada") -> Account:
     account = Account.register(id, f"{id.hex}@example.org", name, "a hash", store.clock.now())
     async with store.work() as work:
         work.accounts.add(account)
-        give_personal_workspace(work, account)
+        registered(work, account)
     return account
 
 

@@ -1,5 +1,6 @@
 """Everything a member can do with tasks, their watchers and their comments."""
 
+from application.tasks.departures import release
 from application.tasks.feeds import TaskFeeds
 from application.tasks.finding import WordsAnew
 from application.tasks.messages import (
@@ -39,4 +40,5 @@ __all__ = [
     "TaskRef",
     "Tasks",
     "WordsAnew",
+    "release",
 ]

@@ -16,7 +16,7 @@ from application.catalogue import Catalogue
 from application.events import Events
 from application.identity import Identity
 from application.lease import Lease
-from application.reactions import AGGREGATES, RELEASE, EveryWork, give_personal_workspace
+from application.reactions import AGGREGATES, DEPARTED, EveryWork, registered
 from application.realtime import Hub, Live, Lobby, Patrol, Surroundings, Tickets
 from application.retention import Aging
 from application.tasks import Tasks
@@ -61,7 +61,7 @@ class Container(containers.DeclarativeContainer):
     cache: Provider[ports.Cache] = Singleton(
         RedisCache, given.redis_url, process_cache, given.cache_max_bytes, Singleton(Seal, "cache", *_keys), observer
     )
-    repositories, consumers = Dict(postgres.REPOSITORIES), List(RELEASE)
+    repositories, consumers = Dict(postgres.REPOSITORIES), List(DEPARTED)
     due: Provider[list[ports.Due]] = List()
     work: Provider[ports.UnitOfWork[EveryWork]] = Singleton(
         postgres.PostgresUnitOfWork, database, broker, ids, observer, quotas, repositories, consumers
@@ -85,8 +85,8 @@ class Container(containers.DeclarativeContainer):
     lease = Singleton(Lease)
     authentication = Singleton(Authentication, tokens, session_queries, credentials, clock, observer, lease)
     _sessions = (hasher, tokens, secrets, authentication, limits, given.quota_sessions, clock, ids, observer)
-    identity = made.watched(observer, Identity[EveryWork], work, give_personal_workspace, *_sessions)
-    administration = Singleton(Administration[EveryWork], work, authentication, clock)
+    identity = made.watched(observer, Identity, work, registered, *_sessions)
+    administration = Singleton(Administration, work, authentication, clock)
     workspaces = made.watched(observer, Workspaces, work, workspace_queries, secrets, quotas, clock, ids)
     tasks = made.watched(observer, Tasks, work, task_queries, task_numbers, clock, ids)
     feeds = made.feeds(access_queries)

@@ -1,7 +1,5 @@
 """The routes by which people sign up, in and out, and look after their account."""
 
-from typing import Any
-
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
@@ -25,7 +23,7 @@ from entrypoints.http.refresh_cookie import RefreshCookie
 from entrypoints.http.request import ApiRequest
 
 
-def identity_routes(identity: Identity[Any], cookie: RefreshCookie) -> Router:
+def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
     """Routes under `/auth` and `/me`. Every one that sets, uses or takes back the cookie asks who sent the request."""
 
     def signed_in(request: ApiRequest, signed_in: SignedIn, refresh: str, status: int = 200) -> Response[SignedIn]:
