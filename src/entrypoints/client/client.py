@@ -1,4 +1,4 @@
-"""A client of live connections for Python programs: it stays connected, and goes on where it was cut off."""
+"""The connection that a program keeps: made, lost, made again, and gone on with where it was cut off."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,8 @@ from uuid import uuid4
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-Frame = dict[str, Any]
+from entrypoints.client.errors import CommandRefused, Stopped
+from entrypoints.client.subscription import Frame, Subscription
 
 PATH = "/api/v1/ws"
 ANSWER_SECONDS = 30.0
@@ -22,88 +23,6 @@ CROWDED = 4105
 TOKEN_TRIES = 5
 STABLE_SECONDS = 30.0
 FRAME_MAX_BYTES = 16 * 1024 * 1024
-WAITING_MAX = 10_000
-
-
-class Stopped(Exception):
-    """The server does not want this client back: the close code, or the status of the upgrade, and why."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"{code} {reason}".strip())
-        self.code = code
-        self.reason = reason
-
-
-class CommandRefused(Exception):
-    """A command was not carried out; `retry` is no, later, reauthenticate or resync."""
-
-    def __init__(self, code: str, message: str, retry: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.retry = retry
-
-
-class Subscription:
-    """The frames of one channel, in order; iterate over it.
-
-    `subscribed` (at first and after every reconnection, with what the server said) and `event`, `value`, `presence`,
-    `resync` and `unsubscribed`, which is the last. Iterating raises CommandRefused if the channel may not be followed,
-    Stopped once the client is, and BufferError if more than 10,000 frames were not taken.
-    """
-
-    def __init__(self, channel: str, type: str, since: int | None) -> None:
-        self.channel = channel
-        self.type = type
-        self.since = since
-        self.stream: str | None = None
-        self.position = 0
-        self.is_joined = False
-        self._resource = channel.partition(":")[2] if channel.startswith("task:") else None
-        self._waiting: asyncio.Queue[Frame | Exception | None] = asyncio.Queue()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Frame:
-        item = await self._waiting.get()
-        if isinstance(item, dict):
-            return item
-        self._waiting.put_nowait(item)  # whoever asks again is told again
-        if item is None:
-            raise StopAsyncIteration
-        raise item
-
-    def joined(self, where: Frame, reason: str) -> None:
-        """What the server says of this channel, on every connection anew; `reason` is that of a resync."""
-        stream, offset = where.get("stream"), where.get("offset", 0)
-        if where.get("recovered") is False:
-            self.put({"type": "resync", "stream": stream, "reason": reason})
-            self.position = offset
-        elif not self.is_joined:
-            self.position = offset
-        self.stream, self.is_joined = stream, True
-        self.put({"type": "subscribed", "channel": self.channel, **where})
-
-    def resynced(self, frame: Frame) -> None:
-        """The stream goes on elsewhere, while it is followed."""
-        self.position = frame["offset"]
-        self.put(frame)
-
-    def happened(self, frame: Frame) -> None:
-        """An event of the stream; this channel shows it, or does not, or has shown it."""
-        if frame["offset"] > self.position:
-            self.position = frame["offset"]
-            if self._resource in {None, frame["event"]["resource"]["id"]}:
-                self.put(frame)
-
-    def put(self, frame: Frame) -> None:
-        if self._waiting.qsize() < WAITING_MAX:
-            self._waiting.put_nowait(frame)
-        elif self._waiting.qsize() == WAITING_MAX:
-            self.end(BufferError(f"{WAITING_MAX} frames of {self.channel} were not taken"))
-
-    def end(self, why: Exception | None) -> None:
-        self._waiting.put_nowait(why)
 
 
 class Client:
