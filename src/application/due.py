@@ -17,7 +17,8 @@ from application.ports.unit_of_work import Stale
 from application.principal import correlation, new_correlation
 from domain.errors import DomainError, NotFound
 
-# So many of one kind are taken at a time, and so many of them are worked on together.
+# Of so many of one kind that are longest due, so many are taken at a time, and so many of them worked on together.
+WINDOW = 200
 BATCH = 50
 AT_ONCE = 4
 # After a turn, whatever there is to do.
@@ -104,8 +105,9 @@ class _Watch:
             self._silence()
             self.look_in(LOOK.total_seconds())
             try:
-                if await self.turn():
-                    self.look_in(0)
+                await self.turn()
+                if self._seen_to:
+                    self.look_in(0)  # otherwise all of it fails, and there is no hurry
             except Exception as problem:
                 # Other kinds go on.
                 log.warning(
@@ -144,18 +146,18 @@ class _Watch:
         if not ahead.late:
             return 0
         waiting = {late: until for late, (_, until) in self._failing.items() if until > now}
-        found = list(await self._kind.deadlines.late(now, BATCH, waiting))
+        found = await self._kind.deadlines.late(now, WINDOW, waiting)
         if waiting:
             self.look_at(min(waiting.values()))
         if not found and ahead.late > len(waiting):
             self.look_in(PASSED_OVER_SECONDS)
-        # Others may have found the same. In another order each meets little that is not done yet.
-        random.shuffle(found)
+        # Others may have found the same. If each picks for itself, they meet little that another one has done.
+        taken = random.sample(found, min(len(found), BATCH))
         slots = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as turns:
-            for late in found:
+            for late in taken:
                 turns.create_task(self._see_to(late, late in before, slots), context=Context())
-        return len(found)
+        return len(taken)
 
     async def _see_to(self, late: Late, is_seen_to: bool, slots: asyncio.Semaphore) -> None:
         if is_seen_to:

@@ -1,10 +1,13 @@
 """Things for tests that time does something to: reminders, which ring at each of their times, in both stores."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from time import monotonic
 from typing import ClassVar, Protocol
 from uuid import UUID
 
@@ -40,10 +43,12 @@ from adapters.postgres.statement import Part, Statement
 from adapters.postgres.tables import Instant
 from adapters.postgres.unit_of_work.noted import PostgresUnit
 from adapters.postgres.unit_of_work.opened import PostgresUnitOfWork
+from adapters.system import SystemClock, TimeOrderedIds
 from application.due import Later
 from application.journal import event_view
 from application.ports.due import Deadlines, Due
 from application.ports.events import Broker, EventView, JournalQueries
+from application.quotas import Quotas
 from domain.errors import NotFound
 from domain.kernel import Aggregate, EventType, declared
 from entrypoints.container import in_memory
@@ -222,26 +227,61 @@ class Bedside:
         return [view for view in views if view.type == "reminder.rang"]
 
 
-def bedside_in_memory() -> Bedside:
-    clock, broker = MovableClock(), MemoryBroker()
+class RunningClock(MovableClock):
+    """Goes on by itself, and can be moved as well."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock().now())
+        self._began = monotonic()
+
+    def now(self) -> datetime:
+        return self._now + timedelta(seconds=monotonic() - self._began)
+
+
+@cache
+def quotas() -> Quotas:
+    return in_memory().quotas()
+
+
+def bedside_in_memory(clock: MovableClock | None = None, broker: MemoryBroker | None = None) -> Bedside:
+    clock, broker = clock or MovableClock(), broker or MemoryBroker()
     database = MemoryDatabase(clock)
-    work = MemoryUnitOfWork(database, broker, SequentialIds(), in_memory().quotas(), {"reminders": MemoryReminders})
+    work = MemoryUnitOfWork(database, broker, SequentialIds(), quotas(), {"reminders": MemoryReminders})
     deadlines = MemoryDeadlines(database, KEPT, lambda reminder: reminder.due_at)
     return Bedside(work, deadlines, MemoryJournalQueries(database), broker, clock)
 
 
+def bedside_of(database: Database, clock: MovableClock | None = None) -> Bedside:
+    """On a PostgreSQL that has a table of reminders; others may be at the same one."""
+    broker, ids = MemoryBroker(), TimeOrderedIds()
+    repositories = {"reminders": PostgresReminders}
+    work = PostgresUnitOfWork(database, broker, ids, MemoryObserver(), quotas(), repositories)
+    journal = PostgresJournalQueries(database, LongReads(database, 4, 5.0))
+    return Bedside(work, PostgresDeadlines(database, REMINDERS), journal, broker, clock or MovableClock())
+
+
 @asynccontextmanager
-async def bedside_on_postgres(url: str, database: Database) -> AsyncIterator[Bedside]:
+async def bedside_on_postgres(
+    url: str, database: Database, clock: MovableClock | None = None
+) -> AsyncIterator[Bedside]:
     """With a table of reminders, which is gone at the end."""
+    dialect = create_mock_engine("postgresql://", print).dialect
     connection = await asyncpg.connect(url)
     try:
         for step in (CreateTable(REMINDERS), CreateIndex(INDEX)):
-            await connection.execute(str(step.compile(dialect=create_mock_engine("postgresql://", print).dialect)))
-        broker = MemoryBroker()
-        journal = PostgresJournalQueries(database, LongReads(database, 4, 5.0))
-        repositories, quotas = {"reminders": PostgresReminders}, in_memory().quotas()
-        work = PostgresUnitOfWork(database, broker, SequentialIds(), MemoryObserver(), quotas, repositories)
-        yield Bedside(work, PostgresDeadlines(database, REMINDERS), journal, broker, MovableClock())
+            await connection.execute(str(step.compile(dialect=dialect)))
+        yield bedside_of(database, clock)
     finally:
-        await connection.execute("DROP TABLE reminders")
+        await connection.execute("DROP TABLE IF EXISTS reminders")
         await connection.close()
+
+
+async def ring(url: str) -> None:
+    """A process that does nothing but see to reminders, until it is killed."""
+    database = Database(url, 5, MemoryObserver())
+    await database.open()
+    await bedside_of(database, RunningClock()).worker().run()
+
+
+if __name__ == "__main__":
+    asyncio.run(ring(sys.argv[1]))

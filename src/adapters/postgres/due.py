@@ -24,7 +24,7 @@ class PostgresDeadlines(Deadlines):
         id, due_at = table.c.id, table.c.due_at
         is_due = due_at <= bindparam("now")
         late = select(literal_column("1")).select_from(table).where(is_due).limit(bindparam("most")).subquery("late")
-        self._look = Statement(
+        self.looking = Statement(
             select(
                 select(func.min(due_at)).scalar_subquery(),
                 select(func.count()).select_from(late).scalar_subquery(),
@@ -34,7 +34,7 @@ class PostgresDeadlines(Deadlines):
         besides = select(
             func.unnest(bindparam("ids", type_=ARRAY(Uuid))), func.unnest(bindparam("times", type_=ARRAY(Instant)))
         )
-        self._late = Statement(
+        self.finding = Statement(
             select(id, due_at)
             .where(is_due, tuple_(id, due_at).not_in(besides))
             .order_by(due_at)
@@ -43,10 +43,12 @@ class PostgresDeadlines(Deadlines):
         )
 
     async def look(self, now: datetime, most: int) -> Ahead:
-        row = await self._database.fetchrow(self._look, now=now, most=most)
+        row = await self._database.fetchrow(self.looking, now=now, most=most)
         assert row is not None
         return Ahead(*row)
 
     async def late(self, now: datetime, most: int, besides: Collection[Late] = ()) -> Sequence[Late]:
         ids, times = [late.id for late in besides], [late.due_at for late in besides]
-        return [Late(*row) for row in await self._database.fetch(self._late, now=now, most=most, ids=ids, times=times)]
+        return [
+            Late(*row) for row in await self._database.fetch(self.finding, now=now, most=most, ids=ids, times=times)
+        ]
