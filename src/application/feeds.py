@@ -76,14 +76,14 @@ class Channels:
         return None if scope.name in actor.scopes else ScopeMissing(scope.name)
 
     async def feed(self, account: AccountId, name: str) -> Feed:
-        """The feed behind a channel name; NotFound unless the account may see it."""
+        """The feed of a channel name; NotFound unless the account may see it."""
         feeds = await self.feeds(account, [name])
         if name not in feeds:
             raise NotFound
         return feeds[name]
 
     async def feeds(self, account: AccountId, names: Iterable[str], entitled: Iterable[str] = ()) -> dict[str, Feed]:
-        """The feeds behind those channel names that the account may see, with one question for each context.
+        """The feeds of those channel names that the account may see, with one question for each context.
 
         Of the streams in `entitled` it is known already that the account may follow them. Contexts are asked in their
         order, and never about a stream that one before has answered for.

@@ -23,6 +23,7 @@ from domain.ids import AccountId, WorkspaceId
 from domain.tasks import Task
 from domain.workspaces import Workspace
 from entrypoints.container import Container, in_memory
+from entrypoints.websocket.wire import JSON_FRAMES
 from tests.support.builders import a_task, a_team, an_account, principal
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
 
@@ -134,6 +135,7 @@ class Visitor:
     that is `stuck` takes nothing. A wire that is closed is lost soon, unless it is `stubborn`.
     """
 
+    format = JSON_FRAMES
     connection: Connection
 
     def __init__(self) -> None:

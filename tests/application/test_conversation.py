@@ -30,18 +30,9 @@ from application.realtime.conversation import (
     GONE_SECONDS,
     PING_SECONDS,
     RENEW_SECONDS,
-    CarryOut,
-    Close,
     Conversation,
-    Effect,
-    Effects,
-    Enter,
-    Identify,
-    Join,
-    Leave,
-    Say,
-    Send,
 )
+from application.realtime.effects import CarryOut, Close, Effect, Effects, Enter, Identify, Join, Leave, Say, Send
 from application.realtime.frames import (
     CHANNELS_MAX,
     DATA_MAX_BYTES,
@@ -54,10 +45,12 @@ from application.realtime.frames import (
     Reply,
     Subscribed,
 )
+from application.realtime.wire import BadFrame
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 from domain.identity import AccountRole
 from domain.ids import AccountId, SessionId
 from entrypoints.container import in_memory
+from entrypoints.websocket.wire import JSON_FRAMES
 from tests.support.badges import Badges
 
 ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
@@ -133,9 +126,12 @@ class Desk:
     def hear(self, conversation: Conversation, text: bytes) -> Effects:
         match conversation.heard(len(text), self.now):
             case Pace.FINE:
-                return conversation.receive(text)
+                try:
+                    return conversation.receive(JSON_FRAMES.read(text))
+                except BadFrame as bad:
+                    return conversation.misread(bad)
             case Pace.TOO_FAST:
-                return conversation.too_fast(text)
+                return conversation.too_fast(JSON_FRAMES.id_in(text))
             case Pace.FLOOD:
                 return [Close(CloseCode.FLOOD, "flood")]
 

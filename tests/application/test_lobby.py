@@ -21,6 +21,7 @@ from application.realtime.topic import Here, Topic
 from domain.errors import Unavailable
 from domain.ids import AccountId
 from entrypoints.container import in_memory
+from entrypoints.websocket.wire import JSON_FRAMES
 from tests.application.live_house import texts, turns
 
 ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
@@ -32,6 +33,8 @@ TYPING = CHANNELS.grammar.parse(f"typing:task:{UUID(int=9)}")
 
 class Listener:
     """Notes what is passed on to it."""
+
+    format = JSON_FRAMES
 
     def __init__(self) -> None:
         self.heard: list[tuple[str | None, dict[str, object]]] = []
@@ -60,7 +63,7 @@ def went(account: AccountId, why: str) -> tuple[object, object]:
 
 def followed(topic: Topic) -> Listener:
     listener = Listener()
-    topic.followers.add(listener)
+    topic.followers.add(listener.format, listener)
     return listener
 
 

@@ -14,8 +14,9 @@ from adapters.memory.events import MemoryJournalQueries
 from adapters.memory.system import MovableClock
 from application.paging import PAGE_BYTES
 from application.ports.events import Entry
-from application.realtime.frames import event_frame, on_the_wire
-from application.realtime.pages import PAGE, PIECE_BYTES, READS_AT_ONCE, REMEMBERED_BYTES, Pages
+from application.realtime.pages import PAGE, READS_AT_ONCE, REMEMBERED_BYTES, Pages
+from application.realtime.piece import PIECE_BYTES
+from entrypoints.websocket.wire import JSON_FRAMES
 
 STREAMS = ("workspace:one", "workspace:two")
 ONE = STREAMS[0]
@@ -46,14 +47,17 @@ class Journal(MemoryJournalQueries):
 
 
 async def walk(pages: Pages, stream: str, after: int) -> list[Entry]:
-    """Everything behind an offset."""
+    """Everything after an offset."""
     found: list[Entry] = []
-    while (piece := await pages.after(stream, after)).entries:
-        assert piece.frames == [on_the_wire(event_frame(entry)) for entry in piece.entries]
-        assert sum(map(len, piece.frames[:-1])) < PIECE_BYTES
-        found += piece.entries
+    while True:
+        entries, frames = await pages.framed_after(stream, after, JSON_FRAMES)
+        if not entries:
+            return found
+        assert entries == await pages.after(stream, after)
+        assert frames == [JSON_FRAMES.entry(entry) for entry in entries]
+        assert sum(len(entry.body) for entry in entries[:-1]) < PIECE_BYTES
+        found += entries
         after = found[-1].offset
-    return found
 
 
 async def test_those_who_resume_at_different_places_of_a_page_read_it_once() -> None:
@@ -73,18 +77,18 @@ async def test_a_page_of_large_entries_is_handed_out_one_by_one() -> None:
     journal = Journal(*[PIECE_BYTES] * 15)
     pages = Pages(journal)
     for after in range(15):
-        assert [entry.offset for entry in (await pages.after(ONE, after)).entries] == [after + 1]
+        assert [entry.offset for entry in await pages.after(ONE, after)] == [after + 1]
     assert journal.reads == [(ONE, 0)]
 
 
-async def test_what_comes_later_is_read_behind_the_page_that_is_known() -> None:
+async def test_what_comes_later_is_read_after_the_page_that_is_known() -> None:
     journal = Journal(10, 10)
     pages = Pages(journal)
     assert len(await walk(pages, ONE, 0)) == 2
     journal.append(ONE, 10)
     assert [entry.offset for entry in await walk(pages, ONE, 0)] == [1, 2, 3]
     journal.reads.clear()
-    assert [entry.offset for entry in (await pages.after(ONE, 2)).entries] == [3]
+    assert [entry.offset for entry in await pages.after(ONE, 2)] == [3]
     assert journal.reads == []
 
 
@@ -129,6 +133,6 @@ async def test_whatever_is_asked_for_in_whatever_order_is_what_the_journal_has(
         elif what == "append":
             journal.append(ONE, 100)
         else:
-            found = [entry.offset for entry in (await pages.after(what, after)).entries]
+            found = [entry.offset for entry in await pages.after(what, after)]
             assert found == list(range(after + 1, after + 1 + len(found)))
             assert bool(found) == (after < journal.head(what))

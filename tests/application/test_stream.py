@@ -19,13 +19,15 @@ from application.paging import Page
 from application.ports.events import Entry, EventFilter, EventView, JournalQueries, Span, Survey
 from application.realtime.frames import Reason
 from application.realtime.hub import Hub
-from application.realtime.pages import PAGE, PIECE_BYTES
+from application.realtime.pages import PAGE
+from application.realtime.piece import PIECE_BYTES
 from application.realtime.stream import Following, Stream
 from domain.channels import Channel
 from domain.ids import AccountId
 from domain.tasks import TASK
 from domain.workspaces import WORKSPACE
 from entrypoints.container import in_memory
+from entrypoints.websocket.wire import JSON_FRAMES
 from tests.application.live_house import texts, turns
 
 STREAM = "workspace:one"
@@ -109,6 +111,8 @@ async def opened(behind: int = 0) -> AsyncIterator[Desk]:
 
 class Listener:
     """A peer that notes the offsets that it got, or only counts them."""
+
+    format = JSON_FRAMES
 
     def __init__(self, desk: Desk, account: AccountId = ADA, recheck: Callable[[], None] = lambda: None) -> None:
         self.offsets: list[int] = []

@@ -11,8 +11,9 @@ from datetime import timedelta
 import pytest_asyncio
 
 from adapters.memory.system import MovableClock
-from application.realtime.frames import CloseCode, GoingAway, encode_frame, on_the_wire
+from application.realtime.frames import CloseCode, GoingAway
 from entrypoints.container import Container
+from entrypoints.websocket.wire import JSON_FRAMES
 from tests.end_to_end.drivers import Driver, done, find, offsets, outcome
 from tests.http.house import house_in_memory, served
 from tests.support.clients import Json, Person, client, listening, log_in, sign_up, until
@@ -119,7 +120,7 @@ class ClientPromises:
         await done(scene.driver, "subscribe", channel=scene.channel)
         await done(scene.driver, "present", channel=presence)
         (before,) = scene.house.live()._connections
-        before.write(on_the_wire(encode_frame(GoingAway(100))))
+        before.write(JSON_FRAMES.frame(GoingAway(100)))
         await scene.ada.open_task()
         await until(lambda: before.is_closed)
         await until(lambda: len(scene.house.live()) == 1)

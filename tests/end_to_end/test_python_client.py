@@ -4,7 +4,8 @@ import asyncio
 
 from websockets.protocol import State
 
-from application.realtime.frames import GoingAway, Unsubscribed, encode_frame, on_the_wire
+from application.realtime.frames import GoingAway, Unsubscribed
+from entrypoints.websocket.wire import JSON_FRAMES
 from tests.end_to_end.client_promises import ClientPromises, Scene
 from tests.end_to_end.drivers import PythonDriver, python_driver
 from tests.support.clients import until
@@ -13,7 +14,7 @@ from tests.support.clients import until
 MANY = 100
 # Less than the library waits for the answer to its goodbye.
 PATIENCE_SECONDS = 5.0
-SOMETHING = on_the_wire(encode_frame(Unsubscribed("typing:task:0195f3a2-7c41-7b3e-9d52-3f6a1c2b4d5e", "forbidden")))
+SOMETHING = JSON_FRAMES.frame(Unsubscribed("typing:task:0195f3a2-7c41-7b3e-9d52-3f6a1c2b4d5e", "forbidden"))
 
 
 class TestPythonClient(ClientPromises):
@@ -36,7 +37,7 @@ class TestPythonClient(ClientPromises):
             return scene.ada.token
 
         left, client._token, client._known_token = client._socket, token, None
-        connection.write(on_the_wire(encode_frame(GoingAway(0))))
+        connection.write(JSON_FRAMES.frame(GoingAway(0)))
         await until(lambda: client._socket is not left)
         assert left is not None
         await until(lambda: left.state is State.CLOSED, seconds=PATIENCE_SECONDS)

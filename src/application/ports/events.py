@@ -96,7 +96,7 @@ class EventFilter(Struct, frozen=True, omit_defaults=True):
 
 
 class Span(Struct, frozen=True):
-    """What is kept of a stream: the entries behind offset `tail`, up to `head`."""
+    """What is kept of a stream: the entries after offset `tail`, up to `head`."""
 
     tail: int
     head: int
@@ -122,11 +122,11 @@ class JournalQueries(Protocol):
     """The journal as it is committed: streams of events with gapless offsets from 1.
 
     Entries are kept for a while or for ever, and go oldest first. Whoever reads a stream from a position on, and finds
-    that its next entry has a higher offset than the next one, or that the tail is behind the position, has missed some.
+    that its next entry has a higher offset than the next one, or that the tail is beyond the position, has missed some.
     """
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
-        """The entries of a stream behind offset `after`, in order, at most `limit`; without a hole between them.
+        """The entries of a stream after offset `after`, in order, at most `limit`; without a hole between them.
 
         They end where their bodies would be more than `PAGE_BYTES`; one at least comes, if there is any. Those that are
         kept no longer are missing at the beginning.

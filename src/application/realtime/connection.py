@@ -5,18 +5,17 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import msgspec
 
-from application.ports.events import Signal
-from application.ports.observer import Command
-from application.principal import acts, correlation
+from application.principal import correlation
 from application.realtime.allowance import Pace
-from application.realtime.conversation import (
+from application.realtime.commands import Commands
+from application.realtime.conversation import Conversation
+from application.realtime.effects import (
     CarryOut,
     Close,
-    Conversation,
     Effect,
     Effects,
     Enter,
@@ -27,25 +26,13 @@ from application.realtime.conversation import (
     Send,
     asked_by,
 )
-from application.realtime.frames import (
-    Call,
-    CloseCode,
-    Connect,
-    Error,
-    GoingAway,
-    Opening,
-    ServerFrame,
-    encode_frame,
-    on_the_wire,
-)
+from application.realtime.frames import CloseCode, Connect, Error, GoingAway, Opening, ServerFrame
 from application.realtime.subscriptions import Subscriptions
-from application.realtime.surroundings import Surroundings, Wire
-from domain.errors import DomainError, Exhausted, Forbidden
+from application.realtime.surroundings import Surroundings
+from application.realtime.wire import BadFrame, Wire, WireFormat
 
 INBOX_MAX = 32
 COMMAND_SECONDS = 10.0
-# Of what a request costs: to follow one channel, in the opening or later, and to say a word to those who do.
-CHANNEL_COST = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +45,7 @@ class Connection:
 
     __slots__ = (
         "_carries_out",
+        "_commands",
         "_congested_at",
         "_held",
         "_inbox",
@@ -65,11 +53,9 @@ class Connection:
         "_is_sent_away",
         "_known",
         "_opened_at",
-        "_origin",
         "_received",
         "_relieved",
         "_shared",
-        "_subscriptions",
         "_taken",
         "_taken_at",
         "_worker",
@@ -78,6 +64,8 @@ class Connection:
         "ended",
         "id",
         "is_closed",
+        "origin",
+        "subscriptions",
         "wire",
     )
 
@@ -86,6 +74,7 @@ class Connection:
         wire: Wire,
         conversation: Conversation,
         shared: Surroundings,
+        commands: Commands,
         known: Callable[[], None],
         ended: Callable[["Connection"], None],
     ) -> None:
@@ -99,13 +88,14 @@ class Connection:
         self._known = known
         self._is_gone = False
         self._shared = shared
-        self._origin = correlation.get()
+        self._commands = commands
+        self.origin = correlation.get()
         self._opened_at = time.monotonic()
         self._received = 0
         self._inbox: deque[bytes] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._carries_out = False
-        self._subscriptions = Subscriptions(self.id, conversation, shared, self, self.say)
+        self.subscriptions = Subscriptions(self.id, conversation, shared, self, self.say)
         self._congested_at: float | None = None
         self._taken = -1
         self._taken_at = 0.0
@@ -124,22 +114,22 @@ class Connection:
             self.close(CloseCode.FLOOD, "flood")
         return pace is Pace.FINE
 
-    def received_binary(self, data: bytes) -> None:
-        """A message has come in a binary frame, which none of ours is."""
-        self.do(self.conversation.receive_binary(data))
+    def misread(self, bad: BadFrame) -> None:
+        """A message has come that is no frame, as the wire has seen by itself."""
+        self.do(self.conversation.misread(bad))
 
-    def too_fast(self, text: bytes) -> None:
+    def too_fast(self, message: bytes) -> None:
         """A message has come whose last frame may say nothing."""
         if not self.is_closed:
-            self.do(self.conversation.too_fast(text))
+            self.do(self.conversation.too_fast(self.format.id_in(message)))
 
-    def received(self, text: bytes) -> None:
+    def received(self, message: bytes) -> None:
         """A message has come."""
         if self.is_closed:
             return
-        self._shared.observer.received(len(text))
+        self._shared.observer.received(len(message))
         self._received += 1
-        self._inbox.append(text)
+        self._inbox.append(message)
         if self._worker is None:
             self._work_off()
         elif len(self._inbox) >= INBOX_MAX:
@@ -149,7 +139,7 @@ class Connection:
         """The peer takes less than it is sent: from here on it reads the journal at its own pace."""
         if self._congested_at is None:
             self._congested_at = asyncio.get_running_loop().time()
-            self._subscriptions.fall_behind()
+            self.subscriptions.fall_behind()
 
     def relieved(self) -> None:
         """The peer has taken most of it."""
@@ -157,7 +147,7 @@ class Connection:
         self.pass_on_held()
         if self._relieved is not None:
             self._relieved.set()
-        self._subscriptions.relieved()
+        self.subscriptions.relieved()
 
     def broken(self, code: int) -> None:
         """What the peer sent cannot be read on, for which the wire has given it this code."""
@@ -173,7 +163,7 @@ class Connection:
         self._over("lost", is_leaving=False)
         if not self._is_gone:
             self._is_gone = True
-            self._leave_doorstep()
+            self.leave_doorstep()
             if (account := self.conversation.account) is not None:
                 self._shared.lobby.dismiss(account, self.id)
             self.ended(self)
@@ -191,22 +181,26 @@ class Connection:
             seconds=round(time.monotonic() - self._opened_at, 3),
             received=self._received,
             dropped=self.dropped,
-            offsets=self._subscriptions.offsets(),
+            offsets=self.subscriptions.offsets(),
             # It began with that request, in whosever course it ends.
-            request_id=self._origin.request_id,
-            trace_id=self._origin.traceparent[3:35],
+            request_id=self.origin.request_id,
+            trace_id=self.origin.traceparent[3:35],
             **({} if account is None else {"user.id": str(account)}),
         )
         # What changes something goes on without its caller: nobody would know how a commit ended that is broken off.
         if self._worker is not None and not self._carries_out:
             self._worker.cancel()
-        self._subscriptions.end(is_leaving=is_leaving)
+        self.subscriptions.end(is_leaving=is_leaving)
 
-    def _leave_doorstep(self) -> None:
+    def leave_doorstep(self) -> None:
         known, self._known = self._known, _nothing
         known()
 
     # From the streams and topics
+
+    @property
+    def format(self) -> WireFormat:
+        return self.wire.format
 
     def write(self, data: bytes) -> None:
         self.wire.write(data)
@@ -293,16 +287,21 @@ class Connection:
         self._do(Close(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections"))
 
     def say(self, frame: ServerFrame) -> None:
-        data = on_the_wire(encode_frame(frame))
-        self.wire.write(data)
-        self._shared.observer.sent("answer", 1, len(data))
+        if data := self.format.frame(frame):
+            self.wire.write(data)
+            self._shared.observer.sent("answer", 1, len(data))
 
     # Performing
 
     def _work_off(self) -> None:
         """Do what is in the inbox, up to what has to be waited for."""
         while self._inbox and self._worker is None and not self.is_closed:
-            self._begin(self.conversation.receive(self._inbox.popleft()))
+            try:
+                frame = self.format.read(self._inbox.popleft())
+            except BadFrame as bad:
+                self.do(self.conversation.misread(bad))
+            else:
+                self._begin(self.conversation.receive(frame))
 
     def _begin(self, effects: Effects) -> None:
         """Do what needs no waiting; the rest goes on in a task."""
@@ -319,7 +318,7 @@ class Connection:
             for effect in effects:
                 id = asked_by(effect)
                 async with asyncio.timeout(COMMAND_SECONDS):
-                    await self._perform(effect)
+                    await self._commands.perform(self, effect)
         except TimeoutError:
             self._gave_up(Error(id, "dependency_unavailable", "This took too long.", "later"))
         except Exception:
@@ -335,70 +334,6 @@ class Connection:
         if not self.conversation.is_open:  # nor could it ever be, as there is one `connect`
             self._do(Close(CloseCode.UNAVAILABLE, error.code))
 
-    async def _perform(self, effect: Effect) -> None:
-        match effect:
-            case Identify():
-                await self._identify(effect)
-            case Enter():
-                self._leave_doorstep()
-                cost = 1 + CHANNEL_COST * len(effect.opening.subscribe)
-                await self._as_command("connect", effect.id, cost, lambda: self._enter(effect))
-            case Join():
-                await self._as_command("subscribe", effect.id, CHANNEL_COST, lambda: self._join(effect))
-            case Say():
-                await self._as_command("publish", effect.id, CHANNEL_COST, lambda: self._say_to_others(effect))
-            case CarryOut(call):
-                await self._as_command("call", call.id, 1, lambda: self._carry_out(call))
-            case _:
-                self._do(effect)
-
-    async def _as_command(self, name: Command, id: int, cost: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do what a command asks for at the account's cost, and tell the peer if it is refused."""
-        assert self.conversation.principal
-        account = self.conversation.principal.account_id
-        activity = self._shared.observer.command(name, self.id, self._origin)
-        acts(self.conversation.principal)
-        code = ""
-        try:
-            with self._shared.limits.bill(account) as bill:
-                await bill.charge(cost)
-                await work()
-        except DomainError as error:
-            code = error.code
-            if isinstance(error, Forbidden):
-                self._shared.observer.happened("denied", "command")
-            self.do(self.conversation.refused(id, error))
-            # Nor could it ever be open, as there is one `connect`.
-            if isinstance(error, Exhausted) and not self.conversation.is_open:
-                self._do(Close(CloseCode.RATE_LIMITED, error.code))
-        except BaseException as error:
-            # Which also ends it is that its time is up, or that the connection is gone.
-            code = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"
-            raise
-        finally:
-            activity.end(code=code, account=account)
-
-    async def _identify(self, asked: Identify) -> None:
-        try:
-            principal = await self._shared.authentication.identify(asked.credential)
-        except DomainError as error:
-            effects = self.conversation.unidentified(asked, error)
-        else:
-            effects = self.conversation.identified(asked, principal, asyncio.get_running_loop().time())
-        for effect in effects:
-            await self._perform(effect)
-
-    async def _say_to_others(self, word: Say) -> None:
-        assert self.conversation.principal
-        signal = Signal(word.channel, str(self.conversation.principal.account_id), 0, word.data)
-        self._shared.broker.publish([signal])
-        self.do(self.conversation.carried_out(word.id, {}))
-
-    async def _carry_out(self, call: Call) -> None:
-        assert self.conversation.principal
-        result = await self._shared.dispatch(self.conversation.principal, call.method, call.params, call.key)
-        self.do(self.conversation.carried_out(call.id, result))
-
     def _do(self, effect: Effect) -> None:
         match effect:
             case Send(frame):
@@ -408,40 +343,7 @@ class Connection:
                     self.wire.close(code, reason)
                     self._over(str(int(code)), is_leaving=code < CloseCode.SLOW_CONSUMER)
             case Leave(channel):
-                self._subscriptions.leave(channel)
-
-    async def _enter(self, enter: Enter) -> None:
-        if not await self._shared.lobby.admit(enter.principal.account_id, self):
-            self.give_way()
-            return
-        opening = enter.opening
-        try:
-            await self._shared.hub.know_epoch()
-            channels = await self._subscriptions.follow(
-                opening.subscribe, lambda feed: opening.resume.get(feed.stream or ""), lineage=opening.epoch
-            )
-        except DomainError as error:
-            self.do(self.conversation.refused(enter.id, error))
-            self._do(Close(CloseCode.UNAVAILABLE, error.code))
-            return
-        epoch = self._subscriptions.epoch = self._shared.hub.epoch
-        self.do(self.conversation.entered(enter.id, epoch, channels))
-        self._subscriptions.go_on()
-
-    async def _join(self, join: Join) -> None:
-        try:
-            followed = await self._subscriptions.follow(
-                [join.channel],
-                lambda _: join.since,
-                lineage=self._subscriptions.epoch,
-                be_present=join.be_present,
-            )
-            where = followed[join.channel]
-            if isinstance(where, DomainError):
-                raise where
-            self.do(self.conversation.joined(join, where))
-        finally:
-            self._subscriptions.go_on()
+                self.subscriptions.leave(channel)
 
 
 def _nothing() -> None:

@@ -1,7 +1,6 @@
 """The protocol of one live connection as a pure state machine: a frame or a moment in, effects out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Raw, structs
@@ -9,8 +8,19 @@ from msgspec import Raw, structs
 from application.authentication import Authentication
 from application.ports.system import Clock
 from application.principal import Principal
-from application.reading import TooDeep, id_in
 from application.realtime.allowance import FRAMES_A_SECOND, Allowance, Pace
+from application.realtime.effects import (
+    CarryOut,
+    Close,
+    Effect,
+    Effects,
+    Enter,
+    Identify,
+    Join,
+    Leave,
+    Say,
+    Send,
+)
 from application.realtime.frames import (
     CHANNELS_MAX,
     DATA_MAX_BYTES,
@@ -24,19 +34,17 @@ from application.realtime.frames import (
     Opening,
     Ping,
     Publish,
-    Refused,
     Renew,
     Reply,
-    Retry,
-    ServerFrame,
     Subscribe,
     Subscribed,
     Unsubscribe,
     connected_data,
-    read_frame,
 )
+from application.realtime.refusals import TooManyChannels, refusal, refused
+from application.realtime.wire import BadFrame
 from domain.channels import PRESENCE, ChannelClass, Grammar
-from domain.errors import DomainError, Exhausted, Forbidden, NotFound, Unauthenticated, Unavailable
+from domain.errors import DomainError, Forbidden, NotFound, Unauthenticated
 from domain.ids import AccountId
 
 CONNECT_SECONDS = 10.0
@@ -44,90 +52,6 @@ PING_SECONDS = 25.0
 GONE_SECONDS = 60.0
 RENEW_SECONDS = 60.0
 _NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this frame."""
-
-    frame: ServerFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """End the connection."""
-
-    code: CloseCode
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Identify:
-    """Find out whom a credential stands for, then say `identified` or `unidentified`.
-
-    With an `opening` that is who is there; without one, who goes on with another credential.
-    """
-
-    id: int
-    credential: str
-    opening: Opening | None
-
-
-@dataclass(frozen=True, slots=True)
-class Enter:
-    """Somebody is there: count the connection, follow the opening's channels, then say `entered`."""
-
-    id: int
-    principal: Principal
-    opening: Opening
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """Follow a channel, then say `joined` or `refused`."""
-
-    id: int
-    channel: str
-    since: int | None
-    be_present: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Follow a channel no longer."""
-
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Pass a word on to whoever follows an ephemeral channel, then say `carried_out` or `refused`."""
-
-    id: int
-    channel: str
-    data: Raw
-
-
-@dataclass(frozen=True, slots=True)
-class CarryOut:
-    """Carry out a command, then say `carried_out` or `refused`."""
-
-    call: Call
-
-
-Effect = Send | Close | Identify | Enter | Join | Leave | Say | CarryOut
-Effects = Sequence[Effect]
-
-
-def asked_by(effect: Effect) -> int | None:
-    """The id of the command that asked for this, if somebody waits for its answer."""
-    match effect:
-        case Identify(id=id) | Enter(id=id) | Join(id=id) | Say(id=id):
-            return id
-        case CarryOut(call):
-            return call.id
-        case _:
-            return None
 
 
 class Conversation:
@@ -196,36 +120,27 @@ class Conversation:
         self._heard = now
         return self._allowance.of_stranger(size) if self.principal is None else self._allowance.of_member(now)
 
-    def too_fast(self, text: bytes) -> Effects:
-        """What is said to a message that came too fast to be received."""
-        return [Send(Error(id_in(text), "rate_limited", f"At most {FRAMES_A_SECOND} frames a second.", "later"))]
+    def too_fast(self, id: int | None) -> Effects:
+        """What is said to a message, with this id if it has one, that came too fast to be received."""
+        return [Send(Error(id, "rate_limited", f"At most {FRAMES_A_SECOND} frames a second.", "later"))]
 
     @property
     def heard_at(self) -> float:
         """When the peer last said anything."""
         return self._heard
 
-    def receive(self, text: bytes) -> Effects:
-        """What a message asks for."""
-        try:
-            command = read_frame(text)
-        except DomainError as error:
-            code = error.code if isinstance(error, TooDeep) and error.pointer else "bad_frame"
-            return self._unread(text, code, _message(error))
-        if isinstance(command, Connect):
-            return self.connect(command, self._heard)
-        return [_CONNECT_FIRST] if self.principal is None else self._command(command)
+    def receive(self, frame: ClientFrame) -> Effects:
+        """What a frame asks for."""
+        if isinstance(frame, Connect):
+            return self.connect(frame, self._heard)
+        return [_CONNECT_FIRST] if self.principal is None else self._command(frame)
 
-    def receive_binary(self, data: bytes) -> Effects:
-        """What is said to a message in a binary frame."""
-        return self._unread(data, "bad_frame", "A frame here is text; this one is binary.")
-
-    def _unread(self, text: bytes, code: str, message: str) -> Effects:
-        id = id_in(text)
-        refusal = Send(Error(id, code, message, "no"))
+    def misread(self, bad: BadFrame) -> Effects:
+        """What is said to a message that is no frame."""
+        told = Send(Error(bad.id, bad.code, bad.message, "no"))
         if self.principal is not None:
-            return [refusal]
-        return [_CONNECT_FIRST] if id is None else [refusal, _CONNECT_FIRST]
+            return [told]
+        return [_CONNECT_FIRST] if bad.id is None else [told, _CONNECT_FIRST]
 
     def _command(self, command: ClientFrame) -> Effects:
         match command:
@@ -270,11 +185,11 @@ class Conversation:
 
     def unidentified(self, asked: Identify, error: DomainError) -> Effects:
         """The credential stands for nobody, or nobody can tell."""
-        refusal = _refusal(asked.id, error)
+        told = Send(refusal(asked.id, error))
         if asked.opening is None:
-            return [refusal]
+            return [told]
         otherwise = CloseCode.TOKEN_INVALID if isinstance(error, Unauthenticated) else CloseCode.UNAVAILABLE
-        return [refusal, Close(_CLOSINGS.get(error.code, otherwise), error.code)]
+        return [told, Close(_CLOSINGS.get(error.code, otherwise), error.code)]
 
     def _identify(self, asked: Identify, now: float) -> Effects:
         try:
@@ -337,7 +252,7 @@ class Conversation:
         return [Send(Reply(id, result))]
 
     def refused(self, id: int, error: DomainError) -> Effects:
-        return [_refusal(id, error)]
+        return [Send(refusal(id, error))]
 
     def lost(self, channel: str) -> None:
         """The right to follow a channel is gone."""
@@ -345,26 +260,26 @@ class Conversation:
 
     def _join(self, join: Join) -> Effects:
         if len(self.channels) >= CHANNELS_MAX and join.channel not in self.channels:
-            return [_refusal(join.id, TooManyChannels())]
+            return [Send(refusal(join.id, TooManyChannels()))]
         return [join]
 
     def _be_present(self, id: int, name: str) -> Effects:
         try:
             channel = self._grammar.parse(name)
         except NotFound as error:
-            return [_refusal(id, error)]
+            return [Send(refusal(id, error))]
         if channel.kind is not PRESENCE:
-            return [_refusal(id, NotFound())]
+            return [Send(refusal(id, NotFound()))]
         return self._join(Join(id, str(channel), None, be_present=True))
 
     def _publish(self, id: int, name: str, data: Raw) -> Effects:
         try:
             parsed = self._grammar.parse(name)
         except NotFound as error:
-            return [_refusal(id, error)]
+            return [Send(refusal(id, error))]
         channel = str(parsed)
         if channel not in self.channels or parsed.promises is not ChannelClass.EPHEMERAL:
-            return [_refusal(id, NotFound())]
+            return [Send(refusal(id, NotFound()))]
         if len(bytes(data)) > DATA_MAX_BYTES:
             message = f"At most {DATA_MAX_BYTES} bytes of JSON fit here."
             return [Send(Error(id, "too_large", message, "no"))]
@@ -400,40 +315,8 @@ class Conversation:
 _CONNECT_FIRST = Close(CloseCode.PROTOCOL, "the first frame has to be connect")
 
 
-class TooManyChannels(Exhausted):
-    """The connection follows as many channels as it can."""
-
-    code = "too_many_channels"
-
-    def __init__(self) -> None:
-        super().__init__(f"A connection follows at most {CHANNELS_MAX} channels.", retry_after_seconds=1)
-
-
 _CLOSINGS = {
     "token_expired": CloseCode.TOKEN_EXPIRED,
     "session_ended": CloseCode.REVOKED,
     "credential_revoked": CloseCode.REVOKED,
 }
-
-
-def refused(error: DomainError) -> Refused:
-    """What the peer is told of an error."""
-    retry: Retry
-    match error:
-        case Unauthenticated():
-            retry = "reauthenticate"
-        case Unavailable() | Exhausted():
-            retry = "later"
-        case _:
-            retry = "no"
-    return Refused(error.code, _message(error), retry)
-
-
-def _message(error: DomainError) -> str:
-    """What is wrong, and where, for those who get no pointer."""
-    return f"{error.detail} (at {error.pointer})" if error.pointer else error.detail
-
-
-def _refusal(id: int, error: DomainError) -> Send:
-    why = refused(error)
-    return Send(Error(id, why.code, why.message, why.retry))

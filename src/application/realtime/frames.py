@@ -1,4 +1,4 @@
-"""The frames of a live connection, as JSON text; what each field means is written in docs/realtime.md."""
+"""What is said on a live connection, in both directions; what each field means is written in docs/realtime.md."""
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -8,8 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from application.ports.events import Entry, EventBody
-from application.reading import Reader
+from application.ports.events import EventBody
 
 CHANNELS_MAX = 128
 DATA_MAX_BYTES = 4_096
@@ -22,7 +21,7 @@ Reason = Literal["epoch", "offset", "pruned"]
 
 
 class Opening(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a connection follows from its beginning: channels, and the positions to go on behind.
+    """What a connection follows from its beginning: channels, and the positions to go on from.
 
     `resume` maps a stream to the last offset that was received of it, in the lineage `epoch` of the journal.
     """
@@ -33,7 +32,7 @@ class Opening(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Connect(Opening, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="connect", kw_only=True):
-    """The first frame: who is there, what to subscribe at once, and the positions to go on behind.
+    """The first frame: who is there, what to subscribe at once, and the positions to go on from.
 
     Without `token` the Authorization header of the upgrade counts.
     """
@@ -43,7 +42,7 @@ class Connect(Opening, frozen=True, forbid_unknown_fields=True, tag_field="type"
 
 
 class Subscribe(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="subscribe"):
-    """Follow a channel, from behind `since` or from now on."""
+    """Follow a channel, after offset `since` or from now on."""
 
     id: FrameId
     channel: ChannelName
@@ -101,7 +100,7 @@ Retry = Literal["no", "later", "reauthenticate", "resync"]
 class Subscribed(Struct, frozen=True, omit_defaults=True):
     """Where a channel stands.
 
-    Of a durable channel: its stream, the offset behind which its events follow on this connection, and whether nothing
+    Of a durable channel: its stream, the offset after which its events follow on this connection, and whether nothing
     was missed since the position that was asked for. Of a presence channel: who is there.
     """
 
@@ -176,8 +175,8 @@ class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
 class Resync(Struct, frozen=True, tag_field="type", tag="resync", omit_defaults=True):
     """Nothing follows the position, for this reason: the state has to be read anew.
 
-    The journal is another one (`epoch`), ends before it (`offset`) or begins behind it (`pruned`). With an `offset`,
-    every channel of the stream goes on behind that from now on; without one this belongs to the reply that follows.
+    The journal is another one (`epoch`), ends before it (`offset`) or begins later (`pruned`). With an `offset`,
+    every channel of the stream goes on after that from now on; without one this belongs to the reply that follows.
     `epoch` is given if it is another one than the connection was told.
     """
 
@@ -229,15 +228,6 @@ class CloseCode(IntEnum):
     TOKEN_EXPIRED = 4300
 
 
-read_frame: Reader[ClientFrame] = Reader(ClientFrame)
-encode_frame = msgspec.json.Encoder().encode
-
-
-def event_frame(entry: Entry) -> bytes:
-    """`Happened`, around the JSON of the event as the journal keeps it."""
-    return b'{"type":"event","stream":"%b","offset":%d,"event":%b}' % (entry.stream.encode(), entry.offset, entry.body)
-
-
 def connected_data(
     session: str | None, epoch: str, expires_in: int, ping_interval: float, channels: Mapping[str, Subscribed | Refused]
 ) -> Mapping[str, Any]:
@@ -250,13 +240,3 @@ def connected_data(
         "limits": {"channels": CHANNELS_MAX, "data_bytes": DATA_MAX_BYTES},
         "channels": channels,
     }
-
-
-def on_the_wire(text: bytes) -> bytes:
-    """A text frame of RFC 6455 as a server sends it: final, unmasked. Made once, it serves every connection."""
-    size = len(text)
-    if size < 126:
-        return bytes((0x81, size)) + text
-    if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + text
-    return b"\x81\x7f" + size.to_bytes(8, "big") + text

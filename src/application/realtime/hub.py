@@ -61,7 +61,7 @@ class Hub:
 
     @asynccontextmanager
     async def reader(self, stream: str, since: int | None) -> AsyncIterator[JournalReader]:
-        """A reader of `stream` that starts behind offset `since`, or at the present head without one.
+        """A reader of `stream` that starts after offset `since`, or at the present head without one.
 
         A `since` beyond the head belongs to another lineage of the journal, and what follows one before the tail is
         kept no longer; then the reader starts over at the head.

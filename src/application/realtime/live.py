@@ -10,11 +10,13 @@ from uuid import UUID
 from application.authentication import Authentication
 from application.ports.system import Clock
 from application.principal import Principal
+from application.realtime.commands import Commands
 from application.realtime.connection import Connection
 from application.realtime.conversation import Conversation
 from application.realtime.doorstep import Doorstep
 from application.realtime.frames import CloseCode
-from application.realtime.surroundings import Surroundings, Wire
+from application.realtime.surroundings import Surroundings
+from application.realtime.wire import Wire
 
 TICK_SECONDS = 0.5
 AT_ONCE = 500
@@ -47,6 +49,7 @@ class Live:
         congested_seconds: float = CONGESTED_SECONDS,
     ) -> None:
         self._shared = shared
+        self._commands = Commands(shared)
         self._authentication = authentication
         self._clock = clock
         self._connect_seconds = connect_seconds
@@ -83,7 +86,7 @@ class Live:
             self._connect_seconds,
             early,
         )
-        connection = Connection(wire, conversation, self._shared, known, self._connections.discard)
+        connection = Connection(wire, conversation, self._shared, self._commands, known, self._connections.discard)
         self._connections.add(connection)
         return connection
 

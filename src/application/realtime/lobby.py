@@ -56,7 +56,7 @@ class Lobby:
 
     An account has 10 connections on all instances. With one more, every process tells how long those that it has were
     silent, and of all of them those that were for the longest give way: a network that changed leaves connections
-    behind that nobody closes, and their successors have been heard since.
+    that nobody closes, and their successors have been heard since.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ async def follow(
     since: int | None,
     rights_seconds: float = RIGHTS_SECONDS,
 ) -> AsyncIterator[FeedNews]:
-    """What a durable feed shows behind offset `since`, or from now on; in order, and with nothing missing.
+    """What a durable feed shows after offset `since`, or from now on; in order, and with nothing missing.
 
     It ends with the session of the actor, with their token, or with the right to follow. That is asked for again
     whenever an entry tells that it was lost, and every `rights_seconds`.

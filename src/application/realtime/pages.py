@@ -4,32 +4,17 @@ import asyncio
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from application.ports.events import Entry, JournalQueries
-from application.realtime.frames import event_frame, on_the_wire
+from application.realtime.piece import Piece, pieces
+from application.realtime.wire import WireFormat
 
 PAGE = 250
-# As much as is handed out at once, and goes out to everybody before it is asked who cannot keep up.
-PIECE_BYTES = 65_536
 READS_AT_ONCE = 8
 REMEMBERED_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Consecutive entries of a stream, each with the frame that it is sent as: up to 64 KiB, and one that goes past."""
-
-    entries: Sequence[Entry]
-    frames: Sequence[bytes]
-
-    def behind(self, offset: int) -> "Piece":
-        """What of this follows an offset."""
-        seen = offset + 1 - self.entries[0].offset
-        return self if seen <= 0 else Piece(self.entries[seen:], self.frames[seen:])
-
-
-NOTHING = Piece((), ())
+NOTHING = Piece(())
 
 
 class Pages:
@@ -56,18 +41,34 @@ class Pages:
         self._reading.clear()
         self._size = 0
 
-    async def after(self, stream: str, offset: int) -> Piece:
+    async def after(self, stream: str, offset: int) -> Sequence[Entry]:
         """The first entries of a stream that follow an offset, if there are any; Unavailable if they cannot be read."""
+        piece = await self._piece_after(stream, offset)
+        return piece.entries[_seen(piece, offset) :]
+
+    async def framed_after(
+        self, stream: str, offset: int, format: WireFormat
+    ) -> tuple[Sequence[Entry], Sequence[bytes]]:
+        """The same entries, and each as it is written in this format."""
+        piece = await self._piece_after(stream, offset)
+        before = piece.size
+        frames = piece.frames(format)
+        if piece.size > before and self._known.get((stream, piece.entries[0].offset)) is piece:
+            self._grew(piece.size - before)
+        seen = _seen(piece, offset)
+        return piece.entries[seen:], frames[seen:]
+
+    async def _piece_after(self, stream: str, offset: int) -> Piece:
         piece = self._piece_with(stream, offset + 1)
-        if piece is None:
-            key = (stream, offset)
-            task = self._reading.get(key)
-            if task is None:
-                task = self._reading[key] = asyncio.create_task(self._read(key))
-                task.add_done_callback(lambda done: self._finished(key, done))
-            # Shielded: others may wait for the same page when this caller leaves.
-            piece = await asyncio.shield(task)
-        return piece.behind(offset) if piece.entries else NOTHING
+        if piece is not None:
+            return piece
+        key = (stream, offset)
+        task = self._reading.get(key)
+        if task is None:
+            task = self._reading[key] = asyncio.create_task(self._read(key))
+            task.add_done_callback(lambda done: self._finished(key, done))
+        # Shielded: others may wait for the same page when this caller leaves.
+        return await asyncio.shield(task)
 
     def _piece_with(self, stream: str, offset: int) -> Piece | None:
         beginnings = self._beginnings.get(stream, ())
@@ -88,11 +89,11 @@ class Pages:
             known = self._piece_with(stream, offset + 1)  # which somebody else has read while this waited
             if known is not None:
                 return known
-            pieces = _pieces(await self._journal.read(stream, offset, PAGE))
+            found = list(pieces(await self._journal.read(stream, offset, PAGE)))
             if self._reading.get(key) is asyncio.current_task():  # and was not forgotten meanwhile
-                for piece in reversed(pieces):
+                for piece in reversed(found):
                     self._remember(stream, piece)
-            return pieces[0] if pieces else NOTHING
+            return found[0] if found else NOTHING
 
     def _finished(self, key: tuple[str, int], task: asyncio.Task[Piece]) -> None:
         if self._reading.get(key) is task:
@@ -106,12 +107,15 @@ class Pages:
             self._drop(key)
         self._known[key] = piece
         insort(self._beginnings.setdefault(stream, []), key[1])
-        self._size += _size(piece)
+        self._grew(piece.size)
+
+    def _grew(self, size: int) -> None:
+        self._size += size
         while self._size > REMEMBERED_BYTES:
             self._drop(next(iter(self._known)))
 
     def _drop(self, key: tuple[str, int]) -> None:
-        self._size -= _size(self._known.pop(key))
+        self._size -= self._known.pop(key).size
         stream, beginning = key
         beginnings = self._beginnings[stream]
         beginnings.remove(beginning)
@@ -119,19 +123,6 @@ class Pages:
             del self._beginnings[stream]
 
 
-def _pieces(entries: Sequence[Entry]) -> list[Piece]:
-    pieces: list[Piece] = []
-    begin = size = 0
-    frames: list[bytes] = []
-    for end, entry in enumerate(entries, 1):
-        frames.append(on_the_wire(event_frame(entry)))
-        size += len(frames[-1])
-        if size >= PIECE_BYTES or end == len(entries):
-            pieces.append(Piece(entries[begin:end], frames))
-            begin, size, frames = end, 0, []
-    return pieces
-
-
-def _size(piece: Piece) -> int:
-    """Each entry is there twice: by itself, and in its frame."""
-    return 2 * sum(map(len, piece.frames))
+def _seen(piece: Piece, offset: int) -> int:
+    """How many entries of a piece do not follow an offset."""
+    return max(0, offset + 1 - piece.entries[0].offset) if piece.entries else 0

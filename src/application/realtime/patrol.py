@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class Patrol:
     """Asks the store every 30 s for the right of each following to its stream, 500 in one question.
 
-    A lost right is told by an entry of the stream, and nothing goes out behind that before it was asked for again. This
-    finds what no entry told of: a row that was taken away by hand, or a mistake of ours.
+    A lost right is told by an entry of the stream, and nothing goes out after it before the right was asked for again.
+    This finds what no entry told of: a row that was taken away by hand, or a mistake of ours.
     """
 
     def __init__(self, hub: Hub, round_seconds: float = ROUND_SECONDS) -> None:

@@ -2,9 +2,16 @@
 
 from typing import Protocol
 
+from application.realtime.wire import WireFormat
+
 
 class Peer(Protocol):
     """A connection as the streams see it."""
+
+    @property
+    def format(self) -> WireFormat:
+        """What is written to it, for as long as it lasts."""
+        ...
 
     def write(self, data: bytes) -> None:
         """Send ready frames now; they never overtake each other. Never waits."""

@@ -118,7 +118,7 @@ class JournalReader:
             elif self._head > self.position:
                 if self._was_level:
                     self._observer.happened("gap", "hint" if self._hints else "head")
-                entries = (await self._pages.after(self.stream, self.position)).entries
+                entries = await self._pages.after(self.stream, self.position)
                 if self.started_over is not None:
                     continue
                 if not entries:  # none are kept, or they are those of a journal before a restore: the next check tells

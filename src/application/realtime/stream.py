@@ -3,16 +3,20 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum, auto
 from uuid import UUID
 
 from application.feeds import EVERYBODY, Channels, Everybody, Feed
 from application.ports.events import Entry
 from application.ports.observer import Observer
-from application.realtime.frames import Reason, event_frame, on_the_wire
-from application.realtime.pages import PIECE_BYTES, Pages
+from application.realtime.audience import Audience
+from application.realtime.frames import Reason
+from application.realtime.pages import Pages
 from application.realtime.peer import Peer
+from application.realtime.piece import pieces
 from application.realtime.reader import JournalReader, StartedOver
+from application.realtime.shown import Shown
 from domain.errors import Unavailable
 from domain.ids import AccountId
 
@@ -20,6 +24,16 @@ RETRY_SECONDS = 0.5
 PAUSE_SECONDS = 0.025
 
 log = logging.getLogger(__name__)
+
+
+class FollowingState(Enum):
+    """How one connection stands with one stream."""
+
+    HELD = auto()  # Shows nothing: its peer is yet to be told where the channels begin.
+    LIVE = auto()  # Has everything up to the position of the stream, and gets what is delivered.
+    BEHIND = auto()  # Reads pages of the journal until it is level with the stream.
+    STALLED = auto()  # Is behind, and its peer takes nothing: waits for that, without a task.
+    ENDED = auto()
 
 
 class Stream:
@@ -42,8 +56,7 @@ class Stream:
         self.restarts = 0
         self.restarted_because: Reason = "offset"
         self.followings: set[Following] = set()
-        self._of_all: set[Following] = set()
-        self._of_one: dict[UUID, set[Following]] = {}
+        self._audience = Audience()
         self._fallen: list[Following] | None = None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._due: tuple[int, float] | None = None
@@ -98,28 +111,19 @@ class Stream:
     def _deliver(self, entries: Sequence[Entry]) -> None:
         began = time.perf_counter()
         receivers = sent = size = 0
-        for batch, frames in self._batches(entries):
+        for piece in pieces(entries, lambda entry: self.loser_of(entry) is not None):
             self._fallen = []
-            everybody = len(self._of_all)
-            if everybody:
-                data = b"".join(frames)
-                for following in self._of_all:
-                    following.peer.write(data)
-                sent += everybody * len(frames)
-                size += everybody * len(data)
-            some = 0
-            if self._of_one:
-                some, more_sent, more_size = self._deliver_to_some(batch, frames)
-                sent += more_sent
-                size += more_size
-            receivers = max(receivers, everybody + some)
-            self.position = batch[-1].offset
-            loser = self.loser_of(batch[-1])
+            delivered = self._audience.deliver(piece)
+            receivers = max(receivers, delivered.receivers)
+            sent += delivered.frames
+            size += delivered.size
+            self.position = piece.entries[-1].offset
+            loser = self.loser_of(piece.entries[-1])
             if loser is not None:
                 self.losses += 1
                 for following in self.followings:
                     if following.is_live and following.is_concerned(loser):
-                        following.must_recheck = True
+                        following.is_doubted = True
                         self._fallen.append(following)
             fallen, self._fallen = self._fallen, None
             for following in fallen:
@@ -133,43 +137,10 @@ class Stream:
                     reached.set_result(None)
             self._waiting = [(offset, reached) for offset, reached in self._waiting if not reached.done()]
 
-    def _batches(self, entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Sequence[bytes]]]:
-        """Entries with their frames, in pieces that end when they are large, and after each that takes rights."""
-        start, size = 0, 0
-        frames: list[bytes] = []
-        for index, entry in enumerate(entries, 1):
-            frame = on_the_wire(event_frame(entry))
-            frames.append(frame)
-            size += len(frame)
-            if size >= PIECE_BYTES or index == len(entries) or self.loser_of(entry) is not None:
-                yield entries[start:index], frames
-                start, size, frames = index, 0, []
-
-    def _deliver_to_some(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> tuple[int, int, int]:
-        """Deliver to those who follow single resources; how many they were, and how many frames and bytes they got."""
-        sent = size = 0
-        parts: dict[Following, list[bytes]] = {}
-        for entry, frame in zip(entries, frames, strict=True):
-            for following in self._of_one.get(entry.resource_id, ()):
-                parts.setdefault(following, []).append(frame)
-        joined: dict[tuple[int, ...], bytes] = {}
-        for following, mine in parts.items():
-            key = tuple(map(id, mine))
-            data = joined.get(key) or joined.setdefault(key, b"".join(mine))
-            following.peer.write(data)
-            sent += len(mine)
-            size += len(data)
-        return len(parts), sent, size
-
     def go_live(self, following: "Following") -> None:
         """From now on the following gets what is delivered; it must have everything up to the position."""
-        following.is_live = True
-        resources = following.resources()
-        if resources is None:
-            self._of_all.add(following)
-        else:
-            for resource in resources:
-                self._of_one.setdefault(resource, set()).add(following)
+        following.state = FollowingState.LIVE
+        self._audience.include(following.peer, following.resources())
 
     def fall_behind(self, following: "Following") -> None:
         """Leave it out of what is delivered from here on, and let it catch up by itself."""
@@ -187,53 +158,30 @@ class Stream:
 
     def leave_out(self, following: "Following") -> None:
         """Deliver nothing more to it until it goes live again."""
-        following.is_live = False
-        self._of_all.discard(following)
-        for resource in following.resources() or ():
-            followers = self._of_one.get(resource)
-            if followers is not None:
-                followers.discard(following)
-                if not followers:
-                    del self._of_one[resource]
-
-
-class Shown:
-    """A channel of a connection: what it shows of its stream, and the offsets behind which and up to which it has.
-
-    `earlier` are such pairs of before it was asked to begin further back.
-    """
-
-    __slots__ = ("behind", "earlier", "feed", "shown_to")
-
-    def __init__(self, feed: Feed, behind: int, earlier: Sequence[tuple[int, int]] = ()) -> None:
-        self.feed = feed
-        self.behind = behind
-        self.shown_to = behind
-        self.earlier = earlier
-
-    def has_shown(self, offset: int) -> bool:
-        return self.behind < offset <= self.shown_to or any(behind < offset <= to for behind, to in self.earlier)
+        if not following.is_live:
+            return
+        following.state = FollowingState.HELD
+        self._audience.exclude(following.peer, following.resources())
 
 
 class Following:
     """One connection on one stream, with the channels of it that the connection follows.
 
-    It is either live, and then has everything up to the position of the stream; or behind, and then reads pages of the
-    journal until it is level with the stream. The change to live happens between two deliveries, so there is no moment
-    at which an entry could slip through. An entry is sent once, however many channels show it.
+    It is behind until it has everything up to the position of the stream, and live from then on. It goes live between
+    two deliveries, so there is no moment at which an entry could slip through. An entry is sent once, however many
+    channels show it.
     """
 
     __slots__ = (
-        "_awaits_relief",
+        "_catching_up",
         "_recheck",
         "_restarted",
         "account",
-        "catching_up",
         "channels",
         "entitled_as_of",
-        "is_live",
-        "must_recheck",
+        "is_doubted",
         "peer",
+        "state",
         "stream",
     )
 
@@ -250,16 +198,19 @@ class Following:
         self.peer = peer
         self.account = account
         self.channels: dict[str, Shown] = {}
-        self.is_live = False
-        self.must_recheck = False
+        self.state = FollowingState.HELD
+        # Whether the rights have to be asked for before anything more is shown.
+        self.is_doubted = False
         # How many losses of rights the stream had seen when this one's were last asked for.
         self.entitled_as_of = -1
-        self.catching_up: asyncio.Task[None] | None = None
-        # A crowd that reads nothing falls behind in one go: what only has to wait is no task.
-        self._awaits_relief = False
+        self._catching_up: asyncio.Task[None] | None = None
         self._recheck = recheck
         self._restarted = restarted
         stream.followings.add(self)
+
+    @property
+    def is_live(self) -> bool:
+        return self.state is FollowingState.LIVE
 
     def resources(self) -> set[UUID] | None:
         """The resources whose entries are shown; None if all are."""
@@ -277,7 +228,7 @@ class Following:
 
     def doubt(self) -> None:
         """Show nothing more before the rights were asked for again."""
-        self.must_recheck = True
+        self.is_doubted = True
         self.stream.fall_behind(self)
         self.go_on()
 
@@ -285,7 +236,7 @@ class Following:
         return loser in (EVERYBODY, self.account)
 
     def show(self, name: str, feed: Feed, since: int | None) -> int:
-        """Show one more channel from behind `since`, or from now on; returns the offset behind which it begins.
+        """Show one more channel after `since`, or from now on; returns the offset that it begins after.
 
         Call `go_on` once the connection has been told.
         """
@@ -294,11 +245,10 @@ class Following:
             self.stream.leave_out(self)
             self._all_shown_to(position)
         before = self.channels.get(name)
-        if before is not None and (since is None or since >= before.behind):
+        if before is not None and (since is None or since >= before.begins_after):
             return max(before.shown_to, since or 0)  # it shows all of that already, or is about to
         begins = position if since is None else since
-        earlier = () if before is None else (*before.earlier, (before.behind, before.shown_to))
-        self.channels[name] = Shown(feed, begins, earlier)
+        self.channels[name] = Shown(feed, begins) if before is None else before.from_further_back(begins)
         return begins
 
     def hide(self, name: str) -> None:
@@ -314,45 +264,46 @@ class Following:
         self.go_on()
 
     def go_on(self) -> None:
-        """Be live again if nothing is missing, or else catch up."""
-        if self.catching_up is not None:
+        """Be live if nothing is missing, or else catch up."""
+        if self.state not in {FollowingState.HELD, FollowingState.STALLED}:
             return
-        self._awaits_relief = not self.peer.keeps_up and not self.must_recheck
-        if self._awaits_relief:
-            return
-        if self._is_level() and not self.must_recheck:
+        if not self.is_doubted and not self.peer.keeps_up:
+            # A crowd that reads nothing falls behind in one go, so none of it has a task.
+            self.state = FollowingState.STALLED
+        elif not self.is_doubted and self._is_level():
             self.stream.go_live(self)
         else:
-            self.catching_up = asyncio.create_task(self._catch_up())
-            self.catching_up.add_done_callback(self._caught_up)
+            self.state = FollowingState.BEHIND
+            self._catching_up = asyncio.create_task(self._catch_up())
+            self._catching_up.add_done_callback(self._caught_up)
 
     def relieved(self) -> None:
         """The peer keeps up again."""
-        if self._awaits_relief:
+        if self.state is FollowingState.STALLED:
             self.go_on()
 
     def start_over(self, reason: Reason) -> None:
         """Show what happens from the position of the stream on, to whoever still may see it."""
         self.stream.leave_out(self)
-        if self.catching_up is not None:
-            self.catching_up.cancel()  # what it holds may be of another journal
-            self.catching_up = None
+        if self._catching_up is not None:
+            self._catching_up.cancel()  # what it holds may be of another journal
+            self._catching_up = None
+        self.state = FollowingState.HELD
         if self.channels:
             self._all_shown_to(self.stream.position)
-            self.must_recheck = True
+            self.is_doubted = True
             self._restarted(self, reason)
             self.go_on()
 
     def end(self) -> None:
-        self._awaits_relief = False
         self.stream.drop(self)
-        if self.catching_up is not None and self.catching_up is not asyncio.current_task():
-            self.catching_up.cancel()
+        self.state = FollowingState.ENDED
+        if self._catching_up is not None and self._catching_up is not asyncio.current_task():
+            self._catching_up.cancel()
 
     def _all_shown_to(self, position: int) -> None:
         for shown in self.channels.values():
-            shown.shown_to = position
-            shown.earlier = ()  # which this includes
+            shown.has_all_to(position)
 
     def _is_level(self) -> bool:
         return all(shown.shown_to >= self.stream.position for shown in self.channels.values())
@@ -364,44 +315,43 @@ class Following:
 
     async def _catch_up(self) -> None:
         while self.channels:
-            if self.must_recheck:
-                self.must_recheck = False
+            if self.is_doubted:
+                self.is_doubted = False
                 await self._recheck(self)
                 continue
             await self.peer.caught_up()
             if self._is_level():
-                self.catching_up = None
+                self._catching_up = None
                 self.stream.go_live(self)
                 return
             cursor = min(shown.shown_to for shown in self.channels.values())
             try:
-                page = await self.stream.pages.after(self.stream.name, cursor)
+                entries, frames = await self.stream.pages.framed_after(self.stream.name, cursor, self.peer.format)
             except Unavailable:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if not page.entries or page.entries[0].offset > cursor + 1:
-                if page.entries or cursor < self.stream.reader.tail:
-                    self.catching_up = None
+            if not entries or entries[0].offset > cursor + 1:
+                if entries or cursor < self.stream.reader.tail:
+                    self._catching_up = None
                     self.start_over("pruned")
                     return
                 await asyncio.sleep(RETRY_SECONDS)  # until the reader knows what became of the journal
                 continue
-            self.stream.reader.learn_head(page.entries[-1].offset)
+            self.stream.reader.learn_head(entries[-1].offset)
             await self.stream.reader.lease.held()
-            self._send(page.entries, page.frames)
-        self.catching_up = None
+            self._send(entries, frames)
 
     def _send(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
         """Send what is shown of these, as far as the stream has come, in one write."""
         unsent: list[bytes] = []
         for entry, frame in zip(entries, frames, strict=True):
-            if entry.offset > self.stream.position or self.must_recheck or not self.channels:
+            if entry.offset > self.stream.position or self.is_doubted or not self.channels:
                 break
-            if self._comes_by(entry):
+            if self._comes_by(entry) and frame:
                 unsent.append(frame)
             loser = self.stream.loser_of(entry)
             if loser is not None and self.is_concerned(loser):
-                self.must_recheck = True
+                self.is_doubted = True
         if unsent:
             data = b"".join(unsent)
             self.peer.write(data)

@@ -13,8 +13,6 @@ from application.realtime.frames import (
     ServerFrame,
     Subscribed,
     Unsubscribed,
-    encode_frame,
-    on_the_wire,
 )
 from application.realtime.peer import Peer
 from application.realtime.stream import Following
@@ -27,7 +25,7 @@ from domain.ids import AccountId
 
 
 class _Beginning(NamedTuple):
-    """From behind which offset a stream is shown, if not from now on, and why that is not what was asked for.
+    """After which offset a stream is shown, if not from now on, and why that is not what was asked for.
 
     `restarts` is how often the stream had started over when this was found out.
     """
@@ -123,7 +121,7 @@ class Subscriptions:
         lineage: str | None = None,
         be_present: bool = False,
     ) -> dict[str, Subscribed | DomainError]:
-        """Show more channels, each from behind an offset of its stream or from now on; Unavailable if none can be.
+        """Show more channels, each after an offset of its stream or from now on; Unavailable if none can be.
 
         The offsets belong to this `lineage` of the journal, or to the present one.
         """
@@ -220,7 +218,7 @@ class Subscriptions:
     async def _attend(self, name: str, feed: Feed, *, be_present: bool) -> Subscribed | DomainError:
         """Pass on what is said on a channel that is not durable."""
         topic = self._topics[name] = self._shared.hub.topic(feed.channel)
-        topic.followers.add(self._peer)
+        topic.followers.add(self._peer.format, self._peer)
         try:
             if feed.channel.kind is not PRESENCE:
                 await self._shared.hub.know(topic)
@@ -242,7 +240,8 @@ class Subscriptions:
         if feed.channel.kind is PRESENCE:
             return Subscribed(present=list(topic.present()))
         for signal in topic.newest():
-            self._peer.pass_on(name, signal.key, on_the_wire(encode_frame(value_of(signal))))
+            if data := self._peer.format.frame(value_of(signal)):
+                self._peer.pass_on(name, signal.key, data)
         return Subscribed()
 
     def _entitled(self) -> set[str]:
@@ -267,7 +266,7 @@ class Subscriptions:
 
     def _forget(self, topic: Topic) -> None:
         self._topics.pop(topic.name, None)
-        topic.followers.discard(self._peer)
+        topic.followers.discard(self._peer.format, self._peer)
         self._shared.hub.forget(topic)
 
     def _end(self, stream: str) -> None:

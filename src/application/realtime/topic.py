@@ -9,7 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from application.ports.events import Signal
-from application.realtime.frames import Gone, PresenceChange, Value, encode_frame, on_the_wire
+from application.realtime.frames import Gone, PresenceChange, ServerFrame, Value
+from application.realtime.groups import Groups
+from application.realtime.wire import WireFormat
 from domain.channels import PRESENCE, Channel, ChannelClass
 from domain.ids import AccountId
 
@@ -28,6 +30,11 @@ _decode_here = msgspec.json.Decoder(Here).decode
 class Listener(Protocol):
     """A connection as the topics see it."""
 
+    @property
+    def format(self) -> WireFormat:
+        """What is passed on to it."""
+        ...
+
     def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
         """Send a ready frame, unless the peer cannot keep up.
 
@@ -42,7 +49,7 @@ class Topic:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.name = str(channel)
-        self.followers: set[Listener] = set()
+        self.followers: Groups[WireFormat, Listener] = Groups()
         self._newest: dict[str, Signal] = {}
         # Whether it has begun with what its context keeps; and the turn of those who ask for that.
         self.is_known = channel.promises is not ChannelClass.KEYED
@@ -59,7 +66,7 @@ class Topic:
     def take(self, signal: Signal) -> None:
         """Pass a signal on to everybody who follows."""
         if self.channel.promises is ChannelClass.EPHEMERAL:
-            self._pass_on(None, on_the_wire(encode_frame(value_of(signal))))
+            self._pass_on(None, value_of(signal))
             return
         known = self._newest.get(signal.key)
         if known is not None and known.version >= signal.version:
@@ -70,7 +77,7 @@ class Topic:
             if here.present != (known is not None and _decode_here(known.data).present):
                 self._pass_on(signal.key, self._change(UUID(signal.key), here))
         else:
-            self._pass_on(signal.key, on_the_wire(encode_frame(value_of(signal))))
+            self._pass_on(signal.key, value_of(signal))
 
     def newest(self) -> Collection[Signal]:
         """The newest value of every key that is known here."""
@@ -94,13 +101,15 @@ class Topic:
                 if here.present != was_present:
                     self._pass_on(key, self._change(UUID(key), here))
 
-    def _change(self, account: UUID, here: Here) -> bytes:
+    def _change(self, account: UUID, here: Here) -> PresenceChange:
         joined, left = ([account], []) if here.present else ([], [Gone(account, here.why)])
-        return on_the_wire(encode_frame(PresenceChange(self.name, joined, left)))
+        return PresenceChange(self.name, joined, left)
 
-    def _pass_on(self, key: str | None, data: bytes) -> None:
-        for follower in self.followers:
-            follower.pass_on(self.name, key, data)
+    def _pass_on(self, key: str | None, frame: ServerFrame) -> None:
+        for format, followers in self.followers.items():
+            if data := format.frame(frame):
+                for follower in followers:
+                    follower.pass_on(self.name, key, data)
 
 
 def value_of(signal: Signal) -> Value:

@@ -35,7 +35,7 @@ ChannelName = Annotated[
     ),
 ]
 EventSort = Literal["offset", "-offset"]
-LastEventId = Annotated[int | None, QueryParameter(ge=0, lt=10**15, description="The id of the event to go on behind.")]
+LastEventId = Annotated[int | None, QueryParameter(ge=0, lt=10**15, description="The id of the event to go on after.")]
 EventType = Annotated[str | None, QueryParameter(max_length=100, description="A type, or its beginning with a `*`.")]
 
 

@@ -13,6 +13,8 @@ from application.realtime.allowance import FIRST_BYTES
 from application.realtime.connection import Connection
 from application.realtime.conversation import GONE_SECONDS
 from application.realtime.frames import CloseCode
+from application.realtime.wire import BadFrame
+from entrypoints.websocket.wire import JSON_FRAMES
 
 # Above the first a peer counts as congested, and as relieved below the second.
 CONGESTED_BYTES = 131_072
@@ -20,7 +22,7 @@ RELIEVED_BYTES = 32_768
 # What the kernel may hold of it beside what is on its way. By itself it takes megabytes from a peer that never reads,
 # which nobody would see for minutes.
 UNSENT_BYTES = 16_384
-# What is read is parsed in pieces of this size, so that nothing is parsed of what comes far behind a last word.
+# What is read is parsed in pieces of this size, so that nothing is parsed of what comes long after a last word.
 PIECE_BYTES = 4_096
 FRAME_HEAD_BYTES = 14
 # How long a goodbye may take until it is taken and answered; that of a peer that was too slow; and of one that goes on.
@@ -38,6 +40,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     ready frames go to the transport in one synchronous write; the transport's buffer is the only queue.
     """
 
+    format = JSON_FRAMES
     connection: Connection | None = None
     _early = _message = b""
     _is_text = False
@@ -206,7 +209,8 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         elif self._is_text:
             self.connection.received(message)
         else:
-            self.connection.received_binary(message)
+            told = "A frame here is text; this one is binary."
+            self.connection.misread(BadFrame(self.format.id_in(message), "bad_frame", told))
 
     def _fail(self) -> None:
         """Nothing that follows can be read. Closing at once could cost the peer the reason, if more is on its way."""

@@ -1,0 +1,141 @@
+"""Does what takes time of what a peer asks for, each command at the cost of its account."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from application.ports.events import Signal
+from application.ports.observer import Command
+from application.principal import Correlation, acts
+from application.realtime.conversation import Conversation
+from application.realtime.effects import CarryOut, Close, Effect, Effects, Enter, Identify, Join, Say
+from application.realtime.frames import Call, CloseCode
+from application.realtime.lobby import Guest
+from application.realtime.subscriptions import Subscriptions
+from application.realtime.surroundings import Surroundings
+from domain.errors import DomainError, Exhausted, Forbidden
+
+# Of what a request costs: to follow one channel, in the opening or later, and to say a word to those who do.
+CHANNEL_COST = 0.1
+
+
+class Asker(Guest, Protocol):
+    """A connection as its commands see it."""
+
+    conversation: Conversation
+    subscriptions: Subscriptions
+    origin: Correlation
+
+    def do(self, effects: Effects) -> None:
+        """Do what needs no waiting."""
+        ...
+
+    def leave_doorstep(self) -> None:
+        """Count no longer as a connection of which nobody knows whose it is."""
+        ...
+
+
+class Commands:
+    """The commands of all connections of a process."""
+
+    def __init__(self, shared: Surroundings) -> None:
+        self._shared = shared
+
+    async def perform(self, asker: Asker, effect: Effect) -> None:
+        """Do what has to be waited for, then what follows from it; the peer is told of every DomainError."""
+        match effect:
+            case Identify():
+                await self._identify(asker, effect)
+            case Enter():
+                asker.leave_doorstep()
+                cost = 1 + CHANNEL_COST * len(effect.opening.subscribe)
+                await self._at_cost(asker, "connect", effect.id, cost, lambda: self._enter(asker, effect))
+            case Join():
+                await self._at_cost(asker, "subscribe", effect.id, CHANNEL_COST, lambda: self._join(asker, effect))
+            case Say():
+                await self._at_cost(asker, "publish", effect.id, CHANNEL_COST, lambda: self._say(asker, effect))
+            case CarryOut(call):
+                await self._at_cost(asker, "call", call.id, 1, lambda: self._carry_out(asker, call))
+            case _:
+                asker.do([effect])
+
+    async def _at_cost(
+        self, asker: Asker, name: Command, id: int, cost: float, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do what a command asks for at the account's cost, and tell the peer if it is refused."""
+        conversation = asker.conversation
+        assert conversation.principal
+        account = conversation.principal.account_id
+        activity = self._shared.observer.command(name, asker.id, asker.origin)
+        acts(conversation.principal)
+        code = ""
+        try:
+            with self._shared.limits.bill(account) as bill:
+                await bill.charge(cost)
+                await work()
+        except DomainError as error:
+            code = error.code
+            if isinstance(error, Forbidden):
+                self._shared.observer.happened("denied", "command")
+            asker.do(conversation.refused(id, error))
+            # Nor could it ever be open: there is one `connect`.
+            if isinstance(error, Exhausted) and not conversation.is_open:
+                asker.do([Close(CloseCode.RATE_LIMITED, error.code)])
+        except BaseException as error:
+            # A command also ends when its time is up, or when the connection is gone.
+            code = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"
+            raise
+        finally:
+            activity.end(code=code, account=account)
+
+    async def _identify(self, asker: Asker, asked: Identify) -> None:
+        try:
+            principal = await self._shared.authentication.identify(asked.credential)
+        except DomainError as error:
+            effects = asker.conversation.unidentified(asked, error)
+        else:
+            effects = asker.conversation.identified(asked, principal, asyncio.get_running_loop().time())
+        for effect in effects:
+            await self.perform(asker, effect)
+
+    async def _enter(self, asker: Asker, enter: Enter) -> None:
+        if not await self._shared.lobby.admit(enter.principal.account_id, asker):
+            asker.give_way()
+            return
+        opening, subscriptions = enter.opening, asker.subscriptions
+        try:
+            await self._shared.hub.know_epoch()
+            channels = await subscriptions.follow(
+                opening.subscribe, lambda feed: opening.resume.get(feed.stream or ""), lineage=opening.epoch
+            )
+        except DomainError as error:
+            asker.do(asker.conversation.refused(enter.id, error))
+            asker.do([Close(CloseCode.UNAVAILABLE, error.code)])
+            return
+        epoch = subscriptions.epoch = self._shared.hub.epoch
+        asker.do(asker.conversation.entered(enter.id, epoch, channels))
+        subscriptions.go_on()
+
+    async def _join(self, asker: Asker, join: Join) -> None:
+        subscriptions = asker.subscriptions
+        try:
+            followed = await subscriptions.follow(
+                [join.channel], lambda _: join.since, lineage=subscriptions.epoch, be_present=join.be_present
+            )
+            where = followed[join.channel]
+            if isinstance(where, DomainError):
+                raise where
+            asker.do(asker.conversation.joined(join, where))
+        finally:
+            subscriptions.go_on()
+
+    async def _say(self, asker: Asker, word: Say) -> None:
+        assert asker.conversation.principal
+        signal = Signal(word.channel, str(asker.conversation.principal.account_id), 0, word.data)
+        self._shared.broker.publish([signal])
+        asker.do(asker.conversation.carried_out(word.id, {}))
+
+    async def _carry_out(self, asker: Asker, call: Call) -> None:
+        assert asker.conversation.principal
+        result = await self._shared.dispatch(asker.conversation.principal, call.method, call.params, call.key)
+        asker.do(asker.conversation.carried_out(call.id, result))

@@ -1,0 +1,20 @@
+"""Members by what they have in common, such as the format of their wires."""
+
+from typing import TypeVar
+
+K = TypeVar("K")
+M = TypeVar("M")
+
+
+class Groups(dict[K, set[M]]):
+    """Sets of members by a key, of which none is empty."""
+
+    def add(self, key: K, member: M) -> None:
+        self.setdefault(key, set()).add(member)
+
+    def discard(self, key: K, member: M) -> None:
+        group = self.get(key)
+        if group is not None:
+            group.discard(member)
+            if not group:
+                del self[key]
