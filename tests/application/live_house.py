@@ -14,6 +14,7 @@ from adapters.memory.system import MovableClock
 from application.ports.access import AccessQueries
 from application.realtime.connection import Connection
 from application.realtime.frames import CloseCode
+from application.realtime.wire import WireFormat
 from application.tasks import TaskPatch
 from application.workspaces import Acceptance, NewInvitation
 from domain.access import Role
@@ -114,9 +115,11 @@ class House:
         return self.container.tokens().issue(principal(account), self.clock.now())
 
     @asynccontextmanager
-    async def visit(self, account: Account | None = None, connected: bool = True) -> "AsyncIterator[Visitor]":
+    async def visit(
+        self, account: Account | None = None, connected: bool = True, visitor: "Visitor | None" = None
+    ) -> "AsyncIterator[Visitor]":
         """A live connection; the account, if there is one, comes by the ticket of the upgrade."""
-        visitor = Visitor()
+        visitor = visitor or Visitor()
         visitor.connection = self.container.live().begin(visitor, principal(account) if account else None)
         try:
             if connected:
@@ -135,7 +138,7 @@ class Visitor:
     that is `stuck` takes nothing. A wire that is closed is lost soon, unless it is `stubborn`.
     """
 
-    format = JSON_FRAMES
+    format: WireFormat = JSON_FRAMES
     connection: Connection
 
     def __init__(self) -> None:
