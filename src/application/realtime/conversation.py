@@ -293,7 +293,7 @@ class Conversation:
         try:  # or some of its channels would be followed without the scope for them
             principal.require_scopes_of(self.principal)
         except Forbidden as error:
-            return [_refusal(id, error)]
+            return [Send(refusal(id, error))]
         # A token that lasts no longer would be asked to be renewed again at once.
         self._renewed = self._renewed and principal.expires_at <= self.principal.expires_at
         self.principal = principal
