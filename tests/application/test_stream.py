@@ -21,7 +21,7 @@ from application.realtime.frames import Reason
 from application.realtime.hub import Hub
 from application.realtime.pages import PAGE
 from application.realtime.piece import PIECE_BYTES
-from application.realtime.stream import Following, Stream
+from application.realtime.stream import Following, FollowingState, Stream
 from domain.channels import Channel
 from domain.ids import AccountId
 from domain.tasks import TASK
@@ -240,6 +240,46 @@ async def test_channels_that_are_added_and_removed_at_any_moment_leave_no_hole_a
                 assert [o for o in ada.offsets if o % 2 == 0] == list(range(4, last + 1, 2)), (steps, point)
                 odd = [offset for offset in range(begins + 1, last + 1) if offset % 2]
                 assert [o for o in ada.offsets if o % 2] == odd, (steps, point)
+
+
+async def test_a_channel_that_is_asked_for_again_from_further_back_repeats_nothing() -> None:
+    async with opened(behind=6) as desk:
+        ada = Listener(desk)
+        for since, expected in ((4, [5, 6]), (1, [2, 3, 4]), (5, []), (0, [1])):
+            before = len(ada.offsets)
+            ada.show("everything", EVERYTHING, since)
+            await ada.until(lambda: ada.following.state is FollowingState.LIVE)
+            assert ada.offsets[before:] == expected
+        desk.write()
+        await ada.reaches(7)
+        assert sorted(ada.offsets) == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_a_following_is_held_until_its_peer_was_told_and_ends_for_good() -> None:
+    async with opened(behind=3) as desk:
+        ada = Listener(desk)
+        states = [ada.following.state]
+
+        def go_on() -> None:
+            ada.following.go_on()
+            states.append(ada.following.state)
+
+        ada.following.show("everything", EVERYTHING, 1)
+        desk.write()
+        await turns(5)
+        states.append(ada.following.state)
+        assert ada.offsets == []
+        go_on()
+        await ada.until(lambda: ada.following.is_live)
+        assert ada.offsets == [2, 3, 4]
+        ada.congested()
+        states.append(ada.following.state)
+        ada.relieved()
+        states.append(ada.following.state)
+        ada.following.end()
+        go_on()
+        held, behind, stalled = FollowingState.HELD, FollowingState.BEHIND, FollowingState.STALLED
+        assert states == [held, held, behind, stalled, FollowingState.LIVE, FollowingState.ENDED]
 
 
 async def test_whoever_is_congested_is_written_nothing_until_it_is_relieved() -> None:

@@ -188,6 +188,8 @@ async def test_what_a_format_has_no_word_for_is_passed_over_and_the_rest_comes_i
     async with visiting(house, house.bob, lines, lines) as (everything, one):
         await everything.say(type="subscribe", id=2, channel=house.channel)
         await one.say(type="subscribe", id=2, channel=f"task:{task.id}", since=0)
+        await one.until(lambda visitor: bool(visitor.events()))
+        await turns(5)  # from here on it is live
         await house.container.tasks().comment(principal(house.ada), task.id, NewComment("Silent"))
         silent = (await house.container.journal().heads([house.stream]))[house.stream]
         await everything.until(lambda _: (house.stream, silent) in lines.encoded)
