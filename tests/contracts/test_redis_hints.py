@@ -66,7 +66,7 @@ async def running(broker: RedisBroker) -> AsyncIterator[Post]:
 
 
 NewPost = Callable[..., Any]
-PATIENT, HASTY = 10.0, 0.5  # how many seconds a broker waits for its canary
+PATIENT, HASTY = 30.0, 0.5  # how many seconds a broker waits for its canary
 
 
 @pytest_asyncio.fixture

@@ -81,7 +81,7 @@ async def test_what_nobody_takes_is_counted_and_no_end_waits_for_it() -> None:
     traces.tracer.start_span("lost in the end").end()
     with within(tracing.CLOSE_SECONDS + 1):
         await asyncio.to_thread(traces.close)
-    assert traces.dropped == 11
+    await until(lambda: traces.dropped == 11)
 
 
 async def test_what_does_not_fit_is_counted(collector: Collector) -> None:
