@@ -33,13 +33,13 @@ class Allowance:
         self._since_violation = now
 
     def of_stranger(self, size: int) -> Pace:
-        """What becomes of a frame with so many bytes from somebody who has not said who it is."""
+        """Count a frame of this many bytes from a peer that has not said who it is."""
         self._frames -= 1
         self._bytes -= size
         return Pace.FINE if self._frames >= FRAMES_AT_ONCE - FIRST_FRAMES and self._bytes >= 0 else Pace.FLOOD
 
     def of_member(self, now: float) -> Pace:
-        """What becomes of a frame of somebody who is known: 10 in a minute may be too fast before that is a flood."""
+        """Count a frame of a peer that is known: 10 in a minute may be too fast before it is a flood."""
         self._frames = min(FRAMES_AT_ONCE, self._frames + (now - self._at) * FRAMES_A_SECOND)
         self._at = now
         if self._frames >= 1:

@@ -155,7 +155,7 @@ class Connection:
 
     def left(self) -> None:
         """The peer has said goodbye."""
-        # Whoever was sent away says goodbye to this server only, perhaps before the next one has taken them in.
+        # A peer that was sent away says goodbye to this server only, perhaps before the next one has taken it in.
         self._over("by_peer", is_leaving=not self._is_sent_away)
 
     def lost(self) -> None:
@@ -331,7 +331,7 @@ class Connection:
 
     def _gave_up(self, error: Error) -> None:
         self._do(Send(error))
-        if not self.conversation.is_open:  # nor could it ever be, as there is one `connect`
+        if not self.conversation.is_open:  # nor could it ever be: there is one `connect`
             self._do(Close(CloseCode.UNAVAILABLE, error.code))
 
     def _do(self, effect: Effect) -> None:

@@ -23,7 +23,7 @@ class Doorstep:
         return self._all
 
     def arrive(self, address: str) -> Callable[[], None]:
-        """Count one more; what is returned has to be called once when it has gone in or away.
+        """Count one more. Returns a function to be called once, when the connection has gone in or away.
 
         Exhausted if the address has as many as it may, and Unavailable if all addresses together have.
         """

@@ -64,7 +64,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Pass a word on to whoever follows an ephemeral channel, then say `carried_out` or `refused`."""
+    """Pass a word on to those who follow an ephemeral channel, then say `carried_out` or `refused`."""
 
     id: int
     channel: str

@@ -57,7 +57,7 @@ class Unsubscribe(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
 
 
 class Publish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="publish"):
-    """Say something on an ephemeral channel, to whoever follows it now; `data` is any JSON up to 4 KiB."""
+    """Say something on an ephemeral channel, to those who follow it now; `data` is any JSON up to 4 KiB."""
 
     id: FrameId
     channel: ChannelName

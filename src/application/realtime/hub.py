@@ -160,7 +160,7 @@ class Hub:
                     topic.begin(await self.channels.newest([topic.channel]))
 
     async def renew_topics(self) -> None:
-        """Take the values that contexts keep, as the newest of a key may have been lost on its way here."""
+        """Take the values that contexts keep: the newest of a key may have been lost on its way here."""
         known = [topic for topic in self._topics.values() if topic.is_known]
         keyed = [topic.channel for topic in known if topic.channel.promises is ChannelClass.KEYED]
         try:

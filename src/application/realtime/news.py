@@ -21,7 +21,7 @@ RIGHTS_SECONDS = 30.0
 
 
 class Begun(Struct, frozen=True):
-    """What is handed out from here on follows this offset."""
+    """Everything from here on follows this offset."""
 
     offset: int
 

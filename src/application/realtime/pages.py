@@ -20,9 +20,9 @@ NOTHING = Piece(())
 class Pages:
     """Reads pages of the journal, at most 8 at a time, so that a storm of resumes leaves the store to others.
 
-    What is read is a fact as long as the journal is the same, so it is remembered, up to 16 MiB of it. Whoever asks for
-    what is remembered, or is being read, gets the same. It is handed out in pieces: nobody holds more than one while
-    they wait for a peer that reads nothing.
+    A page stays true as long as the journal is the same, so pages are remembered, up to 16 MiB of them. A page that is
+    remembered, or is being read, serves everybody who asks for it. It is handed out in pieces: nobody holds more than
+    one while they wait for a peer that reads nothing.
     """
 
     def __init__(self, journal: JournalQueries) -> None:
@@ -99,7 +99,7 @@ class Pages:
         if self._reading.get(key) is task:
             del self._reading[key]
         if not task.cancelled():
-            task.exception()  # whoever asked may be gone, so nobody else looks at it
+            task.exception()  # those who asked may be gone, so nobody else looks at it
 
     def _remember(self, stream: str, piece: Piece) -> None:
         key = (stream, piece.entries[0].offset)

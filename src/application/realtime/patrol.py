@@ -1,4 +1,4 @@
-"""A second look at the rights of whoever follows something, in case nobody was told that they were lost."""
+"""A second look at the rights of everybody who follows something, in case nobody told that they were lost."""
 
 import asyncio
 import logging

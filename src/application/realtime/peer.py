@@ -10,7 +10,7 @@ class Peer(Protocol):
 
     @property
     def format(self) -> WireFormat:
-        """What is written to it, for as long as it lasts."""
+        """The format of everything that is written to it, for as long as it lasts."""
         ...
 
     def write(self, data: bytes) -> None:

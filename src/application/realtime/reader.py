@@ -30,8 +30,8 @@ class JournalReader:
     journal in its place. At most 1,000 hints wait here, and at most 1 MiB of them: for a slower reader they are dropped
     and read later.
 
-    Where that is impossible, as the journal is another one since it was restored, or what follows is kept no longer,
-    the reader starts over, and says so. Nothing is handed out without the lease.
+    That is impossible if the journal was restored, and so is another one, or if the next entries are kept no longer.
+    Then the reader starts over, and says so. Nothing is handed out without the lease.
     """
 
     def __init__(self, pages: Pages, stream: str, position: int, observer: Observer, lease: Lease) -> None:

@@ -39,8 +39,8 @@ class FollowingState(Enum):
 class Stream:
     """A stream of the journal that connections of this process follow.
 
-    What the reader brings in one go is framed once and joined, and each connection gets it in one write. A connection
-    that cannot keep up falls behind: it is left out until it has read what it missed from the journal.
+    Entries that the reader brings in one go are encoded once and joined, and each connection gets them in one write. A
+    connection that cannot keep up falls behind: it is left out until it has read what it missed from the journal.
     """
 
     def __init__(self, reader: JournalReader, pages: Pages, observer: Observer, channels: Channels) -> None:
@@ -75,12 +75,12 @@ class Stream:
                 continue
             began = loop.time()
             self._deliver(entries)
-            # Under load whoever writes gets twice as much of the loop as whoever listens, and what is written meanwhile
-            # goes out in one piece: a write to each connection is what costs, not its size.
+            # Under load those who write get twice as much of the loop as those who listen. Entries that come meanwhile
+            # go out in one piece: each write to a connection costs, its size hardly does.
             await asyncio.sleep(min(2 * (loop.time() - began), PAUSE_SECONDS))
 
     async def reaches(self, offset: int) -> None:
-        """Return once everything up to `offset` has been delivered, or never will be as the stream started over."""
+        """Return once everything up to `offset` has been delivered, or the stream has started over."""
         if self.position < offset:
             self.reader.learn_head(offset)
             reached = asyncio.get_running_loop().create_future()
@@ -283,7 +283,7 @@ class Following:
             self.go_on()
 
     def start_over(self, reason: Reason) -> None:
-        """Show what happens from the position of the stream on, to whoever still may see it."""
+        """Show what happens from the position of the stream on, to those who still may see it."""
         self.stream.leave_out(self)
         if self._catching_up is not None:
             self._catching_up.cancel()  # what it holds may be of another journal

@@ -16,7 +16,7 @@ from domain.errors import Invalid, Unauthenticated
 
 LIFETIME = timedelta(seconds=30)
 _MILLISECOND = timedelta(milliseconds=1)
-# As many channels and positions as an opening may have fit; what is stored for somebody has to have a bound.
+# As many channels and positions as an opening may have fit. Everything that is stored for somebody has a bound.
 OPENING_MAX_BYTES = 32_768
 
 _encode = msgspec.json.Encoder().encode

@@ -32,7 +32,7 @@ class Listener(Protocol):
 
     @property
     def format(self) -> WireFormat:
-        """What is passed on to it."""
+        """The format in which frames are passed on to it."""
         ...
 
     def pass_on(self, channel: str, key: str | None, data: bytes) -> None:

@@ -32,7 +32,7 @@ class WireFormat(Protocol):
         ...
 
     def read(self, message: bytes) -> ClientFrame:
-        """What a peer says; BadFrame if that is nothing which can be understood."""
+        """What a peer says; BadFrame if nobody can understand it."""
         ...
 
     def id_in(self, message: bytes) -> int | None:
@@ -45,7 +45,7 @@ class Wire(Protocol):
 
     @property
     def format(self) -> WireFormat:
-        """What is written to it and read from it, for as long as it lasts."""
+        """The format of everything that it carries, in both directions, for as long as it lasts."""
         ...
 
     def write(self, data: bytes) -> None:
