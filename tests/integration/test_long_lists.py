@@ -17,12 +17,11 @@ from dependency_injector import providers
 from msgspec.structs import replace
 
 from adapters.memory.observer import MemoryObserver
-from adapters.postgres import tasks
 from adapters.postgres.connection import SERVER_SETTINGS, prepare
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.long_reads import LongReads
-from adapters.postgres.tasks import PostgresTaskQueries
+from adapters.postgres.tasks import PostgresTaskQueries, lists
 from application.paging import QueryTooBroad
 from application.ports.events import EventFilter
 from application.ports.tasks import SORTS, TaskFilter
@@ -153,10 +152,10 @@ def rows_read(plan: Any) -> int:
 
 WALKED: list[tuple[tuple[str, ...], bool | None, str]] = [
     (part, archived, order)
-    for conditions in [(), *((condition,) for condition in tasks.CONDITIONS), ("due_before", "due_after")]
+    for conditions in [(), *((condition,) for condition in lists.CONDITIONS), ("due_before", "due_after")]
     for archived, order in itertools.product(ALL_ARCHIVED, ORDERS)
-    if tasks.is_walked(conditions, archived, order)
-    for part in tasks.parts_of(conditions, order)
+    if lists.is_walked(conditions, archived, order)
+    for part in lists.parts_of(conditions, order)
 ]
 
 
@@ -177,7 +176,7 @@ async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_ther
     places: dict[str, object] = {"priority": 2}
     if "undated" in conditions:
         places["due_at"] = datetime.max.replace(tzinfo=UTC)
-    statement = tasks._page(tuple(conditions), archived, order, continued)
+    statement = lists.listing(tuple(conditions), archived, order, continued)
     values = {
         "workspace": TEAM,
         "account": BY,
@@ -205,7 +204,7 @@ async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_ther
 async def test_a_search_reads_what_it_finds_in_tasks_and_in_comments_by_their_indexes(
     connection: asyncpg.Connection, order: str, word: str, found: int
 ) -> None:
-    statement = tasks._page(("words",), None, order, False)
+    statement = lists.listing(("words",), None, order, False)
     values = {"workspace": TEAM, "account": BY, "limit": 51, "most": 20_000, "words": f"'{word}':*"}
     explained = await connection.fetchval(
         f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.text}", *statement.args(values)
@@ -225,7 +224,7 @@ async def test_every_other_list_has_a_limit_of_its_own(database: Database, archi
     wanted |= {(name,): filter for name, filter in FILTERS.items()}
     for conditions, filter in wanted.items():
         asking = queries.page(TEAM, BY, replace(filter, archived=archived), order, None, 5)
-        if tasks.is_walked(conditions, archived, order):
+        if lists.is_walked(conditions, archived, order):
             await asking
         else:
             with pytest.raises(Unavailable, match="not open"):
@@ -250,7 +249,7 @@ async def test_some_events_of_a_stream_are_looked_for_with_a_limit_of_their_own(
 
 
 def test_there_is_a_filter_for_each_condition() -> None:
-    assert set(FILTERS) == set(tasks.CONDITIONS)
+    assert set(FILTERS) == set(lists.CONDITIONS)
 
 
 async def test_a_list_that_takes_too_long_is_refused_and_the_next_one_on_the_connection_has_all_its_time(

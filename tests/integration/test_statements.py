@@ -20,8 +20,9 @@ from sqlalchemy.types import NullType, TypeEngine
 
 import adapters.postgres
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres import access, events, idempotency, identity, tables, tasks
+from adapters.postgres import access, events, idempotency, identity, tables
 from adapters.postgres.statement import _DIALECT, Statement
+from adapters.postgres.tasks import lists, queries, repository
 from adapters.postgres.unit_of_work import applied
 from application.identity import Device
 from application.ports.events import EventFilter
@@ -50,12 +51,12 @@ def statements() -> Iterator[tuple[str, Statement]]:
         for name, value in vars(import_module(module.name)).items():
             if isinstance(value, Statement):
                 yield f"{module.name}.{name}", value
-    conditions = tasks.CONDITIONS
+    conditions = lists.CONDITIONS
     for chosen in [(), conditions, *((name,) for name in conditions)]:
         for sort, falling, continued in itertools.product(SORTS, ("", "-"), (False, True)):
             for archived in (False, True, None):
                 name = f"tasks {chosen} {falling}{sort} {archived}"
-                yield name, tasks._page(chosen, archived, falling + sort, continued)
+                yield name, lists.listing(chosen, archived, falling + sort, continued)
     conditions = EventFilter.__struct_fields__
     for chosen in [(), conditions, *((name,) for name in conditions)]:
         for flags in itertools.product((False, True), repeat=3):
@@ -104,7 +105,7 @@ def test_every_statement_is_counted_by_its_verb_and_table() -> None:
         verb, _, table = statement.operation.partition(" ")
         assert verb in verbs, name
         assert table in names, name
-    assert tasks._page((), False, "due_at", False).operation == "SELECT tasks"
+    assert lists.listing((), False, "due_at", False).operation == "SELECT tasks"
 
 
 async def test_a_processor_would_be_noticed() -> None:
@@ -156,7 +157,7 @@ async def test_postgresql_takes_every_composition_of_writes_and_events(connectio
 async def test_a_list_walks_an_index_of_just_what_it_shows(
     connection: asyncpg.Connection, archived: bool, index: str
 ) -> None:
-    statement = tasks._page((), archived, "-created_at", continued=True)
+    statement = lists.listing((), archived, "-created_at", continued=True)
     values = {
         "workspace": uuid4(),
         "account": uuid4(),
@@ -242,7 +243,7 @@ async def house(database_url: str) -> AsyncIterator[House]:
     await house.container.database().close()
 
 
-@pytest.mark.parametrize("statement", [tasks._GET, tasks._VIEW, access._STANDING, access._HOME, access._STATE])
+@pytest.mark.parametrize("statement", [repository._GET, queries._VIEW, access._STANDING, access._HOME, access._STATE])
 async def test_a_membership_is_found_without_reading_those_of_everybody_in_a_large_workspace(
     house: House, connection: asyncpg.Connection, statement: Statement
 ) -> None:

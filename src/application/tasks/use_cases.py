@@ -1,13 +1,10 @@
 """What a member does with tasks, their watchers and their comments."""
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET
 
 from application.limits import charge
 from application.paging import Page, decode_cursor, encode_cursor
@@ -34,11 +31,12 @@ from application.tasks.messages import (
     TaskRef,
 )
 from application.tasks.scopes import TASKS_READ, TASKS_WRITE
+from application.tasks.steps import Steps, require_assignable, require_version, view_of, workspace_of
 from application.turns import Turn
 from domain.access import Permission, Standing
-from domain.errors import DomainError, Invalid, NotFound, VersionConflict
-from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.tasks import NotAMember, Task, custom_fields
+from domain.errors import DomainError, Invalid, NotFound
+from domain.ids import AccountId, CommentId, TaskId
+from domain.tasks import Task
 
 _MENTION = re.compile(r"@\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 _OVERDUE = "overdue tasks"
@@ -52,7 +50,7 @@ class Tasks:
     ) -> None:
         self._work = work
         self._queries = queries
-        self._numbers = numbers
+        self._steps = Steps(numbers, clock, ids)
         self._clock = clock
         self._ids = ids
 
@@ -70,7 +68,7 @@ class Tasks:
             # What is overdue stays what was so at the first page, or the next one would belong to another query.
             now, cursor = decode_cursor(cursor, _OVERDUE, Instant, str)
         wanted = filter_of(actor, query, now)
-        page = await self._queries.page(_workspace(actor, workspace), actor.account_id, wanted, sort, cursor, limit)
+        page = await self._queries.page(workspace_of(actor, workspace), actor.account_id, wanted, sort, cursor, limit)
         if query.overdue and page.next_cursor is not None:
             return Page(page.data, encode_cursor(_OVERDUE, now, page.next_cursor))
         return page
@@ -79,8 +77,8 @@ class Tasks:
     async def open(self, actor: Principal, new: NewTask) -> TaskView:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task = await self._open(work, actor, new)
-        return _view(task)
+            task = await self._steps.open(work, actor, new)
+        return view_of(task)
 
     @retried
     async def edit(self, actor: Principal, id: TaskId, patch: TaskPatch, version: int | None = None) -> TaskView:
@@ -88,8 +86,8 @@ class Tasks:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
-            await self._edit(work, actor, task, standing, patch, version)
-        return _view(task)
+            await self._steps.edit(work, actor, task, standing, patch, version)
+        return view_of(task)
 
     @retried
     async def archive(self, actor: Principal, id: TaskId, version: int | None = None) -> TaskView:
@@ -98,10 +96,10 @@ class Tasks:
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
-            _require_version(task, version)
+            require_version(task, version)
             task.archive(actor.account_id, self._clock.now())
             work.tasks.save(task)
-        return _view(task)
+        return view_of(task)
 
     @retried
     async def unarchive(self, actor: Principal, id: TaskId, version: int | None = None) -> TaskView:
@@ -110,10 +108,10 @@ class Tasks:
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
-            _require_version(task, version)
+            require_version(task, version)
             task.unarchive(actor.account_id, self._clock.now())
             work.tasks.save(task)
-        return _view(task)
+        return view_of(task)
 
     @retried
     async def delete(self, actor: Principal, id: TaskId, version: int | None = None) -> None:
@@ -121,7 +119,7 @@ class Tasks:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
-            self._delete(work, actor, task, standing, version)
+            self._steps.delete(work, actor, task, standing, version)
 
     @retried
     async def restore(self, actor: Principal, id: TaskId) -> TaskView:
@@ -132,9 +130,9 @@ class Tasks:
             was_open = task.is_open
             task.restore(actor.account_id, standing, self._clock.now())
             if task.is_open and not was_open:
-                await self._part_with_others(work, actor, task)
+                await self._steps.part_with_others(work, actor, task)
             work.tasks.save(task)
-        return _view(task)
+        return view_of(task)
 
     @retried
     async def assign(self, actor: Principal, id: TaskId, account: AccountId) -> TaskView:
@@ -144,11 +142,11 @@ class Tasks:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
             if account not in task.assignees:
-                await _require_assignable(work, task.workspace_id, [account], "")
-                await self._part_with_others(work, actor, task)
+                await require_assignable(work, task.workspace_id, [account], "")
+                await self._steps.part_with_others(work, actor, task)
                 task.assign(account, actor.account_id, self._clock.now())
                 work.tasks.save(task)
-        return _view(task)
+        return view_of(task)
 
     @retried
     async def unassign(self, actor: Principal, id: TaskId, account: AccountId) -> TaskView:
@@ -158,7 +156,7 @@ class Tasks:
             standing.require(Permission.EDIT_TASKS)
             task.unassign(account, actor.account_id, self._clock.now())
             work.tasks.save(task)
-        return _view(task)
+        return view_of(task)
 
     @retried
     async def claim(self, actor: Principal, id: TaskId) -> TaskView:
@@ -168,10 +166,10 @@ class Tasks:
             task, standing = await work.tasks.get(id, actor.account_id)
             standing.require(Permission.EDIT_TASKS)
             if any(account != actor.account_id for account in task.assignees):
-                await self._part_with_others(work, actor, task)
+                await self._steps.part_with_others(work, actor, task)
             task.claim(actor.account_id, self._clock.now())
             work.tasks.save(task)
-        return _view(task)
+        return view_of(task)
 
     @retried
     async def watch(self, actor: Principal, id: TaskId) -> None:
@@ -272,83 +270,16 @@ class Tasks:
         if isinstance(operation, Misshapen):
             raise Invalid(operation.detail, pointer=operation.pointer)
         if isinstance(operation, BulkCreate):
-            return await self._open(work, actor, operation.task)
+            return await self._steps.open(work, actor, operation.task)
         if TaskId(operation.id) not in found:
             raise NotFound
         task, standing = found[TaskId(operation.id)]
         if isinstance(operation, BulkUpdate):
-            await self._edit(work, actor, task, standing, operation.patch, operation.version)
+            await self._steps.edit(work, actor, task, standing, operation.patch, operation.version)
             return task
-        self._delete(work, actor, task, standing, operation.version)
+        self._steps.delete(work, actor, task, standing, operation.version)
         del found[task.id]
         return None
-
-    async def _open(self, work: TaskWork, actor: Principal, new: NewTask) -> Task:
-        workspace = _workspace(actor, None if new.workspace_id is UNSET else new.workspace_id)
-        standing = await work.access.standing(workspace, actor.account_id)
-        standing.require(Permission.EDIT_TASKS)
-        assignees = [AccountId(a) for a in new.assignee_ids]
-        if assignees:
-            await _require_assignable(work, workspace, assignees, "/assignee_ids")
-        task = Task.open(
-            TaskId(self._ids.new()),
-            workspace,
-            await self._numbers.next(workspace),
-            actor.account_id,
-            self._clock.now(),
-            assignees,
-            title=new.title,
-            description=new.description,
-            status=new.status,
-            priority=new.priority,
-            labels=new.labels,
-            due_at=_utc(new.due_at, "/due_at"),
-            start_at=_utc(new.start_at, "/start_at"),
-            estimate_minutes=new.estimate_minutes,
-            custom=new.custom,
-        )
-        work.tasks.add(task)
-        return task
-
-    async def _edit(
-        self, work: TaskWork, actor: Principal, task: Task, standing: Standing, patch: TaskPatch, version: int | None
-    ) -> None:
-        standing.require(Permission.EDIT_TASKS)
-        _require_version(task, version)
-        values = {name: v for name in patch.__struct_fields__ if (v := getattr(patch, name)) is not UNSET}
-        for name in ("due_at", "start_at"):
-            if name in values:
-                values[name] = _utc(values[name], f"/{name}")
-        if patch.custom is not UNSET:
-            values["custom"] = _merged(task.custom, custom_fields(patch.custom))
-        was_open = task.is_open
-        task.edit(actor.account_id, self._clock.now(), **values)
-        if task.is_open and not was_open:
-            await self._part_with_others(work, actor, task)
-        work.tasks.save(task)
-
-    async def _part_with_others(self, work: TaskWork, actor: Principal, task: Task) -> None:
-        """Take the task from those who left while nobody could take it from them: it was closed or deleted.
-
-        While it is open, the departure itself does that.
-        """
-        by, now = actor.account_id, self._clock.now()
-        if assignees := [account for account in task.assignees if account != by]:
-            remaining = await work.access.assignable(task.workspace_id, frozenset(assignees))
-            for account in assignees:
-                if account not in remaining:
-                    task.unassign(account, by, now)
-        if watchers := [account for account in task.watchers if account != by]:
-            remaining = await work.access.members(task.workspace_id, frozenset(watchers))
-            for account in watchers:
-                if account not in remaining:
-                    task.unwatch(account, by, now)
-
-    def _delete(self, work: TaskWork, actor: Principal, task: Task, standing: Standing, version: int | None) -> None:
-        standing.require(Permission.EDIT_TASKS)
-        _require_version(task, version)
-        task.delete(actor.account_id, standing, self._clock.now())
-        work.tasks.save(task)
 
     async def _mentioned(self, work: TaskWork, task: Task, text: str) -> list[AccountId]:
         """The members whom a text mentions; a mention of anyone else is just text."""
@@ -366,53 +297,3 @@ def _place(operation: BulkOperation, refusal: DomainError) -> str:
             return f"/patch{refusal.pointer}"
         case _:
             return refusal.pointer or ""
-
-
-def _workspace(actor: Principal, workspace: UUID | None) -> WorkspaceId:
-    """The workspace that is named, or the personal one, whose id is the account's own."""
-    return WorkspaceId(workspace or actor.account_id)
-
-
-def _view(task: Task) -> TaskView:
-    return msgspec.convert(task, TaskView, from_attributes=True)
-
-
-def _require_version(task: Task, version: int | None) -> None:
-    if version is not None and version != task.version:
-        raise VersionConflict(_view(task), task.version)
-
-
-async def _require_assignable(
-    work: TaskWork, workspace: WorkspaceId, accounts: Sequence[AccountId], pointer: str
-) -> None:
-    allowed = await work.access.assignable(workspace, frozenset(accounts))
-    for index, account in enumerate(accounts):
-        if account not in allowed:
-            raise NotAMember(
-                "Only an active member who is no viewer can be assigned.",
-                pointer=f"{pointer}/{index}" if pointer else None,
-            )
-
-
-def _merged(present: object, patch: object) -> Any:
-    """The present value under a JSON merge patch (RFC 7396): objects merge, null removes, anything else replaces."""
-    if not isinstance(patch, Mapping):
-        return patch
-    merged = dict(present) if isinstance(present, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = _merged(merged.get(name), value)
-    return merged
-
-
-def _utc(at: datetime | None, pointer: str) -> datetime | None:
-    """The same instant in UTC and whole milliseconds, which is all that an instant is shown with."""
-    if at is None:
-        return None
-    try:
-        at = at.astimezone(UTC)
-    except OverflowError:
-        raise Invalid("This is beyond the calendar.", pointer=pointer) from None
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)

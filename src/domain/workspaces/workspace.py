@@ -1,11 +1,9 @@
-"""Workspaces: the tenant that everything but market data belongs to, its members and the invitations into it."""
+"""The aggregate: a workspace with its members, and everything that can be done with either."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from string import digits
 from typing import ClassVar
 
 from domain.access import Permission, Role, Standing
@@ -13,18 +11,8 @@ from domain.channels import ChannelClass, ChannelKind, Loss, account_stream, by_
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.kernel import Aggregate, EventType, declared
-from domain.text import normal_name
-from domain.words import folded
-
-NAME_MAX = 100
-INVITATION_USES_MAX = 500
-INVITATION_LIFETIME = timedelta(days=7)
-INVITATION_LONGEST = 4 * INVITATION_LIFETIME
-TASK_PREFIX_MAX = 5
-TASK_PREFIX_FALLBACK = "TASK"
-_APOSTROPHE = re.compile(r"['\u2019]")
-_WORD = re.compile(r"[^\W_]+")
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]\Z")
+from domain.workspaces.invitations import INVITATION_LONGEST, INVITATION_USES_MAX, Invitation, InvitationSpent, Removal
+from domain.workspaces.names import task_prefix, workspace_name, workspace_slug
 
 WORKSPACE = ChannelKind("workspace", ChannelClass.DURABLE, by_id, is_place=True)
 LOSSES = (Loss("member.removed", "account_id"), Loss("workspace.deleted"))
@@ -53,15 +41,6 @@ class SlugTaken(Conflict):
     """Another workspace has this slug."""
 
     code = "already_exists"
-
-
-class InvitationSpent(Conflict):
-    """The invitation has run out, was used up or taken back, or its maker may not give that role any more.
-
-    Or it is older than the removal of the one who wants to come in by it.
-    """
-
-    code = "invitation_expired"
 
 
 @dataclass(slots=True)
@@ -152,8 +131,8 @@ class Workspace(Aggregate):
     ) -> "Workspace":
         """A new workspace that belongs to `by` alone."""
         owner = Member(by, Role.OWNER, at)
-        name = _name(name)
-        workspace = cls(id, name, _slug(slug), task_prefix(name), kind, False, by, at, at, {by: owner})
+        name = workspace_name(name)
+        workspace = cls(id, name, workspace_slug(slug), task_prefix(name), kind, False, by, at, at, {by: owner})
         told = {"name": name, "slug": slug, "task_prefix": workspace.task_prefix, "kind": kind}
         workspace._tell("workspace.created", by, at, data=told)
         return workspace
@@ -182,9 +161,9 @@ class Workspace(Aggregate):
         self._require(by, Permission.CHANGE_SETTINGS)
         wanted: dict[str, object] = {}
         if name is not None:
-            wanted["name"] = _name(name)
+            wanted["name"] = workspace_name(name)
         if slug is not None:
-            wanted["slug"] = _slug(slug)
+            wanted["slug"] = workspace_slug(slug)
         if viewers_comment is not None:
             wanted["viewers_comment"] = viewers_comment
         changes = {k: (getattr(self, k), v) for k, v in wanted.items() if getattr(self, k) != v}
@@ -229,7 +208,7 @@ class Workspace(Aggregate):
         self._tell("member.role_changed", by, at, {"role": (old, role)}, {"account_id": account})
         self._tell_account(account, "workspace.role_changed", by, at, {"role": role})
 
-    def remove(self, account: AccountId, by: AccountId, at: datetime) -> "Removal | None":
+    def remove(self, account: AccountId, by: AccountId, at: datetime) -> Removal | None:
         """End a membership: one's own, or that of somebody below one's own role.
 
         The latter is a removal, after which they need a new invitation; who leaves may come back by an old one.
@@ -273,7 +252,7 @@ class Workspace(Aggregate):
         expires_at: datetime,
         by: AccountId,
         at: datetime,
-    ) -> "Invitation":
+    ) -> Invitation:
         """A link by which people come in with `role`; `digest` is what is kept of its secret."""
         mine = self._require(by, Permission.MANAGE_MEMBERS)
         if not Standing(mine).gives(role):
@@ -286,7 +265,7 @@ class Workspace(Aggregate):
         self._tell("invitation.created", by, at, data={"invitation_id": id, "role": role, "expires_at": expires_at})
         return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at, self.version)
 
-    def withdraw(self, invitation: "Invitation", by: AccountId, at: datetime) -> None:
+    def withdraw(self, invitation: Invitation, by: AccountId, at: datetime) -> None:
         """Take an invitation back; doing it twice changes nothing."""
         self._require(by, Permission.MANAGE_MEMBERS)
         if invitation.withdrawn_at is not None:
@@ -294,9 +273,7 @@ class Workspace(Aggregate):
         invitation.withdrawn_at = at
         self._tell("invitation.withdrawn", by, at, data={"invitation_id": invitation.id})
 
-    def accept(
-        self, invitation: "Invitation", account: AccountId, at: datetime, removal: "Removal | None" = None
-    ) -> None:
+    def accept(self, invitation: Invitation, account: AccountId, at: datetime, removal: Removal | None = None) -> None:
         """Come in by an invitation; for a member it does nothing and costs no use, whatever became of it.
 
         `removal` is the last one of this account from here, if there was one.
@@ -342,60 +319,3 @@ class Workspace(Aggregate):
     ) -> None:
         """The same news for the one whom it concerns, who may not see the workspace's stream before or after it."""
         self._announce(type, account_stream(account), self.id, at, by, None, {"workspace_id": self.id, **data})
-
-
-@dataclass(slots=True)
-class Invitation:
-    """A link into a workspace; only a digest of its secret is kept, and it changes only through the workspace.
-
-    `since` is the version of the workspace that it came with.
-    """
-
-    id: InvitationId
-    workspace_id: WorkspaceId
-    role: Role
-    digest: bytes
-    max_uses: int
-    uses: int
-    invited_by: AccountId
-    created_at: datetime
-    expires_at: datetime
-    since: int
-    withdrawn_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """That somebody was taken out of a workspace, which has been at `version` since.
-
-    The version says what came first, invitation or removal: the clocks of two processes may differ.
-    """
-
-    workspace_id: WorkspaceId
-    account_id: AccountId
-    version: int
-    at: datetime
-
-
-def task_prefix(name: str) -> str:
-    """What the keys of a workspace's tasks begin with: two to five of A to Z and 0 to 9, a letter first.
-
-    The initials of several words or the beginning of one; `TASK` for a name that has not enough of either.
-    """
-    plain = (word.encode("ascii", "ignore").decode() for word in _WORD.findall(folded(_APOSTROPHE.sub("", name))))
-    words = [word.upper() for word in plain if word]
-    initials = "".join(word[0] for word in words).lstrip(digits)[:TASK_PREFIX_MAX]
-    beginning = "".join(words).lstrip(digits)[:3]
-    return next((prefix for prefix in (initials, beginning) if len(prefix) > 1), TASK_PREFIX_FALLBACK)
-
-
-def _name(name: str) -> str:
-    return normal_name(name, pointer="/name", longest=NAME_MAX, shortest=1)
-
-
-def _slug(slug: str) -> str:
-    if not _SLUG.match(slug):
-        raise Invalid(
-            "A slug has 3 to 40 lower-case letters, digits and hyphens, with no hyphen at either end.", pointer="/slug"
-        )
-    return slug

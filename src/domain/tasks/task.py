@@ -1,55 +1,23 @@
-"""Tasks: what can be done with one, who watches it, and the comments below it."""
+"""The aggregate: a task, and everything that can be done with it and the comments below it."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from domain.access import Permission, Standing
 from domain.channels import ChannelClass, ChannelKind, by_id, workspace_stream
 from domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.kernel import Aggregate, EventType, declared
-from domain.text import clean, normal_name
-from domain.values import kept
+from domain.kernel import Aggregate, EventType
+from domain.tasks.comments import COMMENTS_MAX, MENTIONS_MAX, Comment, comment_text
+from domain.tasks.events import EVENTS
+from domain.tasks.fields import CLOSED, EDITABLE, Priority, Status, checked
 
-TITLE_MAX = 300
-DESCRIPTION_MAX = 50_000
-COMMENT_MAX = 10_000
-COMMENTS_MAX = 2_000
-LABEL_MAX = 50
-LABELS_MAX = 20
 ASSIGNEES_MAX = 20
 WATCHERS_MAX = 500
-MENTIONS_MAX = 20
-ESTIMATE_MAX_MINUTES = 525_600
-CUSTOM_MAX_BYTES = 8_192
 
 TASK = ChannelKind("task", ChannelClass.DURABLE, by_id, is_place=True)
-
-
-class Status(StrEnum):
-    """Where a task stands; done and cancelled are the closed ones."""
-
-    TODO = "todo"
-    IN_PROGRESS = "in_progress"
-    BLOCKED = "blocked"
-    DONE = "done"
-    CANCELLED = "cancelled"
-
-
-_CLOSED = frozenset({Status.DONE, Status.CANCELLED})
-
-
-class Priority(StrEnum):
-    """How much a task matters, from least to most."""
-
-    NONE = "none"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    URGENT = "urgent"
 
 
 class NotAMember(Invalid):
@@ -70,53 +38,6 @@ class TooManyWatchers(Conflict):
     code = "too_many_watchers"
 
 
-EDITABLE = frozenset(
-    {"title", "description", "status", "priority", "labels", "due_at", "start_at", "estimate_minutes", "custom"}
-)
-_WHO = {"account_id": "Whom it concerns."}
-_COMMENT = {"comment_id": "Which comment."}
-_SAID = {**_COMMENT, "author_id": "Who said it.", "text": "What was said.", "mentions": "The members that it names."}
-# All that can happen to a task.
-EVENTS = declared(
-    EventType(
-        "task.created",
-        "workspace",
-        "Somebody opened a task.",
-        {
-            "workspace_id": "Its workspace.",
-            "key": "What people call it.",
-            "title": "Its title.",
-            "description": "Its description.",
-            "status": "Its status.",
-            "priority": "Its priority.",
-            "labels": "Its labels.",
-            "assignees": "Who has it.",
-            "watchers": "Who watches it.",
-            "due_at": "When it has to be done, or null.",
-            "start_at": "When it begins, or null.",
-            "estimate_minutes": "How long it takes, or null.",
-            "custom": "Fields of one's own.",
-            "created_by": "Who opened it.",
-            "created_at": "When that was.",
-            "updated_at": "When it last changed.",
-            "completed_at": "When it became done, or null.",
-            "archived_at": "When it was put away, or null.",
-        },
-    ),
-    EventType("task.updated", "workspace", "Fields changed.", changes=(*sorted(EDITABLE), "completed_at")),
-    EventType("task.assigned", "workspace", "Somebody was given the task.", _WHO, ("assignees",)),
-    EventType("task.unassigned", "workspace", "The task was taken from somebody.", _WHO, ("assignees",)),
-    EventType("task.claimed", "workspace", "Somebody took the task, which nobody had.", _WHO, ("assignees",)),
-    EventType("task.watched", "workspace", "Somebody watches the task.", _WHO),
-    EventType("task.unwatched", "workspace", "Somebody watches it no longer.", _WHO),
-    EventType("task.archived", "workspace", "The task was put away.", changes=("archived_at",)),
-    EventType("task.unarchived", "workspace", "The task was taken out again.", changes=("archived_at",)),
-    EventType("task.deleted", "workspace", "The task was hidden; it can be restored."),
-    EventType("task.restored", "workspace", "A deleted task is there again."),
-    EventType("task.comment.created", "workspace", "Somebody commented.", _SAID),
-    EventType("task.comment.updated", "workspace", "A comment was rewritten by its author.", _SAID, ("text",)),
-    EventType("task.comment.deleted", "workspace", "A comment was removed.", _COMMENT),
-)
 _SNAPSHOT = tuple(EVENTS["task.created"].data)
 
 
@@ -134,7 +55,7 @@ class Task(Aggregate):
 
     resource_type: ClassVar[str] = "task"
     announces: ClassVar[Mapping[str, EventType]] = EVENTS
-    # What a caller can set when opening or editing, with every rule about it in `_checked`.
+    # What a caller can set when opening or editing, with every rule about it in `checked`.
     editable: ClassVar[frozenset[str]] = EDITABLE
 
     id: TaskId
@@ -192,7 +113,7 @@ class Task(Aggregate):
             updated_at=at,
         )
         for name, value in values.items():
-            setattr(task, name, _checked(name, value))
+            setattr(task, name, checked(name, value))
         if not task.title:
             raise Invalid("A task needs a title.", pointer="/title")
         task._check_dates()
@@ -204,13 +125,13 @@ class Task(Aggregate):
     @property
     def is_open(self) -> bool:
         """Whether it is still to be done: neither closed nor deleted."""
-        return self.deleted_at is None and self.status not in _CLOSED
+        return self.deleted_at is None and self.status not in CLOSED
 
     def edit(self, by: AccountId, at: datetime, **values: object) -> None:
         """Set any of the editable fields. Setting what is so already changes and announces nothing."""
         changes: dict[str, tuple[object, object]] = {}
         for name, value in values.items():
-            old, new = getattr(self, name), _checked(name, value)
+            old, new = getattr(self, name), checked(name, value)
             # To Python 1, 1.0 and True are equal; to a reader of these fields they are not.
             if new != old or (name == "custom" and repr(new) != repr(old)):
                 setattr(self, name, new)
@@ -291,14 +212,12 @@ class Task(Aggregate):
         self.deleted_at = None
         self._tell("task.restored", by, at)
 
-    def comment(
-        self, id: CommentId, text: str, mentions: Iterable[AccountId], by: AccountId, at: datetime
-    ) -> "Comment":
+    def comment(self, id: CommentId, text: str, mentions: Iterable[AccountId], by: AccountId, at: datetime) -> Comment:
         """Add a comment; its author and whoever it mentions watch the task from now on."""
         mentioned = _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
         if self.comment_count >= COMMENTS_MAX:
             raise QuotaExceeded("comments_of_a_task", COMMENTS_MAX)
-        comment = Comment(id, self.id, by, _comment_text(text), mentioned, at, at)
+        comment = Comment(id, self.id, by, comment_text(text), mentioned, at, at)
         for account in (by, *mentioned):
             self._watch(account)
         self.comment_count += 1
@@ -306,12 +225,12 @@ class Task(Aggregate):
         return comment
 
     def edit_comment(
-        self, comment: "Comment", text: str, mentions: Iterable[AccountId], by: AccountId, at: datetime
+        self, comment: Comment, text: str, mentions: Iterable[AccountId], by: AccountId, at: datetime
     ) -> None:
         """Rewrite one's own comment; the history keeps the old text."""
         if by != comment.author_id:
             raise Forbidden("Only its author can rewrite a comment.")
-        new, mentioned = _comment_text(text), _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
+        new, mentioned = comment_text(text), _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
         if (new, mentioned) == (comment.text, comment.mentions):
             return
         changes = {"text": (comment.text, new)} if new != comment.text else {}
@@ -320,7 +239,7 @@ class Task(Aggregate):
             self._watch(account)
         self._tell("task.comment.updated", by, at, changes, comment.snapshot())
 
-    def delete_comment(self, comment: "Comment", by: AccountId, standing: Standing, at: datetime) -> None:
+    def delete_comment(self, comment: Comment, by: AccountId, standing: Standing, at: datetime) -> None:
         """Remove a comment: one's own, or any with the right to delete any task."""
         if by != comment.author_id:
             standing.require(Permission.DELETE_ANY_TASK)
@@ -347,60 +266,7 @@ class Task(Aggregate):
         self._announce(type, workspace_stream(self.workspace_id), self.id, at, by, changes, data)
 
 
-@dataclass(slots=True)
-class Comment:
-    """What somebody said about a task; it changes only through the task's verbs, which announce it."""
-
-    id: CommentId
-    task_id: TaskId
-    author_id: AccountId
-    text: str
-    mentions: list[AccountId]
-    created_at: datetime
-    updated_at: datetime
-
-    def snapshot(self) -> Mapping[str, object]:
-        return {
-            "comment_id": self.id,
-            "author_id": self.author_id,
-            "text": self.text,
-            "mentions": self.mentions,
-        }
-
-
-def _comment_text(text: str) -> str:
-    return clean(text, pointer="/text", longest=COMMENT_MAX, shortest=1)
-
-
 def _limited(accounts: list[AccountId], most: int, pointer: str) -> list[AccountId]:
     if len(accounts) > most:
         raise Invalid(f"At most {most} people fit here.", pointer=pointer)
     return accounts
-
-
-def custom_fields(value: Mapping[str, object]) -> dict[str, object]:
-    """Fields of one's own, or a merge patch of them, in the form in which a task keeps them; Invalid out of bounds."""
-    return kept(value, pointer="/custom", longest=CUSTOM_MAX_BYTES)
-
-
-def normal_label(label: str, pointer: str = "/labels") -> str:
-    """A label as tasks have it and are found by it, or Invalid."""
-    return normal_name(label, pointer=pointer, longest=LABEL_MAX, shortest=1)
-
-
-def _checked(name: str, value: object) -> object:
-    """The value as the task keeps it, or Invalid with a pointer to the field."""
-    match name:
-        case "title":
-            return clean(cast(str, value), pointer="/title", longest=TITLE_MAX, shortest=1)
-        case "description":
-            return clean(cast(str, value), pointer="/description", longest=DESCRIPTION_MAX)
-        case "labels":
-            found = dict.fromkeys(map(normal_label, cast(list[str], value)))
-            if len(found) > LABELS_MAX:
-                raise Invalid(f"At most {LABELS_MAX} labels fit on a task.", pointer="/labels")
-            return list(found)
-        case "custom":
-            return custom_fields(cast(Mapping[str, object], value))
-        case _:
-            return value

@@ -1,15 +1,16 @@
-"""Everything people can do with their own account: register, sign in and out, look after sessions and password."""
+"""What people do with their own account: register, sign in and out, look after sessions and password."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET
 
 from application.accounts import ACCOUNT_READ
 from application.authentication import Authentication
+from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
 from application.limits import Limits
 from application.paging import Page
 from application.ports.identity import AccessTokens, IdentityWork, PasswordHasher, SessionView, UserView
@@ -20,14 +21,9 @@ from application.ports.unit_of_work import Stale, UnitOfWork, retried
 from application.principal import Principal
 from application.refresh_tokens import Presented, RefreshTokens
 from application.scopes import SESSION
-from application.typed import typed
 from domain.errors import DomainError, NotFound, VersionConflict
 from domain.identity import (
     ACCESS_LIFETIME,
-    DISPLAY_NAME_MAX,
-    EMAIL_MAX,
-    PASSWORD_MAX,
-    PASSWORD_MIN,
     Account,
     EndReason,
     FailedLogin,
@@ -42,64 +38,6 @@ from domain.identity import (
 from domain.ids import AccountId, SessionId
 
 log = logging.getLogger(__name__)
-
-Email = Annotated[str, typed(EMAIL_MAX, examples=["ada@example.org"])]
-Password = Annotated[str, typed(PASSWORD_MAX, format="password", examples=["correct horse battery"])]
-NewPassword = Annotated[
-    str,
-    typed(
-        PASSWORD_MAX,
-        PASSWORD_MIN,
-        format="password",
-        told="Any characters; the passwords that anyone would try first are refused.",
-        examples=["correct horse battery"],
-    ),
-]
-DisplayName = Annotated[str, typed(DISPLAY_NAME_MAX, examples=["Ada"])]
-
-
-class Registration(Struct, frozen=True, forbid_unknown_fields=True):
-    """A new account."""
-
-    email: Email
-    password: NewPassword
-    display_name: DisplayName
-
-
-class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who somebody says they are."""
-
-    email: Email
-    password: Password
-
-
-class PasswordChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """The present password and the one to use from now on."""
-
-    current_password: Password
-    new_password: NewPassword
-
-
-class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change of one's profile; what is absent stays."""
-
-    display_name: DisplayName | UnsetType = UNSET
-
-
-class SignedIn(Struct, frozen=True):
-    """A short-lived access token for the `Authorization: Bearer` header; `expires_in` seconds from now it is void."""
-
-    access_token: str
-    token_type: str
-    expires_in: int
-    user: UserView
-
-
-class Device(Struct, frozen=True):
-    """From where somebody signs in: the network address and the `User-Agent`."""
-
-    address: str
-    user_agent: str
 
 
 class Identity:

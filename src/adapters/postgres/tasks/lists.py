@@ -1,0 +1,122 @@
+"""The statement of a list of tasks, made of just the conditions that it has."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ARRAY, Column, ColumnElement, Text, Uuid, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from adapters.postgres.pages import measured
+from adapters.postgres.statement import Statement
+from adapters.postgres.tables import comments, tasks
+from adapters.postgres.tasks.terms import IS_ASSIGNED, IS_OPEN, VIEW_COLUMNS, VISIBLE
+from application.ports.tasks import TaskFilter
+from domain.tasks import LABEL_MAX
+
+# What of their JSON is not text, about; and all of their text.
+_SIZE = (
+    600
+    + func.octet_length(tasks.c.title)
+    + func.octet_length(tasks.c.description)
+    + func.octet_length(tasks.c.custom)
+    + func.cardinality(tasks.c.labels) * LABEL_MAX
+    + (func.cardinality(tasks.c.assignees) + func.cardinality(tasks.c.watchers)) * 39
+)
+_WIDE = (tasks.c.description, tasks.c.custom, tasks.c.labels, tasks.c.watchers)
+
+_QUERY = func.cast(bindparam("words", type_=Text), TSQUERY)
+# As an array, whose tasks an index finds as that of words finds the others. The query is a subquery of its own: if
+# PostgreSQL knows it beforehand, it takes a prefix for 2 % of all comments, and rather reads them one by one.
+_COMMENTED = (
+    select(comments.c.task_id).where(comments.c.words.bool_op("@@")(select(_QUERY).scalar_subquery())).scalar_subquery()
+)
+_NEVER = sql("'infinity'::timestamptz")
+_DUE = func.coalesce(tasks.c.due_at, _NEVER)  # as the index has it
+# What a list can be sorted by, and how its cursors keep the key of the last item.
+SORT_KEYS: Mapping[str, tuple[ColumnElement[Any], type]] = {
+    "created_at": (tasks.c.created_at, datetime),
+    "updated_at": (tasks.c.updated_at, datetime),
+    "due_at": (_DUE, datetime),
+    "priority": (tasks.c.priority_rank, int),
+}
+# Conditions that are always the same expression.
+_FIXED_CONDITIONS: Mapping[str, ColumnElement[bool]] = {
+    "assignee": IS_ASSIGNED,
+    "unassigned": func.cardinality(tasks.c.assignees) == 0,
+    "open_only": IS_OPEN,
+    "dated": _DUE < _NEVER,
+    "undated": _DUE == _NEVER,
+}
+# What has an index of its own, by which fewer tasks are read than by the order of all, where they may be the last ones.
+_FOUND = frozenset({"assignee", "words"})
+# Those that are part of the statement only if they are set.
+CONDITIONS = tuple(name for name in TaskFilter.__struct_fields__ if name != "archived")
+
+
+def parts_of(conditions: tuple[str, ...], sort: str) -> Sequence[tuple[str, ...]]:
+    """The conditions of each part of a list: tasks without a due date are last, and in the index behind the latest."""
+    if sort == "-due_at" and {"due_before", "due_after"}.isdisjoint(conditions):
+        return ((*conditions, "dated"), (*conditions, "undated"))
+    return (conditions,)
+
+
+def is_walked(conditions: Sequence[str], archived: bool | None, sort: str) -> bool:
+    """Whether an index has just what this list shows, in its order, so that no row is read that it does not show."""
+    name = sort.removeprefix("-")
+    if "key" in conditions:
+        return True
+    if archived is False and name == "due_at":
+        return {"due_before", "due_after"}.issuperset(conditions)
+    walked = {True: ("created_at",), False: ("created_at", "priority"), None: ()}
+    return not conditions and name in walked[archived]
+
+
+@lru_cache(maxsize=1024)
+def listing(conditions: Sequence[str], archived: bool | None, sort: str, continued: bool) -> Statement:
+    """The list with just these conditions in it, so that each has the plan it deserves; compiled once."""
+    name = sort.removeprefix("-")
+    key, _ = SORT_KEYS[name]
+    if name != "created_at" and not _FOUND.isdisjoint(conditions):
+        key = func.greatest(key)  # the same, of which there is no index
+    falling = sort.startswith("-")
+    statement = (
+        select(*VIEW_COLUMNS)
+        .where(tasks.c.workspace_id == bindparam("workspace"), VISIBLE)
+        .where(*(_condition(name) for name in conditions))
+    )
+    if archived is not None:
+        statement = statement.where(tasks.c.archived_at.is_not(None) if archived else tasks.c.archived_at.is_(None))
+    if continued:
+        after = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid))
+        place = tuple_(key, tasks.c.id)
+        statement = statement.where(place < after if falling else place > after)
+    order = (tasks.c.id,) if "undated" in conditions else (key, tasks.c.id)
+    return measured(statement, _SIZE, _WIDE, *order, descending=falling)
+
+
+def _condition(name: str) -> ColumnElement[bool]:
+    def one_of(column: Column[Any]) -> ColumnElement[bool]:
+        return column == func.any(bindparam(column.name, type_=ARRAY(Text)))
+
+    match name:
+        case "key":
+            return tasks.c.key == bindparam("key")
+        case "status":
+            return one_of(tasks.c.status)
+        case "priority":
+            return one_of(tasks.c.priority)
+        case "label":
+            return bindparam("label", type_=Text) == func.any(tasks.c.labels)
+        case "created_by":
+            return tasks.c.created_by == bindparam("created_by")
+        case "due_before":
+            return bindparam("due_before", type_=tasks.c.due_at.type) > _DUE
+        case "due_after":
+            return and_(bindparam("due_after", type_=tasks.c.due_at.type) <= _DUE, _DUE < _NEVER)
+        case "words":
+            return or_(tasks.c.words.bool_op("@@")(_QUERY), tasks.c.id == func.any(func.array(_COMMENTED)))
+        case _:
+            return _FIXED_CONDITIONS[name]

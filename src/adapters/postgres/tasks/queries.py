@@ -1,0 +1,135 @@
+"""Tasks and comments for reading only."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy import bindparam, func, select, true
+
+from adapters.postgres.database import Database
+from adapters.postgres.long_reads import LongReads
+from adapters.postgres.pages import measured, page_of
+from adapters.postgres.statement import Lookup, Statement
+from adapters.postgres.tables import comments, members, tasks
+from adapters.postgres.tasks.lists import CONDITIONS, SORT_KEYS, is_walked, listing, parts_of
+from adapters.postgres.tasks.terms import KEY, MEMBER, VIEW_COLUMNS, VISIBLE
+from application.paging import Page, decode_cursor, encode_cursor
+from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskView
+from domain.errors import NotFound
+from domain.ids import AccountId, TaskId, WorkspaceId
+from domain.tasks import Priority
+
+_CUSTOM_SEEN = TaskView.__struct_fields__.index("custom")
+_COMMENT_VIEW_COLUMNS = tuple(comments.c[name] for name in CommentView.__struct_fields__)
+_VIEW = Lookup(
+    KEY,
+    select(*VIEW_COLUMNS)
+    .select_from(KEY)
+    .join(tasks, tasks.c.id == KEY.c.id)
+    .join(MEMBER, true())
+    .where(tasks.c.deleted_at.is_(None)),
+)
+_IS_VISIBLE = Statement(select(tasks.c.id).where(tasks.c.id == bindparam("id"), VISIBLE))
+_IS_MEMBER = Statement(
+    select(members.c.role).where(
+        members.c.workspace_id == bindparam("workspace"), members.c.account_id == bindparam("account")
+    )
+)
+_COMMENT_SIZE = 250 + func.octet_length(comments.c.text) + func.cardinality(comments.c.mentions) * 39
+_COMMENTS = measured(
+    select(*_COMMENT_VIEW_COLUMNS).where(comments.c.task_id == bindparam("task"), comments.c.id > bindparam("after")),
+    _COMMENT_SIZE,
+    [comments.c.text],
+    comments.c.id,
+)
+_BEFORE_ALL = UUID(int=0)
+_EVERYTHING = TaskFilter()
+_RANKS = {priority: rank for rank, priority in enumerate(Priority)}
+
+
+def _view(columns: Sequence[Any]) -> TaskView:
+    values = list(columns)
+    values[_CUSTOM_SEEN] = msgspec.json.decode(values[_CUSTOM_SEEN])
+    return TaskView(*values)
+
+
+class PostgresTaskQueries(TaskQueries):
+    """Tasks for reading only, from row to view without a detour.
+
+    A list that an index has in just its order is read like anything else; for the others there are the `long_reads`.
+    """
+
+    def __init__(self, database: Database, long_reads: LongReads) -> None:
+        self._database = database
+        self._long_reads = long_reads
+
+    async def view(self, id: TaskId, by: AccountId) -> TaskView:
+        row = await self._database.look_up(_VIEW, id, by)
+        if row is None:
+            raise NotFound
+        return _view(row[:-1])
+
+    async def page(
+        self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
+    ) -> Page[TaskView]:
+        name = sort.removeprefix("-")
+        query = f"tasks {workspace} {sort} {msgspec.json.encode(wanted).decode()}"
+        values = {
+            "workspace": workspace,
+            "key": wanted.key,
+            "account": by,
+            "status": wanted.status,
+            "priority": wanted.priority,
+            "assignee": [wanted.assignee],
+            "label": wanted.label,
+            "created_by": wanted.created_by,
+            "due_before": wanted.due_before,
+            "due_after": wanted.due_after,
+            "words": " & ".join(f"'{word}':*" for word in wanted.words or ()),
+        }
+        conditions = tuple(f for f in CONDITIONS if getattr(wanted, f) != getattr(_EVERYTHING, f))
+        parts = parts_of(conditions, sort)
+        if cursor is not None:
+            kind = SORT_KEYS[name][1]
+            values["after_key"], values["after_id"] = decode_cursor(cursor, query, kind | None, UUID)
+            if values["after_key"] is None:
+                values["after_key"] = datetime.max.replace(tzinfo=UTC)
+                parts = parts[-1:]
+        is_long = not is_walked(conditions, wanted.archived, sort)
+
+        async def fetch(limit: int, most: int) -> Sequence[asyncpg.Record]:
+            rows: list[asyncpg.Record] = []
+            for part in parts:
+                if len(rows) < limit:
+                    statement = listing(part, wanted.archived, sort, cursor is not None and part == parts[0])
+                    limited = values | {"limit": limit - len(rows), "most": most}
+                    if is_long:
+                        rows += await self._long_reads.fetch(by, statement, limited)
+                    else:
+                        rows += await self._database.fetch(statement, **limited)
+            return rows
+
+        def cursor_behind(last: TaskView) -> str:
+            key = _RANKS[last.priority] if name == "priority" else getattr(last, name)
+            return encode_cursor(query, key, last.id)
+
+        page = await page_of(fetch, limit, lambda row: _view(row[:-1]), cursor_behind)
+        if not page.data and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
+            raise NotFound
+        return page
+
+    async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        query = f"comments {task}"
+        after = _BEFORE_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
+        page = await page_of(
+            lambda limit, most: self._database.fetch(_COMMENTS, task=task, after=after, limit=limit, most=most),
+            limit,
+            lambda row: CommentView(*row[:-1]),
+            lambda last: encode_cursor(query, last.id),
+        )
+        if await self._database.fetchrow(_IS_VISIBLE, id=task, account=by) is None:
+            raise NotFound
+        return page

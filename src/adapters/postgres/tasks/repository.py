@@ -1,0 +1,191 @@
+"""Tasks and comments inside a unit of work."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, delete, func, insert, literal_column, select, true, update
+from sqlalchemy.dialects.postgresql import TSVECTOR
+
+from adapters.postgres.access import STILL_MEMBER
+from adapters.postgres.failures import REFUSALS
+from adapters.postgres.statement import Lookup, Part, Statement
+from adapters.postgres.tables import comments, tasks, workspaces
+from adapters.postgres.tasks.terms import IS_ASSIGNED, IS_OPEN, KEY, MEMBER
+from adapters.postgres.unit_of_work import PostgresUnit
+from application.ports.tasks import TaskRepository, uses_of
+from application.ports.unit_of_work import Stale
+from domain.access import Role, Standing
+from domain.errors import NotFound
+from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
+from domain.tasks import Comment, Priority, Status, Task
+from domain.words import WORDS_RULE, words
+
+_FIELDS = tuple(f.name for f in fields(Task) if f.init and f.name != "version")
+_COLUMNS = tuple(tasks.c[name] for name in _FIELDS)
+_STATUS, _PRIORITY, _CUSTOM = (_FIELDS.index(name) for name in ("status", "priority", "custom"))
+# As text rather than an array: words contain nothing that would need quoting, and asyncpg encodes it far faster.
+_WORDS = func.cast(bindparam("words", type_=Text), TSVECTOR)
+_FIXED = {"id", "workspace_id", "key", "created_by", "created_at"}
+
+_LOADED = (
+    select(*_COLUMNS, tasks.c.version, MEMBER.c.role, workspaces.c.viewers_comment)
+    .select_from(KEY)
+    .join(tasks, tasks.c.id == KEY.c.id)
+    .join(MEMBER, true())
+    .join(workspaces, workspaces.c.id == tasks.c.workspace_id)
+)
+_GET_ANY = Lookup(KEY, _LOADED)
+_GET = Lookup(KEY, _LOADED.where(tasks.c.deleted_at.is_(None)))
+_IS_WATCHED = tasks.c.watchers.bool_op("@>")(bindparam("watcher", type_=ARRAY(Uuid)))
+_IN_WORKSPACE = tasks.c.workspace_id == bindparam("workspace")
+_SOME_OPEN = select(*_COLUMNS, tasks.c.version).where(tasks.c.deleted_at.is_(None), IS_OPEN).limit(bindparam("most"))
+_ASSIGNED = Statement(_SOME_OPEN.where(_IN_WORKSPACE, IS_ASSIGNED))
+_ASSIGNED_ANYWHERE = Statement(_SOME_OPEN.where(IS_ASSIGNED))
+_WATCHED = Statement(_SOME_OPEN.where(_IN_WORKSPACE, _IS_WATCHED))
+
+
+def _bound(*names: str) -> dict[str, Any]:
+    return {name: bindparam(name) for name in names}
+
+
+# What is found is found by the rule of now.
+_FOUND_BY: dict[str, Any] = {"words": _WORDS, "words_rule": literal_column(str(WORDS_RULE))}
+
+# A number that was reserved before the database was restored, and was handed out again since: the next one may do.
+REFUSALS["uq_tasks_workspace_id_key"] = Stale
+_INSERT = Statement(insert(tasks).values(_bound(*_FIELDS, "version") | _FOUND_BY))
+
+_TEXTS = ("title", "description")
+_WRITTEN = tuple(name for name in (*_FIELDS, "version") if name not in _FIXED and name not in _TEXTS)
+
+
+def _update(*texts: str) -> Statement:
+    written = _bound(*_WRITTEN, *texts) | (_FOUND_BY if texts else {})
+    return Statement(
+        update(tasks).where(tasks.c.id == bindparam("task"), tasks.c.version == bindparam("loaded")).values(written)
+    )
+
+
+# By the texts that changed: those that did not are most of a task, and so is the work of finding their words.
+_UPDATES: Mapping[tuple[str, ...], Statement] = {
+    texts: _update(*texts) for texts in ((), _TEXTS[:1], _TEXTS[1:], _TEXTS)
+}
+
+_COMMENT_FIELDS = tuple(f.name for f in fields(Comment))
+_COMMENT = Statement(
+    select(*(comments.c[name] for name in _COMMENT_FIELDS)).where(
+        comments.c.id == bindparam("id"), comments.c.task_id == bindparam("task")
+    )
+)
+# Only a thing that vanished meanwhile can be missing: what is written was found before.
+REFUSALS["fk_comments_task_id"] = NotFound
+_INSERT_COMMENT = Statement(insert(comments).values(_bound(*_COMMENT_FIELDS) | _FOUND_BY))
+_UPDATE_COMMENT = Statement(
+    update(comments)
+    .where(comments.c.id == bindparam("comment"))
+    .values(_bound("text", "mentions", "updated_at") | _FOUND_BY)
+)
+_DELETE_COMMENT = Statement(delete(comments).where(comments.c.id == bindparam("comment")))
+
+
+class PostgresTasks(TaskRepository):
+    """Tasks inside a unit of work."""
+
+    def __init__(self, unit: PostgresUnit) -> None:
+        self._unit = unit
+
+    async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:
+        row = await self._unit.look_up(_GET_ANY if deleted else _GET, id, by)
+        if row is None:
+            raise NotFound
+        return self._loaded(row, by)
+
+    async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
+        rows = await self._unit.fetch(_GET, **_GET.values([(id, by) for id in ids]))
+        return {row[0]: self._loaded(row, by) for row in rows}
+
+    async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
+        statement = _ASSIGNED if workspace else _ASSIGNED_ANYWHERE
+        rows = await self._unit.fetch(statement, workspace=workspace, assignee=[account], most=most)
+        return [self._known(_task(row)) for row in rows]
+
+    async def watched(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
+        rows = await self._unit.fetch(_WATCHED, workspace=workspace, watcher=[account], most=most)
+        return [self._known(_task(row)) for row in rows]
+
+    def _known(self, task: Task) -> Task:
+        self._unit.loaded[task.id] = uses_of(task), (task.title, task.description)
+        return task
+
+    def _loaded(self, row: asyncpg.Record, by: AccountId) -> tuple[Task, Standing]:
+        *columns, role, viewers_comment, _ = row
+        task = self._known(_task(columns))
+        self._unit.guard(STILL_MEMBER, workspace=task.workspace_id, account=by, role=role)
+        return task, Standing(Role(role), viewers_comment)
+
+    def add(self, task: Task) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            yield _INSERT.part(_values(task) | {"words": found_by(task.title, task.description)})
+            self._unit.count(uses_of(task))
+
+        self._unit.saving(task, writes)
+
+    def save(self, task: Task) -> None:
+        def writes(loaded: int) -> Iterable[Part]:
+            after = uses_of(task)
+            before, texts_before = self._unit.loaded.get(task.id, (after, (None, None)))  # one of another unit is stale
+            texts = tuple(name for name, old in zip(_TEXTS, texts_before, strict=True) if getattr(task, name) != old)
+            values = _values(task) | {"task": task.id, "loaded": loaded}
+            if texts:
+                values["words"] = found_by(task.title, task.description)
+            yield _UPDATES[texts].part(values)
+            if after != before:
+                self._unit.count(after, before)
+
+        self._unit.saving(task, writes)
+
+    async def comment(self, id: CommentId, task: TaskId) -> Comment:
+        row = await self._unit.fetchrow(_COMMENT, id=id, task=task)
+        if row is None:
+            raise NotFound
+        return Comment(*row)
+
+    def add_comment(self, comment: Comment) -> None:
+        values = {name: getattr(comment, name) for name in _COMMENT_FIELDS}
+        self._unit.note(_INSERT_COMMENT, **values, words=found_by(comment.text))
+
+    def save_comment(self, comment: Comment) -> None:
+        self._unit.note(
+            _UPDATE_COMMENT,
+            comment=comment.id,
+            text=comment.text,
+            mentions=comment.mentions,
+            updated_at=comment.updated_at,
+            words=found_by(comment.text),
+        )
+
+    def remove_comment(self, comment: Comment) -> None:
+        self._unit.note(_DELETE_COMMENT, comment=comment.id)
+
+
+def _task(columns: Iterable[Any]) -> Task:
+    *values, version = columns
+    values[_STATUS] = Status(values[_STATUS])
+    values[_PRIORITY] = Priority(values[_PRIORITY])
+    values[_CUSTOM] = msgspec.json.decode(values[_CUSTOM])
+    return Task(*values, version=version)
+
+
+def _values(task: Task) -> dict[str, Any]:
+    values = {name: getattr(task, name) for name in _FIELDS}
+    values["version"] = task.version
+    values["custom"] = msgspec.json.encode(task.custom).decode()
+    return values
+
+
+def found_by(*texts: str) -> str:
+    """The words of the texts, as a tsvector is written."""
+    return " ".join(words(" ".join(texts)))

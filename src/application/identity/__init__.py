@@ -1,0 +1,6 @@
+"""Everything people can do with their own account: register, sign in and out, look after sessions and password."""
+
+from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
+from application.identity.use_cases import Identity
+
+__all__ = ["Credentials", "Device", "Identity", "PasswordChange", "ProfilePatch", "Registration", "SignedIn"]

@@ -1,0 +1,44 @@
+"""Identity: accounts, their passwords' rules, and the sessions in which they are signed in."""
+
+from domain.identity.account import DISPLAY_NAME_MAX, EMAIL_MAX, ME, Account, AccountRole, EmailTaken, normal_email
+from domain.identity.logins import USER_AGENT_MAX, FailedLogin, InvalidCredentials
+from domain.identity.passwords import PASSWORD_MAX, PASSWORD_MIN, WrongPassword, check_password
+from domain.identity.session import (
+    ACCESS_LIFETIME,
+    REPLY_MAX,
+    SESSION_ABSOLUTE,
+    SESSION_IDLE,
+    SPENT_MAX,
+    EndReason,
+    RefreshToken,
+    Session,
+    SessionOver,
+    TokenReused,
+)
+
+__all__ = [
+    "ACCESS_LIFETIME",
+    "DISPLAY_NAME_MAX",
+    "EMAIL_MAX",
+    "ME",
+    "PASSWORD_MAX",
+    "PASSWORD_MIN",
+    "REPLY_MAX",
+    "SESSION_ABSOLUTE",
+    "SESSION_IDLE",
+    "SPENT_MAX",
+    "USER_AGENT_MAX",
+    "Account",
+    "AccountRole",
+    "EmailTaken",
+    "EndReason",
+    "FailedLogin",
+    "InvalidCredentials",
+    "RefreshToken",
+    "Session",
+    "SessionOver",
+    "TokenReused",
+    "WrongPassword",
+    "check_password",
+    "normal_email",
+]

@@ -1,0 +1,118 @@
+"""The aggregate of somebody who can sign in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from domain.channels import ChannelClass, ChannelKind, account_stream
+from domain.errors import Conflict
+from domain.ids import AccountId
+from domain.kernel import Aggregate, EventType, declared
+from domain.text import email_address, normal_name
+
+EMAIL_MAX = 254
+DISPLAY_NAME_MAX = 80
+
+ME = ChannelKind("me", ChannelClass.DURABLE)
+
+
+class AccountRole(StrEnum):
+    """What an account is to the whole installation; an admin is made on the command line, never over the API."""
+
+    USER = "user"
+    ADMIN = "admin"
+
+
+class EmailTaken(Conflict):
+    """An account with this address exists."""
+
+    code = "already_exists"
+
+
+@dataclass(slots=True)
+class Account(Aggregate):
+    """Somebody who can sign in."""
+
+    resource_type: ClassVar[str] = "account"
+    announces: ClassVar[Mapping[str, EventType]] = declared(
+        EventType("account.registered", "account", "Somebody signed up."),
+        EventType("account.updated", "account", "The profile changed.", changes=("display_name",)),
+        EventType("account.password_changed", "account", "The password was replaced, and every session ended."),
+        EventType("account.password_rehashed", "account", "The same password is kept under newer parameters."),
+        EventType("account.role_changed", "account", "An operator changed the role.", changes=("role",)),
+        EventType("account.disabled", "account", "An operator lets nobody in any more."),
+        EventType("account.enabled", "account", "An operator lets the owner in again."),
+    )
+
+    id: AccountId
+    email: str
+    display_name: str
+    password_hash: str
+    role: AccountRole
+    created_at: datetime
+    updated_at: datetime
+    disabled_at: datetime | None = None
+
+    @classmethod
+    def register(cls, id: AccountId, email: str, display_name: str, password_hash: str, at: datetime) -> "Account":
+        account = cls(id, normal_email(email), _display_name(display_name), password_hash, AccountRole.USER, at, at)
+        account._tell("account.registered", id, at)
+        return account
+
+    def rename(self, display_name: str, at: datetime) -> None:
+        new = _display_name(display_name)
+        if new != self.display_name:
+            changes = {"display_name": (self.display_name, new)}
+            self.display_name = new
+            self._tell("account.updated", self.id, at, changes)
+
+    def change_password(self, password_hash: str, at: datetime) -> None:
+        self.password_hash = password_hash
+        self._tell("account.password_changed", self.id, at)
+
+    def rehash(self, password_hash: str, at: datetime) -> None:
+        """Keep the same password under today's parameters."""
+        self.password_hash = password_hash
+        self._tell("account.password_rehashed", None, at)
+
+    def make_admin(self, at: datetime) -> None:
+        if self.role is not AccountRole.ADMIN:
+            changes = {"role": (self.role, AccountRole.ADMIN)}
+            self.role = AccountRole.ADMIN
+            self._tell("account.role_changed", None, at, changes)
+
+    def demote(self, at: datetime) -> None:
+        """Make an admin a user again."""
+        if self.role is not AccountRole.USER:
+            changes = {"role": (self.role, AccountRole.USER)}
+            self.role = AccountRole.USER
+            self._tell("account.role_changed", None, at, changes)
+
+    def disable(self, at: datetime) -> None:
+        """Keep the account but let nobody in; its sessions have to be ended with it."""
+        if self.disabled_at is None:
+            self.disabled_at = at
+            self._tell("account.disabled", None, at)
+
+    def enable(self, at: datetime) -> None:
+        """Let its owner in again, who has to sign in."""
+        if self.disabled_at is not None:
+            self.disabled_at = None
+            self._tell("account.enabled", None, at)
+
+    def _tell(
+        self, type: str, by: AccountId | None, at: datetime, changes: Mapping[str, tuple[object, object]] | None = None
+    ) -> None:
+        self.updated_at = at
+        self._announce(type, account_stream(self.id), self.id, at, by, changes)
+
+
+def normal_email(email: str) -> str:
+    """The address as accounts are found by it, or Invalid if it cannot be one."""
+    return email_address(email, pointer="/email", longest=EMAIL_MAX)
+
+
+def _display_name(name: str) -> str:
+    return normal_name(name, pointer="/display_name", longest=DISPLAY_NAME_MAX, shortest=1)

@@ -1,0 +1,150 @@
+"""The aggregate of a sign-in, and the refresh tokens that keep it up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from domain.channels import account_stream
+from domain.errors import Unauthenticated
+from domain.identity.logins import ADDRESS, FROM_WHERE, USER_AGENT_MAX
+from domain.ids import AccountId, SessionId
+from domain.kernel import Aggregate, EventType, declared
+
+ACCESS_LIFETIME = timedelta(minutes=15)
+SESSION_IDLE = timedelta(days=7)
+SESSION_ABSOLUTE = timedelta(days=30)
+# A reply that was not received this long after it was made never will be.
+REPLY_MAX = timedelta(seconds=10)
+SPENT_MAX = 32
+
+
+class EndReason(StrEnum):
+    """Why a session ended."""
+
+    LOGGED_OUT = "logged_out"
+    LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
+    ENDED_BY_OWNER = "ended_by_owner"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  # a reason
+    TOKEN_REUSED = "token_reused"  # noqa: S105  # a reason
+    DISABLED = "disabled"
+    DISPLACED = "displaced"
+
+
+class SessionOver(Unauthenticated):
+    """The session has ended or run out, or the token never belonged to one."""
+
+    code = "token_invalid"
+
+
+class TokenReused(Unauthenticated):
+    """A refresh token came back after its successor was used: somebody has a copy, so the session is over."""
+
+    code = "refresh_token_reused"
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """What a refresh token says: the how manieth of its session it is, from 0, and when it was handed out."""
+
+    number: int
+    issued_at: datetime
+
+
+@dataclass(slots=True)
+class Session(Aggregate):
+    """One sign-in, kept up by refresh tokens of which each is handed out once and then used.
+
+    All of them hold the secret of `token_digest`, and are signed with `signing_key` from the second on. `rotations` is
+    the number of the newest, `used` that of the one used last, at `rotated_at`; `spent` are the last 32 that were used
+    before. A session runs out after 7 days without a refresh, and after 30 days in any case.
+    """
+
+    resource_type: ClassVar[str] = "session"
+    announces: ClassVar[Mapping[str, EventType]] = declared(
+        EventType("session.created", "account", "Somebody signed in.", FROM_WHERE),
+        EventType("session.refreshed", "account", "A refresh token was used."),
+        EventType("session.grace_used", "account", "A refresh token other than the newest was honoured.", ADDRESS),
+        EventType(
+            "session.ended",
+            "account",
+            "A sign-in is over.",
+            {
+                "reason": f"Why: {', '.join(EndReason)}.",
+                "address": "Of a token that came twice: from where.",
+            },
+        ),
+    )
+
+    id: SessionId
+    account_id: AccountId
+    token_digest: bytes
+    signing_key: bytes
+    rotations: int
+    used: int
+    spent: list[int]
+    address: str
+    user_agent: str
+    created_at: datetime
+    rotated_at: datetime
+    ended_at: datetime | None = None
+    ended_because: EndReason | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        id: SessionId,
+        account: AccountId,
+        token_digest: bytes,
+        signing_key: bytes,
+        address: str,
+        user_agent: str,
+        at: datetime,
+    ) -> "Session":
+        session = cls(id, account, token_digest, signing_key, 0, 0, [], address, user_agent[:USER_AGENT_MAX], at, at)
+        session._tell("session.created", account, at, {"address": address, "user_agent": session.user_agent})
+        return session
+
+    @property
+    def expires_at(self) -> datetime:
+        return min(self.rotated_at + SESSION_IDLE, self.created_at + SESSION_ABSOLUTE)
+
+    def is_over(self, at: datetime) -> bool:
+        return self.ended_at is not None or at >= self.expires_at
+
+    def refresh(self, token: RefreshToken, arrived_at: datetime, at: datetime, address: str) -> RefreshToken | None:
+        """Use a token that arrived from `address`: the next one, or None and the end if two hold copies of a cookie.
+
+        Who keeps one cookie uses each token in one stretch, and has each at most 10 s after it was handed out or never.
+        So a second holder has shown when a token comes back after another was used, or one comes for the first time
+        although another was used when it had to be known. Else a reply got lost, or a tab was late: that is grace.
+        """
+        # Until the first use, `rotated_at` is of the clock of a process and not the store's.
+        was_overtaken = self.rotations > 0 and arrived_at < self.rotated_at
+        is_back = token.number in self.spent and not was_overtaken
+        is_late = token.number not in self.spent and self.rotated_at > token.issued_at + REPLY_MAX
+        if token.number != self.used and (is_back or is_late):
+            self._end(EndReason.TOKEN_REUSED, None, at, {"address": address})
+            return None
+        if not was_overtaken:
+            if token.number != self.used:
+                self.spent = [*self.spent, self.used][-SPENT_MAX:]
+            self.used, self.rotated_at = token.number, arrived_at
+        if token.number == self.rotations:
+            self._tell("session.refreshed", self.account_id, at)
+        else:
+            self._tell("session.grace_used", self.account_id, at, {"address": address})
+        self.rotations += 1
+        return RefreshToken(self.rotations, at)
+
+    def end(self, because: EndReason, by: AccountId | None, at: datetime) -> None:
+        self._end(because, by, at, {})
+
+    def _end(self, because: EndReason, by: AccountId | None, at: datetime, data: Mapping[str, object]) -> None:
+        if self.ended_at is None:
+            self.ended_at, self.ended_because = at, because
+            self._tell("session.ended", by, at, {"reason": because, **data})
+
+    def _tell(self, type: str, by: AccountId | None, at: datetime, data: Mapping[str, object] | None = None) -> None:
+        self._announce(type, account_stream(self.account_id), self.id, at, by, None, data)

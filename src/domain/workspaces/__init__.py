@@ -1,0 +1,40 @@
+"""Workspaces: the tenant that everything but market data belongs to, its members and the invitations into it."""
+
+from domain.workspaces.invitations import (
+    INVITATION_LIFETIME,
+    INVITATION_LONGEST,
+    INVITATION_USES_MAX,
+    Invitation,
+    InvitationSpent,
+    Removal,
+)
+from domain.workspaces.names import NAME_MAX, task_prefix
+from domain.workspaces.workspace import (
+    LOSSES,
+    WORKSPACE,
+    Member,
+    PersonalWorkspace,
+    SlugTaken,
+    SoleOwner,
+    Workspace,
+    WorkspaceKind,
+)
+
+__all__ = [
+    "INVITATION_LIFETIME",
+    "INVITATION_LONGEST",
+    "INVITATION_USES_MAX",
+    "LOSSES",
+    "NAME_MAX",
+    "WORKSPACE",
+    "Invitation",
+    "InvitationSpent",
+    "Member",
+    "PersonalWorkspace",
+    "Removal",
+    "SlugTaken",
+    "SoleOwner",
+    "Workspace",
+    "WorkspaceKind",
+    "task_prefix",
+]
