@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from cachetools import TTLCache
+from cachetools import FIFOCache, TTLCache
 
 from application.lease import Lease
 from application.ports.credentials import CredentialKind
@@ -65,7 +65,7 @@ class Authentication:
         self._lease = lease
         self._observer = observer
         self._clock = clock
-        self._known: dict[str, Principal] = {}
+        self._known: FIFOCache[str, Principal] = FIFOCache(REMEMBERED_MAX)
         self._looked_up: TTLCache[str, Principal] = TTLCache(
             LOOKED_UP_MAX, LOOKED_UP_SECONDS, lambda: clock.now().timestamp()
         )
@@ -93,8 +93,6 @@ class Authentication:
                         return None
                 else:
                     principal = self._tokens.read(text, now)
-                    if len(self._known) >= REMEMBERED_MAX:
-                        self._known.pop(next(iter(self._known)))
                     self._known[text] = principal
             if principal.credential_id in self._ended:
                 raise _ended(principal)

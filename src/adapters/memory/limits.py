@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from cachetools import LRUCache
+
 from application.ports.limits import RateLimiter, Verdict
 from application.ports.system import Clock
 
@@ -18,12 +20,12 @@ class MemoryRateLimiter(RateLimiter):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._levels: dict[str, tuple[float, datetime]] = {}
+        self._levels: LRUCache[str, tuple[float, datetime]] = LRUCache(KEYS_MAX)
 
     async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
         now = self._clock.now()
         per_second = limit * 1000 / window_ms
-        level, since = self._levels.pop(key, (0.0, now))
+        level, since = self._levels.get(key, (0.0, now))
         # A clock that was set back drains nothing, and does not stop the draining from here on.
         level = max(0.0, level - max(0.0, (now - since).total_seconds()) * per_second)
         cost = min(cost, limit)
@@ -31,8 +33,6 @@ class MemoryRateLimiter(RateLimiter):
         if allowed:
             level += cost
         self._levels[key] = level, now
-        if len(self._levels) > KEYS_MAX:
-            del self._levels[next(iter(self._levels))]
         return Verdict(
             allowed=allowed,
             remaining=max(0, int(limit - level + _TOLERANCE)),

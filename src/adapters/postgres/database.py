@@ -16,7 +16,7 @@ from adapters.breaker import Breaker
 from adapters.postgres.connection import SERVER_SETTINGS, Connection, abandon, discard, is_usable, prepare
 from adapters.postgres.failures import is_answered, is_hung_up, translated
 from adapters.postgres.statement import Lookup, Statement
-from adapters.postgres.together import Together
+from adapters.together import Together
 from application.ports.observer import Observer
 from application.ports.unit_of_work import Interrupted, OutcomeUnknown, Stale
 from domain.errors import DomainError, Unavailable
@@ -29,6 +29,8 @@ UNDO_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 WAIT_SECONDS = 2.0
 COMMAND_SECONDS = 8.0
+KEYS_AT_ONCE = 500
+PATIENCE_SECONDS = 0.1
 
 T = TypeVar("T")
 
@@ -82,7 +84,7 @@ class Database:
         self._thinning: asyncio.Task[None] | None = None
         self.breaker = Breaker("PostgreSQL is silent, so nobody waits for it", "PostgreSQL answers again")
         self._trial: asyncio.Task[None] | None = None
-        self._lookups: dict[Lookup, Together[tuple[Any, ...], asyncpg.Record]] = {}
+        self._lookups: dict[Lookup, Together[tuple[Any, ...], asyncpg.Record | None]] = {}
 
     async def open(self) -> None:
         """Make the pool in the running event loop."""
@@ -297,19 +299,27 @@ class Database:
 
     async def look_up(self, lookup: Lookup, *key: Any) -> asyncpg.Record | None:
         """The row of one key, found by a statement that everybody shares who looks up such rows at that moment."""
-        return (await self.look_up_all(lookup, [key])).get(key)
+        (row,) = await self._look_up(lookup, [key])
+        return row
 
     async def look_up_all(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Mapping[Any, asyncpg.Record]:
-        """The rows of several keys, found in the same way; there may be others among them."""
+        """The rows of several keys, found in the same way."""
+        rows = await self._look_up(lookup, keys)
+        return {key: row for key, row in zip(keys, rows, strict=True) if row is not None}
+
+    async def _look_up(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Sequence[asyncpg.Record | None]:
         together = self._lookups.get(lookup)
         if together is None:
-            together = self._lookups[lookup] = Together(partial(self._find, lookup))
+            together = Together(partial(self._find, lookup), KEYS_AT_ONCE, PATIENCE_SECONDS)
+            self._lookups[lookup] = together
         with self.call(lookup.operation):
-            return await together.get(keys)
+            return await together.ask(keys)
 
-    async def _find(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Mapping[Any, asyncpg.Record]:
-        rows = await self._apart(self.fetch_on, lookup.shared, lookup.values(keys))
-        return {keys[row[-1] - 1]: row for row in rows}
+    async def _find(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Sequence[asyncpg.Record | None]:
+        distinct = list(dict.fromkeys(keys))
+        rows = await self._apart(self.fetch_on, lookup.shared, lookup.values(distinct))
+        found = {distinct[row[-1] - 1]: row for row in rows}
+        return [found.get(key) for key in keys]
 
     async def _apart(self, fetch: Fetch[T], statement: Statement, values: Mapping[str, Any]) -> T:
         """On a connection of its own; if that is lost and nothing can have happened, once more on another one."""

@@ -5,6 +5,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import FIFOCache
 from sqlalchemy import BigInteger, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -62,8 +63,7 @@ class PostgresTaskNumbers(TaskNumbers):
 
     def __init__(self, database: Database, remembered_max: int = REMEMBERED_MAX) -> None:
         self._database = database
-        self._remembered_max = remembered_max
-        self._blocks: dict[WorkspaceId, _Block] = {}
+        self._blocks: FIFOCache[WorkspaceId, _Block] = FIFOCache(remembered_max)
         self._reserving: dict[WorkspaceId, asyncio.Task[None]] = {}
 
     async def next(self, workspace: WorkspaceId) -> str:
@@ -93,10 +93,6 @@ class PostgresTaskNumbers(TaskNumbers):
                 if row is None:
                     raise NotFound
                 last, prefix = row
-            # Last in the order of those to forget.
-            self._blocks.pop(workspace, None)
             self._blocks[workspace] = _Block(prefix, last - size, last, size)
-            if len(self._blocks) > self._remembered_max:
-                del self._blocks[next(iter(self._blocks))]
         finally:
             del self._reserving[workspace]

@@ -3,16 +3,14 @@
 import asyncio
 import itertools
 import secrets
-from collections import deque
 from collections.abc import Sequence
-from contextvars import Context
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from adapters.breaker import Breaker
 from adapters.redis.line import Line, Script
+from adapters.together import Together
 from application.ports.observer import Observer
 from application.ports.presence import Attendance, Presence, Present
 from domain.errors import Unavailable
@@ -162,14 +160,12 @@ class _Outcome(NamedTuple):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A connection that is to be in a place, or not to be there. No outcome (None): nobody knows what became of it."""
+class _Change(NamedTuple):
+    """A connection that is to be in a place, or not to be there."""
 
     place: _Place
     account: AccountId
     is_here: bool
-    outcome: "asyncio.Future[_Outcome | None]"
 
 
 class RedisPresence(Presence):
@@ -204,13 +200,13 @@ class RedisPresence(Presence):
         """Places of which the store may know something else than `_here`; the refresh settles them."""
         self._store_may_have_lost_us = True
 
-        self._queue: deque[_Change] = deque()
-        self._sending: asyncio.Task[None] | None = None
+        # It sends them one after the other, so the order in which they are asked for is the order in Redis.
+        self._changes: Together[_Change, _Outcome] = Together(self._make, AT_ONCE)
 
     async def enter(self, channel: str, account: AccountId, connection: str) -> Attendance:
         place = _Place(channel, connection)
         self._here[place] = account
-        ((_, connections, version),) = await self._outcomes([self._ask_for(place, account)])
+        ((_, connections, version),) = await self._outcomes([self._wanted(place, account)])
         return Attendance(channel, account, connections, version)
 
     async def leave(self, channel: str, connection: str) -> Attendance | None:
@@ -218,7 +214,7 @@ class RedisPresence(Presence):
         account = self._here.pop(place, None) or self._unsettled.get(place)
         if account is None:
             return None
-        ((changed, connections, version),) = await self._outcomes([self._ask_for(place, account)])
+        ((changed, connections, version),) = await self._outcomes([self._wanted(place, account)])
         return Attendance(channel, account, connections, version) if changed else None
 
     async def present(self, channel: str) -> Present:
@@ -233,7 +229,7 @@ class RedisPresence(Presence):
         try:
             for i in range(0, len(places), AT_ONCE):
                 changes = [
-                    self._ask_for(place, account)
+                    self._wanted(place, account)
                     for place in places[i : i + AT_ONCE]
                     if (account := self._here.get(place) or self._unsettled.get(place)) is not None
                 ]
@@ -251,58 +247,29 @@ class RedisPresence(Presence):
 
     def close(self) -> None:
         """Let go of the connections; who still asks hears Unavailable. What is still entered ends with the lease."""
-        if self._sending is not None:
-            self._sending.cancel()
         self._line.close()
 
-    def _ask_for(self, place: _Place, account: AccountId) -> _Change:
-        """Queue what makes the store agree with `_here` on a place; the order of these calls is the order in Redis."""
-        loop = asyncio.get_running_loop()
-        change = _Change(place, account, place in self._here, loop.create_future())
-        self._queue.append(change)
-        if self._sending is None:
-            # It sends for many, so what it does is on the account of none: each tells how long it waited.
-            self._sending = loop.create_task(self._send(), context=Context())
-        return change
+    def _wanted(self, place: _Place, account: AccountId) -> _Change:
+        """What makes the store agree with `_here` on a place."""
+        return _Change(place, account, place in self._here)
 
     async def _outcomes(self, changes: Sequence[_Change]) -> Sequence[_Outcome]:
         """What became of the changes; Unavailable if that is not known in time, which leaves them to the refresh."""
         began = perf_counter()
-        outcomes: list[_Outcome] = []
+        asked = self._changes.ask(changes)
         try:
             async with asyncio.timeout(self._answer_seconds):
-                for change in changes:
-                    outcome = await change.outcome
-                    if outcome is None:
-                        raise _unavailable()
-                    outcomes.append(outcome)
+                outcomes = await asked
         except BaseException as problem:
-            for change in changes:
-                self._unsettled[change.place] = change.account
-                change.outcome.cancel()
+            self._unsettled.update((change.place, change.account) for change in changes)
             self._observer.called("redis", "presence change", began, problem)
-            if isinstance(problem, TimeoutError):
+            if isinstance(problem, TimeoutError | Unavailable):
                 raise _unavailable() from problem
             raise
+        for change in changes:
+            self._note(change)
         self._observer.called("redis", "presence change", began)
         return outcomes
-
-    async def _send(self) -> None:
-        try:
-            while self._queue:
-                changes: list[_Change] = []
-                while self._queue and len(changes) < AT_ONCE:
-                    change = self._queue.popleft()
-                    if not change.outcome.done():  # or nobody waits any more, and the refresh knows of it
-                        changes.append(change)
-                outcomes = await self._make(changes) if changes else []
-                for change, outcome in zip(changes, outcomes, strict=True):
-                    if not change.outcome.done():
-                        if outcome is not None:
-                            self._note(change)
-                        change.outcome.set_result(outcome)
-        finally:
-            self._sending = None
 
     def _note(self, change: _Change) -> None:
         """Note that the store took a change, which settles its place unless a later call wanted something else."""
@@ -311,19 +278,16 @@ class RedisPresence(Presence):
         else:  # and may have been given up before it was sent
             self._unsettled[change.place] = change.account
 
-    async def _make(self, changes: Sequence[_Change]) -> Sequence[_Outcome | None]:
+    async def _make(self, changes: Sequence[_Change]) -> Sequence[_Outcome]:
         arguments: list[str] = []
         for change in changes:
             arguments += (*change.place, str(change.account), "1" if change.is_here else "0")
-        try:
-            outcomes = await self._call(_CHANGE, next(self._turns), *arguments)
-            if outcomes is None:
-                await self._extend_lease()
-                outcomes = await self._call(_CHANGE, next(self._turns), *arguments)
-        except Unavailable:
-            outcomes = None
+        outcomes = await self._call(_CHANGE, next(self._turns), *arguments)
         if outcomes is None:
-            return [None] * len(changes)
+            await self._extend_lease()
+            outcomes = await self._call(_CHANGE, next(self._turns), *arguments)
+        if outcomes is None:
+            raise _unavailable()
         return [_Outcome(bool(changed), connections, version) for changed, connections, version in outcomes]
 
     async def _extend_lease(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -54,7 +55,6 @@ _NOTICE_TYPES = ("text", "text", "bigint", "timestamptz")
 _STREAM_TYPES = ("text", "bigint")
 _EVENT_TYPES = ("text", "uuid", "text", "uuid", "uuid", "timestamptz", "json", "bigint")
 
-_composed: dict[tuple[str, ...], str] = {}
 _PLACE, _TABLE = attrgetter("place"), attrgetter("table")
 
 
@@ -157,6 +157,7 @@ def _only_looks(text: str) -> bool:
     return text.startswith("SELECT")
 
 
+@lru_cache(512)
 def _compose(
     texts: tuple[str, ...],
     counts: int = 0,
@@ -168,40 +169,33 @@ def _compose(
 
     Nothing is counted without a record.
     """
-    key = (*texts, str(counts), str(records), str(has_notices), *quiet)
-    composed = _composed.get(key)
-    if composed is None:
-        parts: list[str] = []
-        conditions, count = _verified("part", texts, parts, 0)
-        if counts:
-            counted = _rows(_COUNT_TYPES, count, single=counts == 1)
-            count += len(_COUNT_TYPES)
-            parts.append(_COUNTED.format(counts=counted, verified=conditions))
-            conditions = _WITHIN.format(counts=counted)
-        if records:
-            streams = _rows(_STREAM_TYPES, count, single=records == 1)
-            logged = _rows(_EVENT_TYPES, count + len(_STREAM_TYPES), single=records == 1)
-            parts.append(_JOURNAL.format(streams=streams, events=logged, verified=conditions))
-            count += len(_STREAM_TYPES) + len(_EVENT_TYPES)
+    parts: list[str] = []
+    conditions, count = _verified("part", texts, parts, 0)
+    if counts:
+        counted = _rows(_COUNT_TYPES, count, single=counts == 1)
+        count += len(_COUNT_TYPES)
+        parts.append(_COUNTED.format(counts=counted, verified=conditions))
+        conditions = _WITHIN.format(counts=counted)
+    if records:
+        streams = _rows(_STREAM_TYPES, count, single=records == 1)
+        logged = _rows(_EVENT_TYPES, count + len(_STREAM_TYPES), single=records == 1)
+        parts.append(_JOURNAL.format(streams=streams, events=logged, verified=conditions))
+        count += len(_STREAM_TYPES) + len(_EVENT_TYPES)
+    if has_notices:
+        parts.append(_NOTICED.format(notices=_rows(_NOTICE_TYPES, count, single=False)))
+        count += len(_NOTICE_TYPES)
+    ending, _ = _verified("quiet", quiet, parts, count)
+    if not records:
+        outcome = f"SELECT {conditions} AND {ending}"
+    elif quiet:
+        # To count rows is to have locked all of them; and only CASE says in which order that happens.
+        held = "(SELECT count(*) FROM head) > 0"
         if has_notices:
-            parts.append(_NOTICED.format(notices=_rows(_NOTICE_TYPES, count, single=False)))
-            count += len(_NOTICE_TYPES)
-        ending, _ = _verified("quiet", quiet, parts, count)
-        if not records:
-            outcome = f"SELECT {conditions} AND {ending}"
-        elif quiet:
-            # To count rows is to have locked all of them; and only CASE says in which order that happens.
-            held = "(SELECT count(*) FROM head) > 0"
-            if has_notices:
-                held += " AND (SELECT count(*) FROM noticed) >= 0"
-            outcome = f"SELECT name, head FROM head WHERE CASE WHEN {held} THEN {ending} END"  # noqa: S608
-        else:
-            outcome = "SELECT name, head FROM head"
-        composed = "WITH " + ", ".join(parts) + " " + outcome
-        if len(_composed) >= 512:
-            _composed.clear()
-        _composed[key] = composed
-    return composed
+            held += " AND (SELECT count(*) FROM noticed) >= 0"
+        outcome = f"SELECT name, head FROM head WHERE CASE WHEN {held} THEN {ending} END"  # noqa: S608
+    else:
+        outcome = "SELECT name, head FROM head"
+    return "WITH " + ", ".join(parts) + " " + outcome
 
 
 def _verified(name: str, texts: Sequence[str], parts: list[str], count: int) -> tuple[str, int]:
