@@ -19,7 +19,7 @@ from entrypoints.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
-LINES_MAX = 450
+LINES_MAX = 400
 TABLE_LINES_MAX = 130
 
 # What all contexts share; every other module of the domain is a context.
