@@ -1,3 +1,3 @@
-"""How Signalbox is started and spoken to: settings, assembly, HTTP, WebSocket and the command line."""
+"""The ways into Signalbox: settings, assembly, HTTP, WebSocket and the command line."""
 
 VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""Origins, hosts and addresses: each is read into its one form, so that none is ever compared as text."""
+"""Reads origins, hosts and addresses into one canonical form each, so that spellings are never compared."""
 
 import re
 from collections.abc import Collection
@@ -14,7 +14,7 @@ _HOP = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 
 def origin(text: str) -> str:
-    """An origin as browsers write it: in lower case, without the usual port of its scheme; ValueError if it is none."""
+    """An origin as browsers write it: lower case, no default port. ValueError if the text is not an origin."""
     scheme, _, rest = text.strip().lower().partition("://")
     parsed = _authority(rest.removesuffix("/"), scheme) if _SCHEME.fullmatch(scheme) else None
     if parsed is None:
@@ -27,14 +27,14 @@ def origin(text: str) -> str:
 
 
 def host(text: str) -> str:
-    """A host or address to listen on; ValueError if it is none."""
+    """A host or address to listen on. ValueError if the text is neither."""
     if not re.fullmatch(r"[0-9A-Za-z_.:%-]+", text):
         raise ValueError(f"a host or an address is needed, not {text!r}")
     return text
 
 
 def may_send(page: str, host: str, allowed: Collection[str]) -> bool:
-    """Whether a page of this origin may send to this server: it is one of `allowed`, or of the host that it asks."""
+    """Whether the origin `page` may send to this server: it is in `allowed`, or it has the same host as the request."""
     try:
         page = origin(page)
     except ValueError:
@@ -44,7 +44,7 @@ def may_send(page: str, host: str, allowed: Collection[str]) -> bool:
 
 
 def _authority(text: str, scheme: str) -> tuple[str, int | None] | None:
-    """Host and port, which is the usual one of the scheme if there is none; None if it is neither."""
+    """Host and port, by default the port of the scheme. None if the text is not a host with an optional port."""
     found = _AUTHORITY.fullmatch(text)
     if found is None:
         return None
@@ -59,12 +59,12 @@ def _authority(text: str, scheme: str) -> tuple[str, int | None] | None:
     return host, port
 
 
-# The same few proxies and clients send request after request.
+# A few proxies and clients send most requests.
 @lru_cache(maxsize=4_096)
 def address(text: str) -> IpAddress:
-    """An address, alone or as proxies forward it: with a port, in brackets, IPv4 inside of IPv6.
+    """An IP address, alone or as proxies forward it: with a port, in brackets, or IPv4 mapped into IPv6.
 
-    ValueError if it is none.
+    ValueError if the text is not an address.
     """
     found = _HOP.fullmatch(text) if text.count(":") == 1 or text.startswith("[") else None
     parsed = ip_address(text if found is None else found[1] or found[2])

@@ -1,4 +1,4 @@
-"""The command line: serve, work, look after the installation, make the first admin, and try it without a service."""
+"""The command line: serve, run the worker, administer the installation, and try it without services."""
 
 import argparse
 import asyncio
@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it worked, 1 if it did not, 2 if it was asked wrongly."""
+    """Run one command and return its exit status: 0 if it worked, 1 if it failed, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(
         prog="signalbox", description="A backend for applications that people use together."
     )
@@ -246,7 +246,7 @@ def _settings(environ: Mapping[str, str]) -> Settings:
 
 
 def _once(container: Container, act: Callable[[Container], Awaitable[R]]) -> R:
-    """Do one thing with an open database, and close it again."""
+    """Open the database, do one thing with it, and close it."""
 
     async def run() -> R:
         async with asynccontextmanager(opened)(container.database(), container.numbers_database()):
@@ -256,7 +256,7 @@ def _once(container: Container, act: Callable[[Container], Awaitable[R]]) -> R:
 
 
 def _kept_secret(data_dir: Path) -> str:
-    """The signing secret of this data directory, made at the first start so that tokens outlive the process."""
+    """The signing secret of this data directory. It is kept in a file so that tokens outlive the process."""
     path = data_dir / "jwt-secret"
     if not path.exists():
         path.touch(mode=0o600)
@@ -265,8 +265,8 @@ def _kept_secret(data_dir: Path) -> str:
 
 
 def _sign_in(url: str, email: str, password: str) -> str:
-    """A new access token; Stopped if the address and password are not accepted."""
-    asked = urllib.request.Request(  # noqa: S310  # the person at the command line chose the address
+    """A new access token. Stopped if the server refuses the address and password."""
+    asked = urllib.request.Request(  # noqa: S310  # the user of the command line chose the address
         f"{url.rstrip('/')}/api/v1/auth/login",
         json.dumps({"email": email, "password": password}).encode(),
         {"Content-Type": "application/json"},

@@ -1,4 +1,4 @@
-"""What a newcomer finds: an account that can be used at once, with a few tasks in it."""
+"""Sample data for a first look: an account that can sign in, with a few tasks."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ DEMO_PASSWORD = "signal-box-demo"  # noqa: S105  # printed at every start
 
 
 async def seed(container: Container) -> None:
-    """Make the demo account with its tasks, unless it is there."""
+    """Make the demo account and its tasks, unless the account exists."""
     identity, tasks, clock = container.identity(), container.tasks(), container.clock()
     try:
         signed_in, _ = await identity.register(

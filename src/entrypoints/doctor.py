@@ -1,4 +1,4 @@
-"""What is wrong with a deployment and what to do about it, for before the first start and for when something is odd."""
+"""Finds what is wrong with a deployment, before its first start or later, and says what to do about it."""
 
 import asyncio
 import errno
@@ -25,7 +25,7 @@ from entrypoints.settings import InvalidSettings, Settings
 ANSWER_SECONDS = 5.0
 FAR_MS = 20.0
 ASTRAY_SECONDS = 2.0  # access tokens are read within 5 s
-# What a process opens besides connections: its pools are counted apart.
+# Files that a process opens besides connections. Connection pools are counted separately.
 OWN_FILES = 100
 SOCKETS_NEEDED = 500
 SOCKETS_WANTED = 10_000
@@ -34,7 +34,7 @@ _CLOCKS = "Synchronise the clocks of all machines, with NTP for example."
 
 
 class Diagnosis(Struct, frozen=True):
-    """What was looked at, how that is and what was found; unless it is well, what to do."""
+    """The result of one check: its name, a verdict and what was found. `advice` says what to do if it is not well."""
 
     check: str
     verdict: Literal["ok", "note", "wrong"]
@@ -43,13 +43,13 @@ class Diagnosis(Struct, frozen=True):
 
 
 class Service(Protocol):
-    """Something outside that has a version and a clock."""
+    """An external service that has a version and a clock."""
 
     async def identify(self) -> tuple[str, datetime]: ...
 
 
 async def examine(environ: Mapping[str, str]) -> list[Diagnosis]:
-    """Look at everything that this environment describes; what stands in each way does not hide the rest."""
+    """Check everything that this environment describes. A check that fails does not hide the others."""
     try:
         settings = Settings.read(environ)
     except InvalidSettings as invalid:
@@ -72,7 +72,7 @@ async def examine(environ: Mapping[str, str]) -> list[Diagnosis]:
 
 
 def is_well(diagnoses: Iterable[Diagnosis]) -> bool:
-    """Whether nothing is wrong; what is only noted may stay."""
+    """Whether no verdict is `wrong`. A `note` is allowed."""
     return all(diagnosis.verdict != "wrong" for diagnosis in diagnoses)
 
 
@@ -103,13 +103,13 @@ def _settings(settings: Settings) -> Iterable[Diagnosis]:
 
 
 async def _service(name: str, service: Service, oldest: tuple[int, ...], advice: str) -> list[Diagnosis]:
-    """Whether it answers, soon, in a version that will do, and with our time."""
+    """Whether the service answers quickly, has a supported version, and its clock agrees with ours."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            await service.identify()  # which connects
+            await service.identify()  # connects, so that the next call measures the answer alone
             began, asked_at = time.perf_counter(), datetime.now(UTC)
             version, clock = await service.identify()
-    except Exception as error:  # noqa: BLE001  # whatever stands in the way is what has to be told
+    except Exception as error:  # noqa: BLE001  # any error is a diagnosis
         return [Diagnosis(name, "wrong", _reason(error), advice)]
     took_ms = 1000 * (time.perf_counter() - began)
     found = f"Version {version} answers in {took_ms:.1f} ms."
@@ -149,7 +149,7 @@ async def _thing(name: str, thing: Checkable, advice: str) -> list[Diagnosis]:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             remark = await thing.check()
-    except Exception as error:  # noqa: BLE001  # whatever stands in the way is what has to be told
+    except Exception as error:  # noqa: BLE001  # any error is a diagnosis
         return [Diagnosis(name, "wrong", _reason(error), advice)]
     return [Diagnosis(name, "note", remark, advice) if remark else Diagnosis(name, "ok", "All is well.")]
 
@@ -168,8 +168,8 @@ def _port(settings: Settings) -> list[Diagnosis]:
 
 
 def _served(settings: Settings) -> str | None:
-    """What serves there, if it is a server of ours."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # of which it is one
+    """What serves at the configured port, if it is Signalbox."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # a wildcard
     host = f"[{host}]" if ":" in host else host
     try:
         with urllib.request.urlopen(f"http://{host}:{settings.port}/health", timeout=ANSWER_SECONDS) as answer:
@@ -197,7 +197,7 @@ def _files(settings: Settings) -> Diagnosis:
 
 
 def _reason(error: Exception) -> str:
-    """What a person can act upon: what we say where that is about the thing itself, and else what was behind it."""
+    """What an operator can act upon: our own detail, or the kind and message of the error that caused this one."""
     behind = error.__cause__ or error
     if isinstance(behind, DomainError):
         return behind.detail

@@ -1,4 +1,4 @@
-"""What lives as long as the process: open connections, and the loops beside the requests."""
+"""Starts and ends all that lives as long as the process: connections, and the loops beside the requests."""
 
 import asyncio
 import inspect
@@ -26,7 +26,7 @@ class Openable(Protocol):
 
 
 async def opened(*things: Openable | None) -> AsyncIterator[None]:
-    """Open the things, and close them at the end; a None stands for what is not configured."""
+    """Open the things in order, and close them in reverse order at the end. None stands for one not configured."""
     there = [thing for thing in things if thing is not None]
     for thing in there:
         await thing.open()
@@ -45,7 +45,7 @@ class Closable(Protocol):
 
 
 def closed(*things: object) -> Iterator[None]:
-    """At the end, close those of the things that can be; which adapters need it is theirs to say."""
+    """Close, at the end, each thing that has a `close`; others need none."""
     yield
     for thing in things:
         if isinstance(thing, Closable):
@@ -54,7 +54,7 @@ def closed(*things: object) -> Iterator[None]:
 
 @asynccontextmanager
 async def furnished(house: Container) -> AsyncIterator[None]:
-    """The assembly with everything open that it holds."""
+    """Open every resource of the assembly, and close all of them at the end."""
     started = house.init_resources()
     if inspect.isawaitable(started):
         await started
@@ -68,7 +68,7 @@ async def furnished(house: Container) -> AsyncIterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Something that runs until it is cancelled: in every process, or in those that serve, or in those that work."""
+    """Something that runs until it is cancelled. `of` names the processes: all, those that serve or those that work."""
 
     name: str
     of: Literal["all", "serving", "working"]
@@ -76,7 +76,7 @@ class Loop:
 
 
 class Running:
-    """The loops of one process. Each is started again if it fails, as nothing else would notice."""
+    """The loops of one process. A loop that fails is started again, because nothing else would notice."""
 
     def __init__(self, loops: Sequence[Loop], before_serving: Callable[[], Awaitable[None]]) -> None:
         self._loops = loops
@@ -84,7 +84,7 @@ class Running:
 
     @asynccontextmanager
     async def __call__(self, *, serves: bool = True, works: bool = True) -> AsyncIterator[None]:
-        """Run the loops that requests and sockets need, those of the worker, or both."""
+        """Run the loops for requests and sockets (`serves`), those of the worker (`works`), or both."""
         if serves:
             try:
                 await self._before_serving()

@@ -1,4 +1,4 @@
-"""Logs of the process: one event a line, from structlog and the standard library alike, never waiting for a reader."""
+"""Logs of the process: one event a line, from structlog and the standard library. Logging never waits for a reader."""
 
 import atexit
 import logging
@@ -19,13 +19,13 @@ import structlog
 from application.principal import correlation
 
 LINES_MAX = 10_000
-# How long lines gather before they are written in one piece.
+# Lines gather for this long and are then written together.
 GATHER_SECONDS = 0.02
 SETTLE_SECONDS = 2.0
 AT_ONCE = 1_000
-# What says too much, or what we say ourselves; of `websockets` and `uvicorn` that would be what people send.
+# Loggers that say too much, or repeat what we log ourselves. `websockets` and `uvicorn` would log what clients send.
 CHATTY = {"alembic": "WARNING", "uvicorn": "WARNING", "urllib3": "WARNING", "opentelemetry": "CRITICAL"}
-# So many times in so many seconds the same place in the code may complain.
+# How many warnings the same place in the code may log, and in how many seconds.
 REPEATS_MAX = 10
 REPEATS_SECONDS = 10.0
 
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 
 class Lines:
-    """Takes lines at once and writes them from a thread of its own; beyond 10,000 the newest are dropped.
+    """Takes lines without blocking, and writes them from its own thread. While 10,000 wait, new lines are dropped.
 
-    So a reader that stands still costs lines, which `dropped` counts, and no request.
+    So a slow reader of the log costs lines, which `dropped` counts, and never delays a request.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -49,7 +49,7 @@ class Lines:
         self._thread: threading.Thread | None = None
 
     def write(self, line: bytes) -> None:
-        """Take what ends with a line feed."""
+        """Take a line that ends with a line feed."""
         if len(self._waiting) >= LINES_MAX:
             self.dropped += 1
             return
@@ -60,7 +60,7 @@ class Lines:
                 self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
                 self._thread.start()
 
-    # As structlog calls it, when it has decided that the level is worth a line.
+    # structlog calls the method that is named after the level of a line.
     debug = info = warning = error = critical = write
 
     def settle(self) -> None:
@@ -85,7 +85,7 @@ class Lines:
                 piece = piece[os.write(self._descriptor, piece) :]
             except BlockingIOError:
                 time.sleep(GATHER_SECONDS)
-            except OSError:  # nobody will ever read it
+            except OSError:  # standard error is closed or broken: the lines are lost
                 self.dropped += piece.count(b"\n")
                 return
 
@@ -94,7 +94,7 @@ lines = Lines(2)
 
 
 def configure(level: str, style: Literal["json", "text"], **about: str) -> None:
-    """Log what is at least of this level to standard error, each line with `about` if machines read it."""
+    """Log events of at least this level to standard error. Lines of the style `json` carry `about`."""
     render = _Json(about) if style == "json" else _Text(colors=sys.stderr.isatty())
     structlog.configure(
         processors=[render],
@@ -111,9 +111,9 @@ def configure(level: str, style: Literal["json", "text"], **about: str) -> None:
 
 
 class _Json:
-    """A line for machines: what happened first, then what it belongs to, and in the end which process it was.
+    """A line for machines: first the event, then its context, and last the process.
 
-    One function instead of a chain of processors, as every request pays for it.
+    One function instead of a chain of processors, because every request pays for it.
     """
 
     def __init__(self, about: Mapping[str, str]) -> None:
@@ -129,7 +129,7 @@ class _Json:
             line["error.stack"] = "".join(traceback.format_exception(error))
         try:
             encoded = _encode(line)
-        except Exception:  # noqa: BLE001  # whatever it is that cannot be shown, whoever logs it goes on
+        except Exception:  # noqa: BLE001  # a value that cannot be encoded must not fail its caller
             encoded = _encode({name: _shown(value) for name, value in line.items()})
         if not encoded.isascii():
             encoded = _HIDDEN_BYTES.sub(_escaped_bytes, encoded)
@@ -137,7 +137,7 @@ class _Json:
 
 
 class _Text:
-    """A line for people, in colours if they see any. What could deceive their terminal is escaped."""
+    """A line for people, in colours on a terminal. Characters that could deceive a terminal are escaped."""
 
     def __init__(self, *, colors: bool) -> None:
         self._render = structlog.dev.ConsoleRenderer(
@@ -158,12 +158,12 @@ class _Text:
 
 
 class _Foreign(logging.Handler):
-    """What the standard library's loggers say, as the event `log`; of the same complaint, only so much at a time."""
+    """Logs records of the standard library as the event `log`, at most 10 warnings of one place in 10 s."""
 
     def __init__(self, render: _Json | _Text) -> None:
         super().__init__()
         self._render = render
-        # By the place in the code: since when it is counted, how often, and how often in vain.
+        # By place in the code: when counting began, the warnings logged, and those suppressed.
         self._complaints: dict[tuple[str, int], tuple[float, int, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -186,7 +186,7 @@ class _Foreign(logging.Handler):
 
 
 def _ties() -> Mapping[str, str]:
-    """What ties a line to the activity in whose course it is written."""
+    """The fields that tie a line to the current activity."""
     cause = correlation.get()
     if not cause.request_id:
         return {}
@@ -195,7 +195,7 @@ def _ties() -> Mapping[str, str]:
 
 
 def _error_in(event: Event) -> BaseException | None:
-    """The exception that an event was logged with."""
+    """The exception that the event carries, if any."""
     match event.pop("exc_info", None):
         case BaseException() as error:
             return error
@@ -208,20 +208,20 @@ def _error_in(event: Event) -> BaseException | None:
 
 
 def _plain_traceback(out: TextIO, info: Any) -> None:
-    """Indented, so that nothing in it looks like another line; and without variables, which may hold a password."""
+    """Indented, so that no line looks like an event. Variables are left out, because they may hold a password."""
     out.writelines(
         "\n    " + _HIDDEN.sub(_escaped, line) for line in "".join(traceback.format_exception(*info)).splitlines()
     )
 
 
 def _shown(value: object) -> str:
-    """Anything as a text that UTF-8 can express."""
+    """The value as text that UTF-8 can encode."""
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else ascii(value)
 
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
-# What moves a terminal's cursor or turns its text around: control characters, line separators, bidi controls.
+# Characters that move a terminal's cursor or reverse its text: control characters, line separators, bidi controls.
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _HIDDEN_BYTES = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 

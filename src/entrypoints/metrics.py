@@ -1,4 +1,4 @@
-"""What Prometheus is told: all that was counted and timed, and what can be read off the parts of the process."""
+"""The metrics for Prometheus: what was counted and timed, and gauges read from the parts of the process."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
@@ -21,34 +21,34 @@ from entrypoints.probe import Heart
 
 
 class Measured(Protocol):
-    """Knows two numbers of bytes, the second of which is the whole."""
+    """Measures two numbers of bytes: what is used or free, and the whole."""
 
     def measure(self) -> tuple[int, int]: ...
 
 
 class Dropping(Protocol):
-    """Sends what it can, and counts the rest."""
+    """Counts what it could not send."""
 
     @property
     def dropped(self) -> int: ...
 
 
 class Sized(Protocol):
-    """Knows how many bytes it keeps."""
+    """Counts the bytes that it keeps."""
 
     @property
     def size(self) -> int: ...
 
 
 class Guarded(Protocol):
-    """Knows whether its circuit is closed, and so works, half open or open."""
+    """Has a circuit breaker. `closed` means that the service works."""
 
     @property
     def state(self) -> Literal["closed", "half_open", "open"]: ...
 
 
 def breakers(**services: object) -> Mapping[str, Guarded]:
-    """The circuits of those services that are guarded by one."""
+    """The circuit breakers of those services that have one, by the names of the services."""
     found = {name: getattr(service, "breaker", None) for name, service in services.items()}
     return {name: breaker for name, breaker in found.items() if breaker is not None}
 
@@ -57,7 +57,7 @@ _STATES = ("closed", "half_open", "open")
 
 
 class Exposition(Collector):
-    """The metrics of this process in the text format of Prometheus; can be asked from any thread."""
+    """The metrics of this process in the text format of Prometheus. Safe to call from any thread."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Exposition(Collector):
         return generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: what is described when it is registered would have to be read before there is a process."""
+        """Nothing: the registry would otherwise collect at registration, before the parts have started."""
         return []
 
     def collect(self) -> Iterable[Metric]:

@@ -1,4 +1,4 @@
-"""Whether the event loop lives, and its metrics, told by a thread: a busy loop cannot answer for itself."""
+"""Answers liveness probes and metrics from a thread, because a blocked event loop cannot answer for itself."""
 
 import asyncio
 import json
@@ -12,14 +12,14 @@ from threading import Thread
 
 BEAT_SECONDS = 0.25
 STUCK_SECONDS = 10.0
-# A caller that says nothing does not hold its thread for longer.
+# A silent caller holds its thread no longer than this.
 SILENCE_SECONDS = 5.0
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 END_SECONDS = 0.1
 
 
 class Heart:
-    """Beats as long as the event loop turns; tells how late each beat came, and counts the tasks of the loop."""
+    """Beats while the event loop runs. Reports how late each beat came, and counts the tasks of the loop."""
 
     def __init__(self, late: Callable[[float], None]) -> None:
         self.tasks = 0
@@ -27,7 +27,7 @@ class Heart:
         self._last = time.monotonic()
 
     def silent_seconds(self) -> float:
-        """How long ago it beat; from any thread."""
+        """Seconds since the last beat. Safe to call from any thread."""
         return time.monotonic() - self._last
 
     async def beat(self) -> None:
@@ -43,9 +43,9 @@ class Heart:
 async def probed(
     host: str, port: int, heart: Heart, metrics: Callable[[], bytes], stuck_seconds: float = STUCK_SECONDS
 ) -> AsyncIterator[None]:
-    """Answer `GET /live` on a port of its own, 503 once the heart has not beaten for 10 s, and `GET /metrics`.
+    """Answer `GET /live` and `GET /metrics` on a separate port; `/live` is 503 once the heart has not beaten for 10 s.
 
-    With port 0 nothing is answered. OSError if the port is taken.
+    Port 0 turns this off. OSError if the port is taken.
     """
     if not port:
         yield
@@ -65,7 +65,7 @@ async def probed(
 
 class _Probe(ThreadingHTTPServer):
     def server_bind(self) -> None:
-        # Without the name of the host, which HTTPServer would ask the DNS for and wait.
+        # HTTPServer's own bind looks up the name of the host and waits for the DNS.
         TCPServer.server_bind(self)
 
 
@@ -98,6 +98,6 @@ def _answering(heart: Heart, metrics: Callable[[], bytes], stuck_seconds: float)
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: this is asked every few seconds."""
+            """Log nothing, because probes come every few seconds."""
 
     return Answer

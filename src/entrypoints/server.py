@@ -1,4 +1,4 @@
-"""The process that serves: uvicorn as it has to be set up, with the lifetimes around it."""
+"""The process that serves: uvicorn with our configuration, inside the lifetimes of the other parts."""
 
 import asyncio
 import contextlib
@@ -22,20 +22,20 @@ from entrypoints.probe import probed
 from entrypoints.settings import Settings
 from entrypoints.websocket.protocol import LiveProtocol
 
-# Longer than the usual proxy keeps its connections open, so that it never sends on one that we just closed.
+# Longer than common proxies keep an idle connection, so that a proxy never sends on one that we just closed.
 KEEP_ALIVE_SECONDS = 65
 GRACE_SECONDS = 15
 FRAME_MAX_BYTES = 65_536
-# How long those who are connecting when the server stops have to get through.
+# How long a TCP handshake that is under way when the server stops may take.
 HANDSHAKE_SECONDS = 0.05
-# What a listening socket of Linux lets pass, as (code, jump if true, jump if false, operand): it looks at SYN and ACK
-# among the flags of a packet, and drops it if it is a mere SYN.
+# A packet filter for a listening socket of Linux, as (code, jump if true, jump if false, operand). It reads the SYN and
+# ACK flags of a packet and drops a SYN without ACK.
 _SO_ATTACH_FILTER = 26
 _ALL_BUT_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
 class Server(uvicorn.Server):
-    """uvicorn that leaves signals to us, and says when it listens."""
+    """uvicorn that handles no signals, and calls `listening` once it listens."""
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
         super().__init__(config)
@@ -57,15 +57,15 @@ class Server(uvicorn.Server):
         await super().shutdown(None)
 
     def retire(self) -> None:
-        """End each HTTP connection with its next answer: a request on one that is just being closed would be lost."""
+        """Close each HTTP connection after its next answer. Closing at once would lose a request on its way."""
         cast(type[BoundedHttp], self.config.http_protocol_class).retiring = True
 
 
 def _let_nobody_knock(listener: int) -> None:
-    """Ignore who only begins to connect, on Linux: they try again after a second, and are refused.
+    """Ignore new connection attempts, on Linux. Their clients try again after a second, and are refused.
 
-    The kernel resets whom it has accepted when their listener closes. From now on it accepts only those who are
-    connecting already, so that after a moment nobody is left.
+    When a listener closes, the kernel resets the connections that it accepted and we did not. With this filter only
+    handshakes that are under way complete, so that after a moment no such connection is left.
     """
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _ALL_BUT_SYN))
     attached = struct.pack("@HP", len(_ALL_BUT_SYN), ctypes.addressof(program))
@@ -74,9 +74,9 @@ def _let_nobody_knock(listener: int) -> None:
 
 
 def serve(container: Container, listening: Callable[[], None] = lambda: None, *, works: bool = True) -> None:
-    """Serve until SIGTERM or SIGINT, then let running requests finish; `listening` is called once it accepts.
+    """Serve until SIGTERM or SIGINT, then let running requests finish. `listening` is called once we accept requests.
 
-    Without `works` the loops of the worker are left to a process of their own.
+    Without `works`, a separate process has to run the loops of the worker.
     """
     uvloop.run(_serve(container, listening, works))
 
@@ -94,7 +94,7 @@ async def _serve(container: Container, listening: Callable[[], None], works: boo
             leaving.append(asyncio.create_task(leave()))
 
     async def leave() -> None:
-        # uvicorn would close every socket before anything else of ours is asked, so they are sent away before.
+        # uvicorn closes every socket before any other code of ours runs, so live connections are drained first.
         server.retire()
         try:
             await container.live().drain(settings.drain_seconds)
@@ -121,7 +121,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         http=bounded_http(settings.request_deadline_seconds),
         ws=LiveProtocol,
         ws_max_size=FRAME_MAX_BYTES,
-        # One ping mechanism, that of our frames; and 64 KiB a connection for compression buy little here.
+        # Our frames have pings of their own. Compression costs 64 KiB a connection and saves little here.
         ws_ping_interval=None,
         ws_per_message_deflate=False,
         lifespan="off",
@@ -131,15 +131,15 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        # Otherwise what one request sets is still set for the next one on its connection.
+        # Otherwise context variables leak from one request to the next on the same connection.
         reset_contextvars=True,
     )
 
 
 def _settle_garbage_collector() -> None:
-    """Take what start-up made out of every collection, and collect the short-lived rows of a page in fewer passes.
+    """Exclude the objects of start-up from garbage collection, and collect young objects less often.
 
-    With Python's own thresholds the collector took most of the time of a long list: each row of it is an object that
+    With Python's default thresholds the collector took most of the time of a long list: each row is an object that
     may be part of a cycle, and every 700 of them started a pass.
     """
     gc.collect()

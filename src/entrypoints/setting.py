@@ -1,4 +1,4 @@
-"""One thing that can be set: what it means, how its text is read, and how it may be shown."""
+"""One setting: its meaning, how its text is parsed, and how it may be shown."""
 
 import re
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from entrypoints import addresses
 
 T = TypeVar("T")
 
-# Secrets that stand in examples somewhere, so that everybody knows them.
+# Secrets that appear in examples, so attackers know them.
 _KNOWN = ("secret", "changeme", "change-me", "example", "password", "default", "your-")
-# A password in an address: before the last @ of the host, or among what the address asks for.
+# A password in a URL: before the last @ of the host, or in the query.
 _PASSWORD = re.compile(r"(?P<before>://[^:/?#]*:|[?&](?:ssl)?password=)(?:(?<=:)[^/?#]*(?=@)|(?<==)[^&#]*)")
 
 
@@ -38,10 +38,10 @@ def without_password(value: object) -> str:
 
 
 class Setting(NamedTuple):
-    """One thing that can be set: what it means, how its text is read, and how it may be shown.
+    """One setting: its meaning, how its text is parsed, and how it may be shown.
 
-    `parse` raises ValueError with what is needed instead, and never repeats what may be secret. `production` is the
-    default there if it is another one.
+    `parse` raises ValueError that says what is needed, and never repeats a possible secret. `production` is the
+    default in production if it differs.
     """
 
     meaning: str
@@ -101,7 +101,7 @@ def address(like: str, *schemes: str) -> Callable[[str], str]:
             raise ValueError(f"an address like {like} is needed") from None
         if parts.scheme not in schemes:
             raise ValueError(f"an address like {like} is needed")
-        # Whoever connects would repeat what it takes for a port, and that may be the half of a password.
+        # A client's error would quote an invalid port, and that may be half of a password.
         for authority in parts.netloc.rpartition("@")[2].split(","):
             if not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", authority):
                 raise ValueError(
@@ -126,7 +126,7 @@ quota = number(1, 1_000_000_000, int)
 
 
 def is_guessable(secret: str) -> bool:
-    """Whether it is of few characters, of a piece that comes again, of neighbours in the alphabet or of examples."""
+    """Whether the secret has few distinct characters, repeats a piece, runs along the alphabet or is an example."""
     repeats = any(secret.startswith(secret[length:]) for length in range(1, len(secret) // 2 + 1))
     neighbours = sum(abs(ord(one) - ord(next)) <= 1 for one, next in pairwise(secret))
     return (

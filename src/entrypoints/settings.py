@@ -1,4 +1,4 @@
-"""Settings: read from the environment once, validated at start, every problem reported at the same time."""
+"""Settings, read from the environment once. They are validated at start, and all problems are reported together."""
 
 import os
 import socket
@@ -32,13 +32,13 @@ from entrypoints.setting import (
 T = TypeVar("T")
 
 SECRET_MIN = 32
-# What hosting platforms say in words of their own.
+# Variables that hosting platforms set.
 _HOSTED = ("RAILWAY_ENVIRONMENT", "RAILWAY_ENVIRONMENT_NAME", "RENDER")
 _REPLICAS = ("RAILWAY_REPLICA_ID", "RENDER_INSTANCE_ID")
 
 
 class InvalidSettings(Exception):
-    """The environment does not describe a server that may start; `problems` says everything that is wrong with it."""
+    """The environment describes no server that may start. `problems` holds one text for each thing that is wrong."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -46,7 +46,7 @@ class InvalidSettings(Exception):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything that can be set, with its default; each is read from the variable of its name in upper case."""
+    """All settings with their defaults. Each is read from the variable that has its name in upper case."""
 
     environment: Annotated[
         Literal["development", "production"],
@@ -257,7 +257,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
-        """The settings that the environment describes; InvalidSettings with every problem at once."""
+        """The settings that the environment describes. InvalidSettings with all problems."""
         problems: list[str] = []
         values: dict[str, Any] = {}
         described = _described(environ)
@@ -279,7 +279,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         return settings
 
     def shown(self) -> Iterator[tuple[str, str]]:
-        """Each variable with its value, secrets and the passwords in addresses hidden."""
+        """Each variable with its value. Secrets and passwords in addresses are hidden."""
         for name, setting in _SETTINGS.items():
             yield name.upper(), setting.show(getattr(self, name))
 
@@ -299,7 +299,7 @@ _SETTINGS: Mapping[str, Setting] = {
 
 
 def table() -> str:
-    """Every setting as a row of Markdown."""
+    """A table in Markdown with a row for each setting."""
     defaults = Settings()
     rows = ["| variable | default | unit | meaning |", "|---|---|---|---|"]
     for name, setting in _SETTINGS.items():
@@ -312,7 +312,7 @@ def table() -> str:
 
 
 def _described(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """What the environment says, with what platforms say in their own words where nothing is said in ours."""
+    """The environment, completed by the variables of hosting platforms where ours are missing."""
     described = {name: value.strip() for name, value in environ.items() if value.strip()}
     if any(described.get(name) for name in _HOSTED):
         described.setdefault("ENVIRONMENT", "production")

@@ -1,4 +1,4 @@
-"""The process that works without serving: what has to be done however many processes answer requests, or none."""
+"""The process that runs the worker's loops and serves no requests."""
 
 import asyncio
 import signal

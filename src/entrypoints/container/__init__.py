@@ -1,4 +1,4 @@
-"""How the parts come together: the table, the parts for operators beside it, and the assemblies made from it."""
+"""Dependency injection: the table of all parts, the parts for operators, and the assemblies made from them."""
 
 from entrypoints.container.assemblies import assembled, in_memory, offline, without_postgres, without_redis
 from entrypoints.container.table import Container

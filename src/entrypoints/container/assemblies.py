@@ -1,4 +1,4 @@
-"""The assemblies: as the settings describe it, and the one that keeps everything in this process."""
+"""The assemblies: one that the settings describe, and one that keeps everything in this process."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from entrypoints.settings import Settings
 
 
 def assembled(settings: Any, **changes: Any) -> Container:
-    """The assembly that these settings describe: several processes share things over Redis, or there is one process.
+    """The assembly that these settings describe. With Redis several processes share state; without it there is one.
 
     `changes` are providers that replace others by name; a name that does not exist is an AttributeError.
     """
@@ -35,7 +35,7 @@ def in_memory(**changes: Any) -> Container:
 
 
 def without_redis(house: Container) -> None:
-    """Let one process keep for itself what several would share."""
+    """Keep in this process what several processes would share through Redis."""
     house.override_providers(
         redis=Object(None),
         broker=Singleton(memory.MemoryBroker),
@@ -46,9 +46,9 @@ def without_redis(house: Container) -> None:
 
 
 def without_postgres(house: Container) -> None:
-    """Let everything be kept until the process ends, and time and ids be what a test can foresee."""
+    """Keep everything in memory until the process ends, with a clock and ids that tests can predict."""
     database = house.database
-    house.repositories.set_kwargs(memory.REPOSITORIES)  # and no override, so that more can be added to them
+    house.repositories.set_kwargs(memory.REPOSITORIES)  # not overridden, so that contexts can still add to them
     house.override_providers(
         clock=Singleton(memory.MovableClock),
         ids=Singleton(memory.SequentialIds),
@@ -79,11 +79,11 @@ def without_postgres(house: Container) -> None:
         ticket_store=Singleton(memory.MemoryTicketStore, house.settings.provided.quota_tickets, house.clock),
         store=Singleton(memory.MemoryStoreQueries, database, house.clock),
         upkeep=Singleton(memory.MemoryUpkeep, database),
-        # The cheapest parameters that argon2 takes: what is kept here ends with the process.
+        # The cheapest parameters that argon2 takes, because these hashes end with the process.
         hasher=Singleton(Argon2Hasher, memory_kib=8, passes=1),
     )
 
 
 def offline() -> Settings:
-    """Settings of an assembly that needs no service."""
+    """Settings for an assembly that needs no service."""
     return Settings(jwt_secret="in memory, this secret guards nothing", database_url="postgresql://")  # noqa: S106

@@ -1,4 +1,4 @@
-"""What is made of several settings at once, what is put around a use case, and what a part of the table is handed."""
+"""Factories for the table: parts that need several settings, the wrapper of a use case, and arguments of a part."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -28,12 +28,12 @@ from entrypoints.settings import Settings
 
 T = TypeVar("T")
 
-# Of all contexts; each adds its own.
+# Those of all contexts. Each context adds its own.
 SCOPES = (ACCOUNT_READ, EVENTS_READ, MARKET_READ, TASKS_READ, TASKS_WRITE, WORKSPACE_ADMIN, WORKSPACE_READ)
 
 
 def traces(settings: Settings) -> Traces | None:
-    """Traces go where somebody takes them."""
+    """The exporter of traces, or None without an endpoint."""
     endpoint = settings.otel_exporter_otlp_endpoint
     return Traces(endpoint, settings.otel_service_name, VERSION, settings.instance) if endpoint else None
 
@@ -48,20 +48,20 @@ def observer(settings: Settings, metrics: Metrics, traces: Traces | None) -> Tel
 
 
 def database(settings: Settings, observer: Observer) -> Any:
-    """Other adapters are made from it, so each assembly has its own kind."""
+    """The main pool, from which other adapters are made. Its type is open: each assembly has its own kind."""
     return _database(settings, settings.database_url, settings.database_pool_size, observer)
 
 
 def numbers_database(settings: Settings, observer: Observer) -> Any:
     """For what must not wait behind requests: ended sessions, health, and numbers.
 
-    A request that takes a number holds a connection of the other pool already, and all of them may do so at once.
+    A request that takes a number already holds a connection of the other pool, and all requests may do so at once.
     """
     return _database(settings, settings.database_url, 2, observer)
 
 
 def replica(settings: Settings, primary: Database, observer: Observer) -> Replica | None:
-    """A replica is for the few reads that may go there, so it gets fewer connections."""
+    """The replica, with fewer connections, because few reads may go there."""
     url = settings.database_read_replica_url
     size = max(2, settings.database_pool_size // 4)
     return Replica(_database(settings, url, size, observer), primary) if url else None
@@ -72,12 +72,12 @@ def _database(settings: Settings, url: str, size: int, observer: Observer) -> Da
 
 
 def long_reads(settings: Settings, database: Database) -> LongReads:
-    """Lists that may take long have a quarter of the connections, and none of them has one for long."""
+    """Long lists may use a quarter of the connections, and each holds one for a short time only."""
     return LongReads(database, max(1, settings.database_pool_size // 4), settings.long_list_seconds)
 
 
 def kept_queries(settings: Settings, stored: TaskQueries, access: AccessQueries, cache: Cache) -> TaskQueries:
-    """Lists are kept where there is room for them."""
+    """Task queries, behind a cache if CACHE_MAX_BYTES is not 0."""
     return CachedTaskQueries(stored, access, cache) if settings.cache_max_bytes else stored
 
 
@@ -132,7 +132,7 @@ def edge(
 
 
 def watched(observer: Provider[Observer], make: type[T], *parts: object) -> Provider[T]:
-    """A use case, or an adapter, of which the observer is told each call."""
+    """A use case or an adapter whose calls the observer sees."""
     return Singleton(_watched, observer, Singleton(make, *parts))
 
 
@@ -141,12 +141,12 @@ def _watched(observer: Observer, thing: Any) -> Any:
 
 
 def handed(part: type[DeclarativeContainer], table: Mapping[str, Any]) -> Mapping[str, Provider[Any]]:
-    """What this part of the table asks for, by the same names."""
+    """The dependencies that this part declares, taken from the table by name."""
     return {name: table[name] for name in part.dependencies}
 
 
 def feeds(access: Provider[AccessQueries]) -> List:
-    """What the contexts let accounts follow; each adds its own."""
+    """The kinds of feeds that accounts can follow. Each context adds its own."""
     shared = (Singleton(WorkspaceFeeds, access), Singleton(TaskFeeds, access))
     return List(*shared, Singleton(AccountFeeds), Singleton(MarketFeeds))
 

@@ -1,4 +1,4 @@
-"""What runs beside the use cases, and what operators see of it: loops, health, metrics and statistics."""
+"""The part of the assembly for operators: loops, health, metrics and statistics."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from entrypoints.settings import Settings
 
 
 class Operations(containers.DeclarativeContainer):
-    """Runs and looks at parts of the table, which it is handed by their names."""
+    """Runs and observes parts of the table. It declares them here by their names in the table."""
 
     settings = Dependency(instance_of=Settings)
     given = settings.provided
@@ -107,7 +107,7 @@ class Operations(containers.DeclarativeContainer):
     )
     forgetting = Singleton(Retention, process_retention, retention)
     words_anew = Singleton(WordsAnew, task_words)
-    # Nobody depends on a lifetime.
+    # Lifetimes, which no other provider depends on.
     open_database = providers.Resource(opened, database, numbers_database, replica)
     close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, traces)
     loops = providers.List(

@@ -1,4 +1,4 @@
-"""The whole assembly on one screen: which adapter stands behind which port, and how the use cases get them."""
+"""The whole assembly on one screen: the adapter of each port, and the ports of each use case."""
 
 from dependency_injector import containers, providers
 from dependency_injector.providers import Dict, List, Provider, Singleton
@@ -28,7 +28,7 @@ from entrypoints.settings import Settings
 
 
 class Container(containers.DeclarativeContainer):
-    """Every provider is a stateless singleton, so HTTP, sockets and the command line are equals.
+    """Every provider is a singleton, so HTTP, sockets and the command line use the same parts.
 
     A context adds to `repositories` and to the lists.
     """

@@ -1,4 +1,4 @@
-"""The HTTP surface: one edge that every request passes once, and one thin set of routes per context."""
+"""The HTTP interface: one edge that every request passes once, and one thin set of routes per context."""
 
 from entrypoints.http.app import create_app
 from entrypoints.http.catalogue import catalogue_routes

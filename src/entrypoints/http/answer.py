@@ -1,4 +1,4 @@
-"""How every answer leaves: what the edge adds to it on the way, and what it notes of it."""
+"""Sends every answer: adds headers and compression, and notes what the edge reports of it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from entrypoints.http.cors import Headers
 from entrypoints.http.problems import refusal
 
 COMPRESS_FROM_BYTES = 1_024
-# From here on it takes longer than to hand it to a thread, and everybody else would wait for it.
+# Larger bodies are compressed in a thread: passing them to it costs less than blocking the event loop.
 COMPRESS_ASIDE_FROM_BYTES = 65_536
 
 SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
@@ -24,12 +24,12 @@ SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
-# What a release brings may be kept, if it is asked each time whether it is still the same.
+# Static files of a release may be cached, if the browser revalidates them each time.
 STATIC_HEADERS: Sequence[tuple[bytes, bytes]] = (
     *((name, value) for name, value in SECURITY_HEADERS if name != b"cache-control"),
     (b"cache-control", b"no-cache"),
 )
-# The interactive documentation is a page of our own with a script of our own, and nothing from anywhere else.
+# The interactive documentation loads its page and script from this server only.
 DOCS_HEADERS: Sequence[tuple[bytes, bytes]] = tuple(
     (name, b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
     if name == b"content-security-policy"
@@ -54,9 +54,9 @@ _OWN_HEADERS = {
 
 
 class Responder:
-    """The one wrapper around `send`: headers that every answer has, and compression where it pays.
+    """The one wrapper around `send`: adds the headers that every answer has, and compresses where it pays.
 
-    Without `has_body`, as HEAD wants it, everything is the same but the bytes, and a stream ends at its beginning.
+    Without `has_body`, for HEAD, the headers are the same and no body is sent. A stream ends after its headers.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class Responder:
         self.has_body = True
         self.is_stream = False
         self.bytes_out = 0
-        self.status = 499  # whoever asked has gone, as long as nobody answers
+        self.status = 499  # the client has gone, unless an answer starts
         self.bill: Bill | None = None
         self.deadline: asyncio.Timeout | None = None
 
@@ -129,7 +129,7 @@ class Responder:
         await self._send(message)
 
     def _last(self) -> None:
-        """Go on for as long as the reader likes."""
+        """Treat the answer as a stream, which has no deadline."""
         self.is_stream = True
         if self.deadline is not None:
             self.deadline.reschedule(None)
@@ -154,12 +154,12 @@ class Responder:
         return {**message, "body": body}
 
     async def permit(self, headers: Headers) -> None:
-        """Answer a browser that asks what a page may call."""
+        """Answer a preflight."""
         await self.send({"type": "http.response.start", "status": 204, "headers": headers})
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def refuse(self, error: Exception) -> str:
-        """Answer with a problem, whose code it returns; after a begun answer, let the server cut the connection."""
+        """Answer with a problem and return its code. If an answer has begun, let the server cut the connection."""
         if self._started and self._held is None:
             raise error
         self._held = None
@@ -171,7 +171,7 @@ class Responder:
 
 
 class Upgrade:
-    """Notes how a request for a live connection is answered."""
+    """Notes the answer to a WebSocket upgrade."""
 
     __slots__ = ("_send", "status")
 
@@ -198,7 +198,7 @@ class Upgrade:
 
 
 async def refuse_upgrade(send: Send, error: Exception) -> str:
-    """Answer an upgrade with a problem, as any other request, and return its code."""
+    """Answer an upgrade with a problem, like any other request, and return its code."""
     status, headers, body, code = refusal(error)
     head: Any = {"type": "websocket.http.response.start", "status": status, "headers": list(headers)}
     rest: Any = {"type": "websocket.http.response.body", "body": body}

@@ -1,4 +1,4 @@
-"""The application: the routes of all contexts, and how their errors are answered."""
+"""The Litestar application: the routes of all contexts, and the answers to their errors."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,9 @@ def create_app(
     scopes: Sequence[Scope],
     version: str,
 ) -> Litestar:
-    """The `routes` of the versioned API, and those `beside` it: for operators, and for who reads about the API.
+    """The application with the `routes` of the versioned API, and those `beside` it: for operators and documentation.
 
-    `scopes` are all that a credential can be given.
+    `scopes` are all scopes that a credential can have.
     """
     api = Router("/api/v1", route_handlers=routes, before_request=before_route)
     return Litestar(

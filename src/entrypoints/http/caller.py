@@ -1,4 +1,4 @@
-"""Who sends a request, as all that handle it see them."""
+"""The caller of a request, as every part that handles the request sees it."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,10 @@ from domain.ids import AccountId
 
 
 class Caller:
-    """Who sends a request: the network address, the headers, the principal if there is one.
+    """Who sends a request: the network address, the headers, and the principal if there is one.
 
-    And what became of it: the `account` that signed in, the `code` of a refusal, the bytes of the body that were read,
-    the live `connection`, and whether the answer holds a secret.
+    It also notes the outcome: the `account` that signed in, the `code` of a refusal, the bytes read of the body, the
+    live `connection`, and whether the answer holds a secret.
     """
 
     __slots__ = ("account", "address", "bytes_in", "code", "connection", "headers", "holds_secret", "principal")

@@ -1,4 +1,4 @@
-"""The route by which programs learn what kinds of events there are."""
+"""The route that lists all types of events, for programs."""
 
 from litestar import Router, get
 
@@ -12,7 +12,7 @@ def catalogue_routes(catalogue: Catalogue) -> Router:
 
     @get("/event-types")
     async def list_event_types(request: ApiRequest) -> Page[EventTypeView]:
-        """All types of events: what happened, in which stream, and what their `changes` and `data` can hold."""
+        """All types of events: their meaning, their stream, and what their `changes` and `data` can hold."""
         return Page(list(catalogue.types.values()), None)
 
     return Router("/", route_handlers=[list_event_types], tags=["events"])

@@ -1,4 +1,4 @@
-"""JSON in and out by msgspec alone: bodies straight into messages, messages straight onto the wire."""
+"""JSON by msgspec alone: decodes bodies directly to messages, and encodes messages directly to bytes."""
 
 import re
 from collections.abc import Callable
@@ -28,9 +28,9 @@ _ENTITY_TAG = re.compile(rb'(W/)?"([^"]*)"')
 
 
 class JsonBody(AbstractDTO[Any]):
-    """Reads a body as the message that the handler declares; Litestar would convert dictionaries leniently.
+    """Reads a body strictly as the message that the handler declares. Litestar would convert dictionaries leniently.
 
-    A message that is not read like any other says how: by its own `read`.
+    A message with a `read` of its own is read by that.
     """
 
     _readers: ClassVar[dict[str, Callable[[bytes], Any]]] = {}
@@ -60,7 +60,7 @@ class JsonBody(AbstractDTO[Any]):
     def decode_bytes(self, value: bytes) -> Any:
         handler = self.asgi_connection.route_handler
         reader: Callable[[bytes], Any] | None = handler.opt.get("reader")
-        if reader is None:  # the id is made anew each time that it is asked for
+        if reader is None:  # `handler_id` is computed at each access
             reader = handler.opt["reader"] = self._readers[handler.handler_id]
         return reader(value)
 
@@ -81,9 +81,9 @@ class _Sendable:
 
 
 class JsonResponse(Response[Any]):
-    """Answers with a message as JSON. One that has a `version` carries it as an ETag, and may be a 304.
+    """Answers with a message as JSON. The `version` of a message becomes an ETag, and the answer may be a 304.
 
-    That of a resource is a number and its ETag strong, for If-Match; that of a page is text, and its ETag weak.
+    The version of a resource is a number, and its ETag is strong, for If-Match. That of a page is text, its ETag weak.
     """
 
     def to_asgi_response(self, app: Any, request: Request[Any, Any, Any], **_: Any) -> Any:
@@ -103,8 +103,8 @@ class JsonResponse(Response[Any]):
 
 
 def none_matches(request: Request[Any, Any, Any], tag: bytes) -> bool:
-    """Whether the caller has what this entity tag stands for already."""
-    opaque = _ENTITY_TAG.fullmatch(tag)[2]  # type: ignore[index]  # it is one of ours
+    """Whether the caller already has the representation of this entity tag."""
+    opaque = _ENTITY_TAG.fullmatch(tag)[2]  # type: ignore[index]  # we made the tag, so it matches
     for name, value in request.scope["headers"]:
         if name == b"if-none-match":
             return value.strip() == b"*" or any(_as_made(found) == opaque for _, found in _ENTITY_TAG.findall(value))
@@ -112,7 +112,7 @@ def none_matches(request: Request[Any, Any, Any], tag: bytes) -> bool:
 
 
 def required_version(if_match: bytes | None) -> int | None:
-    """The version that an If-Match header asks for: None for any, -1 for one that never was."""
+    """The version that an If-Match header asks for: None for any, -1 for one that never existed."""
     if if_match is None or if_match.strip() == b"*":
         return None
     tags = _ENTITY_TAG.findall(if_match)
@@ -123,5 +123,5 @@ def required_version(if_match: bytes | None) -> int | None:
 
 
 def _as_made(tag: bytes) -> bytes:
-    """A tag of ours without what proxies that compress make of it; that they call it weak besides does no harm."""
+    """The tag without the suffix that compressing proxies add. They also make it weak, which does no harm."""
     return _ENCODED.sub(b"", tag)

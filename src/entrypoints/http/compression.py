@@ -1,4 +1,4 @@
-"""Compression of whole answers: which encoding the caller prefers, and the encoding itself."""
+"""Compression of whole answers: chooses the encoding that the caller prefers, and encodes."""
 
 import asyncio
 import zlib
@@ -12,9 +12,9 @@ import zstandard
 
 # In the order of our preference.
 ENCODINGS = ("br", "zstd", "gzip")
-# For what is sent once: they cost about as much time as they save on a slow line.
+# Levels for bodies that are sent once: they cost about as much time as they save on a slow line.
 QUICK = {"br": 4, "zstd": 3, "gzip": 5}
-# For what is sent again and again; the next ones take seconds.
+# Levels for bodies that are sent many times. Higher levels take seconds.
 THOROUGH = {"br": 9, "zstd": 12, "gzip": 9}
 
 
@@ -42,21 +42,21 @@ def compressed(encoding: str, body: bytes, levels: Mapping[str, int] = QUICK) ->
             packed: bytes = brotli.compress(body, quality=level)
             return packed
         case "zstd":
-            return zstandard.ZstdCompressor(level=level).compress(body)  # of which one serves one thread at a time
+            return zstandard.ZstdCompressor(level=level).compress(body)  # a compressor is not thread-safe
         case _:
             packer = zlib.compressobj(level, zlib.DEFLATED, 31)
             return packer.compress(body) + packer.flush()
 
 
 class StaticBody(bytes):
-    """A body that is the same for as long as the process runs; its `tag` is a weak ETag, the same in every encoding."""
+    """A body that never changes while the process runs. Its `tag` is a weak ETag, the same in every encoding."""
 
     def __init__(self, _: bytes) -> None:
         self.tag = f'W/"{sha256(self).hexdigest()[:32]}"'
         self._packed: dict[str, asyncio.Task[bytes]] = {}
 
     async def packed(self, encoding: str) -> bytes:
-        """The body in one of `ENCODINGS`, as small as it gets in a fifth of a second, which is spent once and aside."""
+        """The body in one of `ENCODINGS`, at a thorough level. A thread compresses it once, in about 0.2 s."""
         task = self._packed.get(encoding)
         if task is None:
             packing = asyncio.to_thread(compressed, encoding, bytes(self), THOROUGH)

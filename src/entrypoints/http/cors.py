@@ -1,4 +1,4 @@
-"""Which pages of other sites may call: the answers to preflights, and what lets their scripts read an answer."""
+"""CORS: which origins may call, the answers to preflights, and the headers that let scripts read an answer."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ class Cors:
         self._origins = frozenset(origin.encode() for origin in origins)
 
     def headers(self, origin: bytes | None) -> Headers:
-        """What goes on every answer to a request of this origin."""
+        """The headers on every answer to a request of this origin."""
         if not self._origins:
             return ()
         if b"*" in self._origins:
@@ -38,7 +38,7 @@ class Cors:
         )
 
     def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Headers | None:
-        """What answers a browser that asks before it calls, or None if this is no such question."""
+        """The headers of the answer to a preflight, or None if this request is not a preflight."""
         if method != "OPTIONS" or b"origin" not in headers or b"access-control-request-method" not in headers:
             return None
         if not self._origins & {b"*", headers[b"origin"]}:

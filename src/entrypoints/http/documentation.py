@@ -1,4 +1,4 @@
-"""What there is to read about the interfaces: their documents, a page for the first, and the JavaScript client."""
+"""The documentation that a server serves: its OpenAPI and AsyncAPI documents, a page, and the JavaScript client."""
 
 from collections.abc import Callable
 from functools import cache
@@ -28,7 +28,7 @@ _START = """SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#docs", deepLink
 
 
 def documentation_routes(version: str, catalogue: Catalogue, calls: Calls) -> Router:
-    """The documents, the page, and the client as an ES module: each the same until the next release."""
+    """Routes to the documents, the page, and the client as an ES module. All are fixed until the next release."""
     assets = files("offapi")
     client = files("entrypoints.http").joinpath("client.js")
     return Router(
@@ -50,13 +50,13 @@ def documentation_routes(version: str, catalogue: Catalogue, calls: Calls) -> Ro
 
 
 def _static(path: str, media_type: str, make: Callable[[Litestar], bytes]) -> HTTPRouteHandler:
-    """A route to something that is made when somebody first asks for it."""
+    """A route to a body that is made at its first request."""
 
     @cache
     def made(app: Litestar) -> StaticBody:
         return StaticBody(make(app))
 
-    # In a thread: the largest document takes as long as the rest of the start, and everybody else would wait for it.
+    # In a thread, because the largest document takes as long to make as the rest of the start.
     @get(path, include_in_schema=False, sync_to_thread=True, facts=Facts(is_public=True))
     def answer(request: ApiRequest) -> Response[bytes]:
         body = made(request.app)

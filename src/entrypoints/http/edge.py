@@ -1,4 +1,4 @@
-"""The edge: what every request passes once, in one function, before the first route and after the last byte."""
+"""The edge: one function that every request passes once, from before its route to after its last byte."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ from entrypoints.http.problems import (
     UnsupportedMediaType,
 )
 
-# Everything here needs a principal, so a new route is closed until it says that it is public.
+# Paths that need a principal. So a new route is closed until its facts say that it is public.
 CLOSED = ("/api/", "/stats")
 URL_MAX = 8_192
 HEADERS_MAX = 16_384
@@ -38,10 +38,10 @@ _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class Edge:
-    """Tells the observer of each request, finds out who asks and from where, and applies limits and deadline.
+    """Tells the observer of each request, authenticates the caller, and applies limits and the deadline.
 
-    Every answer gets the security headers, the request id and the state of the rate limit; JSON above 1 KiB is
-    compressed unless it holds a secret. Leaves `signalbox` in the scope: the Caller.
+    Every answer gets the security headers, the request id and the state of the rate limit. JSON above 1 KiB is
+    compressed unless it holds a secret. `scope["signalbox"]` is the Caller.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Edge:
             return
         path = scope["path"]
         if "//" in path or path.endswith("/"):
-            # As the router will read it: what is decided here has to be about the same path.
+            # Normalized as the router does it, so that the edge and the router decide about the same path.
             path = scope["path"] = normalize_path(path)
         headers: dict[bytes, bytes] = {}
         size = 0
@@ -94,7 +94,7 @@ class Edge:
         cors = self._cors.headers(headers.get(b"origin"))
         answer = Responder(send, path, caller, activity.correlation, cors, self._policy)
         if scope["method"] == "HEAD":
-            # A copy, as the server goes by its own whether it has to send a body.
+            # A copy, because the server needs the original method to know that HEAD has no body.
             scope = {**scope, "method": "GET"}
             answer.has_body = False
         try:
@@ -108,8 +108,8 @@ class Edge:
                 await self._enter(scope, receive, caller, answer)
         except TimeoutError:
             caller.code = await answer.refuse(DeadlineExceeded(f"A request may take {self._deadline:g} seconds."))
-        except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a problem and the log the rest
-            caller.code = INTERNAL  # if it is too late for a problem
+        except Exception as error:  # noqa: BLE001  # the caller gets a problem, the log gets the traceback
+            caller.code = INTERNAL  # stays if `refuse` raises, because the answer has begun
             caller.code = await answer.refuse(error)
         finally:
             self._tell(
@@ -123,7 +123,7 @@ class Edge:
             )
 
     async def _upgrade(self, scope: Any, receive: Receive, send: Send, caller: Caller, headers_size: int) -> int:
-        """Let a live connection come in, or refuse it like a request; the status of the answer."""
+        """Admit a live connection, or refuse it like a request. Returns the status of the answer."""
         upgrade = Upgrade(send)
         try:
             _measure(headers_size)
@@ -144,7 +144,7 @@ class Edge:
         is_stream: bool = False,
         **facts: str | int,
     ) -> None:
-        """Tell the observer how it ended."""
+        """Tell the observer how the request ended."""
         is_upgrade = scope["type"] == "websocket"
         if is_upgrade:
             self._observer.happened("socket_opened", str(status))
@@ -170,7 +170,7 @@ class Edge:
         return allowed
 
     async def _enter(self, scope: Any, receive: Receive, caller: Caller, answer: Responder) -> None:
-        """Go in; where a principal is needed, at the cost of that account, or of the address if there is none."""
+        """Run the application. A call of the API counts against its account, or its address without a principal."""
         bounded = self._bounded(scope, receive, caller)
         if not scope["path"].startswith(CLOSED):
             self._inspect(scope, caller.headers)
@@ -194,7 +194,7 @@ class Edge:
             await self._app(scope, bounded, answer.send)
 
     def _inspect(self, scope: Any, headers: Mapping[bytes, bytes]) -> None:
-        """Refuse what no route could accept, before anything of the body is read."""
+        """Refuse, before the body is read, a request that no route could accept."""
         host = headers.get(b"host")
         if b"," in host if host else scope["http_version"] == "1.1":
             raise Malformed("A request has one Host header.")
@@ -205,7 +205,7 @@ class Edge:
                 unquote(scope["query_string"].decode(), errors="strict")
             except UnicodeDecodeError:
                 raise Malformed("The query string is not valid UTF-8.") from None
-        if scope.get("method", "GET") in _BODILESS:  # an upgrade has none
+        if scope.get("method", "GET") in _BODILESS:  # an upgrade has no method
             return
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._max_body:
@@ -237,7 +237,7 @@ class Edge:
 
 
 class TokenMissing(Unauthenticated):
-    """The route needs a principal and nobody said who it is."""
+    """The route needs a principal, and the request has no credential."""
 
     code = "token_missing"
 
@@ -254,7 +254,7 @@ def _measure(headers_size: int) -> None:
 
 
 def _fit(form: re.Pattern[bytes], given: bytes | None) -> str:
-    """A header as text if it has this form, or nothing."""
+    """The header as text if it has this form, otherwise an empty text."""
     return given.decode() if given is not None and form.match(given) else ""
 
 
@@ -268,7 +268,7 @@ def _bearer(credential: bytes | None) -> str:
 
 
 def _client_address(scope: Any, headers: Mapping[bytes, bytes], trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """The address that asks: the peer, or behind trusted proxies the right-most hop that is none; IPv6 as its /64."""
+    """The client's address: the peer, or the right-most hop that is no trusted proxy. IPv6 is shortened to its /64."""
     client = scope.get("client")
     text = client[0] if client else ""
     if not trusted and ":" not in text:

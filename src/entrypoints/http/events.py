@@ -1,4 +1,4 @@
-"""The routes that read the journal, and the event stream for those who cannot hold a WebSocket."""
+"""The routes that read the journal, and server-sent events for clients that cannot use a WebSocket."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -70,16 +70,16 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
     async def stream_events(
         request: ApiRequest, channel: ChannelName = None, last_event_id: LastEventId = None
     ) -> Stream:
-        """Follow a channel as server-sent events, from `Last-Event-ID` on or from now; nothing is left out.
+        """Follow a channel as server-sent events, from `Last-Event-ID` on or from now. No event is left out.
 
-        `last_event_id` says the same for a client that cannot send the header, which counts more if both are there.
+        The parameter `last_event_id` is for clients that cannot send the header. The header wins if both are given.
         """
         feed, _ = await events.journaled(request.actor, _named(channel, request.actor))
         since = _last_event_id(request.caller.headers.get(b"last-event-id"))
         return Stream(
             sent_events(hub, authentication, request.actor, feed, last_event_id if since is None else since),
             media_type="text/event-stream",
-            headers={"X-Accel-Buffering": "no"},  # nginx would keep events back until there are many
+            headers={"X-Accel-Buffering": "no"},  # otherwise nginx buffers events
         )
 
     return Router(
@@ -91,7 +91,7 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
 
 
 def _named(channel: str | None, actor: Principal) -> str:
-    """The channel that is asked for: the personal workspace where none is named."""
+    """The channel that the caller names, by default that of their personal workspace."""
     return str(Channel(WORKSPACE, actor.account_id)) if channel is None else channel
 
 
@@ -106,7 +106,7 @@ def _last_event_id(header: bytes | None) -> int | None:
 async def sent_events(
     hub: Hub, authentication: Authentication, actor: Principal, feed: Feed, since: int | None
 ) -> AsyncIterator[bytes]:
-    """What a channel has to tell, as server-sent events."""
+    """The events of a channel as server-sent events."""
     async for news in follow(hub, authentication, actor, feed, since):
         match news:
             case Entry(offset=offset, type=type, body=body):

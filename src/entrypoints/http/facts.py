@@ -1,4 +1,4 @@
-"""What a route says of itself beside its signature, for the edge, the memory of answers and the OpenAPI document."""
+"""What a route declares beside its signature, for the edge, the memory of answers and the OpenAPI document."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -10,23 +10,24 @@ from litestar.routes import HTTPRoute
 
 from application.scopes import Scope
 
-# What an id looks like, in examples.
+# The id in examples.
 AN_ID = "0195f3a2-7c41-7b3e-9d52-3f6a1c2b4d5e"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Stands at a handler as `facts`; a handler without any is closed, and has no body, secret or condition.
+    """The option `facts` of a handler. A handler without it is closed, and has no body, secret or condition.
 
-    `is_public`: anybody may call it, without a principal.
-    `is_secret`: its answers hold a secret, so they are not compressed, and never kept in clear.
-    `is_keyless`: an idempotency key means nothing to it, as none to what is public: a repetition just gets another.
+    `is_public`: it may be called without a principal.
+    `is_secret`: its answers hold a secret. They are not compressed, and are stored encrypted only.
+    `is_keyless`: it ignores idempotency keys, as public routes do: a repetition is carried out again.
     `example`: a body that works.
-    `current`: what it may be meant for one version of, and a 412 carries; `by_header` if that version is in `If-Match`.
-    `streamed`: an example of what a stream sends.
+    `current`: the message that a condition on its version is about, and that a 412 carries.
+    `by_header`: that version comes in `If-Match`.
+    `streamed`: an example of a streamed answer.
     `has_version`: its answers have an ETag, though no field says so.
-    `scope`: what a credential needs to call it, if that is not what the `scopes` of its router say.
-    `refuses`: statuses besides those that follow from what it takes and answers.
+    `scope`: the scope that a credential needs, if the `scopes` of its router do not say it.
+    `refuses`: statuses besides those that follow from its parameters and answers.
     """
 
     is_public: bool = False
@@ -45,14 +46,14 @@ _NONE = Facts()
 
 
 def facts_of(handler: BaseRouteHandler) -> Facts:
-    """What this handler says of itself."""
+    """The facts of this handler."""
     return cast(Facts, handler.opt.get("facts", _NONE))
 
 
 def scope_of(handler: HTTPRouteHandler) -> Scope | None:
-    """What a credential needs to call this; None if that depends on what is asked for, or it needs nothing.
+    """The scope that a credential needs to call this. None if that depends on the request, or it needs none.
 
-    The use case decides; this is what the document tells of it. `scopes` of a router are one for reading and one for
+    The use case decides; this is for the document only. The `scopes` of a router are one for reading and one for
     everything else.
     """
     facts = facts_of(handler)
@@ -63,7 +64,7 @@ def scope_of(handler: HTTPRouteHandler) -> Scope | None:
 
 
 def paths(app: Litestar, wanted: Callable[[Facts], bool]) -> frozenset[str]:
-    """The paths of all routes whose facts are wanted; ValueError for one with a parameter, which has many paths."""
+    """The paths of all routes whose facts are wanted. ValueError for a path with a parameter: it stands for many."""
     found = {
         route.path
         for route in app.routes

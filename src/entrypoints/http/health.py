@@ -1,4 +1,4 @@
-"""Whether the process lives, may get traffic, and what of it is well; for probes, outside the versioned API."""
+"""Liveness, readiness and health of the process, for probes. They are outside the versioned API."""
 
 import asyncio
 import time
@@ -13,9 +13,9 @@ from domain.errors import DomainError
 from entrypoints.http.request import ApiRequest
 
 CHECK_SECONDS = 1.0
-# However many ask, a thing is asked once in that time.
+# Each dependency is checked once in this time at most, however many callers ask.
 FRESH_SECONDS = 1.0
-# How often in a row something may not answer before no more traffic comes.
+# After this many misses in a row a needed dependency makes the process unready.
 MISSES_MAX = 3
 
 Status = Literal["healthy", "degraded", "unhealthy"]
@@ -23,7 +23,7 @@ _FROM_BEST_TO_WORST: tuple[Status, ...] = ("healthy", "degraded", "unhealthy")
 
 
 class Check(Struct, frozen=True):
-    """One thing that was looked at: how it is, and how long the answer took."""
+    """The result of one check, and how long it took."""
 
     status: Status
     latency_ms: float
@@ -31,7 +31,7 @@ class Check(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """The whole: `degraded` when something dispensable is down, `unhealthy` when nothing useful can be done."""
+    """All checks: `degraded` if something optional is down, `unhealthy` if requests cannot be answered."""
 
     status: Status
     version: str
@@ -47,29 +47,29 @@ class Ready(Struct, frozen=True):
 
 
 class Checkable(Protocol):
-    """Something that knows how it is."""
+    """Something whose health can be checked."""
 
     async def check(self) -> str | None:
-        """None if it is well, a remark if it still works but not as it should; raises with the reason if it does not.
+        """None if it is well, a remark if it works but not as it should. Raises, with the reason, if it does not work.
 
-        The remark, and the detail of a DomainError, are shown to anybody.
+        The remark and the detail of a DomainError are public.
         """
         ...
 
 
 class Stopping(Protocol):
-    """What knows whether this process is about to end."""
+    """Knows whether this process is about to end."""
 
     @property
     def draining(self) -> bool: ...
 
 
 class HealthChecks:
-    """Asks what the process depends on, all at once and each under its own deadline.
+    """Checks all dependencies of the process at the same time, each with its own deadline.
 
-    Without the `needed` no request can be answered, so no traffic shall come; once one of them has answered, that is
-    so after three misses in a row. Of what is the process's `own` another process may have more. What is `optional`
-    degrades at most. A None stands for what is not configured.
+    No request can be answered without the `needed` ones, so without them the process is not ready. A dependency that
+    has answered once counts as gone after three misses in a row. `own` are resources of this process, of which
+    another process may have more. An `optional` one only degrades. None stands for one that is not configured.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class HealthChecks:
         self._stopping = stopping
         self._version = version
         self._started = time.monotonic()
-        # What was last told to whoever asked, or None if nobody did.
+        # The last answer of /ready, or None if there was none.
         self.was_ready: bool | None = None
 
     async def ready(self) -> Ready:
@@ -115,7 +115,7 @@ class HealthChecks:
 
 
 class _Watched:
-    """Something that is not asked again while its answer is fresh; knows how often in a row it did not answer."""
+    """A dependency that is not checked again while its result is fresh. Counts its misses in a row."""
 
     def __init__(self, thing: Checkable, fresh_seconds: float) -> None:
         self._thing = thing
@@ -123,7 +123,7 @@ class _Watched:
         self._looking: asyncio.Task[Check] | None = None
         self._asking: asyncio.Task[tuple[Status, str]] | None = None
         self._began = 0.0
-        self._misses = MISSES_MAX  # it never was well
+        self._misses = MISSES_MAX  # it has never been well
 
     @property
     def is_missing(self) -> bool:
@@ -134,11 +134,11 @@ class _Watched:
         if self._looking is None or (self._looking.done() and stale):
             self._began = time.monotonic()
             self._looking = asyncio.create_task(self._look())
-        # Others may be waiting for the same answer when one of them goes.
+        # Several callers share one check, and one that is cancelled must not cancel it.
         return await asyncio.shield(self._looking)
 
     async def _look(self) -> Check:
-        # What hangs may not end when it is cancelled: nobody waits for that, and it is not asked twice at a time.
+        # A check that hangs may ignore its cancellation. We do not wait for it, and start no second one beside it.
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(_ask(self._thing))
         answered, _ = await asyncio.wait({self._asking}, timeout=CHECK_SECONDS)
@@ -157,8 +157,8 @@ async def _ask(thing: Checkable) -> tuple[Status, str]:
         remark = await thing.check()
     except DomainError as error:
         return "unhealthy", error.detail
-    except Exception as error:  # noqa: BLE001  # whatever a dependency raises, it is not well
-        # Only the kind: the message may hold an address.
+    except Exception as error:  # noqa: BLE001  # any error means that it is not well
+        # Only the type, because the message may hold an address.
         return "unhealthy", type(error).__name__
     return ("degraded", remark) if remark else ("healthy", "")
 
@@ -173,7 +173,7 @@ async def _looked_at(things: Mapping[str, _Watched]) -> Mapping[str, Check]:
 
 
 def health_routes(checks: HealthChecks, statistics: Statistics) -> Router:
-    """Routes for probes, and for admins."""
+    """Routes for probes, and statistics for admins."""
 
     @get("/live", include_in_schema=False)
     async def live() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Idempotency keys: a request that is sent twice has one effect, and its answer comes twice."""
+"""Idempotency keys: a request that is sent twice has one effect, and gets the same answer twice."""
 
 import re
 from hashlib import sha256
@@ -21,24 +21,24 @@ from entrypoints.http.problems import InvalidParameter
 _METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 # 1 to 255 visible ASCII characters, bare or as the quoted string of the IETF draft.
 _KEY = re.compile(rb'"?([\x21\x23-\x7e]{1,255})"?\Z')
-# Stands for the headers of an answer that is kept encrypted.
+# Marks an answer that is stored encrypted, in place of its headers.
 _HIDDEN = ((b"hidden", b""),)
-# What describes this one transmission and not the answer.
+# Headers of one transmission, which are not part of the answer.
 _TRANSIENT = frozenset({b"date", b"content-length", b"x-request-id"})
 
 
 class AnswerLost(Conflict):
-    """The key was used and had its effect; the answer held a secret, and what it was encrypted with is replaced."""
+    """The key was used and had its effect, but its answer was encrypted under a secret that has been replaced."""
 
     code = "answer_lost"
 
 
 class IdempotentRequests:
-    """Wraps the application; requests of a principal that carry `Idempotency-Key` pass through the memory of answers.
+    """Wraps the application, and remembers the answers to requests of a principal that carry `Idempotency-Key`.
 
-    Successful answers are remembered, in the transaction of their effect; a refusal has no effect and may be retried.
-    To routes that are public or say that they are keyless a key means nothing, so none of their answers is kept. An
-    answer that holds a secret is kept encrypted, for this account and key alone.
+    A successful answer is stored in the transaction of its effect. A refusal has no effect and may be retried. Public
+    and keyless routes ignore the key, so their answers are not stored. An answer that holds a secret is encrypted for
+    its account and key.
     """
 
     def __init__(self, app: Litestar, idempotency: Idempotency, secrets: Secrets, observer: Observer) -> None:
@@ -64,7 +64,7 @@ class IdempotentRequests:
         fingerprint = sha256(
             b"\n".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], body))
         )
-        # The answer to one credential is not always for another one of the account.
+        # Credentials of one account can have different rights, so each has its own answers.
         fingerprint.update(caller.principal.mark)
         account, key = caller.principal.account_id, match[1].decode()
         answer = await self._answer(caller, account, key, fingerprint.digest(), scope, body)
@@ -78,7 +78,7 @@ class IdempotentRequests:
         caller.code = ""
         async with self._idempotency.attempt(account, key, fingerprint) as attempt:
             if attempt.replay is None:
-                scope["state"] = {}  # where Litestar would find that this request was answered, if it is run again
+                scope["state"] = {}  # Litestar notes here that the request was answered, and the attempt may run again
                 await self._app(scope, _once(body), answer.send)
                 if 200 <= answer.status < 300:
                     attempt.record(self._kept(answer.recorded(), caller, account, key))
@@ -103,7 +103,7 @@ class IdempotentRequests:
 
 
 class _Recorder:
-    """Holds an answer back until its effect is committed."""
+    """Holds an answer until its effect is committed."""
 
     def __init__(self) -> None:
         self.status = 500

@@ -1,4 +1,4 @@
-"""The routes by which people sign up, in and out, and look after their account."""
+"""The routes to register, sign in and out, and manage one's account."""
 
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
@@ -24,7 +24,7 @@ from entrypoints.http.request import ApiRequest
 
 
 def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
-    """Routes under `/auth` and `/me`. Every one that sets, uses or takes back the cookie asks who sent the request."""
+    """Routes under `/auth` and `/me`. Each that sets, uses or clears the cookie checks the site of the request."""
 
     def signed_in(request: ApiRequest, signed_in: SignedIn, refresh: str, status: int = 200) -> Response[SignedIn]:
         request.caller.account = AccountId(signed_in.user.id)
@@ -67,7 +67,7 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
         facts=Facts(is_public=True, is_secret=True, refuses={401, 403}),
     )
     async def refresh(request: ApiRequest) -> Response[SignedIn]:
-        """Trade the refresh cookie for a new access token and the next cookie."""
+        """Exchange the refresh cookie for a new access token and a new cookie."""
         return signed_in(request, *await identity.refresh(cookie.of(request), _device(request)))
 
     @post(
@@ -83,29 +83,29 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
 
     @post("/auth/logout-all", status_code=204)
     async def log_out_everywhere(request: ApiRequest) -> Response[None]:
-        """End all one's sessions, this one too."""
+        """End all sessions of the caller, including this one."""
         cookie.guard(request)
         await identity.log_out_everywhere(request.actor)
         return Response(None, status_code=204, headers=cookie.header("", 0))
 
-    @get("/auth/sessions", facts=Facts(is_secret=True))  # from where somebody signs in
+    @get("/auth/sessions", facts=Facts(is_secret=True))  # the answer shows addresses and devices
     async def list_sessions(request: ApiRequest) -> Page[SessionView]:
-        """One's own live sessions, oldest first."""
+        """The caller's live sessions, oldest first."""
         return await identity.sessions(request.actor)
 
     @delete("/auth/sessions/{id:uuid}")
     async def end_session(request: ApiRequest, id: FromPath[SessionId]) -> None:
-        """End one of one's own sessions; an admin can end anybody's."""
+        """End one session of the caller. An admin can end any session."""
         await identity.end_session(request.actor, id)
 
     @get("/me", facts=Facts(scope=ACCOUNT_READ))
     async def read_me(request: ApiRequest) -> UserView:
-        """One's own account."""
+        """The caller's account."""
         return await identity.me(request.actor)
 
     @patch("/me", facts=Facts(example={"display_name": "Augusta"}, current=UserView))
     async def change_me(request: ApiRequest, data: JSONBody[ProfilePatch]) -> UserView:
-        """Change one's profile; with `If-Match`, only that version."""
+        """Change the caller's profile; with `If-Match`, only that version."""
         return await identity.change_profile(request.actor, data, request.version)
 
     @post(
@@ -114,7 +114,7 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
         facts=Facts(example={"current_password": "correct horse battery", "new_password": "a better horse battery"}),
     )
     async def change_password(request: ApiRequest, data: JSONBody[PasswordChange]) -> None:
-        """Replace the password, given the present one. Every session ends, this one too."""
+        """Replace the password, given the current one. Every session ends, including this one."""
         await identity.change_password(request.actor, data)
 
     return Router(

@@ -1,4 +1,4 @@
-"""The route by which a live connection is prepared; the connection itself is in `entrypoints/websocket`."""
+"""The route that prepares a live connection. The connection itself is in `entrypoints/websocket`."""
 
 from litestar import Router, post
 from litestar.params import JSONBody

@@ -1,4 +1,4 @@
-"""The route that Prometheus asks, for those who may know how busy everybody is."""
+"""The route that Prometheus scrapes."""
 
 from hmac import compare_digest
 
@@ -11,7 +11,7 @@ from entrypoints.probe import METRICS_TYPE
 
 
 def metrics_routes(exposition: Exposition, token: str, in_production: bool) -> Router:
-    """`/metrics` for whoever presents the token; without one for everybody, but for nobody in production."""
+    """`/metrics`, guarded by `token`. Without a token it is open, except in production, where it is NotFound."""
     expected = f"Bearer {token}".encode()
 
     @get("/metrics", include_in_schema=False)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: routes as Litestar knows them, messages as msgspec does, and what all have in common."""
+"""Makes the OpenAPI document: paths from Litestar, schemas from msgspec, and what all operations have in common."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ DESCRIPTION = """A backend for applications that people use together, live. Ever
 every screen that may see it, in order, with nothing lost. Errors are RFC 9457 problems with a stable `code`.
 The live connection at `/api/v1/ws` has a page of its own in the documentation of the project."""
 
-# What each refusal means, by status; `_refusals` says which of them an operation can give.
+# The meaning of each refusal, by status. `_refusals` says which of them an operation can answer.
 _MEANINGS: Mapping[int, str] = {
     400: "The request cannot be read, or a parameter is not what it has to be.",
     401: "No valid access token, or no valid credentials.",
@@ -73,14 +73,14 @@ _PAGE_OF = re.compile(r"Page_(\w+?)View_")
 
 
 class _Unserved(Router):
-    """Takes no routes: Litestar would serve the document by some of its own."""
+    """Adds no routes. Litestar would otherwise serve the document on routes of its own."""
 
     def register(self, value: ControllerRouterHandler) -> list[Any]:
         return []
 
 
 def described(version: str, scopes: Sequence[Scope]) -> OpenAPIConfig:
-    """What Litestar has to know to tell paths, operations and parameters."""
+    """The configuration from which Litestar makes paths, operations and parameters."""
     return OpenAPIConfig(
         title="Signalbox",
         version=version,
@@ -105,7 +105,7 @@ def _scopes_told(scopes: Sequence[Scope]) -> str:
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The whole document of an application, with every refusal that the edge or a use case can give."""
+    """The whole document of an application, with every refusal of the edge and the use cases."""
     schema: dict[str, Any] = msgspec.to_builtins(app.openapi_schema.to_schema())
     handlers = dict(_published(app))
     schema["tags"] = _tags(handlers.values())
@@ -136,14 +136,14 @@ def document(app: Litestar) -> dict[str, Any]:
         path, method, operation = operations[name]
         body, answer = (message and next(remaining) for message in _messages(handler))
         _complete(operation, _Operation(path, method, body, answer, handler))
-    # The names of generic messages, without their brackets.
+    # Generic messages get names without brackets.
     renamed: dict[str, Any] = msgspec.json.decode(_PAGE_OF.sub(r"\1Page", msgspec.json.encode(schema).decode()))
     return renamed
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """What is known of an operation: where it is, and the schemas of its body and answer if it has any."""
+    """An operation: its place, and the schemas of its body and answer if it has any."""
 
     path: str
     method: str
@@ -173,7 +173,7 @@ class _Operation:
 
 
 def _tags(handlers: Iterable[HTTPRouteHandler]) -> list[dict[str, str]]:
-    """The tags in the order of the routes, each with what a router that has it says it is `about`."""
+    """The tags in the order of the routes. The option `about` of a tag's router is its description."""
     said = {
         tag: handler.opt["about"] for handler in handlers if "about" in handler.opt for tag in handler.resolve_tags()
     }
@@ -186,7 +186,7 @@ def _conditions(handlers: Iterable[HTTPRouteHandler]) -> set[str]:
 
 
 def _published(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
-    """The handlers in the document by the names of their operations."""
+    """The names and handlers of all operations in the document."""
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler, _ in route.route_handler_map.values():
@@ -195,7 +195,7 @@ def _published(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
 
 
 def _messages(handler: HTTPRouteHandler) -> tuple[Any, Any]:
-    """The messages that a handler takes and answers with; None where there is no body, or a stream."""
+    """The types of a handler's body and answer. None if there is no body, or the answer is a stream."""
     returned = handler.parsed_return_field.annotation
     if get_origin(returned) is Response:
         (returned,) = get_args(returned)
@@ -210,7 +210,7 @@ def _anything(kind: type) -> dict[str, Any]:
 
 
 def _mark_instants(component: dict[str, Any]) -> None:
-    """Say that fields named like instants are; msgspec knows a format only for those that it makes aware itself."""
+    """Give the format `date-time` to fields whose names are those of instants, because msgspec leaves some out."""
     for name, field in component.get("properties", {}).items():
         if name == "at" or name.endswith("_at"):
             for choice in field.get("anyOf", [field]):
@@ -261,7 +261,7 @@ def _refusal_name(status: int, current: str) -> str:
 
 
 def _refused(status: int, current: str, problem: Mapping[str, Any]) -> dict[str, Any]:
-    """A refusal; `current` is the message that a 412 carries."""
+    """The response of a refusal. `current` names the message that a 412 carries."""
     shape = dict(problem)
     if current:
         held = {"current": {"$ref": _REFERENCE.format(name=current)}, "current_version": {"type": "integer"}}
@@ -274,7 +274,7 @@ def _refused(status: int, current: str, problem: Mapping[str, Any]) -> dict[str,
 
 
 def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
-    """The parameter without what is so anyway, and without null, which a URL cannot say."""
+    """The parameter without defaults, and without null, which a URL cannot express."""
     schema = parameter["schema"]
     choices = [choice for choice in schema.pop("oneOf", []) if choice != {"type": "null"}]
     description = schema.pop("description", None)

@@ -1,4 +1,4 @@
-"""Every refusal as an RFC 9457 problem; the only place that knows which status a refusal has."""
+"""Turns every refusal into an RFC 9457 problem. Only this module knows the status of a refusal."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ INTERNAL = "internal_error"
 
 
 class ProblemError(msgspec.Struct, frozen=True):
-    """One flaw of the input: `pointer` is a JSON pointer into the body, or `?name` for a query parameter."""
+    """One error in the input. `pointer` is a JSON pointer into the body, or `?name` for a query parameter."""
 
     pointer: str
     code: str
@@ -54,31 +54,31 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Malformed(DomainError):
-    """The request cannot be read at all."""
+    """The request cannot be read."""
 
     code = Unreadable.code
 
 
 class InvalidParameter(DomainError):
-    """A query or path parameter, or a header, is not what it has to be."""
+    """A query or path parameter, or a header, is not valid."""
 
     code = "invalid_parameter"
 
 
 class UnsupportedMediaType(DomainError):
-    """The body is not JSON as it is."""
+    """The media type or encoding of the body is not plain JSON."""
 
     code = "unsupported_media_type"
 
 
 class BodyTooLarge(DomainError):
-    """The body has more bytes than this server takes."""
+    """The body has more bytes than this server accepts."""
 
     code = "body_too_large"
 
 
 class HeadersTooLarge(DomainError):
-    """The headers have more bytes than this server takes."""
+    """The headers have more bytes than this server accepts."""
 
     code = "headers_too_large"
 
@@ -111,7 +111,7 @@ _HTTP_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 41
 
 
 class Refusal(NamedTuple):
-    """An answer that says what was wrong."""
+    """The answer to a refused request: status, headers and problem."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
@@ -120,7 +120,7 @@ class Refusal(NamedTuple):
 
 
 def refusal(error: Exception) -> Refusal:
-    """What goes out for this error: status, headers and body. An unexpected one says nothing but where it is logged."""
+    """The answer to this error. For an unexpected error it only says where the error is logged."""
     match error:
         case DomainError():
             return _of_domain(error)
@@ -140,7 +140,7 @@ def refusal(error: Exception) -> Refusal:
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The same as Litestar's exception handlers have to return it."""
+    """The answer to this error, in the form that Litestar's exception handlers return."""
     status, headers, body, code = refusal(error)
     request.scope["signalbox"].code = code  # type: ignore[typeddict-item]
     if status == 405:
@@ -197,7 +197,7 @@ def _render(
 
 
 def methods_of(request: Request[Any, Any, Any]) -> set[str]:
-    """The methods that the path of a request has; the edge answers HEAD with what GET would say."""
+    """The methods of the path of a request. HEAD is one if GET is, because the edge answers it."""
     for route in request.app.routes:
         if route.path_format and _matches(route.path_components, request.scope["path"]):
             methods = {str(method) for method in getattr(route, "methods", ())}

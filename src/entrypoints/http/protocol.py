@@ -1,4 +1,4 @@
-"""HTTP on a socket, with what uvicorn leaves out: bounds, order, and patience that ends."""
+"""HTTP/1.1 on a socket. Adds what uvicorn lacks: bounds on size, strict order of requests, and timeouts."""
 
 import asyncio
 import logging
@@ -17,15 +17,15 @@ from entrypoints.http.answer import SECURITY_HEADERS
 from entrypoints.http.edge import HEADERS_MAX, URL_MAX
 from entrypoints.http.problems import HeadersTooLarge, Malformed, refusal
 
-# The edge refuses what is over its limits; here ends what would not even get there.
+# The edge refuses heads over its limits with a problem. Heads over this bound never reach it.
 HEAD_MAX = 2 * (URL_MAX + HEADERS_MAX)
 # Header and trailer fields of one request.
 FIELDS_MAX = 128
-# What one connection may have parsed in one turn of the loop: chunks of one byte take two milliseconds.
+# Bytes of one connection that are parsed per turn of the loop. In chunks of one byte they take two milliseconds.
 TURN_BYTES = 16_384
-# How long a peer may go on sending after the last answer: closing at once could cost it that answer.
+# How long a peer may go on sending after the last answer. It could lose that answer if we closed at once.
 LINGER_SECONDS = 2.0
-# How long a connection without a request waits for one that is on its way, when the server stops.
+# How long an idle connection waits, when the server stops, for a request that may be on its way.
 FAREWELL_SECONDS = 0.5
 END = b"\r\n\r\n"
 
@@ -33,11 +33,12 @@ log = logging.getLogger(__name__)
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection, whose requests are parsed one after the other: each when the one before is answered.
+    """One connection. A request is parsed only after the request before it is answered.
 
-    It is closed when the headers of a request, or the first request, take longer than `patience_seconds`, and aborted
-    when the peer takes nothing of an answer for that long; uvicorn's own timer covers an idle connection, and the
-    deadline at the edge a body. Once the class is `retiring`, each connection ends with its next answer, which says so.
+    The connection is closed if the first request, or the headers of any, take longer than `patience_seconds`. It is
+    aborted if the peer reads nothing of an answer for that long. uvicorn's own timer covers an idle connection, and the
+    deadline of the edge covers a body. Once the class is `retiring`, the next answer on each connection says
+    `Connection: close` and is the last.
     """
 
     patience_seconds = 30.0
@@ -47,20 +48,20 @@ class BoundedHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.flow: Flow
-        # What came and is not parsed yet, and from where on.
+        # Received data, and the position of the first byte that is not parsed yet.
         self._held = b""
         self._at = 0
-        # The last bytes that were parsed, as long as an end may follow that began there.
+        # The last parsed bytes, if an END may have begun in them.
         self._tail = b""
-        # Nothing that comes from now on is read as HTTP.
+        # True once data is no longer parsed as HTTP.
         self._is_over = False
         self._in_head = True
-        # What was parsed of the head, or of what may be trailers.
+        # Bytes parsed of the head, or of possible trailers.
         self._size = 0
         self._may_be_trailers = False
         self._trailers = 0
         self._trailers_size = 0
-        # The body of the current request, and what is missing of it.
+        # Length of the body of the current request, and how many bytes of it are still to come.
         self._length = 0
         self._left = 0
         self._patience: asyncio.TimerHandle | None = None
@@ -71,7 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = Flow(transport)
-        if sys.platform == "linux":  # the kernel holds megabytes for a peer that takes nothing, which nobody here sees
+        if sys.platform == "linux":  # the kernel buffers megabytes that this process cannot see
             option, patience = socket.TCP_USER_TIMEOUT, int(self.patience_seconds * 1000)
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, patience)
         self._wait(self.patience_seconds)
@@ -83,7 +84,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
-            self.flow.pause_reading()  # it may hang up, and shall not be listened to
+            self.flow.pause_reading()  # wait only for the end of the connection
             return
         self._held = self._held[self._at :] + data if self._held else data
         self._at = 0
@@ -102,7 +103,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         if self._answering() is None:
-            # A request that is on its way would be lost with the connection.
+            # Closing now would lose a request that is on its way.
             self._wait(FAREWELL_SECONDS)
         else:
             super().shutdown()
@@ -110,10 +111,10 @@ class BoundedHttp(HttpToolsProtocol):
     # Parsing
 
     def _parse(self) -> None:
-        """Parse what is held, until a request waits for its answer or this turn of the loop had its share.
+        """Parse held data until a request waits for its answer, or this turn of the loop has parsed its share.
 
-        It goes in pieces that end where a message may end: with an empty line or the last byte of a body. So a parser
-        never sees anything of the next message before this one is answered, or after it has stopped.
+        Each piece ends where a message may end: at an empty line or the last byte of a body. So the parser never sees
+        a byte of the next message before this one is answered, or after the parser has stopped.
         """
         self._unset_keepalive_if_required()
         held = self._held
@@ -139,13 +140,13 @@ class BoundedHttp(HttpToolsProtocol):
             self._parse()
 
     def _end_of_piece(self, share: int) -> int:
-        """Where the next message may end, or `share` if not before; at most three bytes later."""
+        """Where the message may end, or `share` if it cannot end before that. At most three bytes beyond `share`."""
         held, begin = self._held, self._at
         if self._left:
             end = min(begin + self._left, share)
             self._left -= end - begin
             return end
-        # A few bytes more, and a few that are parsed already: an end may lie across.
+        # END may span `share`, or the border to parsed bytes, so we look a few bytes beyond both.
         found = held.find(END, begin, share + len(END) - 1)
         if self._tail and END in (seam := self._tail + held[begin : begin + len(END) - 1]):
             found = begin + seam.index(END) - len(self._tail)
@@ -188,7 +189,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def _trailer(self, size: int) -> None:
-        """Count a field behind a body; nobody reads it."""
+        """Count a trailer field. Trailers are ignored."""
         if not self._trailers:
             self._trailers_size = sum(len(name) + len(value) for name, value in self.headers)
         self._trailers += 1
@@ -202,8 +203,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self.parser.get_http_version() not in ("1.1", "1.0"):
             raise Malformed("This server speaks HTTP/1.1.")
         if self.parser.should_upgrade():
-            return  # it stops now
-        super().on_headers_complete()  # fails on a target that is no URL, which is still to be answered
+            return  # the parser stops here
+        super().on_headers_complete()  # raises if the target is no URL; `_in_head` still allows an answer
         self._in_head = False
         self._left, self._length = self._length, 0
         if self._patience is not None:
@@ -243,7 +244,7 @@ class BoundedHttp(HttpToolsProtocol):
     # What is no ordinary request
 
     def _upgrade(self) -> None:
-        """Go on where a parser stopped, because of an Upgrade or a CONNECT: it would take the body for a request."""
+        """Go on after the parser stopped at an Upgrade or a CONNECT. It would parse the body as the next request."""
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         if method == b"CONNECT":
             self._refuse(Malformed("This server is no proxy."))
@@ -252,7 +253,7 @@ class BoundedHttp(HttpToolsProtocol):
         if upgrades == [b"websocket"] and method == b"GET" and version == b"1.1":
             self.handle_websocket_upgrade()
             return
-        # Nobody has to upgrade: the same request, as if it did not ask for that.
+        # A server may ignore Upgrade: we parse the same request again without it.
         fields = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
         self._feed(b"\r\n".join([method + b" " + self.url + b" HTTP/" + version, *fields]) + END)
@@ -279,11 +280,11 @@ class BoundedHttp(HttpToolsProtocol):
             protocol.data_received(rest)
 
     def _refuse(self, error: DomainError) -> None:
-        """Answer with a problem and hang up, because nothing that follows could be trusted."""
+        """Answer with a problem and close, because the bytes that follow cannot be trusted."""
         answering = self._answering()
         is_answered = answering.response_started if answering else not self._in_head
         if answering:
-            # Its handler cannot go on.
+            # Ends the handler of the current request.
             answering.disconnected = True
             answering.message_event.set()
         self._end()
@@ -311,18 +312,18 @@ class BoundedHttp(HttpToolsProtocol):
     # Patience
 
     def _answering(self) -> RequestResponseCycle | None:
-        """The request that is not answered yet; there is none before the first."""
+        """The request that is not answered yet, or None."""
         cycle: RequestResponseCycle | None = self.cycle
         return None if cycle is None or cycle.response_complete else cycle
 
     def _end(self) -> None:
-        """Take nothing more for HTTP."""
+        """Stop parsing HTTP."""
         self._is_over = True
         self._held = b""
         self._wait(None)
 
     def _wait(self, seconds: float | None) -> None:
-        """Close after that time, or not any more; whatever was waited for before."""
+        """Close after this time, or never if None. Replaces the timer that was set before."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -331,10 +332,10 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _close(self) -> None:
         self.transport.close()
-        self._watch(self.patience_seconds)  # what is written already still goes out, if the peer takes it
+        self._watch(self.patience_seconds)  # written data still goes out if the peer reads it
 
     def _watch(self, seconds: float | None) -> None:
-        """Abort when nothing of what waits to be sent has gone out for that time."""
+        """Abort if none of the waiting data is sent within this time. None stops the watch."""
         if self._stalling is not None:
             self._stalling.cancel()
             self._stalling = None
@@ -349,7 +350,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class Flow(FlowControl):
-    """When a connection is read: never while something that came is held."""
+    """Flow control that never reads from the connection while received data is held."""
 
     is_held = False
 
@@ -358,7 +359,7 @@ class Flow(FlowControl):
         self.pause_reading()
 
     def release(self, *, full: bool) -> None:
-        """Read on, unless a body is `full`; the next piece that is taken of it does that then."""
+        """Read on, unless the buffer of the body is `full`. Then reading resumes when the handler takes from it."""
         self.is_held = False
         if not full:
             self.resume_reading()
@@ -369,7 +370,7 @@ class Flow(FlowControl):
 
 
 def bounded_http(patience_seconds: float) -> type[BoundedHttp]:
-    """The protocol with this much patience for the headers of a request, and for a peer that takes nothing."""
+    """The protocol class with this timeout for the headers of a request, and for a peer that reads nothing."""
     return type("PatientHttp", (BoundedHttp,), {"patience_seconds": patience_seconds})
 
 

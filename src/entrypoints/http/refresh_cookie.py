@@ -1,4 +1,4 @@
-"""The cookie of the refresh token: how it is set, and which pages may use it."""
+"""The cookie of the refresh token: sets it, and decides which pages may use it."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,9 +14,9 @@ SameSite = Literal["strict", "none"]
 
 
 class RefreshCookie:
-    """The cookie for pages of this site and of `origins`; pages of other sites get it with `same_site` "none" only.
+    """The cookie for pages of this site and of `origins`. Those on other sites need `same_site` "none".
 
-    A browser that does not keep cookies of other sites keeps it with `Partitioned`: one for each site whose page asks.
+    With `Partitioned`, a browser that blocks third-party cookies keeps one cookie for each site that embeds us.
     """
 
     def __init__(self, origins: Sequence[str], same_site: SameSite) -> None:
@@ -26,17 +26,18 @@ class RefreshCookie:
         )
 
     def header(self, token: str, max_age: int) -> dict[str, str]:
-        """What sets the cookie for so many seconds, and with 0 takes it back."""
+        """The header that sets the cookie for `max_age` seconds, or removes it if `max_age` is 0."""
         return {"Set-Cookie": f"{COOKIE}={token}; Max-Age={max_age}; {self._attributes}"}
 
     def guard(self, request: ApiRequest) -> None:
-        """CrossSite if a browser says that a page sent this that may not set or use the cookie."""
+        """CrossSite if the browser's headers name a page that may not set or use the cookie."""
         self._is_vouched_for(request)
 
     def of(self, request: ApiRequest) -> str | None:
-        """The token in the cookie, if the browser vouches that a page that may use it sent this; CrossSite otherwise.
+        """The token in the cookie, or None. CrossSite unless the browser's headers name a page that may use it.
 
-        SameSite alone would let sibling subdomains in. Without a browser's word, a header counts that no form can set.
+        SameSite alone would admit sibling subdomains. Without those headers the caller has to send X-Requested-With,
+        which no form can set.
         """
         token = request.cookies.get(COOKIE)
         asked = b"x-requested-with" in request.caller.headers
@@ -45,7 +46,7 @@ class RefreshCookie:
         return token
 
     def _is_vouched_for(self, request: ApiRequest) -> bool:
-        """Whether a browser says that the page may; False if no browser says anything, CrossSite if it may not."""
+        """True if the browser's headers name a page that may, False without such headers. CrossSite if it may not."""
         headers = request.caller.headers
         site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin", b"").decode("latin-1")
         if origin in self._origins:

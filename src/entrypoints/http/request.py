@@ -1,4 +1,4 @@
-"""What a route can ask of its request, already checked by the edge."""
+"""A request as routes see it, after the checks of the edge, and the checks of its query."""
 
 import re
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from entrypoints.http.codec import required_version
 from entrypoints.http.facts import facts_of
 from entrypoints.http.problems import InvalidParameter, methods_of
 
-# A hundred new tasks with all that fits into them have fewer, unless their fields are made of the shortest ones.
+# A bulk of 100 full tasks has fewer values, unless custom fields consist of the shortest values.
 VALUES_MAX = 30_000
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _read_instant = msgspec.json.Decoder(datetime).decode
-# In a URL a plus stands for a space.
+# In a URL a plus means a space.
 _LOST_PLUS = re.compile(r" (?=\d\d:?\d\d\Z)")
 
 
@@ -33,10 +33,10 @@ class ApiRequest(Request[Any, Any, Any]):
 
     @property
     def content_length(self) -> None:
-        """Nothing that matters any more: the edge refuses what is announced to be too long, and counts what comes."""
+        """None, because the edge has already checked this header and counts the bytes of the body."""
 
     async def body(self) -> bytes:
-        """The body; Invalid if it has so many values that reading them would keep everybody else waiting."""
+        """The body. Invalid if it has more than 30,000 values, because decoding them would block other requests."""
         body = await super().body()
         if len(body) > VALUES_MAX and _values(body) > VALUES_MAX and _values(_STRING.sub(b"", body)) > VALUES_MAX:
             raise Invalid(f"A body has at most {VALUES_MAX} values.", pointer="")
@@ -44,13 +44,13 @@ class ApiRequest(Request[Any, Any, Any]):
 
     @property
     def caller(self) -> Caller:
-        """Who sends it, as the edge found out."""
+        """The caller that the edge identified."""
         caller: Caller = self.scope["signalbox"]  # type: ignore[typeddict-item]
         return caller
 
     @property
     def actor(self) -> Principal:
-        """The principal. Routes that need none never ask."""
+        """The principal. Only for routes that need one."""
         principal = self.caller.principal
         if principal is None:
             raise Unauthenticated("This needs an access token.")
@@ -58,18 +58,18 @@ class ApiRequest(Request[Any, Any, Any]):
 
     @property
     def version(self) -> int | None:
-        """The version that If-Match asks for, or None if any will do."""
+        """The version that If-Match asks for, or None if it accepts any."""
         return required_version(self.caller.headers.get(b"if-match"))
 
 
 def _values(text: bytes) -> int:
-    """How many values JSON has at most: the first in anything follows a bracket, and each other one a comma."""
+    """An upper bound of the values in JSON: the first in a container follows a bracket, every other a comma."""
     brackets = text.count(b"[") + text.count(b"{") - text.count(b"[]") - text.count(b"{}")
     return 1 + brackets + text.count(b",")
 
 
 async def before_route(request: Request[Any, Any, Any]) -> Response[None] | None:
-    """Answer OPTIONS with all methods of the path, which Litestar does not, and check the names in the query."""
+    """Answer OPTIONS with all methods of the path, which Litestar does not, and check the query."""
     if request.method == "OPTIONS":
         return Response(None, status_code=204, headers={"Allow": ", ".join(sorted(methods_of(request)))})
     if facts_of(request.route_handler).is_secret:
@@ -81,7 +81,7 @@ async def before_route(request: Request[Any, Any, Any]) -> Response[None] | None
 
 
 def _check_query(request: Request[Any, Any, Any]) -> None:
-    """Refuse what the route does not know or would not use: a filter that is ignored silently shows too much."""
+    """Refuse parameters that the route would ignore. A filter that is ignored silently shows too much."""
     known = _query_parameters(request.scope["route_handler"])
     for name, values in request.query_params.dict().items():
         if name not in known:
@@ -96,7 +96,7 @@ def _check_query(request: Request[Any, Any, Any]) -> None:
 
 
 def _check_instant(value: str, pointer: str) -> None:
-    """Refuse a time that is none, or is beyond the calendar in UTC."""
+    """Refuse a text that is no time, or a time that is outside the calendar in UTC."""
     try:
         _read_instant(msgspec.json.encode(value)).astimezone(UTC)
     except (msgspec.ValidationError, OverflowError):
@@ -108,7 +108,7 @@ def _check_instant(value: str, pointer: str) -> None:
 
 @cache
 def _query_parameters(handler: HTTPRouteHandler) -> Mapping[str, FieldDefinition]:
-    """The parameters of a handler that are none of its path, for which it is asked once each."""
+    """The query parameters of a handler."""
     (path,) = handler.paths
     return {
         name: parameter

@@ -79,7 +79,7 @@ def task_routes(tasks: Tasks, events: Events) -> Router:
         cursor: PageCursor = None,
         limit: PageLimit = PAGE_DEFAULT,
     ) -> Page[TaskView]:
-        """The tasks of a workspace, the personal one if none is named, that meet all the conditions."""
+        """The tasks of a workspace that meet all conditions. The default is the caller's personal workspace."""
         query = TaskQuery(
             tuple(status or ()),
             tuple(priority or ()),
@@ -117,42 +117,42 @@ def task_routes(tasks: Tasks, events: Events) -> Router:
 
     @patch("/{id:uuid}", facts=Facts(example=CHANGED, current=TaskView))
     async def edit_task(request: ApiRequest, id: FromPath[TaskId], data: JSONBody[TaskPatch]) -> TaskView:
-        """Apply a JSON merge patch; with `If-Match`, only to that version. Changing nothing emits nothing."""
+        """Apply a JSON merge patch; with `If-Match`, only to that version. A patch without a change emits no event."""
         return await tasks.edit(request.actor, id, data, request.version)
 
     @delete("/{id:uuid}", facts=Facts(current=TaskView))
     async def delete_task(request: ApiRequest, id: FromPath[TaskId]) -> None:
-        """Delete a task: one's own, or any as an admin. It can be restored."""
+        """Delete a task: the caller's own, or any as an admin. It can be restored."""
         await tasks.delete(request.actor, id, request.version)
 
     @post("/{id:uuid}/restore", status_code=200)
     async def restore_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
-        """Bring a deleted task back."""
+        """Restore a deleted task."""
         return await tasks.restore(request.actor, id)
 
     @post("/{id:uuid}/archive", status_code=200, facts=Facts(current=TaskView))
     async def archive_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
-        """Put a task away, out of the lists; with `If-Match`, only that version."""
+        """Archive a task, which takes it out of lists; with `If-Match`, only that version."""
         return await tasks.archive(request.actor, id, request.version)
 
     @post("/{id:uuid}/unarchive", status_code=200, facts=Facts(current=TaskView))
     async def unarchive_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
-        """Take an archived task out again; with `If-Match`, only that version."""
+        """Unarchive a task; with `If-Match`, only that version."""
         return await tasks.unarchive(request.actor, id, request.version)
 
     @post("/{id:uuid}/claim", status_code=200)
     async def claim_task(request: ApiRequest, id: FromPath[TaskId]) -> TaskView:
-        """Take a task that nobody has; of many who try at once, one gets it."""
+        """Claim a task that has no assignee. Of several callers at the same time, one gets it."""
         return await tasks.claim(request.actor, id)
 
     @put("/{id:uuid}/assignees/{account_id:uuid}")
     async def assign_task(request: ApiRequest, id: FromPath[TaskId], account_id: FromPath[AccountId]) -> TaskView:
-        """Give the task to one more active member."""
+        """Assign the task to one more active member."""
         return await tasks.assign(request.actor, id, account_id)
 
     @delete("/{id:uuid}/assignees/{account_id:uuid}", status_code=200)
     async def unassign_task(request: ApiRequest, id: FromPath[TaskId], account_id: FromPath[AccountId]) -> TaskView:
-        """Take the task from somebody."""
+        """Remove an assignee from the task."""
         return await tasks.unassign(request.actor, id, account_id)
 
     @put("/{id:uuid}/watchers/me", status_code=204)
@@ -162,7 +162,7 @@ def task_routes(tasks: Tasks, events: Events) -> Router:
 
     @delete("/{id:uuid}/watchers/me")
     async def unwatch_task(request: ApiRequest, id: FromPath[TaskId]) -> None:
-        """Watch it no longer."""
+        """Stop watching the task."""
         await tasks.unwatch(request.actor, id)
 
     @get("/{id:uuid}/comments", facts=Facts(has_version=True))
@@ -181,19 +181,19 @@ def task_routes(tasks: Tasks, events: Events) -> Router:
     async def edit_comment(
         request: ApiRequest, id: FromPath[TaskId], comment_id: FromPath[CommentId], data: JSONBody[NewComment]
     ) -> CommentView:
-        """Rewrite one's own comment; the history keeps the old text."""
+        """Edit one of the caller's comments. The history keeps the old text."""
         return await tasks.edit_comment(request.actor, id, comment_id, data)
 
     @delete("/{id:uuid}/comments/{comment_id:uuid}")
     async def delete_comment(request: ApiRequest, id: FromPath[TaskId], comment_id: FromPath[CommentId]) -> None:
-        """Delete a comment: one's own, or any as an admin."""
+        """Delete a comment: the caller's own, or any as an admin."""
         await tasks.delete_comment(request.actor, id, comment_id)
 
     @get("/{id:uuid}/history")
     async def task_history(
         request: ApiRequest, id: FromPath[TaskId], cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
     ) -> Page[EventView]:
-        """Everything that happened to a task, newest first, even if it is deleted."""
+        """All events of a task, newest first, even if the task is deleted."""
         return await events.page(request.actor, str(Channel(TASK, id)), EventFilter(), True, cursor, limit)
 
     return Router(

@@ -32,17 +32,17 @@ def workspace_routes(workspaces: Workspaces) -> Router:
     async def list_workspaces(
         request: ApiRequest, cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
     ) -> Page[WorkspaceView]:
-        """One's own workspaces, the personal one first."""
+        """The caller's workspaces, the personal one first."""
         return await workspaces.page(request.actor, cursor, limit)
 
     @post("/workspaces", facts=Facts(example={"name": "Operations", "slug": "operations"}))
     async def create_workspace(request: ApiRequest, data: JSONBody[NewWorkspace]) -> WorkspaceView:
-        """Create a team workspace and own it."""
+        """Create a team workspace, which the caller owns."""
         return await workspaces.create(request.actor, data)
 
     @get("/workspaces/{id:uuid}")
     async def read_workspace(request: ApiRequest, id: FromPath[WorkspaceId]) -> WorkspaceView:
-        """One workspace, with one's own role in it."""
+        """One workspace, with the caller's role in it."""
         return await workspaces.read(request.actor, id)
 
     @patch(
@@ -57,14 +57,14 @@ def workspace_routes(workspaces: Workspaces) -> Router:
 
     @delete("/workspaces/{id:uuid}", facts=Facts(current=WorkspaceView))
     async def delete_workspace(request: ApiRequest, id: FromPath[WorkspaceId]) -> None:
-        """Delete a team workspace; only an owner can."""
+        """Delete a team workspace. Only an owner can."""
         await workspaces.delete(request.actor, id, request.version)
 
     @post("/workspaces/{id:uuid}/transfer", status_code=200, facts=Facts(example={"account_id": AN_ID}))
     async def transfer_workspace(
         request: ApiRequest, id: FromPath[WorkspaceId], data: JSONBody[Transfer]
     ) -> WorkspaceView:
-        """Hand one's ownership to another member and become an admin."""
+        """Transfer the caller's ownership to another member. The caller becomes an admin."""
         return await workspaces.transfer(request.actor, id, data)
 
     @get("/workspaces/{id:uuid}/members")
@@ -82,22 +82,22 @@ def workspace_routes(workspaces: Workspaces) -> Router:
     async def change_member(
         request: ApiRequest, id: FromPath[WorkspaceId], account_id: FromPath[AccountId], data: JSONBody[RoleChange]
     ) -> None:
-        """Give a member another role; nobody but an owner touches their equals."""
+        """Change the role of a member. Only an owner can change a member of the same role."""
         await workspaces.change_role(request.actor, id, account_id, data)
 
     @delete("/workspaces/{id:uuid}/members/{account_id:uuid}")
     async def remove_member(request: ApiRequest, id: FromPath[WorkspaceId], account_id: FromPath[AccountId]) -> None:
-        """Remove a member, or leave. The last owner stays."""
+        """Remove a member, or leave. The last owner cannot be removed."""
         await workspaces.remove(request.actor, id, account_id)
 
     @get("/workspaces/{id:uuid}/usage")
     async def workspace_usage(request: ApiRequest, id: FromPath[WorkspaceId]) -> Mapping[str, QuotaUse]:
-        """How much of each quota is used; `open_tasks` are one's own."""
+        """How much of each quota is used. `open_tasks` counts those of the caller."""
         return await workspaces.usage(request.actor, id)
 
     @get("/workspaces/{id:uuid}/invitations", facts=Facts(scope=WORKSPACE_ADMIN))
     async def list_invitations(request: ApiRequest, id: FromPath[WorkspaceId]) -> Page[InvitationView]:
-        """The invitations that still admit somebody, newest first."""
+        """The invitations that can still be accepted, newest first."""
         return await workspaces.invitations(request.actor, id)
 
     @post(
@@ -105,14 +105,14 @@ def workspace_routes(workspaces: Workspaces) -> Router:
         facts=Facts(is_secret=True, example={"role": "member", "max_uses": 5}),
     )
     async def invite(request: ApiRequest, id: FromPath[WorkspaceId], data: JSONBody[NewInvitation]) -> InvitationMade:
-        """Make an invitation; its token is shown only here."""
+        """Create an invitation. Only this answer shows its token."""
         return await workspaces.invite(request.actor, id, data)
 
     @delete("/workspaces/{id:uuid}/invitations/{invitation_id:uuid}")
     async def withdraw_invitation(
         request: ApiRequest, id: FromPath[WorkspaceId], invitation_id: FromPath[InvitationId]
     ) -> None:
-        """Take an invitation back."""
+        """Withdraw an invitation."""
         await workspaces.withdraw(request.actor, id, invitation_id)
 
     @post(
@@ -121,7 +121,7 @@ def workspace_routes(workspaces: Workspaces) -> Router:
         facts=Facts(example={"token": "kR3v8yT1nQ5wZ7xB2mC4dF6gH9jL0pS_aE-uIoYrTzA"}, refuses={404}),
     )
     async def accept_invitation(request: ApiRequest, data: JSONBody[Acceptance]) -> WorkspaceView:
-        """Come in by an invitation; coming twice does no harm."""
+        """Join a workspace by an invitation. Repeating this does no harm."""
         return await workspaces.accept(request.actor, data)
 
     return Router(
