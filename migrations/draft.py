@@ -1,4 +1,4 @@
-"""Drafts a revision from what the tables say and the migrations do not say yet: `make migration name="…"`."""
+"""Drafts a revision from the differences between tables and migrations: `make migration name="…"`."""
 
 import sys
 import tempfile

@@ -1,4 +1,4 @@
-"""Runs the migrations on one asyncpg connection, which only one process at a time may use for that."""
+"""Runs the migrations on one asyncpg connection. Only one process at a time may migrate."""
 
 import asyncio
 import os
@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from adapters.postgres.tables import metadata
 
-# Any number will do, as long as nothing else in the database locks the same one.
+# An arbitrary number that nothing else in the database locks.
 MIGRATION_LOCK = 5_117_202_607
-# A statement that waits for a lock on a table has everybody wait who comes after it. Better it gives up.
+# A statement that waits for a lock on a table blocks all later statements on it. So it gives up soon.
 LOCK_TIMEOUT = "SET lock_timeout = '3s'"
 TURN_SECONDS = 0.1
 
@@ -33,14 +33,14 @@ def database_url() -> str:
 
 
 def number(_: MigrationContext, __: object, directives: list[MigrationScript]) -> None:
-    """Count revisions instead of naming them at random: the order is in the file names."""
+    """Number revisions instead of naming them at random, so that file names show their order."""
     head = ScriptDirectory.from_config(config).get_current_head()
     directives[0].rev_id = f"{int(head or 0) + 1:04d}"
 
 
 def run(connection: Connection) -> None:
-    # Held by the connection, not by its transaction, which a migration may have to leave (CREATE INDEX CONCURRENTLY).
-    # Asked for again and again: a statement that waits for it would itself be waited for by a concurrent index.
+    # The connection holds the lock, because a migration may leave its transaction (CREATE INDEX CONCURRENTLY).
+    # We poll for it: a concurrent index would wait for a statement that waits for the lock.
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}):
         connection.commit()
         time.sleep(TURN_SECONDS)
@@ -67,7 +67,7 @@ async def run_online() -> None:
 
 
 def run_offline() -> None:
-    """Write the SQL instead of running it; nothing is connected to."""
+    """Write the SQL without running it or connecting."""
     context.configure(
         dialect_name="postgresql",
         target_metadata=metadata,

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 revision = "0001"
 down_revision = None
 
-# Raised by verify() when a part of a unit of work did not meet the one row that it was built on.
+# verify() raises it when a part of a unit of work did not affect exactly the one row that it was based on.
 VERIFY = """
 CREATE FUNCTION verify(met bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
@@ -221,7 +221,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_comments")),
     )
     op.create_index("ix_comments_task_id", "comments", ["task_id", "id"], unique=False)
-    # A new lineage: offsets of another journal mean nothing here.
+    # A new lineage, because offsets of another journal are not valid here.
     op.execute(sa.text("INSERT INTO lineage (epoch) VALUES (:epoch)").bindparams(epoch=secrets.token_hex(4)))
 
 

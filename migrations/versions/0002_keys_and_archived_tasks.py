@@ -1,4 +1,4 @@
-"""Keys such as OPS-12 by which people call tasks, and tasks that are put away."""
+"""Keys of tasks such as OPS-12, and archived tasks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ NEWEST = ["workspace_id", sa.literal_column("created_at DESC"), sa.literal_colum
 
 
 def upgrade() -> None:
-    # The domain makes prefixes from names; workspaces that are there already begin with what it falls back to.
+    # The domain makes prefixes from names. Existing workspaces start with its fallback.
     op.add_column("workspaces", sa.Column("task_prefix", sa.Text(), server_default="TASK", nullable=False))
     op.alter_column("workspaces", "task_prefix", server_default=None)
     op.add_column("tasks", sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True))

@@ -1,4 +1,4 @@
-"""Where the journal of a stream begins, when its beginning is dropped."""
+"""The position where the journal of a stream begins, after older events were dropped."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What finds the streams with old events, and the sessions that are over."""
+"""Indexes that find streams with old events, and sessions that are over."""
 
 from alembic import op
 
@@ -10,10 +10,10 @@ INDEXES = (("ix_streams_oldest_at", "streams", "oldest_at"), ("ix_sessions_creat
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():
-        # It waits for transactions that are under way, for as long as they take; but nobody waits for it.
+        # A concurrent index waits for running transactions, but blocks no other statement.
         op.execute("SET lock_timeout = 0")
         for name, table, column in INDEXES:
-            # An attempt that broke off leaves an index behind that is of no use.
+            # An attempt that failed leaves an invalid index behind.
             op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
             op.create_index(name, table, [column], unique=False, postgresql_concurrently=True)
         op.execute("SET lock_timeout = '3s'")

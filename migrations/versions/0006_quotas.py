@@ -1,4 +1,4 @@
-"""How many there are of what has a quota."""
+"""Counts of the resources that have a quota."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,7 +6,7 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
-# Raised by within() when a unit of work would leave more of a kind than there may be; without a limit there is none.
+# within() raises it when a unit of work would exceed the limit of a kind. A kind without a limit is never exceeded.
 WITHIN = """
 CREATE FUNCTION within(kind text, used bigint, most bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,4 @@
-"""One more reason for which a session ends: there were too many."""
+"""One more reason for the end of a session: the account had too many."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Which refresh tokens of a session were used, and when the end of a session was written."""
+"""The used refresh tokens of a session, and the time at which the end of a session was written."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ INDEX = "ix_sessions_told_at"
 
 
 def upgrade() -> None:
-    # All defaults are constants, so no row is rewritten; a session without a key gets one with its next refresh.
+    # All defaults are constants, so no row is rewritten. A session without a key gets one with its next refresh.
     op.add_column("sessions", sa.Column("signing_key", sa.LargeBinary(), server_default=sa.text("''"), nullable=False))
     op.add_column("sessions", sa.Column("used", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column(

@@ -1,4 +1,4 @@
-"""How far the consumers of the journal have come."""
+"""The positions of consumers in the journal."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Fields of one's own kept as the text that they were told with: JSONB writes numbers and the order of names anew."""
+"""Custom fields kept as the text that was sent, because JSONB changes the form of numbers and the order of names."""
 
 import sqlalchemy as sa
 from alembic import op

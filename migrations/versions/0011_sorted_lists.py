@@ -1,4 +1,4 @@
-"""Tasks by the day on which they are due and by priority, so that a list walks over what it shows."""
+"""Indexes of tasks by due day and by priority, so that a sorted list reads only the rows that it shows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,10 +14,10 @@ INDEXES = (
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():
-        # It waits for transactions that are under way, for as long as they take; but nobody waits for it.
+        # A concurrent index waits for running transactions, but blocks no other statement.
         op.execute("SET lock_timeout = 0")
         for name, key in INDEXES:
-            # An attempt that broke off leaves an index behind that is of no use.
+            # An attempt that failed leaves an invalid index behind.
             op.drop_index(name, table_name="tasks", if_exists=True, postgresql_concurrently=True)
             op.create_index(
                 name,

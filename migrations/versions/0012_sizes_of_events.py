@@ -1,4 +1,4 @@
-"""How large each event is, so that a page of them can end by its size. Those that are there already stay unmeasured."""
+"""The size of each event, so that a page can end by its size. Existing events have no size."""
 
 import sqlalchemy as sa
 from alembic import op

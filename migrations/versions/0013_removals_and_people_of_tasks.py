@@ -1,4 +1,4 @@
-"""Whom an old invitation does not let in again, and the tasks that somebody watches."""
+"""Removed members, whom an older invitation does not admit again, and the watched tasks of an account."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,9 +33,9 @@ def downgrade() -> None:
 
 def _replace(old: str, new: str, columns: list[str]) -> None:
     with op.get_context().autocommit_block():
-        # It waits for transactions that are under way, for as long as they take; but nobody waits for it.
+        # A concurrent index waits for running transactions, but blocks no other statement.
         op.execute("SET lock_timeout = 0")
-        # An attempt that broke off leaves an index behind that is of no use.
+        # An attempt that failed leaves an invalid index behind.
         op.drop_index(new, table_name="tasks", if_exists=True, postgresql_concurrently=True)
         op.create_index(new, "tasks", columns, postgresql_using="gin", postgresql_concurrently=True)
         op.drop_index(old, table_name="tasks", if_exists=True, postgresql_concurrently=True)

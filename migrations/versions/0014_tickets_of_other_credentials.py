@@ -1,4 +1,4 @@
-"""Tickets that were issued to a credential which is no session."""
+"""Tickets that were issued to credentials other than sessions."""
 
 import sqlalchemy as sa
 from alembic import op

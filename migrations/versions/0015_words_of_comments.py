@@ -1,4 +1,4 @@
-"""Words of comments, and by which rule words were found. Those that are there are found anew by the workers."""
+"""Words of comments, and the version of the rule that found them. Workers find the words of existing rows again."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Comments by their words, and tasks and comments whose words have to be found anew."""
+"""Indexes of comments by their words, and of tasks and comments whose words have to be found again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,10 +16,10 @@ INDEXES = (
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():
-        # It waits for transactions that are under way, for as long as they take; but nobody waits for it.
+        # A concurrent index waits for running transactions, but blocks no other statement.
         op.execute("SET lock_timeout = 0")
         for name, table, key, options in INDEXES:
-            # An attempt that broke off leaves an index behind that is of no use.
+            # An attempt that failed leaves an invalid index behind.
             op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
             op.create_index(name, table, [key], unique=False, postgresql_concurrently=True, **options)
         op.execute("SET lock_timeout = '3s'")

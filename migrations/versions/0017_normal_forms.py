@@ -1,8 +1,8 @@
-"""Labels and e-mail addresses in their normal form, where they are in another; see `src/domain/text.py`.
+"""Rewrites labels and e-mail addresses that are not in their normal form; see `src/domain/text.py`.
 
-Those are few, so they are changed at once. An account whose address another one has in its normal form keeps its spelling, by
-which nobody can log in any more: it is named in the log. SQL knows no punycode, so addresses stay as they are if this is
-written as SQL without a connection.
+They are few, so they are changed at once. An account keeps its spelling if another account has the normal form of its
+address. It can then no longer log in, and the log names it. SQL has no punycode, so addresses are not changed when this
+is written as SQL without a connection.
 """
 
 import logging
@@ -54,4 +54,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Both forms say the same."""
+    """Nothing to undo: both forms mean the same."""

@@ -1,1 +1,1 @@
-"""The ports of the application, each met by one technology per folder; the folders do not know each other."""
+"""Implements the ports of the application, one technology per folder. The folders do not import each other."""

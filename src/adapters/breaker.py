@@ -1,4 +1,4 @@
-"""Circuit breakers: whoever finds out that a service is away does so for everybody, and only some come back to look."""
+"""Circuit breakers: after one caller finds a service unavailable, others do not wait for it until it may be back."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 class Breaker:
-    """Whether one use of a service works; `away` and `back` are what the log says when it opens and when it closes."""
+    """A circuit breaker for one use of a service. It logs `away` when it opens and `back` when it closes."""
 
     def __init__(self, away: str, back: str) -> None:
         self._away = away
@@ -20,22 +20,22 @@ class Breaker:
 
     @property
     def state(self) -> Literal["closed", "half_open", "open"]:
-        """`closed`: it works; `open`: it does not, and is left alone; `half_open`: whoever needs it next may try.
+        """`closed`: the service works. `open`: it failed, and is not called. `half_open`: the next caller may try it.
 
-        Can be read from any thread.
+        Safe to read from any thread.
         """
         if not self._has_failed:
             return "closed"
         return "open" if time.monotonic() < self._next_try else "half_open"
 
     def succeed(self) -> None:
-        """A useful answer came."""
+        """Note a useful answer, which closes the breaker."""
         if self._has_failed:
             self._has_failed = False
             log.info("%s", self._back)
 
     def fail(self, reason: str) -> None:
-        """There was no answer, or none of use: it is left alone for a second."""
+        """Note that a useful answer did not come, which opens the breaker for a second."""
         if not self._has_failed:
             log.warning("%s: %s", self._away, reason)
         self._next_try = time.monotonic() + PAUSE_SECONDS

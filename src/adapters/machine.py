@@ -1,4 +1,4 @@
-"""What the machine grants this process, memory and disk, as far as it can run out."""
+"""Checks memory and disk, which a process can run out of."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ import psutil
 
 from domain.errors import Unavailable
 
-# Of a disk; below, PostgreSQL soon cannot write any more, and at some point cannot even start.
+# Free space of a disk. With less, PostgreSQL soon cannot write, and later cannot even start.
 SCARCE_PERCENT = 10
 SPENT_PERCENT = 2
 
-# Limit, use, and the part of `memory.stat` that the kernel takes back before it kills: in version 2 and in version 1.
+# For cgroup versions 2 and 1: the files of limit and use, and the field of `memory.stat` with the reclaimable memory.
 _FILES = (
     ("", "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     ("memory", "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -20,10 +20,10 @@ _FILES = (
 
 
 class Memory:
-    """The memory of the control group that is nearest to its limit; without a limit, this process's of the machine's.
+    """The memory of the control group that is nearest to its limit. Without a limit, that of this process.
 
-    What counts is what the kernel counts before it kills, so all that runs in the same container is in it. `root` is
-    where `/proc` and `/sys` are.
+    It counts as the kernel does before it kills, so it includes all processes of the same container. `root` is the
+    folder of `/proc` and `/sys`.
     """
 
     def __init__(self, degraded_percent: int, unhealthy_percent: int, root: Path = Path("/")) -> None:
@@ -32,7 +32,7 @@ class Memory:
         self._root = root
 
     async def check(self) -> str | None:
-        """None or, from the first threshold on, a remark; Unavailable from the second one on."""
+        """None, or a remark from the `degraded_percent` on. Unavailable from the `unhealthy_percent` on."""
         used, limit = self.measure()
         percent = 100 * used // limit
         remark = f"{percent} % of the memory is in use."
@@ -41,7 +41,7 @@ class Memory:
         return remark if percent >= self._degraded else None
 
     def measure(self) -> tuple[int, int]:
-        """How many bytes are in use, and of how many."""
+        """The bytes in use, and the limit in bytes."""
         machine = psutil.virtual_memory().total
         limited = [(used, limit) for used, limit in self._groups() if 0 < limit < machine]
         if limited:
@@ -49,7 +49,7 @@ class Memory:
         return psutil.Process().memory_info().rss, machine
 
     def _groups(self) -> Iterator[tuple[int, int]]:
-        """Use and limit of each group that this process is in, up to the root; a namespace may hide the lower ones."""
+        """Use and limit of each group of this process, up to the root. A namespace may hide the lower groups."""
         for line in _text(self._root / "proc/self/cgroup").splitlines():
             _, controllers, name = line.split(":", 2)
             for controller, mount, limit_file, use_file, reclaimable in _FILES:
@@ -58,14 +58,14 @@ class Memory:
                     group = top / name.strip("/")
                     for folder in (group, *(parent for parent in group.parents if parent.is_relative_to(top))):
                         limit = _text(folder / limit_file)
-                        if limit.isdecimal():  # and not `max`
+                        if limit.isdecimal():  # `max` means no limit
                             stat = dict(line.split() for line in _text(folder / "memory.stat").splitlines())
                             used = int(_text(folder / use_file) or 0) - int(stat.get(reclaimable, 0))
                             yield max(used, 0), int(limit)
 
 
 class Disk:
-    """The file system that a folder is on; well as long as there is no such folder."""
+    """The file system of a folder. It is well if there is no such folder."""
 
     def __init__(self, folder: Path, scarce_percent: int = SCARCE_PERCENT, spent_percent: int = SPENT_PERCENT) -> None:
         self._folder = folder
@@ -73,7 +73,7 @@ class Disk:
         self._spent = spent_percent
 
     async def check(self) -> str | None:
-        """None or, below 10 % of free space, a remark; Unavailable below 2 %."""
+        """None, or a remark below 10 % of free space. Unavailable below 2 %."""
         free, total = self.measure()
         if not total:
             return None
@@ -84,7 +84,7 @@ class Disk:
         return remark if percent < self._scarce else None
 
     def measure(self) -> tuple[int, int]:
-        """How many bytes are free, and of how many; 0 of 0 if there is no such folder."""
+        """The free bytes and all bytes of the file system; both 0 if there is no such folder."""
         if not self._folder.exists():
             return 0, 0
         usage = shutil.disk_usage(self._folder)

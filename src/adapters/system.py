@@ -23,9 +23,9 @@ class SystemClock(Clock):
 class TimeOrderedIds(Ids):
     """UUIDs of version 7 (RFC 9562, section 6.2, method 2): 48 bits of milliseconds, then 74 random bits.
 
-    Within a millisecond, and while the clock stands or runs backwards, the random part rises by a random step, so
-    the identifiers of one instance always rise. They name things and prove nothing: the generator is the fast one,
-    which reseeds itself in a forked process. For use from one thread.
+    Within a millisecond, and while the clock stands still or goes back, the random part rises by a random step. So the
+    identifiers of one instance always rise. They are not secrets, so the fast generator is enough; it reseeds itself in
+    a forked process. For use from one thread.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class TimeOrderedIds(Ids):
     def new(self) -> UUID:
         now = time.time_ns() // 1_000_000 << _RANDOM_BITS
         if now > self._last:
-            # The topmost bit stays clear, so that there is room for 2^40 steps before the next millisecond.
+            # The top bit is 0, which leaves room for 2^40 steps before the next millisecond.
             self._last = now | random.getrandbits(_RANDOM_BITS - 1)
         else:
             self._last += 1 + random.getrandbits(32)

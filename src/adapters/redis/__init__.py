@@ -1,4 +1,4 @@
-"""What several processes share through Redis; each part has an answer for when Redis is gone."""
+"""The state that several processes share through Redis. Each part also works, or fails clearly, without Redis."""
 
 from adapters.redis.broker import RedisBroker
 from adapters.redis.cache import RedisCache

@@ -1,4 +1,4 @@
-"""Hints and signals from process to process over Redis Pub/Sub, which may lose any of them and often will not."""
+"""Sends hints and signals to other processes over Redis Pub/Sub, which may lose some."""
 
 import asyncio
 import logging
@@ -27,9 +27,9 @@ CANARY_LOST_SECONDS = 6.0
 RETRY_FIRST_SECONDS = 0.05
 RETRY_LONGEST_SECONDS = 2.0
 RECONNECTED_EVERY_SECONDS = 0.5
-# What is published together on one topic goes as one message, until that is so large.
+# Items of one topic that are published together share a message up to this size.
 MESSAGE_BYTES = 65_536
-# What a message holds: its JSON is a list of these.
+# The first byte of a message: its JSON is a list of entries or of signals.
 _ENTRIES, _SIGNALS = b"e", b"s"
 _ORIGIN_BYTES = 16
 
@@ -37,20 +37,20 @@ log = logging.getLogger(__name__)
 
 
 class RedisBroker(Broker):
-    """A channel of Redis Pub/Sub per topic, all of them on one connection per process, and one more to publish on.
+    """A channel of Redis Pub/Sub per topic. A process has one connection to subscribe and one to publish.
 
-    What is published here reaches the listeners of this process at once and directly, whether Redis is up or not; what
-    comes back of it from Redis is recognised by its origin and dropped. For the other processes it waits in a queue of
-    10,000, which leaves in one piece per turn of the event loop; when it is full the oldest give way. `dropped` counts
-    what was never sent. Pub/Sub knows no databases, so the one that the URL names is part of every channel's name.
+    The listeners of this process get a published item at once and directly, even without Redis. Its copy from Redis is
+    recognised by the origin and dropped. For other processes the item waits in a queue, which is sent once per turn of
+    the event loop. The queue holds 10,000 items; when it is full, the oldest are dropped. `dropped` counts the items
+    that were never sent. Pub/Sub ignores databases, so the name of each channel includes the database of the URL.
 
-    Whoever can publish there is not believed for it: what does not carry the `seal` of this installation for the very
-    channel that it came on is dropped, and the observer is told.
+    Being able to publish in Redis proves nothing. A message without the `seal` of this installation for its channel is
+    dropped, and the observer is told.
 
-    A canary is published every 2 s on a channel of this process's own. If none came back for 6 s, be the connections
-    as open as they may, both are made anew; `connected` tells whether one came back over the present ones.
-    `reconnected` is called, at most twice a second, whenever channels have been subscribed to, since what was published
-    before is gone. For use on one event loop.
+    This process publishes a canary every 2 s on a channel of its own. If none comes back for 6 s, both connections are
+    replaced, even if they look open. `connected` tells whether a canary came back over the current connections.
+    `reconnected` is called after channels were subscribed to, at most twice a second, because earlier messages on them
+    are lost. For use on one event loop.
     """
 
     def __init__(
@@ -143,17 +143,17 @@ class RedisBroker(Broker):
                 pause = min(pause * 2, RETRY_LONGEST_SECONDS)
         finally:
             if self._outbound is not None:
-                self._outbound.close()  # what is on its way still goes out
+                self._outbound.close()  # sends what is buffered first
                 self._outbound = None
             self._let_go()
 
     async def check(self) -> None:
-        """Return if a canary has come back over the present connections; Unavailable otherwise."""
+        """Unavailable unless a canary has come back over the current connections."""
         if not self.connected:
             raise Unavailable("Hints do not travel through Redis now; other processes learn of news some seconds late.")
 
     async def _carry(self) -> None:
-        """Make both connections, subscribe, and watch the canary; OSError once something is wrong."""
+        """Make both connections, subscribe, and watch the canary. OSError when a connection fails."""
         loop = asyncio.get_running_loop()
         lost = asyncio.Event()
         inbound = await self._address.connect("signalbox-hints-in", self._received, lost.set, CONNECT_SECONDS)
@@ -204,7 +204,7 @@ class RedisBroker(Broker):
             parts: list[bytes] = []
             size = 0
             while self._queue and size < MESSAGE_BYTES and _addressed(self._queue[0]) == (topic, kind):
-                # A body goes into the message as it is: `Raw` is copied, not encoded again.
+                # `Raw` copies the encoded body into the message and does not encode it again.
                 parts.append(self._encode(self._queue.popleft()))
                 size += len(parts[-1])
             self._unanswered += 1
@@ -247,7 +247,7 @@ class RedisBroker(Broker):
         try:
             decode = self._decode_signals if content.startswith(_SIGNALS) else self._decode_entries
             items: Sequence[Entry | Signal] = decode(content[1:])
-        except msgspec.MsgspecError:  # as one of another version may be
+        except msgspec.MsgspecError:  # a message of another version may be unreadable
             self._observer.happened("hint_refused", "unreadable")
             return
         for item in items:
@@ -277,7 +277,7 @@ class RedisBroker(Broker):
             self._changed.add(topic)
 
     def _subscribe(self) -> None:
-        """Bring what Redis sends into line with what is followed."""
+        """Subscribe to topics that are newly followed, and unsubscribe from those that are not followed any more."""
         if self._inbound is None:
             return
         wanted = [topic for topic in self._changed if topic in self._followed and topic not in self._subscribed]
@@ -308,5 +308,5 @@ class RedisBroker(Broker):
 
 
 def _addressed(item: Entry | Signal) -> tuple[str, bytes]:
-    """The topic of an item, and which kind of message it goes with."""
+    """The topic of an item, and the kind of its message."""
     return (item.stream, _ENTRIES) if isinstance(item, Entry) else (item.channel, _SIGNALS)

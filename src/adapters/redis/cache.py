@@ -1,4 +1,4 @@
-"""What one process worked out, for the others: behind the memory of each, and never in anybody's way."""
+"""A cache in Redis that processes share, behind the cache in the memory of each."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -11,19 +11,19 @@ from application.ports.cache import Cache
 from application.ports.observer import Observer
 
 KEPT_SECONDS = 60
-# Beside the 50 ms that counting the request may take.
+# Comes on top of the 50 ms that the rate limit of the request may take.
 ANSWER_SECONDS = 0.05
-# A larger one would keep those waiting whose answers are behind it.
+# A larger entry would delay the answers behind it on the connection.
 LARGEST_BYTES = 262_144
 
 
 class RedisCache(Cache):
-    """Asks Redis for what `near` has not, and keeps in both what had to be loaded, for a minute.
+    """Asks Redis for entries that `near` lacks. Stores loaded entries in both, in Redis for a minute.
 
-    An entry says itself what it is of, so that nobody can be given another's, and one without the `seal` of this
-    installation counts as missing. Nobody waits for Redis for longer than
-    `answer_seconds`. As it may not evict anything here, each process puts `max_bytes` a minute into it at most, so it
-    holds less than twice that of each. For use on one event loop.
+    An entry holds its own key and state, so it is never returned for another key. An entry without the `seal` of this
+    installation counts as missing. A call waits for Redis for `answer_seconds` at most. Redis may not evict keys here,
+    so each process stores at most `max_bytes` a minute, and Redis holds less than twice that per process. For use on
+    one event loop.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RedisCache(Cache):
         return await self._near.through(key, state, partial(self._load, key, state, load))
 
     def close(self) -> None:
-        """Let go of the connection; from now on Redis counts as empty."""
+        """Close the connection. From now on Redis counts as empty."""
         self._line.close()
 
     async def _load(self, key: str, state: str, load: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
@@ -71,7 +71,7 @@ class RedisCache(Cache):
         began = time.perf_counter()
         try:
             entry: bytes | None = await self._line.call("GET", self._prefix + key)
-        except OSError as problem:  # as TimeoutError is
+        except OSError as problem:  # includes TimeoutError
             self._observer.called("redis", "get", began, problem)
             self._observer.happened("cache", "unavailable")
             return None

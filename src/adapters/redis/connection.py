@@ -1,4 +1,4 @@
-"""The way into Redis: bare links for what is hot, to where redis-py reads the URL to lead."""
+"""Connections to Redis for hot paths. redis-py only parses the URL."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from redis.asyncio.connection import SSLConnection
 
 log = logging.getLogger(__name__)
 
-# Keepalive finds a peer that is gone while nothing is sent, the user timeout one that stops acknowledging what is.
+# Keepalive detects a dead peer while nothing is sent. The user timeout detects one that does not acknowledge data.
 KEEPALIVE: dict[int, int] = {
     getattr(socket, name): value
     for name, value in (
@@ -26,13 +26,13 @@ KEEPALIVE: dict[int, int] = {
 
 
 class Address:
-    """Where Redis is and how to sign in there, for links; ValueError if the URL cannot be read.
+    """The address and credentials of Redis, for links. ValueError if the URL cannot be parsed.
 
     `database` is the number of the database that the URL names.
     """
 
     def __init__(self, url: str) -> None:
-        # Never connected: it only reads the URL as the clients do, so that one URL means one thing.
+        # Never connected. It parses the URL, so that a URL means the same here as for redis-py's clients.
         pool: Any = ConnectionPool.from_url(url)
         plan = pool.make_connection()
         self.database = int(plan.db or 0)
@@ -49,7 +49,7 @@ class Address:
     async def connect(
         self, name: str, received: Callable[[Any], None], lost: Callable[[], None], seconds: float
     ) -> "Link":
-        """A link that has proved to be answered, or OSError within `seconds`. `name` is what CLIENT LIST shows."""
+        """A link on which Redis has answered, or OSError within `seconds`. CLIENT LIST shows `name`."""
         link: Link | None = None
         greeting = [*self._greeting, ("PING",), ("CLIENT", "SETNAME", name)]
         loop = asyncio.get_running_loop()
@@ -66,7 +66,7 @@ class Address:
             if link is not None:
                 link.abort()
             raise
-        # A name is a courtesy that an access list may forbid; the rest is needed.
+        # The last command sets the name, which is optional, and which an access list may forbid.
         refusals = [reply for reply in replies[:-1] if isinstance(reply, hiredis.ReplyError)]
         if refusals:
             link.abort()
@@ -78,12 +78,11 @@ class Address:
 
 
 class Link(asyncio.Protocol):
-    """One connection to Redis on which commands go out at once and each reply is handed over as it comes, in order.
+    """One connection to Redis. It sends commands at once, and passes on each reply as it comes, in order.
 
-    On every request and for every event redis-py is too dear: it spends two to four times the CPU of a link, which has
-    no pool, no retries, no timeouts and no task per call. Those are up to whoever holds it: a link that gives no answer
-    in time has to be aborted. Replies are what hiredis makes of RESP2: bytes, int, None, a list of these, or a
-    `hiredis.ReplyError`.
+    redis-py costs too much on every request and event: two to four times the CPU of a link. A link has no pool, no
+    retries, no timeouts and no task per call. Its owner has to add them, and to abort a link that does not answer in
+    time. hiredis makes the replies from RESP2: bytes, int, None, a list of these, or a `hiredis.ReplyError`.
     """
 
     def __init__(self) -> None:
@@ -97,24 +96,24 @@ class Link(asyncio.Protocol):
         return self._transport is None
 
     def send(self, packed: bytes) -> None:
-        """Send commands as `pack` made them; on a link that is lost they vanish."""
+        """Send commands that `pack` made. On a lost link they are dropped."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(packed)
 
     def close(self) -> None:
-        """Send what is under way, then close, without a word to `lost`."""
+        """Send buffered commands, then close. `lost` is not called."""
         self._forget()
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, without a word to `lost`."""
+        """Close at once. `lost` is not called."""
         self._forget()
         if self._transport is not None:
             self._transport.abort()
 
     def greet(self, commands: list[tuple[str, ...]], greeted: "asyncio.Future[list[Any]]") -> None:
-        """Send the first commands, whose replies are collected in `greeted`."""
+        """Send the first commands. `greeted` gets the list of their replies."""
         replies: list[Any] = []
 
         def collect(reply: Any) -> None:
@@ -132,11 +131,11 @@ class Link(asyncio.Protocol):
         self.send(b"".join(map(pack, commands)))
 
     def hand_over(self, received: Callable[[Any], None], lost: Callable[[], None]) -> None:
-        """Give replies to `received` from now on, and tell `lost` once if the connection ends by itself."""
+        """Pass replies to `received` from now on. Call `lost` once if the connection ends by itself."""
         self._received, self._lost = received, lost
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
         connection = transport.get_extra_info("socket")
         if connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -147,7 +146,7 @@ class Link(asyncio.Protocol):
         reader = self._reader
         try:
             reader.feed(data)
-            while (reply := reader.gets()) is not False:  # RESP2 knows no booleans: this is "not complete yet"
+            while (reply := reader.gets()) is not False:  # False: the reply is incomplete (RESP2 has no booleans)
                 self._received(reply)
         except Exception:
             log.exception("a reply of Redis could not be taken; the connection is given up")
@@ -165,8 +164,8 @@ class Link(asyncio.Protocol):
 
 
 def pack(command: tuple[str | bytes | int, ...]) -> bytes:
-    """A command as it goes over the wire."""
-    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows one argument only
+    """A command encoded for the wire."""
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # the stub is too narrow
     return packed
 
 

@@ -1,4 +1,4 @@
-"""Limits that all processes share, at the price of one call to Redis for everybody who asks at the same time."""
+"""Rate limits that all processes share. Concurrent requests share one call to Redis."""
 
 import asyncio
 import hashlib
@@ -13,14 +13,14 @@ from adapters.redis.connection import Address, Link, pack
 from application.ports.limits import RateLimiter, Verdict
 from application.ports.observer import Observer
 
-# Logging in takes from four counts one after the other, and shall not wait for Redis longer than 250 ms.
+# A login takes from four counts one after the other, and must not wait for Redis longer than 250 ms in all.
 ANSWER_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
 
 # The generic cell rate algorithm. A key holds the time, in µs, at which its count will be empty again. Every call
-# moves it a step on, and may not move it further ahead of now than a whole burst. All numbers are whole and
-# below 2^53, so Lua's floating point is exact. A step of 0 asks to forget the key. A time further ahead than a
-# burst is left from a larger limit or from before the host's clock was set back; it is cut, or it would lock for long.
+# moves that time on by a step, and may not move it further ahead of now than a burst. A step of 0 deletes the key.
+# A time more than a burst ahead comes from a larger limit, or from before the host's clock was set back. It is cut,
+# because it would lock for long. All numbers are whole and below 2^53, so Lua's floating point is exact.
 _SCRIPT = b"""
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -43,15 +43,14 @@ _SHA = hashlib.sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 
 
 class RedisRateLimiter(RateLimiter):
-    """Counts in Redis, by the clock of Redis, in one Lua script; counts with `fallback` while Redis is away.
+    """Counts in Redis, by the clock of Redis, in one Lua script. Counts with `fallback` while Redis is unavailable.
 
-    What is asked during one turn of the event loop, and while an answer is awaited, goes out as one call: with 32
-    requests in flight a limit costs each a few µs. Nobody waits for longer than `answer_seconds`, for the connection
-    (as only the very first callers do), the answer before theirs and their own together. After a failure Redis is left
-    alone for a second, and connecting goes on behind the callers' backs, so an outage makes no request wait. For use on
-    one event loop.
+    Questions of one turn of the event loop, and those that come while an answer is awaited, go out as one call: with 32
+    requests in flight a limit costs each a few µs. A caller waits `answer_seconds` at most. That includes the answer to
+    the call before, and for the very first callers the connection. After a failure Redis is not asked for a second, and
+    a background task connects again, so an outage delays no request. For use on one event loop.
 
-    What a call costs is a whole number of µs, rounded down.
+    The cost of a call is a whole number of µs, rounded down.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class RedisRateLimiter(RateLimiter):
         await self._ask(key, 0, 0)
 
     def close(self) -> None:
-        """Let go of the connection; whoever still asks is answered by the fallback."""
+        """Close the connection. The fallback answers callers that still wait, and later ones."""
         if self._connecting is not None:
             self._connecting.cancel()
         self._give_up(None)
@@ -110,7 +109,7 @@ class RedisRateLimiter(RateLimiter):
         answer: asyncio.Future[int | None] = loop.create_future()
         if not self._waiting:
             self._waiting_since = loop.time()
-        # Total, since one key that cannot be encoded would spoil the call of everybody.
+        # `surrogatepass`, because a key that cannot be encoded would fail the whole call.
         self._waiting.append(((self._prefix + key).encode("utf-8", "surrogatepass"), step, burst, answer))
         if not self._flush_is_due:
             self._flush_is_due = True
@@ -121,7 +120,7 @@ class RedisRateLimiter(RateLimiter):
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        if not self._waiting or self._asked:  # the answer that is awaited will flush again
+        if not self._waiting or self._asked:  # the next answer flushes again
             return
         link = self._link
         if link is None:
@@ -167,11 +166,11 @@ class RedisRateLimiter(RateLimiter):
             self._deadline = None
 
     def _give_up(self, reason: str | None) -> None:
-        """Answer everybody with None; with a `reason`, let Redis alone for a while."""
+        """Answer all waiting callers with None. With a `reason`, also open the breaker."""
         self._clear_deadline()
         self._first = False
         if self._link is not None:
-            self._link.abort()  # its next reply would belong to a question that nobody asks any more
+            self._link.abort()  # its next reply would belong to an abandoned call
             self._link = None
         if reason is not None:
             self.breaker.fail(reason)
@@ -183,13 +182,13 @@ class RedisRateLimiter(RateLimiter):
     def _lost(self) -> None:
         if self._asked:
             self._give_up("the connection was lost")
-        else:  # as Redis does with idle connections; whoever asks next shall find one
+        else:  # Redis closes idle connections: have one ready for the next caller
             self._link = None
             self._connect(asyncio.get_running_loop())
 
     def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._connecting is None and not self._closed and self.breaker.state != "open":
-            # What the connection will say is not on the account of whoever happens to need it first.
+            # An empty context, so that the connection's log lines are not tied to the request that needed it first.
             self._connecting = loop.create_task(self._connect_now(), context=Context())
 
     async def _connect_now(self) -> None:

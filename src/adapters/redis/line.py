@@ -1,4 +1,4 @@
-"""Commands that somebody waits for, any number at once on one link, none of them for longer than a moment."""
+"""Sends commands whose callers wait for the reply: many at a time on one link, each with a short deadline."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,7 @@ from adapters.redis.connection import Address, Link, pack
 
 
 class Script:
-    """A script in Lua, and what an observer calls it."""
+    """A script in Lua. `name` is its name for the observer."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
@@ -22,11 +22,11 @@ class Script:
 
 
 class Line:
-    """A link that is made when it is needed, and anew when it was lost, as far as the breaker permits.
+    """A link that is made when needed, and replaced when lost, if the breaker permits.
 
-    A call has `answer_seconds` for everything, a connection included; while the breaker is not closed, nobody waits
-    for one. A command that got no answer in time costs the link, whose next reply would be taken for another's.
-    `name` is what CLIENT LIST shows. For use on one event loop.
+    A call takes `answer_seconds` at most, including the connection. While the breaker is not closed, a call does not
+    wait for a connection. If a command gets no reply in time the link is aborted, because its next reply would be
+    taken for that of another command. CLIENT LIST shows `name`. For use on one event loop.
     """
 
     def __init__(self, url: str, name: str, answer_seconds: float, breaker: Breaker) -> None:
@@ -40,12 +40,12 @@ class Line:
         self._closed = False
 
     async def call(self, *command: str | bytes | int) -> Any:
-        """What Redis replies; OSError if it does not in time, or refuses."""
+        """The reply of Redis. OSError if Redis refuses the command or does not reply in time."""
         return self._useful(await self._ask(command, self._deadline()))
 
     async def run(self, script: Script, *arguments: str | int) -> Any:
-        """What a script returns; OSError if it does not in time, or Redis refuses it."""
-        # Total, since one text that cannot be encoded would spoil the call of everybody.
+        """The result of a script. OSError if Redis refuses the script or does not reply in time."""
+        # `surrogatepass`, because a text that cannot be encoded would fail the whole call.
         given = [str(argument).encode("utf-8", "surrogatepass") for argument in arguments]
         deadline = self._deadline()
         reply = await self._ask(("EVALSHA", script.sha, 0, *given), deadline)
@@ -54,13 +54,13 @@ class Line:
         return self._useful(reply)
 
     def send(self, *command: str | bytes | int) -> None:
-        """Send a command of whose reply nobody learns; without a connection it vanishes."""
+        """Send a command and ignore its reply. Without a connection the command is dropped."""
         if self._link is not None:
             self._asked.append(None)
             self._link.send(pack(command))
 
     def close(self) -> None:
-        """Let go of the connection for good; who still waits gets ConnectionError."""
+        """Close the connection for good. Callers that still wait get ConnectionError."""
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
@@ -94,7 +94,7 @@ class Line:
 
     async def _connected(self) -> Link:
         if self._connecting is None and not self._closed and self._breaker.state != "open":
-            # What the connection will say is not on the account of whoever happens to need it first.
+            # An empty context, so that the connection's log lines are not tied to the caller that needed it first.
             self._connecting = asyncio.get_running_loop().create_task(self._connect(), context=Context())
         if self._connecting is not None and self._breaker.state == "closed":
             await asyncio.wait((self._connecting,))
@@ -116,7 +116,7 @@ class Line:
             answer.set_result(reply)
 
     def _lost(self, reason: str = "the connection was lost") -> None:
-        if self._asked:  # else it was idle, and the next who asks shall have another one
+        if self._asked:  # an idle link that is lost is no failure: the next call makes another
             self._breaker.fail(reason)
         self._forget()
 

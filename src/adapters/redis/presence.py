@@ -1,4 +1,4 @@
-"""Who is where on all instances, in Redis; each instance answers for what it entered by a lease that the dead lose."""
+"""Presence on all instances, in Redis. The entries of an instance end with its lease, which a dead one cannot renew."""
 
 import asyncio
 import itertools
@@ -20,13 +20,13 @@ LEASE_SECONDS = 13.0
 ANSWER_SECONDS = 0.25
 AT_ONCE = 500
 
-# Under the prefix stand, of each channel, the hash `connections` (connection to account), the hash `accounts` (account
-# to number of connections) and the counter `version`; of each instance the set `entered` (channel, NUL, connection) and
-# the number `turn`; and the sorted set `instances` by the end of their leases. Times are µs on the clock of Redis.
+# Keys under the prefix. For each channel: the hash `connections` (connection to account), the hash `accounts` (account
+# to number of connections) and the counter `version`. For each instance: the set `entered` (channel, NUL, connection)
+# and the number `turn`. For all: the sorted set `instances` by the end of their leases. Times are µs on Redis's clock.
 #
-# A counter starts at the time, so that one that was lost goes on ahead of where it can have been, unless a channel
-# changed more than once in a µs; of an empty channel it is kept for a day. All numbers are whole and below 2^53, so
-# Lua's floating point is exact.
+# A `version` starts at the current time. So a counter that was lost starts above its old value, unless its channel
+# changed more than once per µs. The counter of an empty channel is kept for a day. All numbers are whole and below
+# 2^53, so Lua's floating point is exact.
 _COMMON = """
 local prefix, instance = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
@@ -75,11 +75,11 @@ end
 
 
 def _script(name: str, text: str) -> Script:
-    """A script behind what all of them have in common."""
+    """A script that begins with the functions that all scripts share."""
     return Script(f"presence {name}", _COMMON + text)
 
 
-# Answers whether the lease was still held.
+# Returns whether the instance still held its lease.
 _KEEP = _script(
     "lease",
     """
@@ -89,8 +89,8 @@ return held and 1 or 0
 """,
 )
 
-# Refuses (nil) an instance whose lease is not held, since more may be lost with it than these changes. Refuses a turn
-# that was overtaken: a command that was given up may still arrive, and would enter who has left since.
+# Returns nil if the instance holds no lease, because other entries may be lost with it. Returns nil for a turn that was
+# overtaken: a command that timed out may still arrive, and would enter a connection that has left since.
 _CHANGE = _script(
     "batch",
     """
@@ -153,7 +153,7 @@ class _Place(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What became of a change; `connections` of the account are in the channel as of `version`."""
+    """The result of a change. `connections` is the number of the account in the channel as of `version`."""
 
     changed: bool
     connections: int
@@ -161,7 +161,7 @@ class _Outcome(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """A connection that is to be in a place, or not to be there."""
+    """A connection that is to be in a place (`is_here`) or out of it."""
 
     place: _Place
     account: AccountId
@@ -169,12 +169,12 @@ class _Change(NamedTuple):
 
 
 class RedisPresence(Presence):
-    """Every change is one step of a Lua script; those of this process go out in order, 500 at most in one call.
+    """Every change is one step of a Lua script. The changes of this process go out in order, at most 500 in one call.
 
-    What is entered is noted here as well: after `refresh` the store knows it again, whatever it lost, and has forgotten
-    what could not be taken out at the time. `instance` names this process, differently with every start; its lease is
-    of `lease_seconds` on the clock of Redis. Two installations share a Redis by different databases or prefixes. For
-    use on one event loop.
+    This process also notes its own entries. `refresh` enters again those that Redis lost, and takes out those that
+    could not be taken out before. `instance` names this process and differs with every start. Its lease lasts
+    `lease_seconds` on the clock of Redis. Two installations can share a Redis with different databases or prefixes.
+    For use on one event loop.
     """
 
     def __init__(
@@ -246,15 +246,15 @@ class RedisPresence(Presence):
         return [Attendance(_text(channel), _account(account), 0, version) for channel, account, version in gone]
 
     def close(self) -> None:
-        """Let go of the connections; who still asks hears Unavailable. What is still entered ends with the lease."""
+        """Close the connection. Callers that still wait get Unavailable. Remaining entries end with the lease."""
         self._line.close()
 
     def _wanted(self, place: _Place, account: AccountId) -> _Change:
-        """What makes the store agree with `_here` on a place."""
+        """The change that makes Redis agree with `_here` on a place."""
         return _Change(place, account, place in self._here)
 
     async def _outcomes(self, changes: Sequence[_Change]) -> Sequence[_Outcome]:
-        """What became of the changes; Unavailable if that is not known in time, which leaves them to the refresh."""
+        """The outcomes of the changes. Unavailable if one is not known in time; then `refresh` settles them all."""
         began = perf_counter()
         asked = self._changes.ask(changes)
         try:
@@ -272,10 +272,10 @@ class RedisPresence(Presence):
         return outcomes
 
     def _note(self, change: _Change) -> None:
-        """Note that the store took a change, which settles its place unless a later call wanted something else."""
+        """Note that Redis made a change. It settles the place unless a later call wants the opposite."""
         if change.is_here == (change.place in self._here):
             self._unsettled.pop(change.place, None)
-        else:  # and may have been given up before it was sent
+        else:  # the later call may have been given up before it was sent
             self._unsettled[change.place] = change.account
 
     async def _make(self, changes: Sequence[_Change]) -> Sequence[_Outcome]:
@@ -295,14 +295,14 @@ class RedisPresence(Presence):
         try:
             held = await self._call(_KEEP, self._lease_us)
         finally:
-            if not held:  # or it is not known, as an answer that got lost may have said so
+            if not held:  # a lost answer counts too, because it may have said so
                 self._store_may_have_lost_us = True
 
     async def _call(self, script: Script, *arguments: str | int) -> Any:
         began = perf_counter()
         try:
             reply = await self._line.run(script, self._prefix, self._instance, *arguments)
-        except OSError as problem:  # as TimeoutError is
+        except OSError as problem:  # includes TimeoutError
             self._observer.called("redis", script.name, began, problem)
             raise _unavailable() from problem
         self._observer.called("redis", script.name, began)

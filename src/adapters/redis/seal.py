@@ -1,4 +1,4 @@
-"""What tells that a process of this installation put something into Redis, where others may be able to write."""
+"""Proves that a process of this installation wrote a value in Redis, where others may be able to write."""
 
 import hmac
 from collections.abc import Sequence
@@ -8,25 +8,25 @@ TAG_BYTES = 16
 
 
 class Seal:
-    """Puts a tag (a MAC: BLAKE2b under a key) before what goes into Redis, and takes off none but its own.
+    """Puts a tag (a MAC: keyed BLAKE2b) before data for Redis, and accepts only data with such a tag.
 
-    A tag is good for one `place`, a channel or key, and for one `purpose`. The keys are derived from the secrets of the
-    installation: tags are made under `secret` and known under it and the `previous` ones, as access tokens are. What
-    was sealed once stays good: somebody who can read Redis can put it back where it was.
+    A tag is valid for one `place`, a channel or key, and for one `purpose`. The keys are derived from the secrets of
+    the installation: tags are made under `secret` and accepted under it and the `previous` ones, like access tokens. A
+    tag never expires, so an attacker who can read Redis can replay data at its place.
     """
 
     def __init__(self, purpose: str, secret: str, previous: Sequence[str] = ()) -> None:
         keys = (
             hmac.digest(each.encode(), f"signalbox {purpose} v1".encode(), "sha256") for each in (secret, *previous)
         )
-        # Copied for each use, which spares the work of taking in the key.
+        # Copied for each use, which saves hashing the key again.
         self._newest, *self._older = (blake2b(key=key, digest_size=TAG_BYTES) for key in keys)
 
     def sealed(self, place: bytes, content: bytes) -> bytes:
         return _tag(self._newest, place, content) + content
 
     def opened(self, place: bytes, data: bytes) -> bytes | None:
-        """What was sealed for this place, or None if this is nothing of the sort."""
+        """The data that was sealed for this place, or None if no tag of ours is valid for it."""
         tag, content = data[:TAG_BYTES], data[TAG_BYTES:]
         if hmac.compare_digest(tag, _tag(self._newest, place, content)):
             return content
@@ -36,6 +36,6 @@ class Seal:
 
 def _tag(keyed: blake2b, place: bytes, content: bytes) -> bytes:
     mac = keyed.copy()
-    # The length keeps a place and what is in it from being taken for another place with less in it.
+    # With the length, bytes cannot move between place and content and keep the same tag.
     mac.update(b"%d:%b%b" % (len(place), place, content))
     return mac.digest()

@@ -1,4 +1,4 @@
-"""Redis itself, as an operator looks at it: whether it answers, which it is, and whether it is set up for us."""
+"""Redis as an operator sees it: whether it answers, its version, and whether its configuration suits us."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,23 +15,23 @@ ANSWER_SECONDS = 2.0
 
 
 class RedisServer:
-    """The Redis at `url`, asked over a connection of its own each time. Unavailable if it does not answer."""
+    """The Redis at `url`. Each call opens a new connection. Unavailable if Redis does not answer."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     async def check(self) -> str | None:
-        """None if it answers, or a remark if it may evict what we need."""
+        """None, or a remark if Redis may evict keys that we need."""
         async with self._client() as client:
             await client.ping()
             try:
                 policy = (await client.info("memory")).get("maxmemory_policy", "noeviction")
-            except ResponseError:  # a user that may not look
+            except ResponseError:  # this user may not read the configuration
                 return None
         return None if policy == "noeviction" else f"Its maxmemory-policy is {policy}, and has to be noeviction."
 
     async def identify(self) -> tuple[str, datetime]:
-        """The version, and what its clock says."""
+        """The version, and the time of its clock."""
         async with self._client() as client:
             seconds, microseconds = await client.time()
             version = (await client.info("server"))["redis_version"]

@@ -1,4 +1,4 @@
-"""Password hashes that cost an attacker dearly and the event loop nothing."""
+"""Hashes passwords in threads, expensively for an attacker and without blocking the event loop."""
 
 import asyncio
 import base64
@@ -29,10 +29,10 @@ _HASH_BYTES = 32
 
 
 class Argon2Hasher(PasswordHasher):
-    """Argon2id (RFC 9106) in threads of its own; argon2 gives up the interpreter's lock while it works.
+    """Argon2id (RFC 9106) in threads of its own. argon2 releases the interpreter's lock while it works.
 
-    Two hashes run at once, 64 more wait, the next is Unavailable: a crowd at the login slows down only the login.
-    Passwords are hashed as UTF-8 in the normal form that the domain gives them.
+    Two hashes run at once and 64 more wait; beyond that a call is Unavailable. So many logins at once slow down only
+    logins. Passwords are hashed as UTF-8, in the normal form of the domain.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Argon2Hasher(PasswordHasher):
             salt_len=_SALT_BYTES,
             type=argon2.Type.ID,
         )
-        # Nobody's hash: to verify against it takes as long as against a real one and never succeeds.
+        # The hash of no account. Verifying against it takes as long as against a real hash, and never succeeds.
         self._nobody = (
             f"$argon2id$v=19$m={memory_kib},t={passes},p={LANES}${_random(_SALT_BYTES)}${_random(_HASH_BYTES)}"
         )
@@ -81,7 +81,7 @@ class Argon2Hasher(PasswordHasher):
         )
 
     def close(self) -> None:
-        """Let go of the threads; what waits is cancelled, what runs ends by itself."""
+        """Stop the threads. Waiting hashes are cancelled, and running ones end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _matches(self, encoded: str, password: bytes) -> bool:
@@ -101,7 +101,7 @@ class Argon2Hasher(PasswordHasher):
 
 
 def _normal(password: str) -> bytes:
-    # Lone surrogates cannot be encoded otherwise; no such password is ever set, but anything may be tried.
+    # `surrogatepass`, because a login may try a password with lone surrogates. No such password is ever set.
     return normal_password(password).encode("utf-8", "surrogatepass")
 
 

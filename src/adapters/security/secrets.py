@@ -1,4 +1,4 @@
-"""Secrets that are kept as digests only, signatures, and what is kept encrypted."""
+"""Makes and digests secrets, signs, and encrypts."""
 
 import base64
 import hashlib
@@ -17,10 +17,10 @@ _SIGNATURE_CHARACTERS = 22
 class HmacSecrets(Secrets):
     """Secrets of 256 random bits, digested with SHA-256, and signatures with HMAC-SHA256.
 
-    A fast digest is enough: there is nothing to guess in 256 random bits. What is `signed` ends in 128 bits of a
-    signature with a key that is derived from `installation_secret`; those of a replaced secret are no longer known.
-    What is hidden is a secret box of libsodium (XSalsa20 and Poly1305), under a key for each place, derived likewise;
-    what was hidden under one of the `previous` secrets can still be shown.
+    A fast digest is enough, because 256 random bits cannot be guessed. `signed` appends 128 bits of a signature. Its
+    key is derived from `installation_secret`, so signatures under a replaced secret are no longer valid. `hide` makes a
+    secret box of libsodium (XSalsa20 and Poly1305). Each place has its own key, derived in the same way. `show` also
+    opens boxes that were made under one of the `previous` secrets.
     """
 
     def __init__(self, installation_secret: str, previous: Sequence[str] = ()) -> None:
@@ -63,8 +63,8 @@ class HmacSecrets(Secrets):
 
 
 def _box(key: bytes, place: bytes) -> tuple[Any, type[Exception]]:
-    """The box of a place, and what it raises for what was not hidden in it."""
-    # 3 MiB, which most processes never need.
+    """The box of a place, and the exception that it raises for data that was not encrypted for that place."""
+    # Imported late: it takes 3 MiB, and most processes never need it.
     from nacl.exceptions import CryptoError  # noqa: PLC0415
     from nacl.secret import SecretBox  # noqa: PLC0415
 
@@ -72,5 +72,5 @@ def _box(key: bytes, place: bytes) -> tuple[Any, type[Exception]]:
 
 
 def _bytes(secret: str) -> bytes:
-    # Total, because what is compared here comes from outside and may hold anything a Python string can.
+    # `surrogatepass`, because the secret comes from outside and may be any Python string.
     return secret.encode("utf-8", "surrogatepass")

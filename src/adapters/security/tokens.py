@@ -1,4 +1,4 @@
-"""Access tokens as JWTs that are read so strictly that only what this installation issued is ever accepted."""
+"""Access tokens as JWTs. They are read strictly, so that only tokens of this installation are accepted."""
 
 import hashlib
 import secrets
@@ -20,7 +20,7 @@ TOKEN_MAX = 4_096
 LEEWAY_SECONDS = 60.0
 
 _ALGORITHM = "HS256"
-_TYPE = "at+jwt"  # RFC 9068; no other kind of token that is signed with the same key can be taken for this one
+_TYPE = "at+jwt"  # RFC 9068; keeps other kinds of token under the same key apart
 
 
 class TokenInvalid(Unauthenticated):
@@ -30,13 +30,13 @@ class TokenInvalid(Unauthenticated):
 
 
 class TokenExpired(Unauthenticated):
-    """This token was good once."""
+    """This token has expired."""
 
     code = "token_expired"
 
 
 class _Claims(msgspec.Struct, omit_defaults=True):
-    """What every token says; times are seconds since 1970, with milliseconds. Claims beyond these mean nothing here."""
+    """The claims of every token. Times are seconds since 1970, with milliseconds. Other claims are ignored."""
 
     iss: str
     aud: str
@@ -53,11 +53,11 @@ class JwtAccessTokens(AccessTokens):
     """JWTs signed with HMAC-SHA256 (RFC 7519; read as RFC 8725 and RFC 9068 advise).
 
     Tokens are issued under `secret` and read under it and the `previous` ones, so that a secret can be replaced while
-    tokens are about. ValueError for a secret of less than 32 bytes. The header of a token has to consist of exactly
-    `alg`, `typ` and a `kid` that names one of these secrets: nothing that it could point to is ever looked at.
+    older tokens are in use. ValueError for a secret of less than 32 bytes. The header of a token has exactly `alg`,
+    `typ` and a `kid` that names one of these secrets. So no header can make us fetch or use another key.
 
-    A token is void from the very moment that `exp` names. For clocks of hosts that differ, `iat` (and `nbf`, which is
-    never issued) may lie a minute ahead.
+    A token is invalid from the moment of `exp`. `iat` may be up to a minute in the future, because the clocks of hosts
+    differ; so may `nbf`, which we never issue.
     """
 
     def __init__(self, secret: str, previous: Sequence[str], issuer: str, audience: str) -> None:

@@ -1,4 +1,4 @@
-"""What is made of what the observer is told: metrics, traces and the lines of requests."""
+"""Implements the observer: metrics, traces and log lines of requests."""
 
 from adapters.telemetry.metrics import Metrics
 from adapters.telemetry.observer import TelemetryObserver

@@ -1,4 +1,4 @@
-"""What is counted and timed, in the names and units of Prometheus: plain numbers, made into metrics when asked for."""
+"""Counters and timers with the names and units of Prometheus. They are plain numbers until Prometheus asks for them."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ DELIVERY_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 CONNECTION_BUCKETS = (0.1, 1, 10, 60, 300, 900, 3_600, 14_400, 86_400)
 
-# Name, labels and meaning of what is counted for each happening.
+# The counter of each happening: its name, labels and meaning.
 _HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
     "cache": (
         "cache_reads",
@@ -79,7 +79,7 @@ _HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
 
 
 class Histogram:
-    """How many values fell below each bound, and their sum; docs/decisions/0018 says why it is our own.
+    """Counts values up to each bound, and sums them. docs/decisions/0018 says why it is our own.
 
     Written from one thread, and read from any.
     """
@@ -105,7 +105,7 @@ class Histogram:
 
 
 class Histograms:
-    """The histograms of one metric by their labels, each made when it is first needed."""
+    """The histograms of one metric by their labels. Each is made when it is first needed."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
         self._name = name
@@ -132,9 +132,9 @@ class Histograms:
 
 
 class Metrics(Collector):
-    """The metrics of one process, each on a registry of its own, so that several can stand in one test.
+    """The metrics of one process. They have a registry of their own, so that one test can hold several.
 
-    `process` is what the process is called. Labels have few values, which come from this code and never from a caller.
+    `process` is the name of the process. Labels have few values, which come from this code and never from a caller.
     """
 
     def __init__(self, version: str, process: str) -> None:
@@ -207,7 +207,7 @@ class Metrics(Collector):
         self.happenings[key] += 1
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, as everything here is read when somebody asks."""
+        """Nothing, because all metrics are collected when they are asked for."""
         return []
 
     def collect(self) -> Iterable[Metric]:
@@ -255,7 +255,7 @@ class Metrics(Collector):
 
 
 def _closing(outcome: str) -> Sequence[str]:
-    """The code with which a connection ended, if one of ours did it, and who ended it."""
+    """The close code of a connection if it is one of ours, and the side that closed it."""
     return (
         [outcome, "server"] if outcome.isdecimal() else ["", {"by_peer": "peer", "lost": "network"}.get(outcome, OTHER)]
     )

@@ -1,4 +1,4 @@
-"""Makes metrics, traces and log lines of what it is told, at a price that a request does not feel."""
+"""Turns observations into metrics, traces and log lines, cheaply enough for every request."""
 
 import logging
 import time
@@ -21,13 +21,13 @@ from application.principal import Correlation, correlation, new_correlation
 from domain.ids import AccountId
 
 UNROUTED = "unrouted"
-# The code of an error that is a mistake of ours, whatever status it went out with.
+# The code of an error that is a bug of ours, whatever the status of its answer.
 INTERNAL = "internal_error"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Asked every few seconds by machines that say themselves when an answer was no good.
+# Machines ask these every few seconds, and report bad answers themselves.
 PROBES = frozenset({"/live", "/ready", "/health", "/metrics"})
 
-# What whoever guards an installation looks for, in the words of OWASP's logging vocabulary.
+# Security events, by the names of OWASP's logging vocabulary.
 SECURITY: Mapping[tuple[Happening, str], str] = {
     ("login", "ok"): "authn_login_success",
     ("login", "refused"): "authn_login_fail",
@@ -45,11 +45,11 @@ log = structlog.get_logger("signalbox")
 
 
 class TelemetryObserver(Observer):
-    """Tells operators what happens.
+    """Reports what happens to operators.
 
-    One line a request and a command, `slow` beyond `slow_request_ms`, and one for each call slower than `slow_call_ms`.
-    With `traces`, a share of the requests and commands (`ratio`, 0 to 1) is recorded, and by their traceparent all that
-    follows from them, on whichever process.
+    It logs a line for each request and command, marked `slow` beyond `slow_request_ms`, and a line for each call slower
+    than `slow_call_ms`. With `traces` it records a share of the requests and commands (`ratio`, 0 to 1). Their
+    traceparent makes every process record what follows from them.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TelemetryObserver(Observer):
         method = method if method in METHODS else "_OTHER"
         span = None
         if self._is_chosen():
-            # Of a caller's trace it is a part, whatever the caller says about recording: anybody could say that.
+            # The span joins the caller's trace. The caller's sampled flag is ignored, because any caller could set it.
             span = self._begin(method, below(traceparent) if traceparent else context.Context())
         return _Request(self, method, new_correlation(request_id, _header_of(span, traceparent)), span)
 
@@ -156,7 +156,7 @@ class TelemetryObserver(Observer):
         return thing if self._tracer is None else cast(T, Watched(thing, self._tracer))
 
     def _is_chosen(self) -> bool:
-        """Whether what begins now is one of those that are recorded."""
+        """Whether to record the activity that begins now."""
         return self._tracer is not None and random() < self._ratio  # noqa: S311
 
     def _begin(self, name: str, parent: context.Context, links: Sequence[Link] = ()) -> Span:
@@ -165,7 +165,7 @@ class TelemetryObserver(Observer):
 
 
 class _Activity(Activity):
-    """Gathers what is said about an activity in its context, until it ends."""
+    """Gathers facts about an activity until it ends."""
 
     __slots__ = ("began", "cause", "database_calls", "database_seconds", "facts", "is_over", "name", "observer", "span")
 
@@ -189,7 +189,7 @@ class _Activity(Activity):
         return self.cause
 
     def tell(self, line: str, seconds: float, is_slow: bool, code: str) -> None:
-        """One line, and the end of the span, which says the same."""
+        """Log the line of the activity, and end its span with the same facts."""
         level = logging.WARNING if is_slow else logging.INFO
         if self.span is None and not log.is_enabled_for(level):
             return
@@ -277,7 +277,7 @@ _activity: ContextVar[_Activity | None] = ContextVar("activity", default=None)
 
 
 class _Origin(msgspec.Struct):
-    """What an event says of where it comes from."""
+    """The fields of an event that tell its origin."""
 
     at: datetime
     traceparent: str = ""
@@ -287,7 +287,7 @@ _decode_origin = msgspec.json.Decoder(_Origin).decode
 
 
 def _header_of(span: Span | None, given: str) -> str:
-    """The traceparent to go on with: that of the span, or else the given one as one that nobody records."""
+    """The traceparent for what follows: that of the span, or the given one marked as not sampled."""
     return traceparent_of(span) if span is not None else given and f"{given[:-2]}00"
 
 

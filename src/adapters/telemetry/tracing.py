@@ -1,4 +1,4 @@
-"""Traces over OTLP: what is sampled is sent in batches from a thread of its own, and what does not fit is counted."""
+"""Traces over OTLP. A thread sends sampled spans in batches, and spans beyond its queue are counted."""
 
 import functools
 import inspect
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 class Traces:
     """Makes spans and sends them to the OTLP/HTTP endpoint, `/v1/traces` under the given address.
 
-    Whoever begins a trace decides whether it is sampled; a span that is made here is always sent, unless more than
-    4,096 wait. `dropped` counts those, and those that the endpoint did not take within 2 s.
+    The part that begins a trace decides whether to sample it. A span that is made here is sent unless 4,096 wait.
+    `dropped` counts spans beyond those, and spans that the endpoint did not take within 2 s.
     """
 
     def __init__(self, endpoint: str, service: str, version: str, instance: str) -> None:
@@ -45,14 +45,14 @@ class Traces:
         return self._outlet.dropped
 
     def close(self) -> None:
-        """Send what waits, within 3 s."""
+        """Send the waiting spans, within 3 s."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
 
 
 class _Outlet(SpanProcessor, SpanExporter):
-    """Stands before the SDK's queue, which drops without a count, and behind it."""
+    """Stands before and behind the SDK's queue, and counts the dropped spans, which the SDK does not."""
 
     def __init__(self, exporter: OTLPSpanExporter) -> None:
         self.dropped = 0
@@ -86,7 +86,7 @@ class _Outlet(SpanProcessor, SpanExporter):
         return result
 
     def _say(self, away: bool) -> None:
-        """Say once that traces are lost, and once that they are not any more; the SDK would say it every second."""
+        """Log once that traces are lost, and once that they are taken again. The SDK would log every second."""
         if away and not self._away:
             log.warning("traces are lost, for their collector does not take them")
         elif self._away and not away:
@@ -94,7 +94,7 @@ class _Outlet(SpanProcessor, SpanExporter):
         self._away = away
 
     def shutdown(self) -> None:
-        # The queue calls it once more, as it sees the exporter in this.
+        # The queue calls this again, because this object is also its exporter.
         if not self._is_closing:
             self._is_closing = True
             self._batches.shutdown()  # type: ignore[no-untyped-call]
@@ -102,7 +102,7 @@ class _Outlet(SpanProcessor, SpanExporter):
 
 
 def traceparent_of(span: Span) -> str:
-    """The W3C header that makes others' spans children of this one."""
+    """The W3C header that makes spans of other processes children of this one."""
     of = span.get_span_context()
     return f"00-{of.trace_id:032x}-{of.span_id:016x}-{of.trace_flags:02x}"
 
@@ -112,13 +112,13 @@ def is_sampled(traceparent: str) -> bool:
 
 
 def span_of(traceparent: str) -> Span:
-    """What the header names, as somebody else's span."""
+    """The span that the header names, as a remote one."""
     id = SpanContext(int(traceparent[3:35], 16), int(traceparent[36:52], 16), is_remote=True, trace_flags=_SAMPLED)
     return NonRecordingSpan(id)
 
 
 def below(traceparent: str) -> context.Context:
-    """A context in which new spans are children of what the header names."""
+    """A context in which new spans are children of the span that the header names."""
     return trace.set_span_in_context(span_of(traceparent), context.Context())
 
 
@@ -126,9 +126,9 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class Watched:
-    """Stands before a use case or port: every call of a coroutine method is a span, while its caller is traced.
+    """Wraps a use case or port. Each call of a coroutine method becomes a span if its caller is traced.
 
-    A refusal is an outcome, which the span names; only what nobody expected is an error.
+    A DomainError is a normal outcome, and the span names its code. Any other exception marks the span as an error.
     """
 
     def __init__(self, inner: object, tracer: trace.Tracer) -> None:
@@ -158,5 +158,5 @@ class Watched:
                     span.set_status(Status(StatusCode.ERROR))
                     raise
 
-        setattr(self, name, call)  # found without this method from now on
+        setattr(self, name, call)  # later calls bypass __getattr__
         return call
