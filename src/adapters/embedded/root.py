@@ -1,4 +1,4 @@
-"""What it takes if root starts the server, which PostgreSQL refuses: somebody else runs it and gets at its files."""
+"""PostgreSQL refuses to run as root. So another user runs the server for root, and gets access to its files."""
 
 import logging
 import pwd
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from adapters.embedded.programs import EmbeddedPostgresError
 
-# Who may run PostgreSQL in place of root; the first that exists.
+# Users that may run PostgreSQL in place of root. The first that exists is taken.
 _STAND_INS = ("postgres", "nobody")
 
 log = logging.getLogger(__name__)
 
 
 def stand_in() -> tuple[int, int]:
-    """The ids of the user and the group that run the server in place of root."""
+    """The ids of the user and group that run the server in place of root. EmbeddedPostgresError without such a user."""
     for name in _STAND_INS:
         try:
             found = pwd.getpwnam(name)
@@ -28,7 +28,7 @@ def stand_in() -> tuple[int, int]:
 
 
 def make_passable(paths: Iterable[Path]) -> None:
-    """Let everybody pass through the folders above these paths (o+x)."""
+    """Let all users pass through the folders above these paths (o+x)."""
     for folder in {folder for path in paths for spelling in (path, path.resolve()) for folder in spelling.parents}:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
@@ -37,7 +37,7 @@ def make_passable(paths: Iterable[Path]) -> None:
 
 
 def make_readable(root: Path) -> None:
-    """Let everybody read what is below, and run what its owner may run."""
+    """Let all users read the files below `root`, and run those that their owner may run."""
     for path in (root, *root.rglob("*")) if root.exists() else ():
         mode = path.stat().st_mode
         path.chmod(stat.S_IMODE(mode) | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))

@@ -1,4 +1,4 @@
-"""A PostgreSQL server with data of our own: started, taken over from a killed process, and stopped."""
+"""A PostgreSQL server on our own data: starts it, takes it over from a killed process, and stops it."""
 
 import logging
 import os
@@ -28,14 +28,14 @@ from adapters.embedded.root import make_passable, make_readable, stand_in
 DATABASE = "signalbox"
 START_SECONDS = 60.0  # crash recovery included
 STOP_SECONDS = 20.0
-# How long a recorded server that nobody listens for may still be on its way up or down.
+# How long a recorded server without a listening socket may still be starting up or shutting down.
 SILENCE_SECONDS = 3.0
 LOG_MAX_BYTES = 1_000_000
-# The shortest limit among the systems we run on (macOS: 104 with the closing NUL).
+# The shortest limit of the systems we run on (macOS: 104 with the closing NUL).
 SOCKET_PATH_MAX = 103
 
 _SOCKET = ".s.PGSQL.5432"
-# Anything else would have to be quoted, differently, in the URL, in PostgreSQL's settings and by either driver.
+# Other characters need quoting, which differs between the URL, PostgreSQL's settings and the two drivers.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+-]+\Z")
 _SOCKET_FOLDER = "signalbox-"
 _UNFINISHED = "postgres.new-"
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 class _Recorded(NamedTuple):
-    """What a postmaster writes about itself into its data directory."""
+    """The record that a postmaster writes about itself into its data directory."""
 
     pid: int
     socket_folder: Path
@@ -66,10 +66,10 @@ class _Recorded(NamedTuple):
 class EmbeddedPostgres:
     """A PostgreSQL server with its data in `data_dir`, for one process at a time.
 
-    It listens on a Unix socket only, in a folder that nobody but its user (and root) can enter. It runs in a session
-    of its own, so that a Ctrl-C in the terminal reaches us and not the database, and it outlives us if we are killed;
-    the next start then takes it over, or recovers the data if it was killed too. As root it runs as the owner of the
-    data, for new data as `postgres` or `nobody`; folders on the way there become passable (o+x) if they were not.
+    It listens on a Unix socket only, in a folder that only its user and root can enter. It runs in a session of its
+    own, so that a Ctrl-C in the terminal reaches us and not the database. So it survives if we are killed: the next
+    start takes it over, or recovers the data if it was killed too. If root starts it, it runs as the owner of the
+    data, and for new data as `postgres` or `nobody`. Folders on the path to the data then become passable (o+x).
 
     With `durable=False` a crash of the machine loses the data: for tests only.
     """
@@ -86,10 +86,10 @@ class EmbeddedPostgres:
         self._running: _Recorded | None = None
 
     def start(self) -> str:
-        """Start the server, or take over the one that a killed process left, and return the URL of our database.
+        """Start the server, or take over one that a killed process left, and return the URL of our database.
 
-        Blocks, for some 0.2 s on existing data and a few seconds on new data. DataDirectoryInUse while another process
-        has it; EmbeddedPostgresError, with the end of the log, when PostgreSQL will not start.
+        Blocks for about 0.2 s on existing data, and for a few seconds on new data. DataDirectoryInUse while another
+        process has the directory. EmbeddedPostgresError, with the end of the log, if PostgreSQL does not start.
         """
         if self._running is not None:
             return self.url
@@ -117,22 +117,22 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The address of our database, as asyncpg and SQLAlchemy read it; only while the server runs."""
+        """The URL of our database for asyncpg and SQLAlchemy. Only while the server runs."""
         if self._running is None:
             raise EmbeddedPostgresError("The embedded PostgreSQL is not running.")
         return f"postgresql://{SUPERUSER}@/{DATABASE}?host={self._running.socket_folder}&port=5432"
 
     @property
     def pid(self) -> int:
-        """The process id of the server; only while it runs."""
+        """The process id of the server. Only while it runs."""
         if self._running is None:
             raise EmbeddedPostgresError("The embedded PostgreSQL is not running.")
         return self._running.pid
 
     def stop(self) -> None:
-        """End the server after a checkpoint, cutting open connections; does nothing if it is not running."""
+        """Stop the server after a checkpoint, and cut open connections. Does nothing if it is not running."""
         if self._running is not None:
-            for request in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate: both lose nothing
+            for request in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate: neither loses data
                 if self._ended(self._running.pid, request):
                     break
             else:
@@ -156,14 +156,14 @@ class EmbeddedPostgres:
     def _is_up(self, pid: int) -> bool:
         if self._process is not None and self._process.pid == pid:
             return self._process.poll() is None
-        # A server that was taken over is not our child: its own record tells, and guards against a reused pid.
+        # A server that was taken over is not our child. Its record tells if it runs, and guards against a reused pid.
         recorded = self._recorded()
         return recorded is not None and recorded.pid == pid and _exists(pid)
 
     # ------------------------------------------------------------------------------------------ the data directory
 
     def _step_down(self) -> None:
-        """Choose who runs the server, since PostgreSQL refuses root, and see to it that they get at everything."""
+        """Choose the user that runs the server in place of root, and give them access to the files."""
         found = self._data.stat() if self._data.exists() else None
         user, group = (found.st_uid, found.st_gid) if found and found.st_uid else stand_in()
         self._identity = {"user": user, "group": group, "extra_groups": []}
@@ -173,7 +173,7 @@ class EmbeddedPostgres:
                 make_readable(part)
 
     def _make_data(self) -> None:
-        # Made beside its place and moved there when complete: whoever is killed meanwhile leaves nothing half-made.
+        # Made in another folder and moved when complete, so that a process killed meanwhile leaves no partial data.
         for unfinished in self._home.glob(f"{_UNFINISHED}*"):
             remove(unfinished)
         version = self._data / "PG_VERSION"
@@ -189,7 +189,7 @@ class EmbeddedPostgres:
             "initdb",
             f"--pgdata={unfinished}",
             f"--username={SUPERUSER}",
-            "--auth=trust",  # whoever can enter the folder of the socket
+            "--auth=trust",  # the folder of the socket is private
             "--encoding=UTF8",
             "--locale=C",  # the same order and the same log on every machine
             "--locale-provider=builtin",
@@ -219,8 +219,8 @@ class EmbeddedPostgres:
             recorded, said = self._launch(deadline)
             if recorded is not None:
                 return recorded
-            # Refused because of another server: one that still comes up or goes down, processes of a killed one that
-            # have not noticed yet, or a record whose pid belongs to something else by now.
+            # Refused because of another server: one that is starting up or shutting down, remaining processes of a
+            # killed one, or a record whose pid belongs to another program by now.
             if not ("lock file" in said or "still in use" in said) or time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"PostgreSQL did not start; {self._log_path} ends with:\n{said}")
             if "lock file" not in said or (left is not None and _listens(left.socket_folder / _SOCKET)):
@@ -228,17 +228,17 @@ class EmbeddedPostgres:
             elif silent_since is None:
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since > SILENCE_SECONDS:
-                # Even if this were wrong, PostgreSQL's lock in shared memory would refuse a second server.
+                # If this guess is wrong, PostgreSQL's lock in shared memory still refuses a second server.
                 self._forget(left)
             time.sleep(0.1)
 
     def _answers(self, left: _Recorded) -> bool:
-        """Whether a server that was started by someone before us serves exactly this directory now."""
+        """Whether a server that an earlier process started serves exactly this directory."""
         if not _listens(left.socket_folder / _SOCKET):
             return False
         try:
             served = Path(self._psql(left.socket_folder, "SHOW data_directory"))
-        except EmbeddedPostgresError:  # it is starting up or shutting down
+        except EmbeddedPostgresError:  # the server is starting up or shutting down
             return False
         if not served.exists() or not served.samefile(self._data):
             raise DataDirectoryInUse(
@@ -247,7 +247,7 @@ class EmbeddedPostgres:
         return True
 
     def _launch(self, deadline: float) -> tuple[_Recorded | None, str]:
-        """The new server once it accepts connections, or None and what it said before it gave up."""
+        """The new server once it accepts connections, or None and its last log lines."""
         if self._log_path.exists() and self._log_path.stat().st_size > LOG_MAX_BYTES:
             self._log_path.unlink()
         folder = self._make_socket_folder()
@@ -287,13 +287,13 @@ class EmbeddedPostgres:
             return None, written.read()[-3000:].decode(errors="replace")
 
     def _make_socket_folder(self) -> Path:
-        """The data directory, which is private to its owner; or a short private folder if its path is too long."""
+        """The data directory, which is private to its owner, or a short private folder if its path does not suit."""
         path = str(self._data / _SOCKET)
         if len(os.fsencode(path)) <= SOCKET_PATH_MAX and _PLAIN_PATH.match(path):
             return self._data
         place = tempfile.gettempdir()
         if len(place) > SOCKET_PATH_MAX - 40 or not _PLAIN_PATH.match(place):
-            place = "/tmp"  # noqa: S108  # mkdtemp makes a private folder with a name that nobody can foresee
+            place = "/tmp"  # noqa: S108  # mkdtemp makes a private folder with an unpredictable name
         folder = self._own(Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER, dir=place)))
         if self._identity:
             make_passable((folder,))

@@ -89,7 +89,7 @@ return held and 1 or 0
 """,
 )
 
-# Returns nil if the instance holds no lease, because other entries may be lost with it. Returns nil for a turn that was
+# Returns nil if the instance holds no lease, because other entries may be lost with it. Refuses a turn that was
 # overtaken: a command that timed out may still arrive, and would enter a connection that has left since.
 _CHANGE = _script(
     "batch",
@@ -200,7 +200,7 @@ class RedisPresence(Presence):
         """Places of which the store may know something else than `_here`; the refresh settles them."""
         self._store_may_have_lost_us = True
 
-        # It sends them one after the other, so the order in which they are asked for is the order in Redis.
+        # Calls go out one after the other, so Redis gets the changes in the order of `ask`.
         self._changes: Together[_Change, _Outcome] = Together(self._make, AT_ONCE)
 
     async def enter(self, channel: str, account: AccountId, connection: str) -> Attendance:

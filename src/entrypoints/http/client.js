@@ -1,4 +1,4 @@
-// A client of live connections for browsers and Node.js: it stays connected, and goes on where it was cut off.
+// A client of live connections for browsers and Node.js. It reconnects, and resumes where it was cut off.
 //
 //   import { SignalboxClient } from "https://signalbox.example/client.js";
 //   const client = new SignalboxClient("https://signalbox.example", { token: async () => accessToken });
@@ -6,8 +6,8 @@
 //   await client.connect();
 //   await client.subscribe("workspace:…");
 //
-// Handlers: `event`, `value`, `presence`, `resync`, `unsubscribed` (frames of the server), `subscribed` (a channel
-// stands; at first and after every reconnection), `connected`, `lost` ({code}) and `stopped` (an error).
+// Handlers: `event`, `value`, `presence`, `resync`, `unsubscribed` (frames of the server), `subscribed` (a channel is
+// followed; at first and after every reconnection), `connected`, `lost` ({code}) and `stopped` (an error).
 
 const ANSWER_MS = 30_000;
 const CONNECT_MS = 15_000;
@@ -17,7 +17,7 @@ const CROWDED = 4105;
 const TOKEN_TRIES = 5;
 const PATH = "/api/v1/ws";
 
-/** The server does not want this client back: `code` is that of the close frame. */
+/** The server refuses this client for good. `code` is that of the close frame. */
 export class Stopped extends Error {
   constructor(code, reason) {
     super(`${code} ${reason}`.trim());
@@ -26,7 +26,7 @@ export class Stopped extends Error {
   }
 }
 
-/** A command was not carried out; `retry` is no, later, reauthenticate or resync. */
+/** The server refused a command. `retry` is no, later, reauthenticate or resync. */
 export class Refused extends Error {
   constructor({ code, message, retry }) {
     super(message);
@@ -42,9 +42,9 @@ export class SignalboxClient {
   #token = null;
   #tokenFailures = 0;
   #epoch = null;
-  #socket = null; // the one that commands go to
-  #attempt = null; // the one that is being opened
-  #isOpening = false; // also while a token is asked for
+  #socket = null; // the socket that commands go to
+  #attempt = null; // the socket that is being opened
+  #isOpening = false; // also while we wait for a token
   #state = "idle"; // idle, running or stopped
   #tries = 0;
   #hint = null; // milliseconds, from going_away
@@ -57,9 +57,9 @@ export class SignalboxClient {
   #handlers = new Map(); // type -> Set of functions
 
   /**
-   * `url` is that of the server; `token` hands out an access token, and is asked again when that expires. If it fails,
-   * it is asked again later: after a TypeError of fetch (no network) for ever, after anything else 5 times in a row, and
-   * then the client stops with that error. Stopped stops it at once.
+   * `url` is that of the server. `token` returns an access token, and is called again when that expires. If it fails it
+   * is called again later: after a TypeError of fetch (no network) for ever, after other errors 5 times in a row. Then
+   * the client stops with the last error. Stopped stops it at once.
    */
   constructor(url, { token }) {
     this.#address = url.replace(/\/+$/, "").replace(/^http/, "ws") + PATH;
@@ -67,7 +67,7 @@ export class SignalboxClient {
     globalThis.addEventListener?.("online", this.#online);
   }
 
-  /** Be connected from now on. Resolves with the first connection; rejects with Stopped if there is to be none. */
+  /** Connect, and stay connected. Resolves with the first connection. Rejects if the client stops before that. */
   connect() {
     if (this.#state !== "idle") return Promise.reject(new Error("connect once"));
     this.#state = "running";
@@ -78,40 +78,40 @@ export class SignalboxClient {
     });
   }
 
-  /** Call `handler` with every frame of this type; returns what takes it off again. */
+  /** Call `handler` with every frame of this type. Returns a function that removes it. */
   on(type, handler) {
     if (!this.#handlers.has(type)) this.#handlers.set(type, new Set());
     this.#handlers.get(type).add(handler);
     return () => this.#handlers.get(type).delete(handler);
   }
 
-  /** Follow a channel, from behind offset `since` or from now on; resolves to where it stands. */
+  /** Follow a channel, from after offset `since` or from now on. Resolves to its current position. */
   subscribe(channel, { since } = {}) {
     return this.#follow(channel, "subscribe", since);
   }
 
-  /** Be shown as present on a presence channel, and follow who else is. */
+  /** Be shown as present on a presence channel, and follow who else is present. */
   bePresent(channel) {
     return this.#follow(channel, "presence");
   }
 
-  /** Follow a channel no longer. */
+  /** Stop following a channel. */
   unsubscribe(channel) {
     this.#channels.delete(channel);
     return this.#command({ type: "unsubscribe", channel });
   }
 
-  /** Carry out a command, once, even if the connection is lost meanwhile; with a `key`, however often you call. */
+  /** Run a command once, even if the connection is lost meanwhile. With a `key`, once even if you call this again. */
   call(method, params = {}, key = globalThis.crypto?.randomUUID?.() ?? `${Date.now()}-${Math.random()}`) {
     return this.#command({ type: "call", method, params, key });
   }
 
-  /** Say something on an ephemeral channel that you follow. */
+  /** Publish a value on an ephemeral channel that you follow. */
   publish(channel, data) {
     return this.#command({ type: "publish", channel, data });
   }
 
-  /** Say goodbye; what is unanswered is rejected. */
+  /** Close the connection for good. Commands without an answer are rejected. */
   close() {
     if (this.#state !== "stopped") this.#stop(new Stopped(1000, "closed"));
   }
@@ -126,7 +126,7 @@ export class SignalboxClient {
     });
   }
 
-  // What is unanswered when a connection is lost is sent again on the next one.
+  // Commands without an answer when a connection is lost are sent again on the next one.
   #command(fields) {
     if (this.#state === "stopped") return Promise.reject(new Stopped(1000, "closed"));
     const frame = { ...fields, id: ++this.#lastId };
@@ -174,7 +174,7 @@ export class SignalboxClient {
         this.#socket = null;
         this.#clear("silence");
         this.#clear("leave");
-      } else return; // another one took its place
+      } else return; // another socket has replaced it
       if (began !== null && Date.now() - began >= STABLE_MS) this.#tries = 0;
       this.#emit("lost", { code });
       if (code >= 4000 && code < 4100) this.#stop(new Stopped(code, reason));
@@ -201,7 +201,7 @@ export class SignalboxClient {
         this.#socket = socket;
         if (old) {
           old.onmessage = old.onclose = null;
-          old.close(); // only now, so that whoever is present here never left
+          old.close(); // only now, so that presence has no gap
         }
         this.#entered(socket, frame.data);
       } else this.#take(socket, frame);
@@ -215,13 +215,13 @@ export class SignalboxClient {
       this.#tokenFailures = 0;
       return token;
     } catch (error) {
-      // No network is a TypeError of fetch.
+      // fetch throws a TypeError without a network.
       if (!(error instanceof TypeError || error?.name === "TimeoutError")) this.#tokenFailures += 1;
       throw error;
     }
   }
 
-  /** When to try again, by the verdict of the close code. */
+  /** Schedule the next attempt, by the close code. */
   #later(code = 0) {
     this.#tries += 1;
     let wait = Math.random() * Math.min(BACK_OFF_MS[1], BACK_OFF_MS[0] * 2 ** Math.min(this.#tries - 1, 10));
@@ -229,7 +229,7 @@ export class SignalboxClient {
       this.#token = null;
       if (this.#tries <= 1) wait = 0;
     } else if (code === CROWDED) {
-      wait = BACK_OFF_MS[1] * (0.5 + Math.random() / 2); // whoever comes back takes the place of another
+      wait = BACK_OFF_MS[1] * (0.5 + Math.random() / 2); // a client that comes back displaces another
     } else if (this.#hint !== null) {
       wait = this.#hint;
       this.#hint = null;
@@ -284,7 +284,7 @@ export class SignalboxClient {
         this.#hint = frame.retry_ms;
         return this.#after("leave", frame.retry_ms, () => this.#open());
       default:
-        this.#emit(frame.type, frame); // value, presence, and what later versions say
+        this.#emit(frame.type, frame); // value, presence, and types of later versions
     }
   }
 
@@ -301,7 +301,7 @@ export class SignalboxClient {
   #resync(frame) {
     this.#epoch = frame.epoch ?? this.#epoch;
     if (frame.offset === undefined) {
-      this.#resyncs.set(frame.stream, frame.reason); // a reply follows that has the offset
+      this.#resyncs.set(frame.stream, frame.reason); // a reply with the offset follows
       return;
     }
     for (const channel of this.#channels.values())
@@ -343,7 +343,7 @@ export class SignalboxClient {
       this.#token = await this.#newToken(ANSWER_MS);
       await this.#command({ type: "authenticate", token: this.#token });
     } catch {
-      // The server closes with 4300 then, and that is tried again.
+      // Then the server closes with 4300, and the client connects again.
     }
   }
 
@@ -369,7 +369,7 @@ export class SignalboxClient {
         handler(frame);
       } catch (error) {
         setTimeout(() => {
-          throw error; // a mistake of the handler, not of this connection
+          throw error; // a bug of the handler, not of this connection
         });
       }
     }
@@ -387,7 +387,7 @@ export class SignalboxClient {
   }
 }
 
-/** What comes of a promise; a TimeoutError if nothing does in time. */
+/** The result of a promise, or a TimeoutError if it takes longer. */
 function within(milliseconds, promise) {
   let timer;
   const late = new Promise((_, reject) => {
