@@ -14,6 +14,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Many tests wait for something that happens elsewhere: one process more than there are processors loses nothing by it.
 TEST_PROCESSES := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
+# Of the lines of each floor so many percent are run by the tests; a part of the tests is not held to that.
+define FLOORS
+@$(BIN)/python -m coverage report --include='src/domain/*' --fail-under=99
+@$(BIN)/python -m coverage report --include='src/application/*' --fail-under=97
+endef
+
 .DEFAULT_GOAL := help
 SYSTEM_PACKAGES := chromium nginx-light nodejs openssl prometheus
 FAULT_PACKAGES := iproute2 strace
@@ -27,7 +33,8 @@ run: .venv/.runtime ## Run Signalbox with a PostgreSQL of its own; PORT and DATA
 	@$(IN_SRC) exec $(BIN)/python -m entrypoints.cli demo
 
 test: .venv/.development ## Run all tests against a real PostgreSQL and Redis; ARGS="-k tasks" narrows them
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal $(or $(ARGS),--cov --cov-report=)
+	$(if $(ARGS),,$(FLOORS))
 
 # What these need comes from Debian; root gets it installed, anybody else is told what is missing.
 test-system: .venv/.development ## Test with a real Chromium, Node.js, nginx and Prometheus, which Debian brings

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.access import Role, Standing
-from domain.errors import Forbidden, Invalid
+from domain.errors import Forbidden, Invalid, QuotaExceeded
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
 from domain.kernel import Event
 from domain.tasks import (
@@ -26,6 +26,7 @@ from domain.tasks import (
     Task,
     TooManyWatchers,
 )
+from domain.tasks.comments import COMMENTS_MAX
 
 ADA, BOB, EVE = (AccountId(UUID(int=n)) for n in (1, 2, 3))
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -317,6 +318,14 @@ def test_a_comment_that_does_not_fit_is_refused(text: str, mentions: list[Accoun
         task.comment(CommentId(UUID(int=5)), text, mentions, BOB, LATER)
     assert refusal.value.pointer == pointer
     assert (task.comment_count, task.has_news, task.watchers) == (0, False, [ADA])
+
+
+def test_a_task_with_as_many_comments_as_it_may_have_takes_none_more() -> None:
+    task = a_task(comment_count=COMMENTS_MAX - 1)
+    task.comment(CommentId(UUID(int=5)), "The last one", [], BOB, LATER)
+    with pytest.raises(QuotaExceeded):
+        task.comment(CommentId(UUID(int=6)), "One more", [EVE], BOB, LATER)
+    assert (task.comment_count, task.watchers) == (COMMENTS_MAX, [ADA, BOB])
 
 
 def test_only_its_author_rewrites_a_comment_and_the_history_keeps_the_old_text() -> None:

@@ -29,6 +29,7 @@ class Pages:
         self._journal = journal
         self._turns = asyncio.Semaphore(READS_AT_ONCE)
         # By the offset of its first entry, the last used at the end; and these offsets of each stream in order.
+        # No cache of a library: what is dropped there leaves the index of offsets as well.
         self._known: OrderedDict[tuple[str, int], Piece] = OrderedDict()
         self._beginnings: dict[str, list[int]] = {}
         self._size = 0
