@@ -20,7 +20,7 @@ from sqlalchemy.types import NullType, TypeEngine
 
 import adapters.postgres
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres import access, events, idempotency, identity, tables
+from adapters.postgres import access, events, idempotency, identity, tables, tickets
 from adapters.postgres.statement import _DIALECT, Statement
 from adapters.postgres.tasks import lists, queries, repository
 from adapters.postgres.unit_of_work import applied
@@ -130,6 +130,30 @@ async def test_postgresql_takes_every_statement_with_parameters_of_known_types(
         types = [parameter.name for parameter in prepared.get_parameters()]
         assert len(types) == len(statement.names), name
         assert set(types) <= PARAMETERS | ARRAYS, name
+
+
+def test_what_is_picked_to_be_changed_is_picked_once() -> None:
+    picking = [statement.text for statement in ALL.values() if statement.changes and "SKIP LOCKED" in statement.text]
+    assert len(picking) > 5
+    assert [text for text in picking if not text.startswith("WITH ")] == []
+
+
+async def test_no_more_go_than_the_limit_whatever_the_plan(connection: asyncpg.Connection) -> None:
+    """Not when PostgreSQL compares each row with what it picks, which it does with a few rows and no statistics."""
+    forget = tickets._FORGET
+    changes = connection.transaction()
+    await changes.start()
+    try:
+        for way in ("hashagg", "hashjoin", "mergejoin", "sort", "material", "memoize", "indexscan", "bitmapscan"):
+            await connection.execute(f"SET LOCAL enable_{way} = off")
+        await connection.execute(
+            "INSERT INTO tickets (digest, account_id, session_id, role, token_expires_at, opening, expires_at) "
+            "SELECT decode(md5(n::text), 'hex'), gen_random_uuid(), gen_random_uuid(), 'user', now(), '', "
+            "now() - interval '1 hour' FROM generate_series(1, 5) AS n"
+        )
+        assert len(await connection.fetch(forget.text, *forget.args({"most": 2}))) == 2
+    finally:
+        await changes.rollback()
 
 
 async def test_postgresql_takes_every_composition_of_writes_and_events(connection: asyncpg.Connection) -> None:

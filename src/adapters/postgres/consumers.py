@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Statement, picked
 from adapters.postgres.tables import cursors, events, streams
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.journal import event_view
@@ -58,7 +58,7 @@ _DUE = (
 )
 _CLAIM = Statement(
     update(cursors)
-    .where(tuple_(cursors.c.stream, cursors.c.consumer).in_(_DUE))
+    .where(tuple_(cursors.c.stream, cursors.c.consumer).in_(picked(_DUE)))
     .values(due_at=bindparam("until"), version=cursors.c.version + literal_column("1"))
     .returning(*_COLUMNS)
 )

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Statement, picked
 from adapters.postgres.tables import idempotency
 from adapters.postgres.unit_of_work import Enclosing, enclosing
 from application.ports.events import Broker
@@ -48,10 +48,12 @@ _FORGET = Statement(
     delete(idempotency)
     .where(
         tuple_(*_KEY).in_(
-            select(*_KEY)
-            .where(idempotency.c.created_at < bindparam("before"))
-            .limit(bindparam("most"))
-            .with_for_update(skip_locked=True)
+            picked(
+                select(*_KEY)
+                .where(idempotency.c.created_at < bindparam("before"))
+                .limit(bindparam("most"))
+                .with_for_update(skip_locked=True)
+            )
         )
     )
     .returning(literal_column("1"))

@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    select,
 )
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.sql import ClauseElement, operators, visitors
@@ -96,6 +97,14 @@ class Lookup(Statement):
     def values(self, keys: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
         """The parameters that ask for these keys, which are numbered from 1 on."""
         return {name: [key[place] for key in keys] for place, name in enumerate(self._columns)}
+
+
+def picked(rows: Select[Any]) -> Select[Any]:
+    """The same rows, picked and locked once. PostgreSQL may run a subquery of IN again for each row that it compares.
+
+    With a limit and SKIP LOCKED each run picks other rows, so that more would be picked than the limit.
+    """
+    return select(rows.cte("picked"))
 
 
 def lookup_keys(*columns: str) -> TableValuedAlias:

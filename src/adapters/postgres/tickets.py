@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, Interval, bindparam, delete, func, insert, literal_column, select
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Statement, picked
 from adapters.postgres.tables import tickets
 from application.ports.tickets import TicketStore
 from application.principal import Principal
@@ -29,9 +29,13 @@ _newest_to_go = (
 _TRIM = Statement(
     delete(tickets).where(
         tickets.c.number.in_(
-            select(_theirs.c.number)
-            .where(_theirs.c.account_id == bindparam("account"), _theirs.c.number <= _newest_to_go.scalar_subquery())
-            .with_for_update(skip_locked=True)
+            picked(
+                select(_theirs.c.number)
+                .where(
+                    _theirs.c.account_id == bindparam("account"), _theirs.c.number <= _newest_to_go.scalar_subquery()
+                )
+                .with_for_update(skip_locked=True)
+            )
         )
     )
 )
@@ -52,10 +56,12 @@ _FORGET = Statement(
     delete(tickets)
     .where(
         tickets.c.number.in_(
-            select(tickets.c.number)
-            .where(tickets.c.expires_at <= func.now())
-            .limit(bindparam("most"))
-            .with_for_update(skip_locked=True)
+            picked(
+                select(tickets.c.number)
+                .where(tickets.c.expires_at <= func.now())
+                .limit(bindparam("most"))
+                .with_for_update(skip_locked=True)
+            )
         )
     )
     .returning(literal_column("1"))

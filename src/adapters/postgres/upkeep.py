@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, sel
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement
+from adapters.postgres.statement import Statement, picked
 from adapters.postgres.tables import cursors, events, invitations, lineage, removals, sessions, streams
 from application.ports.upkeep import Upkeep
 from domain.identity import SESSION_ABSOLUTE
@@ -45,12 +45,17 @@ _FORGET_SESSIONS = Statement(
     delete(sessions)
     .where(
         sessions.c.id.in_(
-            select(sessions.c.id)
-            .where(
-                or_(sessions.c.ended_at < bindparam("ended_before"), sessions.c.created_at < bindparam("begun_before"))
+            picked(
+                select(sessions.c.id)
+                .where(
+                    or_(
+                        sessions.c.ended_at < bindparam("ended_before"),
+                        sessions.c.created_at < bindparam("begun_before"),
+                    )
+                )
+                .limit(bindparam("most"))
+                .with_for_update(skip_locked=True)
             )
-            .limit(bindparam("most"))
-            .with_for_update(skip_locked=True)
         )
     )
     .returning(literal_column("1"))
@@ -59,10 +64,12 @@ _FORGET_INVITATIONS = Statement(
     delete(invitations)
     .where(
         invitations.c.id.in_(
-            select(invitations.c.id)
-            .where(invitations.c.expires_at < bindparam("expired_before"))
-            .limit(bindparam("most"))
-            .with_for_update(skip_locked=True)
+            picked(
+                select(invitations.c.id)
+                .where(invitations.c.expires_at < bindparam("expired_before"))
+                .limit(bindparam("most"))
+                .with_for_update(skip_locked=True)
+            )
         )
     )
     .returning(literal_column("1"))
@@ -72,10 +79,12 @@ _FORGET_REMOVALS = Statement(
     delete(removals)
     .where(
         tuple_(*_REMOVAL).in_(
-            select(*_REMOVAL)
-            .where(removals.c.at < bindparam("before"))
-            .limit(bindparam("most"))
-            .with_for_update(skip_locked=True)
+            picked(
+                select(*_REMOVAL)
+                .where(removals.c.at < bindparam("before"))
+                .limit(bindparam("most"))
+                .with_for_update(skip_locked=True)
+            )
         )
     )
     .returning(literal_column("1"))
