@@ -1,1 +1,1 @@
-"""Ports that are kept behind the same port, so that nobody who asks knows of it."""
+"""Adapters that cache the answers of another adapter of the same port, invisibly to the caller."""

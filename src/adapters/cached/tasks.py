@@ -1,4 +1,4 @@
-"""First pages of tasks and comments, which many clients ask for again and again while nothing changes."""
+"""Caches first pages of tasks and comments, which many clients request repeatedly while nothing changes."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from domain.ids import AccountId, TaskId, WorkspaceId
 V = TypeVar("V", TaskView, CommentView)
 
 _encode = msgspec.json.Encoder().encode
-# What is kept outlives a deployment, so it is kept under the form that it has.
+# A cached page outlives a deployment that changes its shape, so the shape is part of its key.
 _FORMS = {
     view: hashlib.blake2b(repr(view.__annotations__).encode(), digest_size=8).hexdigest()
     for view in (TaskView, CommentView)
@@ -26,14 +26,14 @@ _FORMS = {
 
 
 class CachedTaskQueries(TaskQueries):
-    """Keeps the first pages of lists as the JSON that they go out as, each as of a state of its workspace.
+    """Keeps the first pages of lists as the JSON that is sent, each for one state of its workspace.
 
-    A page depends on nothing but the workspace and the query, so a page that was made in the present state is right for
-    every member. State and membership are asked for with each call, in one snapshot, and no right is remembered.
-    `queries` has to read what is committed: a replica that is behind would be kept as the present.
+    A page depends only on the workspace and the query, so a page of the present state is right for every member. Each
+    call asks for the state and the membership in one snapshot; no right is remembered. `queries` must not read from a
+    replica: a page of a replica that lags would be kept as the present one.
 
-    Left out is what nobody asks for twice: searches, later pages, and what is overdue, as that is another query with
-    every millisecond.
+    Searches and later pages are not kept, because they are rarely repeated. Neither are overdue tasks, because their
+    query changes with every millisecond.
     """
 
     def __init__(self, queries: TaskQueries, access: AccessQueries, cache: Cache) -> None:
@@ -72,7 +72,7 @@ class CachedTaskQueries(TaskQueries):
             try:
                 own = await read()
                 is_of_the_state = await self._access.state(place, by) == state
-            except NotFound:  # for this caller, while others wait who may still see it
+            except NotFound:  # this caller lost the right; other callers that wait for the page may still have it
                 return None
             return b"%s\n%s" % ((own.next_cursor or "").encode(), _encode(own.data)) if is_of_the_state else None
 

@@ -1,4 +1,4 @@
-"""Live delivery without a socket in sight: followers of the journal, and the conversation of a live connection."""
+"""Live delivery, independent of any socket: followers of the journal, and the conversation of a live connection."""
 
 from application.realtime.doorstep import Doorstep
 from application.realtime.hub import Hub

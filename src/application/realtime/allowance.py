@@ -1,11 +1,11 @@
-"""How much a peer may send over a live connection: little until it is known, then so many frames a second."""
+"""How much a peer may send over a live connection: little until it is authenticated, then 50 frames a second."""
 
 from enum import Enum, auto
 
-# Until it is known: enough for the largest `connect`, in a few pieces.
+# Until it is authenticated: enough for the largest `connect` in a few pieces.
 FIRST_FRAMES = 8
 FIRST_BYTES = 32_768
-# From then on a token bucket: this many frames at once, and then this many a second.
+# From then on a token bucket: its size, and how fast it fills.
 FRAMES_AT_ONCE = 100
 FRAMES_A_SECOND = 50
 VIOLATIONS_MAX = 10
@@ -13,7 +13,7 @@ VIOLATIONS_SECONDS = 60.0
 
 
 class Pace(Enum):
-    """What a frame makes of its sender's pace."""
+    """Whether a frame may be read, is refused, or ends the connection."""
 
     FINE = auto()
     TOO_FAST = auto()
@@ -21,7 +21,7 @@ class Pace(Enum):
 
 
 class Allowance:
-    """What one peer may send. Times are seconds of one monotonic clock."""
+    """Counts the frames of one peer. Times are seconds of one monotonic clock."""
 
     __slots__ = ("_at", "_bytes", "_frames", "_since_violation", "_violations")
 
@@ -33,13 +33,13 @@ class Allowance:
         self._since_violation = now
 
     def of_stranger(self, size: int) -> Pace:
-        """Count a frame of this many bytes from a peer that has not said who it is."""
+        """Count a frame of `size` bytes from a peer that is not authenticated yet."""
         self._frames -= 1
         self._bytes -= size
         return Pace.FINE if self._frames >= FRAMES_AT_ONCE - FIRST_FRAMES and self._bytes >= 0 else Pace.FLOOD
 
     def of_member(self, now: float) -> Pace:
-        """Count a frame of a peer that is known: 10 in a minute may be too fast before it is a flood."""
+        """Count a frame of an authenticated peer. After 10 refused frames in a minute, the next is a flood."""
         self._frames = min(FRAMES_AT_ONCE, self._frames + (now - self._at) * FRAMES_A_SECOND)
         self._at = now
         if self._frames >= 1:

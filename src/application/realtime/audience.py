@@ -1,4 +1,4 @@
-"""Those who are live on a stream, and what each of them gets of what happens there."""
+"""The peers that are live on a stream, and which entries each of them gets."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -19,7 +19,10 @@ class Delivered(NamedTuple):
 
 
 class Audience:
-    """Peers by what they see of a stream: all of it, or some resources. What peers of one format see is joined once."""
+    """Peers by what they see of a stream: all of it, or some resources.
+
+    The frames that several peers of one format see are joined once for all of them.
+    """
 
     __slots__ = ("_of_all", "_of_one")
 
@@ -28,7 +31,7 @@ class Audience:
         self._of_one: Groups[UUID, Peer] = Groups()
 
     def include(self, peer: Peer, resources: Collection[UUID] | None) -> None:
-        """Deliver what happens to these resources from now on, or everything without any."""
+        """Deliver the entries of these resources to the peer from now on; None means all entries."""
         if resources is None:
             self._of_all.add(peer.format, peer)
         else:
@@ -36,7 +39,7 @@ class Audience:
                 self._of_one.add(resource, peer)
 
     def exclude(self, peer: Peer, resources: Collection[UUID] | None) -> None:
-        """Deliver no longer what it was included with."""
+        """Stop delivering to the peer; `resources` are those of `include`."""
         if resources is None:
             self._of_all.discard(peer.format, peer)
         else:
@@ -44,7 +47,7 @@ class Audience:
                 self._of_one.discard(resource, peer)
 
     def deliver(self, piece: Piece) -> Delivered:
-        """Write a piece, or its part, to each with one write."""
+        """Write to each peer the entries of a piece that it sees, in one write."""
         receivers = count = size = 0
         for format, peers in self._of_all.items():
             frames = piece.frames(format)
@@ -67,7 +70,7 @@ class Audience:
         for index, entry in enumerate(piece.entries):
             for peer in self._of_one.get(entry.resource_id, ()):
                 parts.setdefault(peer, []).append(index)
-        # By format and indices: how many frames, and these in one.
+        # By format and indices of entries: how many frames there are, and their joined bytes.
         joined: dict[tuple[WireFormat, tuple[int, ...]], tuple[int, bytes]] = {}
         for peer, indices in parts.items():
             key = peer.format, tuple(indices)

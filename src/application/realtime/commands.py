@@ -1,4 +1,4 @@
-"""Does what takes time of what a peer asks for, each command at the cost of its account."""
+"""Performs the effects of a peer's commands that have to wait, and charges each to the limits of the account."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from application.realtime.subscriptions import Subscriptions
 from application.realtime.surroundings import Surroundings
 from domain.errors import DomainError, Exhausted, Forbidden
 
-# Of what a request costs: to follow one channel, in the opening or later, and to say a word to those who do.
+# The cost of following one channel, in the opening or later, and of one `publish`. A request costs 1.
 CHANNEL_COST = 0.1
 
 
@@ -27,11 +27,11 @@ class Asker(Guest, Protocol):
     origin: Correlation
 
     def do(self, effects: Effects) -> None:
-        """Do what needs no waiting."""
+        """Perform effects that never wait."""
         ...
 
     def leave_doorstep(self) -> None:
-        """Count no longer as a connection of which nobody knows whose it is."""
+        """Count no longer as a connection that is not authenticated."""
         ...
 
 
@@ -42,7 +42,7 @@ class Commands:
         self._shared = shared
 
     async def perform(self, asker: Asker, effect: Effect) -> None:
-        """Do what has to be waited for, then what follows from it; the peer is told of every DomainError."""
+        """Perform an effect that may wait, then the effects that follow from it; the peer is told every DomainError."""
         match effect:
             case Identify():
                 await self._identify(asker, effect)
@@ -62,7 +62,7 @@ class Commands:
     async def _at_cost(
         self, asker: Asker, name: Command, id: int, cost: float, work: Callable[[], Awaitable[None]]
     ) -> None:
-        """Do what a command asks for at the account's cost, and tell the peer if it is refused."""
+        """Charge `cost` to the account and do the work of a command; the peer is told if either is refused."""
         conversation = asker.conversation
         assert conversation.principal
         account = conversation.principal.account_id
@@ -78,11 +78,11 @@ class Commands:
             if isinstance(error, Forbidden):
                 self._shared.observer.happened("denied", "command")
             asker.do(conversation.refused(id, error))
-            # Nor could it ever be open: there is one `connect`.
+            # The connection can never open now, because a peer may send `connect` only once.
             if isinstance(error, Exhausted) and not conversation.is_open:
                 asker.do([Close(CloseCode.RATE_LIMITED, error.code)])
         except BaseException as error:
-            # A command also ends when its time is up, or when the connection is gone.
+            # The time of the command was up, the connection is gone, or there is a mistake in the code.
             code = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"
             raise
         finally:

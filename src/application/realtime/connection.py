@@ -38,9 +38,10 @@ log = logging.getLogger(__name__)
 
 
 class Connection:
-    """Between a wire and a conversation. Its messages are done one after the other; while 32 wait, no more are read.
+    """Connects a wire with a conversation.
 
-    It counts, for its account and for the process, until its wire is gone.
+    Messages are handled one after the other. While 32 of them wait, the wire reads no more. The connection counts, for
+    its account and for the process, until its wire is gone.
     """
 
     __slots__ = (
@@ -78,7 +79,7 @@ class Connection:
         known: Callable[[], None],
         ended: Callable[["Connection"], None],
     ) -> None:
-        """`known` is called once, when it is known whose it is or never will be; `ended` when its wire is gone."""
+        """`known` is called once, when the peer is authenticated or gone; `ended` is called when the wire is gone."""
         self.id = secrets.token_hex(8)
         self.wire = wire
         self.conversation = conversation
@@ -106,7 +107,10 @@ class Connection:
     # From the wire
 
     def heard(self, size: int) -> bool:
-        """A frame has come, of whatever kind; whether it may say something. Each is told, before what it says."""
+        """Count a frame of any kind; returns whether its content may be read.
+
+        The wire calls this for every frame before it delivers the content.
+        """
         if self.is_closed:
             return False
         pace = self.conversation.heard(size, asyncio.get_running_loop().time())
@@ -115,16 +119,16 @@ class Connection:
         return pace is Pace.FINE
 
     def misread(self, bad: BadFrame) -> None:
-        """A message has come that is no frame, as the wire has seen by itself."""
+        """Answer a message that the wire itself found to be no frame."""
         self.do(self.conversation.misread(bad))
 
     def too_fast(self, message: bytes) -> None:
-        """A message has come whose last frame may say nothing."""
+        """Refuse a message because `heard` has refused its last frame."""
         if not self.is_closed:
             self.do(self.conversation.too_fast(self.format.id_in(message)))
 
     def received(self, message: bytes) -> None:
-        """A message has come."""
+        """Take a whole message."""
         if self.is_closed:
             return
         self._shared.observer.received(len(message))
@@ -136,13 +140,13 @@ class Connection:
             self.wire.listen(False)
 
     def congested(self) -> None:
-        """The peer takes less than it is sent: from here on it reads the journal at its own pace."""
+        """The peer takes less than it is sent. From here on it is served from the journal at its own pace."""
         if self._congested_at is None:
             self._congested_at = asyncio.get_running_loop().time()
             self.subscriptions.fall_behind()
 
     def relieved(self) -> None:
-        """The peer has taken most of it."""
+        """The peer has taken most of what waited for it."""
         self._congested_at = None
         self.pass_on_held()
         if self._relieved is not None:
@@ -150,16 +154,16 @@ class Connection:
         self.subscriptions.relieved()
 
     def broken(self, code: int) -> None:
-        """What the peer sent cannot be read on, for which the wire has given it this code."""
+        """The wire has closed with this code, because it could not read what the peer sent."""
         self._over(str(code), is_leaving=False)
 
     def left(self) -> None:
-        """The peer has said goodbye."""
-        # A peer that was sent away says goodbye to this server only, perhaps before the next one has taken it in.
+        """The peer has closed the connection properly."""
+        # A peer that was sent away closes in order to connect to another server, perhaps after a moment.
         self._over("by_peer", is_leaving=not self._is_sent_away)
 
     def lost(self) -> None:
-        """The wire is gone, whether or not anything was said before."""
+        """The wire is gone, with or without a proper close."""
         self._over("lost", is_leaving=False)
         if not self._is_gone:
             self._is_gone = True
@@ -169,7 +173,7 @@ class Connection:
             self.ended(self)
 
     def _over(self, outcome: str, *, is_leaving: bool) -> None:
-        """Follow nothing any more; who `is_leaving` is not expected back."""
+        """Follow nothing any more. With `is_leaving` the peer is not expected to come back."""
         if self.is_closed:
             return
         self.is_closed = True
@@ -182,12 +186,13 @@ class Connection:
             received=self._received,
             dropped=self.dropped,
             offsets=self.subscriptions.offsets(),
-            # It began with that request, in whosever course it ends.
+            # The request that opened the connection, because another one may be the current request here.
             request_id=self.origin.request_id,
             trace_id=self.origin.traceparent[3:35],
             **({} if account is None else {"user.id": str(account)}),
         )
-        # What changes something goes on without its caller: nobody would know how a commit ended that is broken off.
+        # A command that changes something goes on without its caller: if its commit were interrupted, it would be
+        # unknown whether it had happened.
         if self._worker is not None and not self._carries_out:
             self._worker.cancel()
         self.subscriptions.end(is_leaving=is_leaving)
@@ -236,7 +241,7 @@ class Connection:
             self._held[channel, key] = data
 
     def pass_on_held(self) -> None:
-        """Send what was held back of keyed channels, if the peer keeps up and the lease is held."""
+        """Send the values of keyed channels that were held back, if the peer keeps up and the lease is held."""
         if self._held is not None and self._congested_at is None and self._shared.hub.lease.is_held:
             held, self._held = self._held, None
             data = b"".join(held.values())
@@ -245,34 +250,34 @@ class Connection:
 
     @property
     def is_known(self) -> bool:
-        """Whether the peer has said who it is."""
+        """Whether the peer is authenticated."""
         return self.conversation.principal is not None
 
     # From the clock
 
     def congested_for(self, now: float) -> float:
-        """Seconds since the peer could keep up."""
+        """For how many seconds the peer has not kept up; 0 if it keeps up."""
         return 0.0 if self._congested_at is None else now - self._congested_at
 
     def stalled_for(self, now: float) -> float:
-        """Seconds since the peer was last seen to have taken anything; to be asked while it has not taken all."""
+        """Seconds since the peer last took any bytes. Ask only while some are waiting for it."""
         taken = self.wire.taken()
         if taken != self._taken:
             self._taken, self._taken_at = taken, now
         return now - self._taken_at
 
     def do(self, effects: Effects) -> None:
-        """Do what needs no waiting."""
+        """Perform effects that never wait."""
         for effect in effects:
             self._do(effect)
 
     def enter(self, opening: Opening) -> None:
-        """Connect whoever was offered with the upgrade, as if the peer had asked for it with id 0."""
+        """Connect with the credential of the upgrade, as if the peer had sent `connect` with id 0."""
         connect = Connect(id=0, **msgspec.structs.asdict(opening))
         self._begin(self.conversation.connect(connect, asyncio.get_running_loop().time()))
 
     def send_away(self, retry_ms: int) -> None:
-        """Ask the peer to connect to another server after so many milliseconds."""
+        """Ask the peer to connect to another server after `retry_ms` milliseconds."""
         self._is_sent_away = True
         self.say(GoingAway(retry_ms))
 
@@ -294,7 +299,7 @@ class Connection:
     # Performing
 
     def _work_off(self) -> None:
-        """Do what is in the inbox, up to what has to be waited for."""
+        """Handle the messages in the inbox, up to one whose effects have to wait."""
         while self._inbox and self._worker is None and not self.is_closed:
             try:
                 frame = self.format.read(self._inbox.popleft())
@@ -304,7 +309,7 @@ class Connection:
                 self._begin(self.conversation.receive(frame))
 
     def _begin(self, effects: Effects) -> None:
-        """Do what needs no waiting; the rest goes on in a task."""
+        """Perform effects up to the first that has to wait; a task performs that one and the rest."""
         for index, effect in enumerate(effects):
             if isinstance(effect, Identify | Enter | Join | Say | CarryOut):
                 self._carries_out = isinstance(effect, CarryOut)
@@ -331,7 +336,7 @@ class Connection:
 
     def _gave_up(self, error: Error) -> None:
         self._do(Send(error))
-        if not self.conversation.is_open:  # nor could it ever be: there is one `connect`
+        if not self.conversation.is_open:  # it can never open now, because a peer may send `connect` only once
             self._do(Close(CloseCode.UNAVAILABLE, error.code))
 
     def _do(self, effect: Effect) -> None:

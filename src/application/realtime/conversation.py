@@ -1,4 +1,4 @@
-"""The protocol of one live connection as a pure state machine: a frame or a moment in, effects out."""
+"""The protocol of one live connection as a pure state machine: it takes a frame or a time, and returns effects."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -55,11 +55,11 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Conversation:
-    """What was said on one connection, and what follows from it.
+    """The state of the protocol on one connection.
 
-    Times are seconds of one monotonic clock. Commands come one at a time: the next after what the last one asked for is
-    done. `elapsed` wants to be called about once a second from the moment `due_at`, or from the instant `due_by` of the
-    clock of tokens; before both it has nothing to say.
+    Times are seconds of one monotonic clock. Commands come one at a time: the next comes after the effects of the last
+    are performed. `elapsed` has to be called about once a second from the time `due_at` of the monotonic clock on, or
+    from the instant `due_by` on, at which a token is due. Before both it has no effects.
     """
 
     __slots__ = (
@@ -90,9 +90,10 @@ class Conversation:
         connect_seconds: float = CONNECT_SECONDS,
         renew_early: float = 0.0,
     ) -> None:
-        """`offered` is the credential of the upgrade, or whom a ticket stands for.
+        """`offered` is the credential of the upgrade, or the principal of a ticket.
 
-        A new one is asked for 60 s and `renew_early` before the present one expires, so that not all ask at once.
+        The peer is asked for a new token 60 s and `renew_early` seconds before the present one expires. A different
+        `renew_early` for each connection spreads the load.
         """
         self._authentication = authentication
         self._clock = clock
@@ -112,31 +113,31 @@ class Conversation:
 
     @property
     def account(self) -> AccountId | None:
-        """Whose connection it is, once that is known."""
+        """The account of the connection, once it is authenticated."""
         return None if self.principal is None else self.principal.account_id
 
     def heard(self, size: int, now: float) -> Pace:
-        """A frame of any kind has come, with so many bytes. Every frame is told, before what it says."""
+        """Count a frame of any kind with `size` bytes. Has to be called for every frame before its content is read."""
         self._heard = now
         return self._allowance.of_stranger(size) if self.principal is None else self._allowance.of_member(now)
 
     def too_fast(self, id: int | None) -> Effects:
-        """What is said to a message, with this id if it has one, that came too fast to be received."""
+        """The answer to a message that came too fast; `id` is that of its command, if it has one."""
         return [Send(Error(id, "rate_limited", f"At most {FRAMES_A_SECOND} frames a second.", "later"))]
 
     @property
     def heard_at(self) -> float:
-        """When the peer last said anything."""
+        """When the last frame of the peer came."""
         return self._heard
 
     def receive(self, frame: ClientFrame) -> Effects:
-        """What a frame asks for."""
+        """The effects of a frame."""
         if isinstance(frame, Connect):
             return self.connect(frame, self._heard)
         return [_CONNECT_FIRST] if self.principal is None else self._command(frame)
 
     def misread(self, bad: BadFrame) -> Effects:
-        """What is said to a message that is no frame."""
+        """The answer to a message that is not a valid frame."""
         told = Send(Error(bad.id, bad.code, bad.message, "no"))
         if self.principal is not None:
             return [told]
@@ -159,10 +160,10 @@ class Conversation:
             case Call():
                 return [CarryOut(command)]
             case _:
-                return []  # a pong is a sign of life, no more
+                return []  # a pong only shows that the peer is there
 
     def connect(self, command: Connect, now: float) -> Effects:
-        """What the first command asks for, or the upgrade in its stead."""
+        """The effects of the first command, or of an upgrade that takes its place."""
         if self.principal is not None:
             return [Send(Error(command.id, "already_connected", "This connection is connected.", "no"))]
         offered = self._offered if command.token is None else command.token
@@ -178,13 +179,13 @@ class Conversation:
         return self._identify(Identify(command.id, offered, opening), now)
 
     def identified(self, asked: Identify, principal: Principal, now: float) -> Effects:
-        """It is known whom the credential stands for."""
+        """The credential is valid and stands for this principal."""
         if asked.opening is None:
             return self._renew(asked.id, principal)
         return self._enter(asked.id, principal, asked.opening, now)
 
     def unidentified(self, asked: Identify, error: DomainError) -> Effects:
-        """The credential stands for nobody, or nobody can tell."""
+        """The credential is not valid, or cannot be checked now."""
         told = Send(refusal(asked.id, error))
         if asked.opening is None:
             return [told]
@@ -209,7 +210,7 @@ class Conversation:
         return [Enter(id, principal, opening)]
 
     def elapsed(self, now: float) -> Effects:
-        """What the passing of time asks for."""
+        """The effects that are due at this time."""
         if self.principal is None:
             if now >= self.due_at and not self._is_asked:
                 return [Close(CloseCode.NOT_CONNECTED_IN_TIME, "connect_first")]
@@ -230,12 +231,12 @@ class Conversation:
         return effects
 
     def revoked(self) -> Effects:
-        """The session or other credential has ended."""
+        """The session or other credential of the connection has ended."""
         assert self.principal
         return [Close(CloseCode.REVOKED, "session_ended" if self.principal.is_session else "credential_revoked")]
 
     def entered(self, id: int, epoch: str, followed: Mapping[str, Subscribed | DomainError]) -> Effects:
-        """The connection is counted, and its first channels are followed or refused."""
+        """The connection is admitted, and each of its first channels is followed or refused."""
         assert self.principal
         self.is_open = True
         self.channels.update(name for name, where in followed.items() if isinstance(where, Subscribed))
@@ -255,7 +256,7 @@ class Conversation:
         return [Send(refusal(id, error))]
 
     def lost(self, channel: str) -> None:
-        """The right to follow a channel is gone."""
+        """The account has lost the right to follow a channel."""
         self.channels.discard(channel)
 
     def _join(self, join: Join) -> Effects:
@@ -290,18 +291,18 @@ class Conversation:
         if principal.account_id != self.principal.account_id:
             message = "This connection belongs to another account."
             return [Send(Error(id, "identity_changed", message, "no"))]
-        try:  # or some of its channels would be followed without the scope for them
+        try:  # otherwise the connection could keep channels for which the new credential has no scope
             principal.require_scopes_of(self.principal)
         except Forbidden as error:
             return [Send(refusal(id, error))]
-        # A token that lasts no longer would be asked to be renewed again at once.
+        # Otherwise a token that expires no later than the last one would be asked for again at once.
         self._renewed = self._renewed and principal.expires_at <= self.principal.expires_at
         self.principal = principal
         self._set_due()
         return [Send(Reply(id, {"expires_in": max(0, int(self._seconds_left()))}))]
 
     def _set_due(self) -> None:
-        """Set when time asks for something again. A sign of life may put that off, which is found out then."""
+        """Set when `elapsed` has something to do next. It may find that a frame of the peer has put that off."""
         assert self.principal
         self.due_at = min(self._pinged + PING_SECONDS, self._heard + GONE_SECONDS)
         early = 0.0 if self._renewed else RENEW_SECONDS + self._renew_early

@@ -1,4 +1,4 @@
-"""How many connections may stand open whose peers have not said who they are, of one address and of all."""
+"""Bounds the connections that are not authenticated yet: of one address, and of all addresses together."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +11,7 @@ class Doorstep:
     """Counts the live connections of this process before their `connect`."""
 
     def __init__(self, per_address: int, most: int, is_limited: bool, observer: Observer) -> None:
-        """Without `is_limited` they are counted only."""
+        """At most `per_address` of one address and `most` of all; without `is_limited` they are only counted."""
         self._per_address = per_address
         self._most = most
         self._is_limited = is_limited
@@ -23,9 +23,9 @@ class Doorstep:
         return self._all
 
     def arrive(self, address: str) -> Callable[[], None]:
-        """Count one more. Returns a function to be called once, when the connection has gone in or away.
+        """Count one more connection. Returns a function to call once, when it is authenticated or gone.
 
-        Exhausted if the address has as many as it may, and Unavailable if all addresses together have.
+        Exhausted if the address has reached its bound; Unavailable if all addresses together have reached theirs.
         """
         if self._is_limited:
             crowd = "Too many connections stand open without a first frame; try again later."

@@ -1,4 +1,4 @@
-"""What a conversation asks its connection to do: plain values, so that what is decided can be seen without a socket."""
+"""What a conversation asks its connection to do: plain values, so that decisions can be tested without a socket."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """Find out whom a credential stands for, then say `identified` or `unidentified`.
+    """Find the principal of a credential, then call `identified` or `unidentified`.
 
-    With an `opening` that is who is there; without one, who goes on with another credential.
+    With an `opening` the connection begins with it; without one the credential replaces the present one.
     """
 
     id: int
@@ -38,7 +38,7 @@ class Identify:
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """Somebody is there: count the connection, follow the opening's channels, then say `entered`."""
+    """The peer is authenticated: count the connection, follow the opening's channels, then call `entered`."""
 
     id: int
     principal: Principal
@@ -47,7 +47,7 @@ class Enter:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Follow a channel, then say `joined` or `refused`."""
+    """Follow a channel, then call `joined` or `refused`."""
 
     id: int
     channel: str
@@ -64,7 +64,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Pass a word on to those who follow an ephemeral channel, then say `carried_out` or `refused`."""
+    """Publish `data` to the followers of an ephemeral channel, then call `carried_out` or `refused`."""
 
     id: int
     channel: str
@@ -73,7 +73,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class CarryOut:
-    """Carry out a command, then say `carried_out` or `refused`."""
+    """Carry out a command, then call `carried_out` or `refused`."""
 
     call: Call
 
@@ -83,7 +83,7 @@ Effects = Sequence[Effect]
 
 
 def asked_by(effect: Effect) -> int | None:
-    """The id of the command that asked for this, if somebody waits for its answer."""
+    """The id of the command that asked for this effect, if its answer depends on it."""
     match effect:
         case Identify(id=id) | Enter(id=id) | Join(id=id) | Say(id=id):
             return id

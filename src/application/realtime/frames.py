@@ -1,4 +1,4 @@
-"""What is said on a live connection, in both directions; what each field means is written in docs/realtime.md."""
+"""The frames of a live connection, in both directions; docs/realtime.md explains each field."""
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -21,9 +21,9 @@ Reason = Literal["epoch", "offset", "pruned"]
 
 
 class Opening(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a connection follows from its beginning: channels, and the positions to go on from.
+    """What a connection follows from its beginning: channels, and the positions to resume from.
 
-    `resume` maps a stream to the last offset that was received of it, in the lineage `epoch` of the journal.
+    `resume` maps a stream to the last offset that the peer received of it, in the lineage `epoch` of the journal.
     """
 
     subscribe: Annotated[list[ChannelName], Meta(max_length=CHANNELS_MAX)] = []
@@ -32,7 +32,7 @@ class Opening(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Connect(Opening, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="connect", kw_only=True):
-    """The first frame: who is there, what to subscribe at once, and the positions to go on from.
+    """The first frame: the peer's token, the channels to follow at once, and the positions to resume from.
 
     Without `token` the Authorization header of the upgrade counts.
     """
@@ -42,7 +42,7 @@ class Connect(Opening, frozen=True, forbid_unknown_fields=True, tag_field="type"
 
 
 class Subscribe(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="subscribe"):
-    """Follow a channel, after offset `since` or from now on."""
+    """Follow a channel after offset `since`, or from now on."""
 
     id: FrameId
     channel: ChannelName
@@ -50,14 +50,14 @@ class Subscribe(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type
 
 
 class Unsubscribe(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="unsubscribe"):
-    """Follow a channel no longer, and be present there no longer."""
+    """Stop following a channel and being present there."""
 
     id: FrameId
     channel: ChannelName
 
 
 class Publish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="publish"):
-    """Say something on an ephemeral channel, to those who follow it now; `data` is any JSON up to 4 KiB."""
+    """Send `data` to the present followers of an ephemeral channel; it is any JSON up to 4 KiB."""
 
     id: FrameId
     channel: ChannelName
@@ -65,21 +65,21 @@ class Publish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type",
 
 
 class BePresent(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="presence"):
-    """Be shown as present in a workspace or task, and follow who else is."""
+    """Be shown as present on a presence channel, and follow which other accounts are present there."""
 
     id: FrameId
     channel: ChannelName
 
 
 class Authenticate(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="authenticate"):
-    """Go on with a new access token of the same account."""
+    """Continue with a new access token of the same account."""
 
     id: FrameId
     token: Token
 
 
 class Call(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="call"):
-    """Carry out a command; with a `key`, once however often it is sent within 24 hours."""
+    """Carry out a command. With a `key` it is carried out once, however often it is sent within 24 hours."""
 
     id: FrameId
     method: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -100,8 +100,8 @@ Retry = Literal["no", "later", "reauthenticate", "resync"]
 class Subscribed(Struct, frozen=True, omit_defaults=True):
     """Where a channel stands.
 
-    Of a durable channel: its stream, the offset after which its events follow on this connection, and whether nothing
-    was missed since the position that was asked for. Of a presence channel: who is there.
+    A durable channel has its `stream`, the `offset` after which its events follow on this connection, and `recovered`:
+    whether no event is missing after the position that was asked for. A presence channel has the accounts `present`.
     """
 
     stream: str | None = None
@@ -111,7 +111,7 @@ class Subscribed(Struct, frozen=True, omit_defaults=True):
 
 
 class Refused(Struct, frozen=True):
-    """Why something was not done, and whether it is worth another try."""
+    """Why a command was refused, and whether another try can help."""
 
     code: str
     message: str
@@ -119,7 +119,7 @@ class Refused(Struct, frozen=True):
 
 
 class Gone(Struct, frozen=True):
-    """Who has left, and whether that was their doing (`bye`) or their connection was `lost`."""
+    """An account that has left, and why: it left by itself (`bye`), or its connection was `lost`."""
 
     account_id: UUID
     why: str
@@ -133,7 +133,7 @@ class Reply(Struct, frozen=True, tag_field="type", tag="reply"):
 
 
 class Error(Struct, frozen=True, tag_field="type", tag="error"):
-    """The command `id` was not carried out; null if the frame had no id that could be read."""
+    """The command `id` was not carried out. `id` is null if no id could be read from the frame."""
 
     id: int | None
     code: str
@@ -142,7 +142,7 @@ class Error(Struct, frozen=True, tag_field="type", tag="error"):
 
 
 class Happened(Struct, frozen=True, tag_field="type", tag="event"):
-    """Something happened: an event of the journal at its place."""
+    """An event of the journal, with its stream and offset."""
 
     stream: str
     offset: int
@@ -150,7 +150,7 @@ class Happened(Struct, frozen=True, tag_field="type", tag="event"):
 
 
 class Value(Struct, frozen=True, tag_field="type", tag="value"):
-    """The newest value of a key, or a word on an ephemeral channel, whose key is the account that said it."""
+    """The newest value of a key; on an ephemeral channel, a message whose key is the account that sent it."""
 
     channel: str
     key: str
@@ -158,7 +158,7 @@ class Value(Struct, frozen=True, tag_field="type", tag="value"):
 
 
 class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence"):
-    """Who has come and who has gone."""
+    """The accounts that have joined and left a presence channel."""
 
     channel: str
     joined: Sequence[UUID]
@@ -166,18 +166,19 @@ class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence"):
 
 
 class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
-    """The right to follow a channel is gone."""
+    """The connection has lost the right to follow a channel, and follows it no longer."""
 
     channel: str
     code: str
 
 
 class Resync(Struct, frozen=True, tag_field="type", tag="resync", omit_defaults=True):
-    """Nothing follows the position, for this reason: the state has to be read anew.
+    """The peer's position on a stream cannot be resumed: the peer has to read the state anew.
 
-    The journal is another one (`epoch`), ends before it (`offset`) or begins later (`pruned`). With an `offset`,
-    every channel of the stream goes on after that from now on; without one this belongs to the reply that follows.
-    `epoch` is given if it is another one than the connection was told.
+    `reason` is `epoch` if the lineage of the journal has changed, `offset` if the stream ends before the position, and
+    `pruned` if the entries after the position are not kept any more. With an `offset`, every channel of the stream
+    continues after that offset; without one, the reply that follows tells where. `epoch` is given if it has changed
+    since the connection was last told it.
     """
 
     stream: str
@@ -187,19 +188,19 @@ class Resync(Struct, frozen=True, tag_field="type", tag="resync", omit_defaults=
 
 
 class Renew(Struct, frozen=True, tag_field="type", tag="renew"):
-    """The token expires in so many seconds: authenticate with a new one."""
+    """The token expires in `expires_in` seconds: authenticate with a new one."""
 
     expires_in: int
 
 
 class GoingAway(Struct, frozen=True, tag_field="type", tag="going_away"):
-    """This server is about to stop: connect again after so many milliseconds, and resume."""
+    """This server is about to stop: connect again after `retry_ms` milliseconds, and resume."""
 
     retry_ms: int
 
 
 class Ping(Struct, frozen=True, tag_field="type", tag="ping"):
-    """Answer with a pong; `time` is the server's, in seconds since 1970."""
+    """Answer with a pong. `time` is the clock of the server, in seconds since 1970."""
 
     time: float
 
@@ -210,8 +211,8 @@ ServerFrame = Reply | Error | Happened | Value | PresenceChange | Unsubscribed |
 class CloseCode(IntEnum):
     """Why the server closes.
 
-    40xx: do not come back; 41xx: come back after a back-off, and resume; 42xx: come back when the hint says; 43xx: come
-    back with a new token.
+    40xx: do not connect again; 41xx: connect again after a back-off, and resume; 42xx: connect again after the hinted
+    time, and resume; 43xx: connect again with a new token.
     """
 
     PROTOCOL = 4001
@@ -231,7 +232,7 @@ class CloseCode(IntEnum):
 def connected_data(
     session: str | None, epoch: str, expires_in: int, ping_interval: float, channels: Mapping[str, Subscribed | Refused]
 ) -> Mapping[str, Any]:
-    """The `data` of the reply to `connect`; `session` is null if the credential is none."""
+    """The `data` of the reply to `connect`; `session` is null if the credential is not a session."""
     return {
         "session": session,
         "epoch": epoch,

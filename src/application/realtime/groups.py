@@ -1,4 +1,4 @@
-"""Members by what they have in common, such as the format of their wires."""
+"""Members grouped by a common key, such as the format of their wires."""
 
 from typing import TypeVar
 
@@ -7,7 +7,7 @@ M = TypeVar("M")
 
 
 class Groups(dict[K, set[M]]):
-    """Sets of members by a key, of which none is empty."""
+    """Sets of members by key. A set that becomes empty is removed."""
 
     def add(self, key: K, member: M) -> None:
         self.setdefault(key, set()).add(member)

@@ -1,4 +1,4 @@
-"""Connects what this process follows with the broker, and sees to it that lost hints are noticed."""
+"""Connects the readers, streams and topics of this process with the broker, and finds out which hints were lost."""
 
 import asyncio
 import contextlib
@@ -28,15 +28,17 @@ log = logging.getLogger(__name__)
 class Hub:
     """The readers, streams and topics of this process.
 
-    Every stream that connections follow is read once, whoever they are; an event stream over HTTP has a reader of its
-    own. The heads of all of them are checked twice a second, and whenever hints may have been lost: that is what finds
-    a lost last hint, also of the entry that takes somebody's rights away.
+    Each stream is read once for all connections that follow it; an event stream over HTTP has a reader of its own.
+
+    The heads of all followed streams are checked twice a second, and whenever hints may have been lost. Without that
+    check, a lost hint would stay unnoticed if it was the last of its stream. It may be the one of an entry that takes a
+    right away.
     """
 
     def __init__(
         self, journal: JournalQueries, broker: Broker, observer: Observer, lease: Lease, channels: Channels
     ) -> None:
-        """Without the `lease` nothing is delivered; `channels` are those that can be followed."""
+        """Nothing is delivered without the `lease`; `channels` are those that can be followed."""
         self.channels = channels
         self._journal = journal
         self._observer = observer
@@ -48,25 +50,25 @@ class Hub:
         self._topics: dict[str, Topic] = {}
         self._watched: dict[str, Callable[[Signal], None]] = {}
         self._check = asyncio.Event()
-        # What was committed and not sent to connections here when the heads were last checked: entries, and seconds.
+        # At the last check of the heads: how many committed entries were not delivered yet, and for how many seconds.
         self.lag = (0, 0.0)
-        # The lineage of the journal, as of half a second ago at most; empty before anything was asked of it.
+        # The lineage of the journal as of half a second ago at most; empty before the journal was first asked.
         self.epoch = ""
         broker.listen(self._take, self._check.set)
 
     @property
     def followed(self) -> int:
-        """How many streams somebody on this process follows."""
+        """How many streams are followed in this process."""
         return len(self._readers)
 
     @asynccontextmanager
     async def reader(self, stream: str, since: int | None) -> AsyncIterator[JournalReader]:
         """A reader of `stream` that starts after offset `since`, or at the present head without one.
 
-        A `since` beyond the head belongs to another lineage of the journal, and what follows one before the tail is
-        kept no longer; then the reader starts over at the head.
+        It starts over at the head if `since` is beyond the head, which belongs to another lineage of the journal, or
+        before the tail, because the entries that follow are not kept any more.
         """
-        # Following begins before the head is read, so nothing falls between the two.
+        # The broker is followed before the head is read, so no entry is missed between the two.
         reader = JournalReader(self._pages, stream, since or 0, self._observer, self.lease)
         followers = self._readers.setdefault(stream, set())
         if not followers:
@@ -88,14 +90,14 @@ class Hub:
                 self._broker.unfollow(stream)
 
     async def stream(self, name: str) -> Stream:
-        """The stream of this name, which connections of this process share; Unavailable if it cannot be opened now.
+        """The stream of this name, shared by the connections of this process; Unavailable if it cannot be opened now.
 
-        Give it back with `release` when nothing on it is followed any more.
+        Call `release` when a following of it has ended.
         """
         while True:
             if name not in self._streams:
                 opening = asyncio.get_running_loop().create_future()
-                # It outlives the command that is the first to need it, so it is not on the account of that one.
+                # It outlives the command that opens it, so it must not run in the context of that command.
                 self._streams[name] = opening, asyncio.create_task(self._run(name, opening), context=Context())
             opened, _ = self._streams[name]
             try:
@@ -103,11 +105,11 @@ class Hub:
             except asyncio.CancelledError:
                 opened.add_done_callback(self._opened_perhaps_for_nobody)
                 raise
-            if self._is_open(stream):  # and was not closed while this waited for its turn
+            if self._is_open(stream):  # it was not closed before this task continued
                 return stream
 
     def release(self, stream: Stream) -> None:
-        """Read a stream no longer if nobody follows it."""
+        """Stop reading a stream if it has no followers."""
         if not stream.followings and self._is_open(stream):
             _, running = self._streams.pop(stream.name)
             running.cancel()
@@ -136,12 +138,12 @@ class Hub:
                 following.peer.fail()
 
     def followings(self) -> list[Following]:
-        """Everybody who follows a stream here."""
+        """All followings of streams in this process."""
         streams = [opened.result() for opened, _ in self._streams.values() if opened.done() and not opened.exception()]
         return [following for stream in streams for following in stream.followings]
 
     def topic(self, channel: Channel) -> Topic:
-        """What passes by on a channel that is not durable; give it back with `forget`."""
+        """The topic of a channel that is not durable; call `forget` when a follower has left it."""
         name = str(channel)
         topic = self._topics.get(name)
         if topic is None:
@@ -150,9 +152,9 @@ class Hub:
         return topic
 
     async def know(self, topic: Topic) -> None:
-        """Return once a topic has the values that its context keeps; Unavailable if that cannot tell now.
+        """Return once a topic has the values that its context keeps; Unavailable if the context cannot answer now.
 
-        Those who come together ask once.
+        Concurrent calls share one question.
         """
         if not topic.is_known:
             async with topic.asking:
@@ -160,7 +162,7 @@ class Hub:
                     topic.begin(await self.channels.newest([topic.channel]))
 
     async def renew_topics(self) -> None:
-        """Take the values that contexts keep: the newest of a key may have been lost on its way here."""
+        """Read the kept values of all keyed topics again, because the broker may have lost the newest of a key."""
         known = [topic for topic in self._topics.values() if topic.is_known]
         keyed = [topic.channel for topic in known if topic.channel.promises is ChannelClass.KEYED]
         try:
@@ -173,13 +175,13 @@ class Hub:
                 topic.take(signal)
 
     def forget(self, topic: Topic) -> None:
-        """Listen to a topic no longer if nobody follows it."""
+        """Stop listening to a topic if it has no followers."""
         if not topic.followers and self._topics.get(topic.name) is topic:
             del self._topics[topic.name]
             self._broker.unfollow(topic.name)
 
     def watch(self, name: str, take: Callable[[Signal], None]) -> None:
-        """Have every signal taken that processes tell each other under this name, which is no channel."""
+        """Call `take` with every signal that processes send each other under this name, which is not a channel."""
         self._watched[name] = take
         self._broker.follow(name)
 
@@ -187,12 +189,12 @@ class Hub:
         return list(self._topics.values())
 
     async def know_epoch(self) -> None:
-        """Return once `epoch` is known; Unavailable if it cannot be now."""
+        """Return once `epoch` is known; Unavailable if the journal cannot be asked now."""
         if not self.epoch:
             await self._survey([])
 
     async def head(self, stream: str) -> int:
-        """How far a stream has come, by the journal itself."""
+        """The offset of the last entry of a stream, asked of the journal itself."""
         return (await self._journal.heads([stream]))[stream]
 
     def _take(self, item: Entry | Signal) -> None:
@@ -205,8 +207,8 @@ class Hub:
             take(item)
 
     async def check_heads(self) -> None:
-        """Tell every reader how far its stream has come, and whether it is still the same one."""
-        # Who is about to begin asks for itself; this answer may be the older one, and come later.
+        """Tell every reader the lineage of the journal, and the head and tail of its stream."""
+        # A reader that has not begun asks by itself: this answer may be older than its own, and arrive later.
         begun = [reader for followers in self._readers.values() for reader in followers if reader.has_begun]
         positions = [(reader, reader.position) for reader in begun]
         survey = await self._survey(list(self._readers))

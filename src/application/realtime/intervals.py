@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 
 class Intervals:
-    """A set of offsets that does not change: ranges in order, which neither overlap nor touch.
+    """An immutable set of offsets: ordered ranges that neither overlap nor touch.
 
-    A range is the offset that it begins after and the last that it has: (3, 7) are 4, 5, 6 and 7.
+    A range is the offset that it begins after and its last offset: (3, 7) contains 4, 5, 6 and 7.
     """
 
     __slots__ = ("ranges",)
 
     def __init__(self, ranges: Sequence[tuple[int, int]] = ()) -> None:
-        """Of ranges that are in order already; `including` brings any others there."""
+        """`ranges` have to be in order and apart already; `including` accepts any range."""
         self.ranges = ranges
 
     def including(self, after: int, to: int) -> "Intervals":
-        """These offsets and those that follow `after` up to `to`; the same if there are none of those."""
+        """This set together with the offsets after `after` up to and including `to`."""
         if after >= to:
             return self
         apart: list[tuple[int, int]] = []

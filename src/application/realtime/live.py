@@ -1,4 +1,4 @@
-"""All live connections of this process: how they begin, what time does to them, and how they are sent away."""
+"""All live connections of this process: how they begin, what is due for them in time, and how they are drained."""
 
 import asyncio
 import logging
@@ -33,10 +33,12 @@ log = logging.getLogger(__name__)
 class Live:
     """The connections of this process.
 
-    Every connection is looked at twice a second. One that could not keep up for 30 s, or took nothing of what waits for
-    it, or has more than 1 MiB waiting, is cut, and so are the largest when more than 256 MiB wait for all of them
-    together. What the last look found: `backlog` is how many bytes waited, `backlog_max` how many for one of them, and
-    `congested` how many could not keep up.
+    Every connection is examined twice a second. It is closed if its peer has not kept up for 30 s, has taken nothing of
+    what waits for it for 30 s, or has more than 1 MiB waiting. If more than 256 MiB wait for all connections together,
+    those with the most waiting bytes are closed.
+
+    The last examination left three numbers: `backlog` is how many bytes waited for all connections, `backlog_max` how
+    many waited for one of them, and `congested` how many connections did not keep up.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Live:
 
     @property
     def is_held_back(self) -> bool:
-        """Whether nothing is delivered, since the store was not to be reached for 5 s."""
+        """Whether nothing is delivered, because the store could not be reached for 5 s."""
         return not self._shared.hub.lease.is_held
 
     def __len__(self) -> int:
@@ -71,9 +73,9 @@ class Live:
     def begin(
         self, wire: Wire, offered: str | Principal | None, known: Callable[[], None] = lambda: None
     ) -> Connection:
-        """A connection on this wire; `offered` is the credential of the upgrade or whom its ticket stands for, if any.
+        """A connection on this wire. `offered` is the credential of the upgrade or the principal of a ticket, if any.
 
-        `known` is called once, when it no longer stands on the doorstep.
+        `known` is called once, when the connection is authenticated or gone.
         """
         now = asyncio.get_running_loop().time()
         early = random.uniform(0, RENEW_JITTER_SECONDS)  # noqa: S311  # to spread load, not a secret
@@ -99,7 +101,7 @@ class Live:
             for index, connection in enumerate(list(self._connections), 1):
                 try:
                     backlog = self._look_after(connection, now, instant)
-                except Exception:  # the others have to be looked after all the same
+                except Exception:  # one failure must not stop the examination of the others
                     log.exception("a live connection could not be looked after")
                 else:
                     if backlog:
@@ -111,7 +113,7 @@ class Live:
             await asyncio.sleep(TICK_SECONDS)
 
     async def drain(self, seconds: float) -> None:
-        """Send everybody away within so many seconds, a wave at a time, each with a moment of its own to come back."""
+        """Send all connections away within `seconds`, in waves. Each is told its own random time to come back."""
         self.draining = True
         leaving = list(self._connections)
         waves = max(1, int(seconds * WAVES_A_SECOND))
@@ -134,7 +136,7 @@ class Live:
                 connection.do(connection.conversation.revoked())
 
     def _look_after(self, connection: Connection, now: float, instant: datetime) -> int:
-        """Do what the moment asks for; returns how many bytes wait for a peer that may stay."""
+        """Do what is due for a connection; returns how many bytes wait for its peer, or 0 if it was closed."""
         if connection.is_closed:
             return 0
         backlog = connection.wire.backlog()

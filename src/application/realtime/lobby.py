@@ -1,4 +1,4 @@
-"""Who is present, told to those who follow it: known from the store, told by the broker, corrected by asking."""
+"""Presence: kept in the store, announced through the broker, and corrected by asking the store every 5 s."""
 
 import asyncio
 import logging
@@ -18,16 +18,16 @@ from domain.channels import PRESENCE
 from domain.errors import Unavailable
 from domain.ids import AccountId
 
-# A connection that was lost stays for a while, so that coming back in time shows nothing to anybody.
+# A lost connection stays present for this long, so that a reconnection in time is not shown as leaving and joining.
 GRACE_SECONDS = 10.0
 REAP_SECONDS = 1.0
 REAPINGS_MAX = 40
 REFRESH_EVERY = 2  # reapings
 CORRECT_EVERY = 5  # reapings
 CONNECTIONS_MAX = 10
-# So long the processes wait for each other's word on how long the connections of an account were silent.
+# How long a process waits for the others to tell how long their connections of an account were silent.
 ASKED_SECONDS = 0.3
-# However many connections end in one moment, the store is asked by so many at once.
+# At most this many questions to the store run at once, however many connections end in one moment.
 AT_ONCE = 64
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Guest(Protocol):
 
     @property
     def silent_seconds(self) -> float:
-        """How long ago its peer was last heard."""
+        """How long ago its peer last sent anything."""
         ...
 
     def give_way(self) -> None:
@@ -49,14 +49,14 @@ class Guest(Protocol):
 
 
 class Lobby:
-    """Keeps the attendances of this process, and tells of comings and goings.
+    """Keeps the attendances of this process, and announces which accounts join and leave.
 
-    An account comes with its first connection and goes with its last, on whichever instances they are. What is told may
-    be lost on its way; so each process asks the store for the truth of what is followed here every 5 s.
+    An account joins with its first connection and leaves with its last, counted over all instances. The broker may lose
+    an announcement, so every 5 s each process asks the store who is present on the channels that are followed here.
 
-    An account has 10 connections on all instances. With one more, every process tells how long those that it has were
-    silent, and of all of them those that were for the longest give way: a network that changed leaves connections
-    that nobody closes, and their successors have been heard since.
+    An account may have 10 connections on all instances together. If it has more, every process tells how long its own
+    connections of the account were silent, and those that were silent for the longest give way. A change of network
+    leaves connections behind that are never closed, and the connections that replace them were heard more recently.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Lobby:
         hub.watch(_CROWDED, self._heard_of_a_crowd)
 
     async def admit(self, account: AccountId, guest: Guest) -> bool:
-        """Count a connection of an account until it is dismissed; whether it may stay.
+        """Count a connection of an account until it is dismissed; returns whether it may stay.
 
-        It may, and beyond 10 others give way, unless twice as many are there already. Without the store it may, since
-        nobody should be locked out by its absence.
+        Beyond 10 it may stay too, and others give way; beyond 20 it may not. It may stay if the store does not answer,
+        so that an outage of the store locks no account out.
         """
         if not self._is_limited:
             return True
@@ -95,13 +95,13 @@ class Lobby:
             return True
         is_let_in = attendance.connections <= 2 * CONNECTIONS_MAX
         if not is_let_in:
-            self._forget(account, guest.id)  # or somebody would give way to it
+            self._forget(account, guest.id)  # otherwise another connection would give way to it
         if attendance.connections > CONNECTIONS_MAX:
             self._broker.publish([_crowd(account, {})])
         return is_let_in
 
     def dismiss(self, account: AccountId, connection: str) -> None:
-        """Count a connection no longer, soon."""
+        """Stop counting a connection, soon."""
         if self._is_limited:
             self._forget(account, connection)
             self._leave_soon(_door(account), connection, "bye")
@@ -130,7 +130,7 @@ class Lobby:
             self._broker.publish([_crowd(account, own)])
 
     async def _decide(self, account: AccountId) -> None:
-        """Let those connections here give way that were silent for the longest, by what every process has told."""
+        """End the connections here that are among the longest silent of the account on all processes."""
         await asyncio.sleep(ASKED_SECONDS)
         silences = self._silences.pop(account)
         surplus = max(0, len(silences) - CONNECTIONS_MAX)
@@ -141,7 +141,7 @@ class Lobby:
     async def enter(self, topic: Topic, account: AccountId, connection: str) -> None:
         """Be present on a channel. Unavailable, and not present, if the store does not answer."""
         if leaving := self._leaving.get((topic.name, connection)):
-            await asyncio.wait([leaving])  # or it would end what begins here
+            await asyncio.wait([leaving])  # otherwise it would end the presence that begins here
         try:
             attendance = await self._presence.enter(topic.name, account, connection)
         except Unavailable:
@@ -151,11 +151,11 @@ class Lobby:
             self._tell([attendance], Here(True))
 
     def leave(self, channel: str, connection: str) -> None:
-        """Be present no longer, soon."""
+        """Stop being present, soon."""
         self._leave_soon(channel, connection, "bye")
 
     def linger(self, channel: str, connection: str) -> None:
-        """Be present no longer after 10 s; who is back by then was never away."""
+        """Stop being present after 10 s. An account that is back by then never left."""
         self._leave_soon(channel, connection, "lost", self._grace_seconds)
 
     async def correct(self, topic: Topic) -> None:
@@ -164,13 +164,13 @@ class Lobby:
         topic.correct(found.version, found.accounts)
 
     async def run(self) -> None:
-        """Keep the lease of this process, end the attendances of dead ones, and correct what is followed."""
+        """Renew the lease of this process, end the attendances of dead processes, and correct the followed channels."""
         turn = 0
         while True:
             try:
                 if turn % REFRESH_EVERY == 0:
                     self._tell(await self._presence.refresh(), Here(True))
-                for _ in range(REAPINGS_MAX):  # a dead process may have left more than one reaping takes
+                for _ in range(REAPINGS_MAX):  # a dead process may have left more attendances than one call ends
                     gone = await self._presence.reap()
                     self._tell(gone, Here(False, "lost"))
                     if not gone:
@@ -199,7 +199,7 @@ class Lobby:
             async with self._turns:
                 attendance = await self._presence.leave(channel, connection)
         except Unavailable:
-            return  # the store learns it with the next `refresh`
+            return  # the next `refresh` tells the store
         if attendance is not None and attendance.connections == 0:
             self._tell([attendance], Here(False, why))
 
@@ -219,10 +219,10 @@ _decode_silences = msgspec.json.Decoder(dict[str, float]).decode
 
 
 def _crowd(account: AccountId, silences: Mapping[str, float]) -> Signal:
-    """How long connections of an account were silent, in seconds; with none of them, the question how long."""
+    """Tells for how many seconds connections of an account were silent; an empty mapping asks the processes for it."""
     return Signal(_CROWDED, str(account), 0, Raw(msgspec.json.encode(silences)))
 
 
 def _door(account: AccountId) -> str:
-    """Where connections are counted; no channel, so nobody can follow it."""
+    """The place where an account's connections are counted. It is not a channel, so it cannot be followed."""
     return f"{_DOOR}{account}"

@@ -1,4 +1,4 @@
-"""One durable channel for a door that has no connection to keep: its news one after the other, on whatever wire."""
+"""The news of one durable channel as an iterator, for protocols that follow a single channel, such as SSE."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,24 +21,24 @@ RIGHTS_SECONDS = 30.0
 
 
 class Begun(Struct, frozen=True):
-    """Everything from here on follows this offset."""
+    """The entries that come next follow this offset."""
 
     offset: int
 
 
 class BegunAgain(Struct, frozen=True):
-    """Nothing leads to what follows this offset, with which it goes on: the state has to be read anew."""
+    """Entries may be missing: it goes on after this offset, and the state has to be read anew."""
 
     offset: int
     reason: Reason
 
 
 class Quiet(Struct, frozen=True):
-    """Nothing happened for 15 s; somebody on the way may have to see that there is still something here."""
+    """Nothing happened for 15 s. A proxy may close a response that stays silent for longer."""
 
 
 class RightLost(Struct, frozen=True):
-    """The account may not follow this any more; nothing comes after it."""
+    """The account has lost the right to follow the channel. This is the last news."""
 
 
 FeedNews = Begun | Entry | BegunAgain | Quiet | RightLost
@@ -52,15 +52,15 @@ async def follow(
     since: int | None,
     rights_seconds: float = RIGHTS_SECONDS,
 ) -> AsyncIterator[FeedNews]:
-    """What a durable feed shows after offset `since`, or from now on; in order, and with nothing missing.
+    """The entries that a durable feed shows after offset `since`, or from now on, in order and without a hole.
 
-    It ends with the session of the actor, with their token, or with the right to follow. That is asked for again
-    whenever an entry tells that it was lost, and every `rights_seconds`.
+    It ends when the actor's session, token or right to follow ends. The right is asked for again when an entry tells
+    that it was lost, and every `rights_seconds`.
     """
     assert feed.stream is not None
 
     async def may_follow() -> bool:
-        # Until there is an answer nothing is shown; that nobody can tell is no reason to hang up.
+        # Nothing is shown until there is an answer. A store that cannot answer is no reason to end.
         while authentication.is_live(actor):
             try:
                 await hub.channels.feed(actor.account_id, str(feed.channel))
@@ -70,11 +70,11 @@ async def follow(
                 await asyncio.sleep(RECHECK_SECONDS)
             else:
                 return True
-        return True  # the end of the session is told by the end of the news alone
+        return True  # the session has ended: the caller stops without a RightLost
 
     async with hub.reader(feed.stream, since) as reader:
         yield Begun(reader.position)
-        # Asked again now that the stream is heard: a right that was lost before would be lost unnoticed.
+        # Asked again now that the stream is followed: a right that was lost just before would stay unnoticed.
         is_lost = not await may_follow()
         quiet, checked_at = 0.0, monotonic()
         while not is_lost and authentication.is_live(actor):
@@ -87,7 +87,7 @@ async def follow(
                 entries = await _next(reader)
             except StartedOver as restart:
                 yield BegunAgain(reader.position, restart.reason)
-                # Who lost the right in what nobody saw would go on unnoticed.
+                # The entry that took the right away may be among the entries that were skipped.
                 is_lost = not await may_follow()
                 continue
             quiet = 0.0 if entries else quiet + RECHECK_SECONDS
@@ -95,13 +95,13 @@ async def follow(
                 quiet = 0.0
                 yield Quiet()
             for entry in entries:
-                if not hub.lease.is_held:  # lost while a slow reader took what was before this
+                if not hub.lease.is_held:  # it was lost while a slow consumer took the entries before this one
                     await hub.lease.held()
                     if not authentication.is_live(actor):
                         return
                 if feed.shows(entry):
                     yield entry
-                # A replay passes by losses of long ago; what counts are the rights of now.
+                # A replay also contains losses of long ago. The present right counts.
                 if hub.channels.loser_of(entry) in (EVERYBODY, actor.account_id) and not await may_follow():
                     is_lost = True
                     break
@@ -110,7 +110,7 @@ async def follow(
 
 
 async def _next(reader: JournalReader) -> Sequence[Entry]:
-    """What comes within half a second; nothing if nothing does, or if the journal cannot be read just now."""
+    """The entries that come within half a second. Empty if none come, or if the journal cannot be read now."""
     try:
         async with asyncio.timeout(RECHECK_SECONDS):
             return await reader.read()

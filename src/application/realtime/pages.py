@@ -1,4 +1,4 @@
-"""Pages of the journal for those who missed something: read once for everybody who missed the same."""
+"""Pages of the journal for connections that missed entries; connections that missed the same entries share one read."""
 
 import asyncio
 from bisect import bisect_right, insort
@@ -18,39 +18,40 @@ NOTHING = Piece(())
 
 
 class Pages:
-    """Reads pages of the journal, at most 8 at a time, so that a storm of resumes leaves the store to others.
+    """Reads pages of the journal, at most 8 at a time, so that a storm of resumes does not occupy the whole store.
 
-    A page stays true as long as the journal is the same, so pages are remembered, up to 16 MiB of them. A page that is
-    remembered, or is being read, serves everybody who asks for it. It is handed out in pieces: nobody holds more than
-    one while they wait for a peer that reads nothing.
+    Entries never change within one lineage of the journal, so up to 16 MiB of pages are remembered. A page that is
+    remembered, or is being read, serves every caller that asks for it. Pages are returned in pieces: a connection that
+    waits for a slow peer holds one piece at most.
     """
 
     def __init__(self, journal: JournalQueries) -> None:
         self._journal = journal
         self._turns = asyncio.Semaphore(READS_AT_ONCE)
-        # By the offset of its first entry, the last used at the end; and these offsets of each stream in order.
-        # No cache of a library: what is dropped there leaves the index of offsets as well.
+        # Pieces by stream and offset of the first entry, the last used at the end. A cache of a library does not fit:
+        # dropping a piece has to drop its offset from `_beginnings` too.
         self._known: OrderedDict[tuple[str, int], Piece] = OrderedDict()
+        # The offsets at which the remembered pieces of each stream begin, in order.
         self._beginnings: dict[str, list[int]] = {}
         self._size = 0
         self._reading: dict[tuple[str, int], asyncio.Task[Piece]] = {}
 
     def forget(self) -> None:
-        """Remember nothing: what was read were the facts of another journal."""
+        """Forget every page, because the lineage of the journal has changed."""
         self._known.clear()
         self._beginnings.clear()
         self._reading.clear()
         self._size = 0
 
     async def after(self, stream: str, offset: int) -> Sequence[Entry]:
-        """The first entries of a stream that follow an offset, if there are any; Unavailable if they cannot be read."""
+        """The first entries of a stream after an offset, if there are any; Unavailable if they cannot be read."""
         piece = await self._piece_after(stream, offset)
         return piece.entries[_seen(piece, offset) :]
 
     async def framed_after(
         self, stream: str, offset: int, format: WireFormat
     ) -> tuple[Sequence[Entry], Sequence[bytes]]:
-        """The same entries, and each as it is written in this format."""
+        """The entries that `after` returns, and the frame of each in this format."""
         piece = await self._piece_after(stream, offset)
         before = piece.size
         frames = piece.frames(format)
@@ -68,7 +69,7 @@ class Pages:
         if task is None:
             task = self._reading[key] = asyncio.create_task(self._read(key))
             task.add_done_callback(lambda done: self._finished(key, done))
-        # Shielded: others may wait for the same page when this caller leaves.
+        # Shielded: other callers may wait for the same page when this one is cancelled.
         return await asyncio.shield(task)
 
     def _piece_with(self, stream: str, offset: int) -> Piece | None:
@@ -87,11 +88,11 @@ class Pages:
         """Read a page, and return its first piece."""
         async with self._turns:
             stream, offset = key
-            known = self._piece_with(stream, offset + 1)  # which somebody else has read while this waited
+            known = self._piece_with(stream, offset + 1)  # another task may have read it while this one waited
             if known is not None:
                 return known
             found = list(pieces(await self._journal.read(stream, offset, PAGE)))
-            if self._reading.get(key) is asyncio.current_task():  # and was not forgotten meanwhile
+            if self._reading.get(key) is asyncio.current_task():  # `forget` was not called meanwhile
                 for piece in reversed(found):
                     self._remember(stream, piece)
             return found[0] if found else NOTHING
@@ -100,7 +101,7 @@ class Pages:
         if self._reading.get(key) is task:
             del self._reading[key]
         if not task.cancelled():
-            task.exception()  # those who asked may be gone, so nobody else looks at it
+            task.exception()  # every caller may be gone, and asyncio would complain that nobody looked at it
 
     def _remember(self, stream: str, piece: Piece) -> None:
         key = (stream, piece.entries[0].offset)
@@ -125,5 +126,5 @@ class Pages:
 
 
 def _seen(piece: Piece, offset: int) -> int:
-    """How many entries of a piece do not follow an offset."""
+    """How many entries of a piece are at or before an offset."""
     return max(0, offset + 1 - piece.entries[0].offset) if piece.entries else 0

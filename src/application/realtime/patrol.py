@@ -1,4 +1,4 @@
-"""A second look at the rights of everybody who follows something, in case nobody told that they were lost."""
+"""Checks the rights of all followings in turn, in case a right was lost without an entry that tells so."""
 
 import asyncio
 import logging
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class Patrol:
     """Asks the store every 30 s for the right of each following to its stream, 500 in one question.
 
-    A lost right is told by an entry of the stream, and nothing goes out after it before the right was asked for again.
-    This finds what no entry told of: a row that was taken away by hand, or a mistake of ours.
+    Usually an entry of the stream tells that a right is lost, and nothing more is delivered until the right is
+    confirmed. The patrol finds the losses without an entry: a row that was deleted by hand, or an error in this code.
     """
 
     def __init__(self, hub: Hub, round_seconds: float = ROUND_SECONDS) -> None:
@@ -25,7 +25,7 @@ class Patrol:
         self._round_seconds = round_seconds
 
     async def run(self) -> None:
-        """Go round until cancelled; while the store is away nothing is delivered either, so it only waits."""
+        """Check until cancelled. While the store is away it only waits, because nothing is delivered then either."""
         while True:
             followings = self._hub.followings()
             pieces = [followings[start : start + AT_ONCE] for start in range(0, len(followings), AT_ONCE)] or [[]]

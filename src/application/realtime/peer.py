@@ -1,4 +1,4 @@
-"""A connection as those see it who send to it."""
+"""A connection as its senders see it."""
 
 from typing import Protocol
 
@@ -10,20 +10,20 @@ class Peer(Protocol):
 
     @property
     def format(self) -> WireFormat:
-        """The format of everything that is written to it, for as long as it lasts."""
+        """The format of everything that is written to it. It never changes."""
         ...
 
     def write(self, data: bytes) -> None:
-        """Send ready frames now; they never overtake each other. Never waits."""
+        """Send ready frames now, in order. Never waits."""
         ...
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the peer takes what is written to it; once it does again, its followings are told."""
+        """Whether the peer takes what is written to it. When it does so again, its followings are told."""
         ...
 
     def fail(self) -> None:
-        """End the connection after a mistake of ours, so that it comes back and resumes."""
+        """End the connection after an internal error, so that the peer connects again and resumes."""
         ...
 
     async def caught_up(self) -> None:

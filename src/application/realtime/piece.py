@@ -1,18 +1,18 @@
-"""Consecutive entries on their way out: encoded once for each wire format, however many connections get them."""
+"""Consecutive entries to be sent: encoded once for each wire format, however many connections get them."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from application.ports.events import Entry
 from application.realtime.wire import WireFormat
 
-# As much as is handed out at once, and goes out to everybody before it is asked who cannot keep up.
+# A piece is written to every connection before it is checked which of them cannot keep up.
 PIECE_BYTES = 65_536
 
 
 class Piece:
-    """Consecutive entries of a stream, and each as every format that was asked for has it.
+    """Consecutive entries of a stream, with their frames in each format that was asked for.
 
-    `size` is how many bytes that is altogether.
+    `size` is the bytes of the entries and of all these frames.
     """
 
     __slots__ = ("_frames", "entries", "size")
@@ -23,7 +23,7 @@ class Piece:
         self.size = sum(len(entry.body) for entry in entries)
 
     def frames(self, format: WireFormat) -> Sequence[bytes]:
-        """One for each entry, empty where the format has no word for it."""
+        """One frame for each entry; a frame is empty if the format does not have such entries."""
         frames = self._frames.get(format)
         if frames is None:
             frames = self._frames[format] = [format.entry(entry) for entry in self.entries]
@@ -32,7 +32,7 @@ class Piece:
 
 
 def pieces(entries: Sequence[Entry], is_last: Callable[[Entry], bool] = lambda _: False) -> Iterator[Piece]:
-    """Entries in pieces of up to 64 KiB and the entry that goes past; one ends after each that `is_last`."""
+    """Cuts entries into pieces. A piece ends with the entry that reaches 64 KiB, or with one that `is_last`."""
     start = size = 0
     for end, entry in enumerate(entries, 1):
         size += len(entry.body)

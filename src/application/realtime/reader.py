@@ -1,4 +1,4 @@
-"""How the journal is followed: hints for speed, arithmetic for completeness, the journal for the rest."""
+"""Follows the journal: hints are fast, consecutive offsets prove completeness, and the journal fills each hole."""
 
 import asyncio
 from collections import deque
@@ -15,7 +15,7 @@ HINTS_MAX_BYTES = 1024 * 1024
 
 
 class StartedOver(Exception):
-    """What was read does not lead to where the reader goes on, its `position` now: the state has to be read anew."""
+    """Entries may be missing before the reader's present `position`: the state has to be read anew."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -23,15 +23,17 @@ class StartedOver(Exception):
 
 
 class JournalReader:
-    """Reads one stream from a position on, in order and without a hole; every live reader is one of these.
+    """Reads one stream from a position on, in order and without a hole. All live delivery reads through it.
 
-    Hints arrive through `offer` and may be lost, doubled or reordered. The next offset is taken, a lower one
-    dropped; a higher one, or word of a higher head, proves that something is missing, which is then read from the
-    journal in its place. At most 1,000 hints wait here, and at most 1 MiB of them: for a slower reader they are dropped
-    and read later.
+    Hints arrive through `offer` and may be lost, doubled or reordered. A hint with the next offset is taken; one with a
+    lower offset is dropped. A hint with a higher offset, or a higher head, proves that entries are missing: they are
+    read from the journal. For example, at position 3 the hint 4 is taken; the hint 6 then makes it read 5 and 6.
 
-    That is impossible if the journal was restored, and so is another one, or if the next entries are kept no longer.
-    Then the reader starts over, and says so. Nothing is handed out without the lease.
+    At most 1,000 hints of at most 1 MiB together wait here. If more arrive, they are dropped, and the entries are read
+    from the journal later.
+
+    The reader starts over, and tells so, if it cannot go on from its position: the journal was restored and has another
+    lineage, or the next entries are not kept any more. Nothing is returned without the lease.
     """
 
     def __init__(self, pages: Pages, stream: str, position: int, observer: Observer, lease: Lease) -> None:
@@ -40,26 +42,26 @@ class JournalReader:
         self._observer = observer
         self.stream = stream
         self.position = position
-        self._hints: deque[Entry] = deque()  # a run without holes, though there may be one before it
+        self._hints: deque[Entry] = deque()  # consecutive offsets; entries may be missing before the first
         self._hints_size = 0
         self._head = position
         self.tail = 0
         self._epoch: str | None = None
         self.started_over: Reason | None = None
         self._news = asyncio.Event()
-        self._was_level = False  # what is missing before it ever was, nobody lost
+        self._was_level = False  # entries that are missing before the first time are resumed, not lost
 
     @property
     def has_begun(self) -> bool:
-        """Whether it was told of the journal, and so has a position there that can be compared."""
+        """Whether it knows the lineage of the journal, so that its position can be compared with a survey."""
         return self._epoch is not None
 
     def start_at(self, position: int) -> None:
-        """Leave out everything up to `position`."""
+        """Skip everything up to `position`."""
         self.position = position
 
     def start_over(self, position: int, reason: Reason) -> None:
-        """Go on from `position`, whatever was read before; the next `read` tells why."""
+        """Go on from `position`, wherever it was before. The next `read` raises StartedOver with the reason."""
         self._drop_hints()
         self.position = self._head = position
         self.started_over = reason
@@ -77,18 +79,18 @@ class JournalReader:
         self.learn_head(entry.offset)
 
     def learn_head(self, head: int) -> None:
-        """Take word that the stream has reached `head`. Never waits."""
+        """Take note that the stream has reached `head`. Never waits."""
         self._head = max(self._head, head)
         if self._head > self.position:
             self._news.set()
 
     def learn(self, epoch: str, span: Span, position: int) -> None:
-        """Take word of the lineage and of what is kept of the stream, asked for when this was at `position`."""
+        """Take the lineage of the journal and the span of the stream, asked for when the reader was at `position`."""
         known, self._epoch, self.tail = self._epoch, epoch, span.tail
         if known not in {None, epoch}:
             self.start_over(span.head, "epoch")
-        elif span.head < min(position, self.position):  # it may have gone on meanwhile, or started over
-            if known is not None:  # or else it is only its caller who believes in another head
+        elif span.head < min(position, self.position):  # the reader may have moved on or started over meanwhile
+            if known is not None:  # otherwise only the caller's `since` is wrong, and the pages are right
                 self._pages.forget()
             self.start_over(span.head, "offset")
         elif span.tail > self.position:
@@ -97,12 +99,12 @@ class JournalReader:
             self.learn_head(span.head)
 
     async def read(self) -> Sequence[Entry]:
-        """Wait for what follows the position, advance over it, and hand it out: at least one entry, and at most 1,000.
+        """Wait for the entries after the position, move the position past them, and return them.
 
-        They are at most 1 MiB and the entry that goes past that.
+        They are between 1 and 1,000, and end with the entry that reaches 1 MiB at the latest.
 
-        If the journal cannot be read now, Unavailable; the position stays and the call can be repeated. StartedOver,
-        once, if the reader cannot go on where it was; the next call goes on. A call that is cancelled loses nothing.
+        Unavailable if the journal cannot be read now; the position stays, and the call can be repeated. StartedOver,
+        once, if the reader cannot go on from its position; the next call goes on. A cancelled call loses nothing.
         """
         while True:
             if not self.lease.is_held:
@@ -121,7 +123,7 @@ class JournalReader:
                 entries = await self._pages.after(self.stream, self.position)
                 if self.started_over is not None:
                     continue
-                if not entries:  # none are kept, or they are those of a journal before a restore: the next check tells
+                if not entries:  # they are not kept, or belong to the lineage before a restore: the next check tells
                     self._drop_hints()
                     self._head = self.position
                 elif entries[0].offset > self.position + 1:

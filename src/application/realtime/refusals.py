@@ -14,7 +14,7 @@ class TooManyChannels(Exhausted):
 
 
 def refused(error: DomainError) -> Refused:
-    """What the peer is told of an error."""
+    """The refusal that the peer is sent for an error."""
     retry: Retry
     match error:
         case Unauthenticated():
@@ -27,7 +27,7 @@ def refused(error: DomainError) -> Refused:
 
 
 def message_of(error: DomainError) -> str:
-    """What is wrong, and where, for those who get no pointer."""
+    """The detail of an error with its pointer, because a frame has no field for the pointer."""
     return f"{error.detail} (at {error.pointer})" if error.pointer else error.detail
 
 

@@ -1,13 +1,13 @@
-"""What a connection was shown of a stream by one of its channels."""
+"""Which entries of a stream one channel of a connection has shown."""
 
 from application.feeds import Feed
 from application.realtime.intervals import NO_OFFSETS, Intervals
 
 
 class Shown:
-    """A channel of a connection: the offset that it begins after, and the one up to which it has shown its stream.
+    """A channel of a connection: it has shown its stream after the offset `begins_after` up to `shown_to`.
 
-    `earlier` is what it had shown before it was asked to begin further back.
+    `earlier` are the offsets that it had shown before the peer asked to begin further back.
     """
 
     __slots__ = ("begins_after", "earlier", "feed", "shown_to")
@@ -19,13 +19,13 @@ class Shown:
         self.earlier = earlier
 
     def from_further_back(self, begins_after: int) -> "Shown":
-        """The same channel from this offset on, which knows what was shown already."""
+        """The same channel, beginning after an earlier offset; it remembers what was shown already."""
         return Shown(self.feed, begins_after, self.earlier.including(self.begins_after, self.shown_to))
 
     def has_all_to(self, position: int) -> None:
-        """Take it that everything up to this offset was shown, or need not be."""
+        """Regard everything up to this offset as shown."""
         self.shown_to = position
-        self.earlier = NO_OFFSETS  # which this includes
+        self.earlier = NO_OFFSETS  # because all of them are at or before `shown_to`
 
     def has_shown(self, offset: int) -> bool:
         return self.begins_after < offset <= self.shown_to or offset in self.earlier

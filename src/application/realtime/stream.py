@@ -1,4 +1,4 @@
-"""One stream of the journal and everybody on this process who follows it, at the price of one write for each."""
+"""One stream of the journal and all its followers in this process, each of which gets a batch in one write."""
 
 import asyncio
 import logging
@@ -29,18 +29,19 @@ log = logging.getLogger(__name__)
 class FollowingState(Enum):
     """How one connection stands with one stream."""
 
-    HELD = auto()  # Shows nothing: its peer is yet to be told where the channels begin.
-    LIVE = auto()  # Has everything up to the position of the stream, and gets what is delivered.
-    BEHIND = auto()  # Reads pages of the journal until it is level with the stream.
-    STALLED = auto()  # Is behind, and its peer takes nothing: waits for that, without a task.
+    HELD = auto()  # Shows nothing, because its peer was not told yet where the channels begin.
+    LIVE = auto()  # Has everything up to the position of the stream, and gets each delivery.
+    BEHIND = auto()  # Reads pages of the journal until it has reached the position of the stream.
+    STALLED = auto()  # Is behind, and waits without a task until its peer takes something.
     ENDED = auto()
 
 
 class Stream:
     """A stream of the journal that connections of this process follow.
 
-    Entries that the reader brings in one go are encoded once and joined, and each connection gets them in one write. A
-    connection that cannot keep up falls behind: it is left out until it has read what it missed from the journal.
+    The entries that one read returns are encoded once and joined, and each connection gets them in one write. A
+    connection that cannot keep up falls behind: it gets no delivery until it has read the missed entries from the
+    journal.
     """
 
     def __init__(self, reader: JournalReader, pages: Pages, observer: Observer, channels: Channels) -> None:
@@ -50,9 +51,9 @@ class Stream:
         self.observer = observer
         self.loser_of = channels.loser_of
         self.position = reader.position
-        # How many entries were delivered that take rights away, or may have been among those that nobody saw.
+        # Counts the delivered entries that take rights away, and each restart, because it may skip such entries.
         self.losses = 0
-        # How often it started over, and why at last.
+        # How often the stream started over, and the reason of the last time.
         self.restarts = 0
         self.restarted_because: Reason = "offset"
         self.followings: set[Following] = set()
@@ -75,8 +76,8 @@ class Stream:
                 continue
             began = loop.time()
             self._deliver(entries)
-            # Under load those who write get twice as much of the loop as those who listen. Entries that come meanwhile
-            # go out in one piece: each write to a connection costs, its size hardly does.
+            # Under load, writers get twice as much time of the loop as the delivery to listeners. Entries that arrive
+            # meanwhile are sent together: the number of writes is expensive, their size is not.
             await asyncio.sleep(min(2 * (loop.time() - began), PAUSE_SECONDS))
 
     async def reaches(self, offset: int) -> None:
@@ -88,7 +89,7 @@ class Stream:
             await reached
 
     def overdue(self, head: int) -> float:
-        """For how many seconds it has been known that there is an entry, up to `head`, that was not delivered yet."""
+        """For how many seconds it has been known that entries up to `head` exist that were not delivered yet."""
         now = time.monotonic()
         if self.position >= head:
             self._due = None
@@ -138,15 +139,15 @@ class Stream:
             self._waiting = [(offset, reached) for offset, reached in self._waiting if not reached.done()]
 
     def go_live(self, following: "Following") -> None:
-        """From now on the following gets what is delivered; it must have everything up to the position."""
+        """Deliver to the following from now on. It must have everything up to the position."""
         following.state = FollowingState.LIVE
         self._audience.include(following.peer, following.resources())
 
     def fall_behind(self, following: "Following") -> None:
-        """Leave it out of what is delivered from here on, and let it catch up by itself."""
+        """Stop delivering to the following, and let it catch up by itself."""
         if not following.is_live:
             return
-        if self._fallen is not None:  # in the middle of a delivery, which it still gets
+        if self._fallen is not None:  # a delivery is under way, and the following still gets all of it
             self._fallen.append(following)
             return
         self.leave_out(following)
@@ -157,7 +158,7 @@ class Stream:
         self.followings.discard(following)
 
     def leave_out(self, following: "Following") -> None:
-        """Deliver nothing more to it until it goes live again."""
+        """Deliver nothing to the following until it goes live again."""
         if not following.is_live:
             return
         following.state = FollowingState.HELD
@@ -165,11 +166,10 @@ class Stream:
 
 
 class Following:
-    """One connection on one stream, with the channels of it that the connection follows.
+    """One connection on one stream, with the channels of the stream that the connection follows.
 
     It is behind until it has everything up to the position of the stream, and live from then on. It goes live between
-    two deliveries, so there is no moment at which an entry could slip through. An entry is sent once, however many
-    channels show it.
+    two deliveries, so it cannot miss an entry. An entry is sent once, however many channels show it.
     """
 
     __slots__ = (
@@ -193,15 +193,15 @@ class Following:
         recheck: Callable[["Following"], Awaitable[None]],
         restarted: Callable[["Following", Reason], None],
     ) -> None:
-        """`recheck` asks again for the rights, and `restarted` tells the connection that it has to read anew."""
+        """`recheck` asks for the rights again; `restarted` tells the connection that it has to read the state anew."""
         self.stream = stream
         self.peer = peer
         self.account = account
         self.channels: dict[str, Shown] = {}
         self.state = FollowingState.HELD
-        # Whether the rights have to be asked for before anything more is shown.
+        # Whether the rights have to be confirmed before anything more is shown.
         self.is_doubted = False
-        # How many losses of rights the stream had seen when this one's were last asked for.
+        # The `losses` of the stream when the rights of this following were last confirmed.
         self.entitled_as_of = -1
         self._catching_up: asyncio.Task[None] | None = None
         self._recheck = recheck
@@ -223,11 +223,11 @@ class Following:
         return found
 
     def feed(self) -> Feed | None:
-        """One of those that are shown, if there is any: the right to one covers every channel of the stream."""
+        """The feed of any channel, if there is one: the right to one feed covers every channel of the stream."""
         return next((shown.feed for shown in self.channels.values()), None)
 
     def doubt(self) -> None:
-        """Show nothing more before the rights were asked for again."""
+        """Show nothing more until the rights are confirmed."""
         self.is_doubted = True
         self.stream.fall_behind(self)
         self.go_on()
@@ -236,9 +236,9 @@ class Following:
         return loser in (EVERYBODY, self.account)
 
     def show(self, name: str, feed: Feed, since: int | None) -> int:
-        """Show one more channel after `since`, or from now on; returns the offset that it begins after.
+        """Show one more channel after offset `since`, or from now on; returns the offset that it begins after.
 
-        Call `go_on` once the connection has been told.
+        Call `go_on` when the peer has been told that offset.
         """
         position = self.stream.position
         if self.is_live:
@@ -246,13 +246,13 @@ class Following:
             self._all_shown_to(position)
         before = self.channels.get(name)
         if before is not None and (since is None or since >= before.begins_after):
-            return max(before.shown_to, since or 0)  # it shows all of that already, or is about to
+            return max(before.shown_to, since or 0)  # it has shown all of these entries, or will
         begins = position if since is None else since
         self.channels[name] = Shown(feed, begins) if before is None else before.from_further_back(begins)
         return begins
 
     def hide(self, name: str) -> None:
-        """Show a channel no longer."""
+        """Stop showing a channel."""
         was_live = self.is_live
         self.stream.leave_out(self)
         del self.channels[name]
@@ -264,11 +264,11 @@ class Following:
         self.go_on()
 
     def go_on(self) -> None:
-        """Be live if nothing is missing, or else catch up."""
+        """Go live if no entry is missing, or else catch up."""
         if self.state not in {FollowingState.HELD, FollowingState.STALLED}:
             return
         if not self.is_doubted and not self.peer.keeps_up:
-            # A crowd that reads nothing falls behind in one go, so none of it has a task.
+            # Thousands of peers may stop reading at the same time, so a stalled following must not need a task.
             self.state = FollowingState.STALLED
         elif not self.is_doubted and self._is_level():
             self.stream.go_live(self)
@@ -283,10 +283,10 @@ class Following:
             self.go_on()
 
     def start_over(self, reason: Reason) -> None:
-        """Show what happens from the position of the stream on, to those who still may see it."""
+        """Go on from the position of the stream, after the rights are confirmed."""
         self.stream.leave_out(self)
         if self._catching_up is not None:
-            self._catching_up.cancel()  # what it holds may be of another journal
+            self._catching_up.cancel()  # the page that it holds may belong to an earlier lineage
             self._catching_up = None
         self.state = FollowingState.HELD
         if self.channels:
@@ -335,14 +335,14 @@ class Following:
                     self._catching_up = None
                     self.start_over("pruned")
                     return
-                await asyncio.sleep(RETRY_SECONDS)  # until the reader knows what became of the journal
+                await asyncio.sleep(RETRY_SECONDS)  # the reader will find out why these entries are missing
                 continue
             self.stream.reader.learn_head(entries[-1].offset)
             await self.stream.reader.lease.held()
             self._send(entries, frames)
 
     def _send(self, entries: Sequence[Entry], frames: Sequence[bytes]) -> None:
-        """Send what is shown of these, as far as the stream has come, in one write."""
+        """Send in one write those entries that a channel shows, up to the position of the stream."""
         unsent: list[bytes] = []
         for entry, frame in zip(entries, frames, strict=True):
             if entry.offset > self.stream.position or self.is_doubted or not self.channels:
@@ -358,9 +358,10 @@ class Following:
             self.stream.observer.sent("event", len(unsent), len(data))
 
     def _comes_by(self, entry: Entry) -> bool:
-        """Move all channels that have come right up to this entry past it; whether one shows what none has shown yet.
+        """Move each channel that has reached this entry past it. Returns whether the entry has to be sent.
 
-        One that was added meanwhile and is not yet here gets it when it comes by.
+        It has to be sent if one of these channels shows it and no channel has shown it before. A channel that is still
+        further back gets the entry when it reaches it.
         """
         is_wanted, was_shown, before = False, False, entry.offset - 1
         for shown in self.channels.values():

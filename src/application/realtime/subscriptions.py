@@ -1,4 +1,4 @@
-"""What one connection follows: streams, of which each entry comes once, and topics beside them."""
+"""What one connection follows: streams, whose entries it gets once each, and topics, which are not durable."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +25,10 @@ from domain.ids import AccountId
 
 
 class _Beginning(NamedTuple):
-    """After which offset a stream is shown, if not from now on, and why that is not what was asked for.
+    """Where a channel begins on its stream.
 
-    `restarts` is how often the stream had started over when this was found out.
+    Entries are shown after offset `since`, or from now on if that is None. `lost` tells why the position that was asked
+    for cannot be resumed. `restarts` is how often the stream had started over at this moment.
     """
 
     since: int | None
@@ -39,11 +40,11 @@ REPEAT_SECONDS = 0.5
 
 
 class Follower(Peer, Listener, Protocol):
-    """A connection as what it follows sees it."""
+    """A connection as its streams and topics see it."""
 
 
 class Subscriptions:
-    """The channels of one connection: durable ones through a following of their stream, the others through a topic."""
+    """The channels of one connection: a durable one through a following of its stream, any other through a topic."""
 
     __slots__ = ("_conversation", "_followings", "_id", "_peer", "_present", "_say", "_shared", "_topics", "epoch")
 
@@ -64,12 +65,12 @@ class Subscriptions:
         self._followings: dict[str, Following] = {}
         self._topics: dict[str, Topic] = {}
         self._present: set[str] = set()
-        # The lineage of the journal that the peer was told last; empty before it was told one.
+        # The last lineage of the journal that the peer was told; empty before the first.
         self.epoch = ""
 
     @property
     def _actor(self) -> Principal:
-        """Whose connection it is, which is known before anything is followed."""
+        """The principal of the connection, which is authenticated before it follows anything."""
         assert self._conversation.principal
         return self._conversation.principal
 
@@ -78,12 +79,12 @@ class Subscriptions:
         return self._actor.account_id
 
     def go_on(self) -> None:
-        """Send what the channels show, now that the peer has been told of them."""
+        """Begin to send entries, because the peer has now been told where its channels begin."""
         for following in self._followings.values():
             following.go_on()
 
     def fall_behind(self) -> None:
-        """The peer cannot keep up: it reads the journal at its own pace from here on."""
+        """Serve the peer from the journal at its own pace, because it cannot keep up."""
         for following in self._followings.values():
             following.stream.fall_behind(following)
 
@@ -93,7 +94,7 @@ class Subscriptions:
             following.relieved()
 
     def offsets(self) -> dict[str, int]:
-        """Up to where the peer was sent each stream that it follows."""
+        """The offset up to which the peer was sent each stream that it follows."""
         return {
             name: following.stream.position
             if following.is_live
@@ -103,7 +104,7 @@ class Subscriptions:
         }
 
     def end(self, *, is_leaving: bool) -> None:
-        """Follow nothing any more; who `is_leaving` is not expected back."""
+        """Follow nothing any more. With `is_leaving` the peer is not expected to come back."""
         for stream in list(self._followings):
             self._end(stream)
         for topic in list(self._topics.values()):
@@ -121,9 +122,10 @@ class Subscriptions:
         lineage: str | None = None,
         be_present: bool = False,
     ) -> dict[str, Subscribed | DomainError]:
-        """Show more channels, each after an offset of its stream or from now on; Unavailable if none can be.
+        """Follow more channels, each after the offset that `since_of` returns, or from now on if that is None.
 
-        The offsets belong to this `lineage` of the journal, or to the present one.
+        The offsets belong to this `lineage` of the journal; None means the present one. Returns, by name, where each
+        channel stands or why it was refused. Unavailable if none can be followed now.
         """
         channels: dict[str, Subscribed | DomainError] = dict.fromkeys(names, NotFound())
         for name in names:
@@ -155,7 +157,7 @@ class Subscriptions:
     def _standing(
         self, feeds: Mapping[str, Feed], shown: Mapping[str, int], begins: Mapping[str, _Beginning]
     ) -> Mapping[str, Subscribed]:
-        """Where the durable channels stand; the peer is told of the streams on which it has to read anew."""
+        """Where the durable channels stand. Sends a resync for each stream whose state the peer has to read anew."""
         channels: dict[str, Subscribed] = {}
         resyncs: dict[str, Reason] = {}
         for name, feed in feeds.items():
@@ -164,7 +166,7 @@ class Subscriptions:
             offset, lost = shown[name], begins[name].lost
             following = self._followings.get(feed.stream)
             if following is not None and following.stream.restarts != begins[name].restarts:
-                # Before the peer could be told where it stands.
+                # The stream started over before the peer could be told where it stands.
                 offset, lost = following.stream.position, following.stream.restarted_because
             channels[name] = Subscribed(feed.stream, offset, lost is None)
             if lost is not None:
@@ -176,13 +178,13 @@ class Subscriptions:
         return channels
 
     def _resync(self, stream: str, reason: Reason, offset: int | None = None) -> None:
-        """Tell the peer that its position means nothing, and of the lineage of the journal if that is news to it."""
+        """Tell the peer that its position is void, and the lineage of the journal if that has changed."""
         known, epoch = self.epoch, self._shared.hub.epoch
         self.epoch = known and epoch
         self._say(Resync(stream, reason, offset, None if known in {"", epoch} else epoch))
 
     async def _hear(self, stream_name: str, since: int | None, lineage: str | None) -> _Beginning:
-        """Follow a stream, of which nothing is shown yet; returns where it can begin, and why not at `since`."""
+        """Follow a stream without showing anything of it yet; returns where a channel can begin on it."""
         following = self._followings.get(stream_name)
         if following is None:
             stream = await self._shared.hub.stream(stream_name)
@@ -203,7 +205,10 @@ class Subscriptions:
         return _Beginning(since if lost is None else None, lost, restarts)
 
     async def _confirm(self, feeds: dict[str, Feed]) -> dict[str, Feed]:
-        """Ask again now that the streams are heard: a right that was lost before, or meanwhile, was lost unnoticed."""
+        """Ask for the rights again, now that the streams are followed.
+
+        A right that was lost before a stream was followed, or during the first question, would stay unnoticed.
+        """
         confirmed = dict(feeds)
         while unsure := {n: f.stream for n, f in confirmed.items() if f.stream and f.stream not in self._entitled()}:
             losses = {name: following.stream.losses for name, following in self._followings.items()}
@@ -216,7 +221,7 @@ class Subscriptions:
         return confirmed
 
     async def _attend(self, name: str, feed: Feed, *, be_present: bool) -> Subscribed | DomainError:
-        """Pass on what is said on a channel that is not durable."""
+        """Follow a channel that is not durable."""
         topic = self._topics[name] = self._shared.hub.topic(feed.channel)
         topic.followers.add(self._peer.format, self._peer)
         try:
@@ -233,7 +238,7 @@ class Subscriptions:
             if isinstance(error, DomainError):
                 return error
             raise
-        if self._topics.get(name) is not topic:  # the right to it was lost meanwhile
+        if self._topics.get(name) is not topic:  # the account lost the right to it meanwhile
             if be_present:
                 self._shared.lobby.leave(name, self._id)
             return NotFound()
@@ -245,13 +250,16 @@ class Subscriptions:
         return Subscribed()
 
     def _entitled(self) -> set[str]:
-        """The streams that are followed and that nobody lost since: the right to one covers every channel of it."""
+        """The followed streams on which no right was lost since this account's right was confirmed.
+
+        The right to a stream covers each of its channels.
+        """
         return {
             name for name, following in self._followings.items() if following.entitled_as_of == following.stream.losses
         }
 
     def leave(self, name: str) -> None:
-        """Follow a channel no longer, and be present there no longer."""
+        """Stop following a channel and being present there."""
         for stream, following in list(self._followings.items()):
             if name in following.channels:
                 following.hide(name)
@@ -276,19 +284,22 @@ class Subscriptions:
             self._shared.hub.release(following.stream)
 
     def _restarted(self, following: Following, reason: Reason) -> None:
-        """Nothing leads from what was shown of a stream to what is shown from now on."""
+        """Send a resync: entries may be missing between what was shown of a stream and what will be shown."""
         self._shared.observer.happened("resume", reason)
         self._resync(following.stream.name, reason, following.stream.position)
 
     async def _recheck(self, following: Following) -> None:
-        """Ask again for the right to every channel of a stream; a replay passes by losses of long ago."""
+        """Ask again for the right to every channel of a stream, and unsubscribe those that were lost.
+
+        The answer counts rather than the entry that led here, because a replay also contains losses of long ago.
+        """
         while True:
             names = list(following.channels)
             try:
                 kept = await self._shared.hub.channels.feeds(self._account, names)
                 break
             except Unavailable:
-                await asyncio.sleep(REPEAT_SECONDS)  # nothing more is shown until this is known
+                await asyncio.sleep(REPEAT_SECONDS)  # nothing more is shown before there is an answer
         for name in names:
             if name not in kept and name in following.channels:
                 self._say(Unsubscribed(name, NotFound.code))

@@ -1,4 +1,4 @@
-"""What all live connections of a process share."""
+"""The services that all live connections of a process share."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,7 +17,7 @@ Dispatch = Callable[[Principal, str, msgspec.Raw, str | None], Coroutine[Any, An
 
 
 class Surroundings:
-    """What all connections of a process share."""
+    """The services that all live connections of a process share."""
 
     __slots__ = ("authentication", "broker", "dispatch", "hub", "limits", "lobby", "observer")
 

@@ -1,4 +1,4 @@
-"""Tickets for the live connections of clients that can send neither a header nor a first frame."""
+"""Tickets: they authenticate live connections of clients that can send neither a header nor a first frame."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from domain.errors import Invalid, Unauthenticated
 
 LIFETIME = timedelta(seconds=30)
 _MILLISECOND = timedelta(milliseconds=1)
-# As many channels and positions as an opening may have fit. Everything that is stored for somebody has a bound.
+# An opening with the most channels and positions fits. Everything that is stored for an account has a bound.
 OPENING_MAX_BYTES = 32_768
 
 _encode = msgspec.json.Encoder().encode
@@ -31,13 +31,13 @@ class Ticket(Struct, frozen=True):
 
 
 class TicketInvalid(Unauthenticated):
-    """The ticket is unknown, used or too old, or the credential of whoever got it has ended."""
+    """The ticket is unknown, used or expired, or the credential that it was issued for has ended."""
 
     code = "ticket_invalid"
 
 
 class Tickets:
-    """Hands out tickets to those who are signed in, and takes each back once."""
+    """Issues tickets to authenticated accounts, and redeems each ticket once."""
 
     def __init__(
         self, store: TicketStore, secrets: Secrets, authentication: Authentication, limits: Limits, clock: Clock
@@ -51,7 +51,7 @@ class Tickets:
     async def issue(self, actor: Principal, opening: Opening) -> Ticket:
         """A ticket for a connection that begins with `opening`, for 30 s or as long as the actor's credential lasts.
 
-        The oldest of too many tickets of an account becomes void. Invalid if the opening has more than 32 KiB.
+        If the account then has too many tickets, its oldest one becomes void. Invalid if the opening is over 32 KiB.
         """
         encoded = _encode(opening)
         if len(encoded) > OPENING_MAX_BYTES:
@@ -62,10 +62,10 @@ class Tickets:
         return Ticket(secret, int(lifetime.total_seconds()))
 
     async def redeem(self, ticket: str, address: str) -> tuple[Principal, Opening]:
-        """Whom the ticket was issued to, with the credential of then, and what the connection begins with.
+        """The principal that the ticket was issued to, and the opening that the connection begins with.
 
-        TicketInvalid, whatever the reason, if it opens nothing; it never will then. The store is not asked about what
-        this installation never issued. Exhausted after too many attempts from the address.
+        TicketInvalid if the ticket cannot be used, whatever the reason; another try cannot help. Exhausted after too
+        many attempts from the address. The store is asked only about tickets that this installation signed.
         """
         await self._limits.ticket(address)
         taken = None

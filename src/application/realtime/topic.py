@@ -1,4 +1,4 @@
-"""A channel beside the journal: the newest value of each key, or words that pass by."""
+"""A channel that is not durable: it has the newest value of each key, or passes messages on without keeping them."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
@@ -17,7 +17,7 @@ from domain.ids import AccountId
 
 
 class Here(Struct, frozen=True):
-    """The value of an account on a presence channel; `why` is why it is not there."""
+    """The value of an account on a presence channel; `why` tells why an absent account left."""
 
     present: bool
     why: Literal["", "bye", "lost"] = ""
@@ -32,31 +32,38 @@ class Listener(Protocol):
 
     @property
     def format(self) -> WireFormat:
-        """The format in which frames are passed on to it."""
+        """The format of the frames that it is sent."""
         ...
 
     def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
-        """Send a ready frame, unless the peer cannot keep up.
+        """Send a ready frame, if the peer keeps up.
 
-        With a key, only the newest frame of that key is then sent later; without one it is dropped.
+        Otherwise a frame without a key is dropped, and of each key only the newest frame is sent later.
         """
         ...
 
 
 class Topic:
-    """What is followed of a channel that is not durable. On a keyed one, values older than the known are dropped."""
+    """The followers and the newest values of a channel that is not durable.
+
+    A keyed channel drops a value that is older than the known value of its key.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.name = str(channel)
         self.followers: Groups[WireFormat, Listener] = Groups()
         self._newest: dict[str, Signal] = {}
-        # Whether it has begun with what its context keeps; and the turn of those who ask for that.
+        # Whether it has the values that its context keeps.
         self.is_known = channel.promises is not ChannelClass.KEYED
+        # Held by the connection that asks the context for them, so that they are asked for once.
         self.asking = asyncio.Lock()
 
     def begin(self, values: Iterable[Signal]) -> None:
-        """Begin with these values, where nothing newer was heard; each follower is sent the `newest` for itself."""
+        """Begin with these values, except where a newer one was heard.
+
+        Nothing is sent: each new follower gets the `newest` values by itself.
+        """
         for signal in values:
             known = self._newest.get(signal.key)
             if known is None or known.version < signal.version:
@@ -64,7 +71,7 @@ class Topic:
         self.is_known = True
 
     def take(self, signal: Signal) -> None:
-        """Pass a signal on to everybody who follows."""
+        """Pass a signal on to every follower, unless a keyed channel knows a newer value."""
         if self.channel.promises is ChannelClass.EPHEMERAL:
             self._pass_on(None, value_of(signal))
             return
@@ -84,17 +91,18 @@ class Topic:
         return self._newest.values()
 
     def present(self) -> Collection[AccountId]:
-        """Who is there, of a presence channel."""
+        """The accounts that are present on a presence channel."""
         return [AccountId(UUID(key)) for key, signal in self._newest.items() if _decode_here(signal.data).present]
 
     def correct(self, version: int, present: Collection[AccountId]) -> None:
-        """Take what the store says of a presence channel as of `version`, and tell whoever had to learn it so."""
+        """Take the accounts that the store knows as present, as of `version`, and tell the followers what differs."""
         said: Mapping[str, Here] = {str(account): Here(True) for account in present}
         for key in self._newest.keys() | said.keys():
             known = self._newest.get(key)
             if known is None or known.version <= version:
                 here, was_present = said.get(key, _GONE), known is not None and _decode_here(known.data).present
-                # Who has gone is remembered until the next time, so that a late word of their coming is known as old.
+                # An account that has left is remembered until the next correction. A late signal that it has come is
+                # then recognized as old.
                 self._newest.pop(key, None)
                 if here.present or was_present:
                     self._newest[key] = Signal(self.name, key, version, msgspec.Raw(msgspec.json.encode(here)))
@@ -113,5 +121,5 @@ class Topic:
 
 
 def value_of(signal: Signal) -> Value:
-    """A signal as it is sent."""
+    """The frame of a signal."""
     return Value(signal.channel, signal.key, signal.data)

@@ -1,4 +1,4 @@
-"""What a door hands in: a wire for each connection, and the format of all its wires."""
+"""What a live protocol has to provide: a wire for each connection, and the format of all its wires."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from application.realtime.frames import ClientFrame, CloseCode, ServerFrame
 
 
 class BadFrame(Exception):
-    """A message is no frame: the id of its command if that can be told, a code, and what is wrong."""
+    """A message is not a valid frame: the id of its command if it can be read, a code, and what is wrong."""
 
     def __init__(self, id: int | None, code: str, message: str) -> None:
         super().__init__(message)
@@ -17,26 +17,26 @@ class BadFrame(Exception):
 
 
 class WireFormat(Protocol):
-    """How frames become bytes that a wire takes, and the other way round.
+    """Encodes and decodes the frames of a wire.
 
-    It has no state: one object serves every wire of its kind, and what many are told is encoded once for each object.
-    What it returns is complete in itself, so that the bytes of several frames can be joined in any order.
+    It has no state. One object serves every wire of its kind, and a frame for many peers is encoded once for each such
+    object. The bytes of each frame are complete in themselves, so that several frames can be joined in any order.
     """
 
     def entry(self, entry: Entry) -> bytes:
-        """An entry of the journal; empty if there is no word for it here."""
+        """The bytes of an entry of the journal; empty if this format does not have such entries."""
         ...
 
     def frame(self, frame: ServerFrame) -> bytes:
-        """Everything else that is told; empty if there is no word for it here."""
+        """The bytes of any other frame; empty if this format does not have such frames."""
         ...
 
     def read(self, message: bytes) -> ClientFrame:
-        """What a peer says; BadFrame if nobody can understand it."""
+        """The frame that a peer has sent; BadFrame if it is not valid."""
         ...
 
     def id_in(self, message: bytes) -> int | None:
-        """The id of the command in a message that nobody reads, if it has one."""
+        """The id of the command in a message that is refused unread, if it has one."""
         ...
 
 
@@ -45,28 +45,28 @@ class Wire(Protocol):
 
     @property
     def format(self) -> WireFormat:
-        """The format of everything that it carries, in both directions, for as long as it lasts."""
+        """The format of everything that it carries, in both directions. It never changes."""
         ...
 
     def write(self, data: bytes) -> None:
-        """Send ready frames now, in order. Never waits and never raises; on a closed wire they vanish."""
+        """Send ready frames now, in order. Never waits and never raises; a closed wire drops them."""
         ...
 
     def backlog(self) -> int:
-        """How many bytes the peer has not taken yet."""
+        """How many of the written bytes the peer has not taken yet."""
         ...
 
     def taken(self) -> int:
-        """How many bytes the peer has taken so far, of all that was ever written."""
+        """How many bytes the peer has taken since the connection began."""
         ...
 
     def listen(self, is_wanted: bool) -> None:
-        """Take frames of the peer, or leave them where they are for now."""
+        """Read frames of the peer, or stop reading for now."""
         ...
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Say why, then end within 10 s, also if the peer neither takes that nor answers; or 2 s if it was too slow.
+        """Send the code and reason, then end within 10 s even if the peer does not answer; within 2 s if it is slow.
 
-        The connection is told that the wire is lost when that is so, and hears nothing of it before.
+        The connection is told once the wire is lost, and not before.
         """
         ...

@@ -1,4 +1,4 @@
-"""A client of live connections for Python programs: it stays connected, and goes on where it was cut off."""
+"""A client of live connections for Python programs: it reconnects by itself, and resumes where it was interrupted."""
 
 from entrypoints.client.client import Client
 from entrypoints.client.errors import CommandRefused, Stopped

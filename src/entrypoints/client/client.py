@@ -1,4 +1,4 @@
-"""The connection that a program keeps: made, lost, made again, and gone on with where it was cut off."""
+"""A live connection that reconnects by itself, and resumes every channel where it was interrupted."""
 
 import asyncio
 import contextlib
@@ -26,12 +26,12 @@ FRAME_MAX_BYTES = 16 * 1024 * 1024
 
 
 class Client:
-    """One live connection, made again whenever it is lost, as `async with Client(url, token) as client`.
+    """One live connection that reconnects whenever it is lost: `async with Client(url, token) as client`.
 
-    `url` is that of the server (`https://…`), `token` hands out an access token and is asked again when that expires.
-    If it fails, it is asked again later: after an OSError for ever, after other errors 5 times in a row, and then the
-    client ends with the last of them. Stopped ends it at once. Entering waits for the first connection, as long as it
-    takes, and raises Stopped if the server refuses it for good.
+    `url` is the address of the server (`https://…`). `token` returns an access token, and is called again when that
+    expires. If it raises, it is called again later: after an OSError without end, after other errors until the fifth in
+    a row, which ends the client. Stopped ends the client at once. Entering waits for the first connection without a
+    deadline, and raises Stopped if the server refuses the client for good.
     """
 
     def __init__(self, url: str, token: Callable[[], Awaitable[str]]) -> None:
@@ -65,7 +65,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Say goodbye; every subscription ends."""
+        """Close the connection and end every subscription."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -75,33 +75,36 @@ class Client:
         self._end(None)
 
     def subscribe(self, channel: str, since: int | None = None) -> Subscription:
-        """Follow a channel, from behind offset `since` or from now on. ValueError if it is followed already.
+        """Follow a channel after offset `since`, or from now on. ValueError if it is followed already.
 
-        A connection hears an event once: an older `since` does not repeat what another channel of the stream showed.
+        A connection gets an event once: an older `since` does not repeat events that another channel has shown.
         """
         return self._follow(Subscription(channel, "subscribe", since))
 
     def be_present(self, channel: str) -> Subscription:
-        """Be shown as present, and follow who else is, until `unsubscribe`. ValueError if it is followed already."""
+        """Be shown as present, and follow which other accounts are, until `unsubscribe`.
+
+        ValueError if the channel is followed already.
+        """
         return self._follow(Subscription(channel, "presence", None))
 
     async def unsubscribe(self, subscription: Subscription) -> None:
-        """Follow a channel no longer."""
+        """Stop following a channel."""
         if self._subscriptions.get(subscription.channel) is subscription:
             del self._subscriptions[subscription.channel]
             subscription.end(None)
             await self._command({"type": "unsubscribe", "channel": subscription.channel})
 
     async def call(self, method: str, params: Frame, key: str | None = None, seconds: float = ANSWER_SECONDS) -> Any:
-        """Carry out a command, once, even if the connection is lost meanwhile; with a `key`, however often you call.
+        """Carry out a command once, even if the connection is lost meanwhile. Calls with the same `key` count as one.
 
-        CommandRefused if the server refuses it, TimeoutError if nothing is known of it in time.
+        CommandRefused if the server refuses it; TimeoutError if no answer came in time.
         """
         frame = {"type": "call", "method": method, "params": params, "key": key or str(uuid4())}
         return await self._command(frame, seconds)
 
     async def publish(self, channel: str, data: object, seconds: float = ANSWER_SECONDS) -> None:
-        """Say something on an ephemeral channel that you follow; errors as those of `call`."""
+        """Send `data` to the followers of an ephemeral channel that this client follows too. Errors as in `call`."""
         await self._command({"type": "publish", "channel": channel, "data": data}, seconds)
 
     # Commands
@@ -120,13 +123,16 @@ class Client:
             try:
                 await self._command(frame)
             except TimeoutError:
-                continue  # asking twice does no harm
-            except Exception as error:  # noqa: BLE001  # whoever iterates is told
+                continue  # a repeated subscribe does no harm
+            except Exception as error:  # noqa: BLE001  # the iteration over the subscription raises it
                 self._drop(subscription.channel, error)
             return
 
     async def _command(self, frame: Frame, seconds: float = ANSWER_SECONDS) -> Any:
-        """The data of the reply. What is unanswered when a connection is lost is sent again on the next one."""
+        """Send a command and return the data of its reply.
+
+        A command that is not answered when the connection is lost is sent again on the next one.
+        """
         if self._ended is not None:
             raise self._ended
         id = next(self._ids)
@@ -154,7 +160,7 @@ class Client:
                 try:
                     socket = await self._open()
                     if old is not None:
-                        self._soon(_leave(old))  # only now, so that whoever is present here never left
+                        self._soon(_leave(old))  # only now, so that the account stays present without a gap
                         old = None
                     began = loop.time()
                     await self._listen(socket)
@@ -165,7 +171,7 @@ class Client:
                 self._socket = None
                 tries = 0 if loop.time() - began >= STABLE_SECONDS else tries + 1
                 await asyncio.sleep(self._pause(ended, tries))
-        except Exception as error:  # noqa: BLE001  # whatever it is, everybody who waits here is told
+        except Exception as error:  # noqa: BLE001  # every waiting call raises it
             if self._socket is not None:
                 self._socket.transport.abort()
                 self._socket = None
@@ -175,7 +181,7 @@ class Client:
                 old.transport.abort()
 
     def _pause(self, ended: Exception, tries: int) -> float:
-        """Seconds until the next attempt, by the verdict of how the last one ended; Stopped if there is to be none."""
+        """Seconds until the next attempt, by how the last one ended; Stopped if there must be no other attempt."""
         code, reason = 0, ""
         if isinstance(ended, ConnectionClosed) and ended.rcvd is not None:
             code, reason = ended.rcvd.code, ended.rcvd.reason
@@ -190,7 +196,7 @@ class Client:
         if self._hint is not None:
             return self._hint
         least, most = BACK_OFF_SECONDS
-        if code == CROWDED:  # whoever comes back takes the place of another
+        if code == CROWDED:  # a connection that comes back makes another one of the account give way
             return random.uniform(most / 2, most)  # noqa: S311
         return random.uniform(0, min(most, least * 2 ** min(tries - 1, 10)))  # noqa: S311  # to spread load
 
@@ -209,7 +215,7 @@ class Client:
         return socket
 
     async def _new_token(self) -> str:
-        """A new token; OSError if there is none for now."""
+        """A new token; OSError if there is none now but may be later."""
         try:
             token = await self._token()
         except Exception as error:
@@ -221,7 +227,7 @@ class Client:
         return token
 
     async def _enter(self, socket: ClientConnection, token: str) -> None:
-        """Say who is there and where to go on, and send again what was not answered."""
+        """Authenticate, resume the channels, and send the unanswered commands again."""
         joined = [each for each in self._subscriptions.values() if each.is_joined]
         resume: dict[str, int] = {}
         for each in joined:
@@ -251,7 +257,7 @@ class Client:
             self._first.set_result(None)
 
     async def _listen(self, socket: ClientConnection) -> None:
-        """Take frames until it is time to move to another server, which `going_away` told; TimeoutError on silence."""
+        """Take frames until it is time to move to another server, as `going_away` asked; TimeoutError on silence."""
         loop = asyncio.get_running_loop()
         leave_at = float("inf")
         while True:
@@ -293,7 +299,7 @@ class Client:
 
     def _resync(self, frame: Frame) -> None:
         self._epoch = frame.get("epoch", self._epoch)
-        if "offset" not in frame:  # a reply follows that has it
+        if "offset" not in frame:  # the reply that follows has it
             self._resyncs[frame["stream"]] = frame["reason"]
             return
         for each in self._subscriptions.values():
@@ -326,7 +332,7 @@ class Client:
                 await socket.send(json.dumps({"type": "pong", "time": ping["time"]}))
 
     async def _renew(self) -> None:
-        # Whatever goes wrong here, the server closes with 4300, and that is tried again.
+        # After any failure here the server closes with 4300, and the client connects again with a new token.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(ANSWER_SECONDS):
                 self._known_token = await self._new_token()
@@ -358,7 +364,7 @@ class Client:
 
 
 async def _leave(socket: ClientConnection) -> None:
-    """Close, and listen until it is closed: who does not take what still comes never hears the other side's goodbye."""
+    """Close, and read until the connection is closed: the server's close frame comes after its other frames."""
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(socket.close())

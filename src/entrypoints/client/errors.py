@@ -2,7 +2,7 @@
 
 
 class Stopped(Exception):
-    """The server does not want this client back: the close code, or the status of the upgrade, and why."""
+    """The client must not connect again. `code` is the close code, or the status of the upgrade."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code} {reason}".strip())

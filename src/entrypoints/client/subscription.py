@@ -1,4 +1,4 @@
-"""One channel as a program hears it."""
+"""One channel as an iterator of frames."""
 
 import asyncio
 from typing import Any, Self
@@ -8,11 +8,11 @@ WAITING_MAX = 10_000
 
 
 class Subscription:
-    """The frames of one channel, in order; iterate over it.
+    """Iterates over the frames of one channel, in order.
 
-    `subscribed` (at first and after every reconnection, with what the server said) and `event`, `value`, `presence`,
-    `resync` and `unsubscribed`, which is the last. Iterating raises CommandRefused if the channel may not be followed,
-    Stopped once the client is, and BufferError if more than 10,000 frames were not taken.
+    The types are `subscribed` (first, and after every reconnection, with the server's reply), `event`, `value`,
+    `presence`, `resync`, and `unsubscribed`, which is the last. Iterating raises CommandRefused if the channel may not
+    be followed, Stopped once the client has stopped, and BufferError if more than 10,000 frames wait.
     """
 
     def __init__(self, channel: str, type: str, since: int | None) -> None:
@@ -32,13 +32,13 @@ class Subscription:
         item = await self._waiting.get()
         if isinstance(item, dict):
             return item
-        self._waiting.put_nowait(item)  # whoever asks again is told again
+        self._waiting.put_nowait(item)  # a repeated call ends in the same way
         if item is None:
             raise StopAsyncIteration
         raise item
 
     def joined(self, where: Frame, reason: str) -> None:
-        """What the server says of this channel, on every connection anew; `reason` is that of a resync."""
+        """Take the server's reply about this channel, once for each connection; `reason` is that of a resync."""
         stream, offset = where.get("stream"), where.get("offset", 0)
         if where.get("recovered") is False:
             self.put({"type": "resync", "stream": stream, "reason": reason})
@@ -49,12 +49,12 @@ class Subscription:
         self.put({"type": "subscribed", "channel": self.channel, **where})
 
     def resynced(self, frame: Frame) -> None:
-        """The stream goes on elsewhere, while it is followed."""
+        """Take a resync of the stream while it is followed."""
         self.position = frame["offset"]
         self.put(frame)
 
     def happened(self, frame: Frame) -> None:
-        """An event of the stream; this channel shows it, or does not, or has shown it."""
+        """Take an event of the stream; it is shown if it belongs to this channel and is new."""
         if frame["offset"] > self.position:
             self.position = frame["offset"]
             if self._resource in {None, frame["event"]["resource"]["id"]}:

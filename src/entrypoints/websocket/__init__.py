@@ -1,4 +1,4 @@
-"""The WebSocket surface: a loop that reads frames, and nothing that decides."""
+"""The WebSocket surface: it carries frames, and leaves every decision to the application."""
 
 from entrypoints.websocket.calls import Calls
 from entrypoints.websocket.gateway import gateway

@@ -1,4 +1,4 @@
-"""The AsyncAPI document of the live connection: its frames as msgspec knows them, in both directions."""
+"""The AsyncAPI document of the live connection, generated from the message types of both directions."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -16,7 +16,7 @@ within 10 seconds. What is followed, how to resume and what each close code mean
 def document(version: str, catalogue: Catalogue, calls: Calls) -> Mapping[str, Any]:
     """The document, in AsyncAPI 3.0.
 
-    What can be in an `event` is under `x-event-types`, by type. What a `call` takes is under `x-methods`, by method.
+    `x-event-types` has the schema of each type of event, and `x-methods` the params of each method of `call`.
     """
     commands, announcements = get_args(ClientFrame), get_args(ServerFrame)
     params, schemas = msgspec.json.schema_components(
@@ -80,5 +80,5 @@ def _name(frame: type) -> str:
 
 
 def _anything(_: type) -> dict[str, Any]:
-    """Values of fields can be any JSON."""
+    """The schema of a field whose value can be any JSON."""
     return {"description": "Any JSON."}

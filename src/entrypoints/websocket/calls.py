@@ -1,4 +1,4 @@
-"""Commands over a live connection, for those who cannot afford a request of their own: the same use cases by name."""
+"""Commands over a live connection: use cases by name, for clients that need less latency than a request has."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
@@ -17,7 +17,7 @@ from domain.errors import NotFound
 
 
 class Method:
-    """A use case that can be called by name: `params` is the message that it takes, its answer is any message."""
+    """A use case that can be called by name. `params` is the type of its argument; it may return any message."""
 
     def __init__(self, name: str, params: type, handler: Callable[[Principal, Any], Awaitable[object]]) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class Method:
 
 
 class Calls:
-    """The methods that can be called, as each context brings them."""
+    """The methods that can be called, collected from all contexts."""
 
     def __init__(self, methods: Sequence[Sequence[Method]], idempotency: Idempotency, observer: Observer) -> None:
         self._idempotency = idempotency
@@ -36,13 +36,13 @@ class Calls:
 
     @property
     def params(self) -> Mapping[str, type]:
-        """What each method takes, by its name."""
+        """The type of the params of each method, by its name."""
         return {name: method.params for name, method in self._methods.items()}
 
     async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None) -> Raw:
-        """Carry out a method and return what it answers; with a `key` once, and then always the same answer.
+        """Carry out a method, and return its answer as JSON. With a `key` it is carried out once; the answer is kept.
 
-        NotFound for an unknown method, Invalid for params of another shape, and whatever the use case raises.
+        NotFound for an unknown method, Invalid for params of another shape, and every error of the use case.
         """
         called = self._methods.get(method)
         if called is None:
@@ -51,7 +51,7 @@ class Calls:
         if key is None:
             return Raw(msgspec.json.encode(await called.handler(actor, decoded)))
         fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params))))
-        fingerprint.update(actor.mark)  # as for requests
+        fingerprint.update(actor.mark)  # requests do the same
         return await self._once(actor, called, decoded, key, fingerprint.digest())
 
     @uninterrupted

@@ -1,4 +1,4 @@
-"""Where live connections come in: who may, and the hand-over from the request to the connection."""
+"""The route of live connections: checks an upgrade, and passes its socket from the request to a connection."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ Socket = WebSocket[Any, Any, Any]
 
 
 def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> WebsocketRouteHandler:
-    """The route of live connections; pages of this site and of `allowed_origins` may open one."""
+    """The route of live connections. Pages of this site and of `allowed_origins` may open one."""
 
     @websocket("/ws")
     async def open_live(socket: Socket) -> None:
@@ -54,7 +54,7 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
 
 
 def _is_welcome(caller: Caller, allowed_origins: Sequence[str]) -> bool:
-    """Whether a page may open this: a browser always names its origin, other clients have none."""
+    """Whether the origin may open a connection. A browser always sends one; a client that sends none is allowed."""
     origin = caller.headers.get(b"origin")
     if origin is None:
         return True
@@ -62,6 +62,6 @@ def _is_welcome(caller: Caller, allowed_origins: Sequence[str]) -> bool:
 
 
 def _token(caller: Caller) -> str | None:
-    """The token of the Authorization header; whether it is any good is told in the answer to `connect`."""
+    """The token of the Authorization header. The answer to `connect` tells whether it is valid."""
     scheme, _, token = caller.headers.get(b"authorization", b"").partition(b" ")
     return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else None

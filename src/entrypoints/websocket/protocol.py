@@ -1,4 +1,4 @@
-"""A WebSocket on its transport: uvicorn does the handshake and the parsing, what goes out is written directly."""
+"""A WebSocket on its transport: uvicorn does the handshake and the parsing; frames are written directly."""
 
 import socket
 import sys
@@ -16,28 +16,28 @@ from application.realtime.frames import CloseCode
 from application.realtime.wire import BadFrame
 from entrypoints.websocket.wire import JSON_FRAMES
 
-# Above the first a peer counts as congested, and as relieved below the second.
+# A peer is congested above the first size of the transport's buffer, and relieved below the second.
 CONGESTED_BYTES = 131_072
 RELIEVED_BYTES = 32_768
-# What the kernel may hold of it beside what is on its way. By itself it takes megabytes from a peer that never reads,
-# which nobody would see for minutes.
+# How much the kernel may buffer beyond the bytes that it has sent. Without a bound it accepts megabytes for a peer that
+# never reads, and the congestion is noticed minutes later.
 UNSENT_BYTES = 16_384
-# What is read is parsed in pieces of this size, so that nothing is parsed of what comes long after a last word.
+# Input is parsed in pieces of this size, so that parsing stops soon after the connection is closed.
 PIECE_BYTES = 4_096
 FRAME_HEAD_BYTES = 14
-# How long a goodbye may take until it is taken and answered; that of a peer that was too slow; and of one that goes on.
+# How long a close frame may wait for its answer: usually, if the peer is too slow, and if the peer goes on sending.
 CLOSE_SECONDS = 10.0
 SLOW_CLOSE_SECONDS = 2.0
 DEAF_CLOSE_SECONDS = 0.25
-# How many frames may come after our goodbye before its answer.
+# How many frames may come after our close frame before its answer.
 LATE_FRAMES = 100
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):
-    """A connection that a handler takes over once it is accepted.
+    """A WebSocket that a handler passes to a `Connection` once it is accepted.
 
-    From then on nothing of a request is left: no task, no queue, no scope. Frames of the peer go to the connection, and
-    ready frames go to the transport in one synchronous write; the transport's buffer is the only queue.
+    From then on nothing of the request is left: no task, no queue, no scope. Frames of the peer go to the connection.
+    Ready frames go to the transport in one synchronous write, and the transport's buffer is the only queue.
     """
 
     format = JSON_FRAMES
@@ -45,7 +45,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     _early = _message = b""
     _is_text = False
     _written = 0
-    _late_frames = LATE_FRAMES  # that may still come after our goodbye; after the last one this is deaf
+    _late_frames = LATE_FRAMES  # frames that may still come after our close frame; at 0 nothing is read any more
 
     async def run_asgi(self) -> None:
         cast(dict[str, Any], self.scope)["signalbox.wire"] = self
@@ -62,7 +62,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.scope = self.request = self.response = self.queue = None  # type: ignore[assignment]
 
     def take_over(self, connection: Connection) -> None:
-        """From now on, this connection is what speaks and listens here; if the peer is gone already, it is told so."""
+        """Pass all frames to this connection from now on. If the peer is gone already, the connection is told so."""
         if self.transport.is_closing():
             connection.lost()
             return
@@ -80,7 +80,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     # What the connection asks for
 
     def write(self, data: bytes) -> None:
-        # One that failed is told as lost a turn of the loop later; until then uvloop's raises.
+        # uvloop reports a failed transport one turn of the loop later; until then its `write` raises.
         if not self.close_sent and not self.transport.is_closing():
             self._written += len(data)
             self.transport.write(data)
@@ -99,14 +99,14 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     def close(self, code: CloseCode | int, reason: str) -> None:
         if self.close_sent or self.transport.is_closing():
             return
-        if self.conn.state is not OPEN:  # the peer's goodbye is answered already
+        if self.conn.state is not OPEN:  # the peer's close frame is answered already
             self._hang_up()
             return
         self.conn.send_close(code, reason[:120])
         self._reply()
         self.close_sent = True
         self.listen(True)
-        # A peer that takes nothing would never take the reason either.
+        # A peer that takes nothing will not take the close frame either.
         self._end_within(SLOW_CLOSE_SECONDS if code == CloseCode.SLOW_CONSUMER else CLOSE_SECONDS)
 
     # What the transport tells
@@ -143,7 +143,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.connection is None:
-            if self.handshake_initiated:  # what the peer sends without waiting for the answer
+            if self.handshake_initiated:  # the peer sends frames without waiting for the answer
                 self._early += data
                 self.listen(False)
             else:
@@ -188,14 +188,14 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self._message = message
 
     def _discard(self) -> None:
-        """Something has come after our goodbye: on its way already, or of a peer that does not listen."""
+        """Drop a frame that came after our close frame: it was sent before, or the peer ignores the close frame."""
         if self._late_frames == 1:
             self.listen(False)
             self._end_within(DEAF_CLOSE_SECONDS)
         self._late_frames = max(0, self._late_frames - 1)
 
     def _take(self, message: bytes, may_speak: bool) -> None:
-        """A message is complete."""
+        """Pass a complete message on to the connection."""
         assert self.connection is not None
         if self._is_text:
             try:
@@ -213,7 +213,11 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self.connection.misread(BadFrame(self.format.id_in(message), "bad_frame", told))
 
     def _fail(self) -> None:
-        """Nothing that follows can be read. Closing at once could cost the peer the reason, if more is on its way."""
+        """Close because of bytes that cannot be parsed.
+
+        The transport stays open for a moment: closing it while more input arrives could reset the connection before the
+        peer has read the close frame.
+        """
         assert self.connection is not None
         if self.close_sent:
             self._discard()
@@ -228,12 +232,12 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self._hang_up()
 
     def _reply(self) -> None:
-        """Send what the protocol itself has to say."""
+        """Send the frames that the protocol itself produces, such as pongs."""
         if data := b"".join(self.conn.data_to_send()):
             self.write(data)
 
     def _hang_up(self) -> None:
-        """End once the peer has taken what was said, or when that takes too long."""
+        """End once the peer has taken everything that was written, or after 10 s."""
         if self.disconnected:
             return
         self._reply()

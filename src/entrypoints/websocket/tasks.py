@@ -11,13 +11,13 @@ from entrypoints.websocket.calls import Method
 
 
 class TaskParams(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which task."""
+    """The id of a task."""
 
     id: UUID
 
 
 class UpdateParams(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which task, what of it changes, and the version that is expected, if any."""
+    """The id of a task, the fields to change, and the version that the task is expected to have, if any."""
 
     id: UUID
     patch: TaskPatch
@@ -25,14 +25,14 @@ class UpdateParams(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CommentParams(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which task, and what is said about it."""
+    """The id of a task, and the comment."""
 
     id: UUID
     comment: NewComment
 
 
 def task_methods(tasks: Tasks) -> Sequence[Method]:
-    """What can be done with tasks without a request of one's own."""
+    """The commands of tasks that can be called over a live connection."""
     return (
         Method("task.create", NewTask, tasks.open),
         Method("task.update", UpdateParams, lambda a, p: tasks.edit(a, TaskId(p.id), p.patch, p.version)),

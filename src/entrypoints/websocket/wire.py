@@ -1,4 +1,4 @@
-"""The format of native connections: JSON objects in text frames of RFC 6455."""
+"""The wire format of `/api/v1/ws`: JSON objects in text frames of RFC 6455."""
 
 import msgspec
 
@@ -17,7 +17,7 @@ class JsonFrames(WireFormat):
     """One JSON object in each frame."""
 
     def entry(self, entry: Entry) -> bytes:
-        """A frame `Happened`, around the JSON of the event as the journal keeps it."""
+        """A frame `Happened`; the JSON of the event is copied from the journal without decoding it."""
         stream, offset = entry.stream.encode(), entry.offset
         return on_the_wire(b'{"type":"event","stream":"%b","offset":%d,"event":%b}' % (stream, offset, entry.body))
 
@@ -39,7 +39,7 @@ JSON_FRAMES = JsonFrames()
 
 
 def on_the_wire(text: bytes) -> bytes:
-    """A text frame as a server sends it: final, unmasked. Made once, it serves every connection."""
+    """A final, unmasked text frame around a JSON text. It is the same for every connection."""
     size = len(text)
     if size < 126:
         return bytes((0x81, size)) + text
