@@ -8,6 +8,8 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, settings
 
+from entrypoints.container import Container
+from tests.support.library import library_in_memory, library_on_postgres, with_notes
 from tests.support.server import ServerProcess
 from tests.support.services import PostgresService, RedisService
 
@@ -49,6 +51,15 @@ def redis_url(redis_service: RedisService) -> str:
 def new_database(postgres_service: PostgresService) -> Callable[[], str]:
     """Makes one more migrated, empty database with every call, for a server that shall have its own."""
     return postgres_service.clone
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def library(request: pytest.FixtureRequest) -> Container:
+    """An assembly with notes in each store, one after the other; the services start only if a test needs them."""
+    if request.param == "memory":
+        return library_in_memory()
+    new_database: Callable[[], str] = request.getfixturevalue("new_database")
+    return library_on_postgres(with_notes(new_database()))
 
 
 @pytest.fixture(autouse=True)

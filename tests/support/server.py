@@ -20,7 +20,7 @@ JWT_SECRET = "only-for-tests-7hq2vz9kc4mx1tb8wd3rf6np"
 
 
 class ServerProcess:
-    """`signalbox serve`, or another `command`, on a free port of the loopback interface.
+    """`signalbox serve`, another `command` or `module`, on a free port of the loopback interface.
 
     The environment holds nothing but `database_url`, `redis_url` and what `environment` sets besides, so that no
     setting of the developer changes a test. Everything it says goes to `log_path`.
@@ -33,12 +33,13 @@ class ServerProcess:
         redis_url: str | None = None,
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = ("serve",),
+        module: str = "entrypoints.cli",
     ) -> None:
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.database_url = database_url
         self.log_path = log_path
-        self._command = command
+        self._command = ("-m", module, *command)
         self._environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
             "PYTHONPATH": str(ROOT / "src"),
@@ -59,7 +60,7 @@ class ServerProcess:
         """Start the process without waiting for it."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "entrypoints.cli", *self._command],
+                [sys.executable, *self._command],
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -62,7 +62,7 @@ class Container(containers.DeclarativeContainer):
         RedisCache, given.redis_url, process_cache, given.cache_max_bytes, Singleton(Seal, "cache", *_keys), observer
     )
     repositories, consumers = Dict(postgres.REPOSITORIES), List(DEPARTED)
-    due: Provider[list[ports.Due]] = List()
+    due = List()
     work: Provider[ports.UnitOfWork[EveryWork]] = Singleton(
         postgres.PostgresUnitOfWork, database, broker, ids, observer, quotas, repositories, consumers
     )

@@ -1,16 +1,21 @@
 """Hands notes in: a row for each list of the container, and nothing else."""
 
+from operator import attrgetter
+
 from dependency_injector.providers import Provider, Singleton
 
+from adapters.memory import MemoryDeadlines
+from adapters.postgres import PostgresDeadlines
+from application.ports import Deadlines, Due
 from application.retention import Aging
 from entrypoints.container import Container
 from entrypoints.container.made import watched
 from tests.architecture.notes.domain import Note
 from tests.architecture.notes.feeds import NoteFeeds
 from tests.architecture.notes.http import note_routes
-from tests.architecture.notes.memory import MemoryNoteQueries, MemoryNotes, MemoryNoteUpkeep
+from tests.architecture.notes.memory import NOTES, MemoryNoteQueries, MemoryNotes, MemoryNoteUpkeep
 from tests.architecture.notes.ports import NoteQueries, NoteUpkeep
-from tests.architecture.notes.postgres import PostgresNoteQueries, PostgresNotes, PostgresNoteUpkeep
+from tests.architecture.notes.postgres import PostgresNoteQueries, PostgresNotes, PostgresNoteUpkeep, notes
 from tests.architecture.notes.reactions import counting
 from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
 from tests.architecture.notes.use_cases import Notes
@@ -22,26 +27,39 @@ BURNT_KEPT_DAYS = 30
 def on_postgres(house: Container) -> Container:
     """The assembly with notes, on PostgreSQL."""
     house.repositories.add_kwargs(notes=PostgresNotes)
+    database = house.database
     return _with_notes(
-        house, Singleton(PostgresNoteQueries, house.database), Singleton(PostgresNoteUpkeep, house.database)
+        house,
+        Singleton(PostgresNoteQueries, database),
+        Singleton(PostgresNoteUpkeep, database),
+        Singleton(PostgresDeadlines, database, notes),
     )
 
 
 def in_memory(house: Container) -> Container:
     """The assembly in memory with notes."""
     house.repositories.add_kwargs(notes=MemoryNotes)
-    return _with_notes(house, Singleton(MemoryNoteQueries, house.database), Singleton(MemoryNoteUpkeep, house.database))
+    database = house.database
+    return _with_notes(
+        house,
+        Singleton(MemoryNoteQueries, database),
+        Singleton(MemoryNoteUpkeep, database),
+        Singleton(MemoryDeadlines, database, NOTES, attrgetter("due_at")),
+    )
 
 
-def _with_notes(house: Container, queries: Provider[NoteQueries], upkeep: Provider[NoteUpkeep]) -> Container:
-    notes = watched(house.observer, Notes, house.work, queries, house.clock, house.ids)
+def _with_notes(
+    house: Container, queries: Provider[NoteQueries], upkeep: Provider[NoteUpkeep], deadlines: Provider[Deadlines]
+) -> Container:
+    use_cases = watched(house.observer, Notes, house.work, queries, house.clock, house.ids)
     feeds = Singleton(NoteFeeds, queries)
-    house.set_providers(notes=notes, note_queries=queries, note_upkeep=upkeep)
+    house.set_providers(notes=use_cases, note_queries=queries, note_upkeep=upkeep)
     house.aggregates.add_args(Note)
     house.scopes.add_args(NOTES_READ, NOTES_WRITE)
     house.feeds.add_args(feeds)
     house.consumers.add_args(Singleton(counting, feeds, house.broker))
-    house.calls.add_args(Singleton(note_methods, notes))
-    house.routes.add_args(Singleton(note_routes, notes, house.events))
+    house.due.add_args(Singleton(Due, "notes", deadlines, use_cases.provided.elapse))
+    house.calls.add_args(Singleton(note_methods, use_cases))
+    house.routes.add_args(Singleton(note_routes, use_cases, house.events))
     house.retention.add_args(Singleton(Aging, "notes", BURNT_KEPT_DAYS, upkeep.provided.forget, house.clock))
     return house

@@ -33,11 +33,21 @@ class MemoryNotes(NoteRepository):
     async def get(self, id: NoteId, by: AccountId) -> Note:
         return _seen(self._unit.tables, id, by)
 
+    async def find(self, id: NoteId) -> Note:
+        note = self._unit.tables[NOTES].get(id)
+        if note is None or note.burnt_at is not None:
+            raise NotFound
+        return copied(note)
+
     def add(self, note: Note) -> None:
         self.save(note)
 
     def save(self, note: Note) -> None:
-        self._unit.saving(note.id, note, NOTES)
+        def kept(saved: Note) -> Note:
+            self._unit.note_due(saved.due_at)
+            return copied(saved)
+
+        self._unit.saving(note.id, note, NOTES, kept=kept)
 
 
 class MemoryNoteQueries(NoteQueries):

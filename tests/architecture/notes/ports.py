@@ -25,10 +25,14 @@ class NoteView(Struct, frozen=True):
 
 
 class NoteRepository(Protocol):
-    """Notes inside a unit of work. What is burnt is absent."""
+    """Notes inside a unit of work. What is burnt is absent, and what is saved is due when it says."""
 
     async def get(self, id: NoteId, by: AccountId) -> Note:
         """The note, or NotFound if it is absent or `by` does not take part in it."""
+        ...
+
+    async def find(self, id: NoteId) -> Note:
+        """The note, or NotFound if it is absent, for those who act for nobody."""
         ...
 
     def add(self, note: Note) -> None: ...

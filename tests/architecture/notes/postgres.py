@@ -5,6 +5,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import (
     ARRAY,
     Column,
@@ -27,6 +28,7 @@ from sqlalchemy import (
 )
 
 from adapters.postgres.database import Database
+from adapters.postgres.due import due_index
 from adapters.postgres.statement import Lookup, Part, Statement, lookup_keys
 from adapters.postgres.tables import Instant
 from adapters.postgres.unit_of_work import PostgresUnit
@@ -48,13 +50,15 @@ notes = Table(
     Column("due_at", Instant),
     Column("burnt_at", Instant),
     Column("version", Integer, nullable=False),
-    Index("ix_notes_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_notes_burnt_at", "burnt_at", postgresql_where=text("burnt_at IS NOT NULL")),
 )
+due_index(notes)
 
 _FIELDS = (*(field.name for field in fields(Note) if field.init and field.name != "version"), "version")
 _SEEN = (notes.c.id == bindparam("id"), bindparam("by", type_=Uuid) == any_(notes.c.participants))
-_GET = Statement(select(*(notes.c[name] for name in _FIELDS)).where(*_SEEN))
+_ROW = select(*(notes.c[name] for name in _FIELDS))
+_GET = Statement(_ROW.where(*_SEEN))
+_FIND = Statement(_ROW.where(notes.c.id == bindparam("id"), notes.c.burnt_at.is_(None)))
 _INSERT = Statement(insert(notes).values({name: bindparam(name) for name in _FIELDS}))
 _UPDATE = Statement(
     update(notes)
@@ -87,23 +91,30 @@ class PostgresNotes(NoteRepository):
         self._unit = unit
 
     async def get(self, id: NoteId, by: AccountId) -> Note:
-        row = await self._unit.fetchrow(_GET, id=id, by=by)
-        if row is None:
-            raise NotFound
-        return Note(**{**row, "participants": tuple(row["participants"])})
+        return _note(await self._unit.fetchrow(_GET, id=id, by=by))
+
+    async def find(self, id: NoteId) -> Note:
+        return _note(await self._unit.fetchrow(_FIND, id=id))
 
     def add(self, note: Note) -> None:
-        self._unit.saving(note, lambda _: [_INSERT.part(_values(note))])
+        self._write(note, _INSERT)
 
     def save(self, note: Note) -> None:
+        self._write(note, _UPDATE)
+
+    def _write(self, note: Note, statement: Statement) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            yield _UPDATE.part(_values(note) | {"key": note.id, "loaded": loaded})
+            self._unit.note_due(note.due_at)
+            values = {name: getattr(note, name) for name in _FIELDS}
+            yield statement.part(values | {"key": note.id, "loaded": loaded})
 
         self._unit.saving(note, writes)
 
 
-def _values(note: Note) -> dict[str, object]:
-    return {name: getattr(note, name) for name in _FIELDS}
+def _note(row: asyncpg.Record | None) -> Note:
+    if row is None:
+        raise NotFound
+    return Note(**{**row, "participants": tuple(row["participants"])})
 
 
 class PostgresNoteQueries(NoteQueries):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
@@ -85,6 +86,13 @@ class Notes:
         actor.require(NOTES_WRITE)
         async with self._changing(actor, id) as note:
             note.burn(actor.account_id, self._clock.now())
+
+    async def elapse(self, id: UUID, now: datetime) -> None:
+        """Let time do to a note what is due at `now`."""
+        async with self._work() as work:
+            note = await work.notes.find(NoteId(id))
+            note.elapse(now)
+            work.notes.save(note)
 
     @asynccontextmanager
     async def _changing(self, actor: Principal, id: NoteId) -> AsyncIterator[Note]:

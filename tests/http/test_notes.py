@@ -89,6 +89,23 @@ async def test_those_who_take_part_see_live_what_is_written_and_what_it_counts(
         assert (await live.call("call", method="note.write", params=params))["code"] == "not_found"
 
 
+async def test_a_note_falls_due_in_time_and_those_who_take_part_are_told(
+    library: Container, url: str, people: tuple[Person, Person, Person]
+) -> None:
+    ada, bob, _ = people
+    note = await a_note(ada, bob)
+    clock = library.clock()
+    assert isinstance(clock, MovableClock)
+    due_at = clock.now() + timedelta(minutes=5)
+    async with listening(url, bob.token, f"note:{note['id']}") as live:
+        path = f"/notes/{note['id']}/reminder"
+        assert (await ada.put(path, json={"due_at": clock.now().isoformat()})).json()["code"] == "validation_failed"
+        done(await ada.put(path, json={"due_at": due_at.isoformat()}))
+        clock.advance(timedelta(minutes=5))
+        told = (await live.event("note.fell_due"))["event"]
+    assert (told["actor"], told["data"]) == (None, {"due_at": due_at.isoformat().replace("+00:00", "Z")})
+
+
 async def test_an_event_stream_tells_a_note_from_any_offset_on_until_it_is_burnt(
     people: tuple[Person, Person, Person],
 ) -> None:

@@ -130,6 +130,22 @@ async def test_what_was_burnt_for_long_enough_goes_in_pieces_and_nothing_else_do
     assert (await shelf.view()).text == "Bring the map."
 
 
+async def test_a_note_falls_due_once_whoever_asks_and_not_when_it_was_put_off_or_burnt(shelf: Shelf) -> None:
+    later = shelf.house.operations.later()
+    put_off, burnt = [NoteId((await shelf.notes.open(shelf.ada, NoteText(text))).id) for text in ("Later.", "Never.")]
+    for id in (shelf.id, put_off, burnt):
+        await shelf.notes.remind(shelf.ada, id, Reminder(shelf.clock.now() + DAY))
+    await shelf.notes.remind(shelf.ada, put_off, Reminder(shelf.clock.now() + 2 * DAY))
+    await shelf.notes.burn(shelf.ada, burnt)
+    assert await later.turn() == 0
+    shelf.clock.advance(DAY)
+    assert [await later.turn() for _ in range(2)] == [1, 0]
+    await asyncio.gather(*(shelf.notes.elapse(shelf.id, shelf.clock.now()) for _ in range(5)))
+    entries = await shelf.journal.read(note_stream(shelf.id), 0, 100)
+    assert [entry.type for entry in entries][-2:] == ["note.reminder_set", "note.fell_due"]
+    assert (await shelf.view()).due_at is None
+
+
 async def test_retention_forgets_burnt_notes_by_the_row_that_was_handed_in(shelf: Shelf) -> None:
     await shelf.notes.burn(shelf.ada, shelf.id)
     shelf.clock.advance(31 * DAY)

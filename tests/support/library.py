@@ -1,9 +1,6 @@
-"""Assemblies with notes: in memory, and on a PostgreSQL that has the table of notes besides those of the house."""
-
-from collections.abc import Callable
+"""Assemblies with notes, and the table of notes, which no migration knows, in a database."""
 
 import asyncpg
-import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
@@ -16,20 +13,19 @@ from tests.support.services import run_apart
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
-@pytest.fixture
-def notes_database(new_database: Callable[[], str]) -> str:
-    """The URL of a database of the test's own."""
-    url = new_database()
-    run_apart(lambda: _create_tables(url))
-    return url
+def library_in_memory() -> Container:
+    return in_memory(house_in_memory())
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def library(request: pytest.FixtureRequest) -> Container:
-    """One assembly after the other; the service starts only if a test needs it."""
-    if request.param == "memory":
-        return in_memory(house_in_memory())
-    return on_postgres(house_on_postgres(request.getfixturevalue("notes_database")))
+def library_on_postgres(database_url: str) -> Container:
+    """On a database that has the table of notes."""
+    return on_postgres(house_on_postgres(database_url))
+
+
+def with_notes(database_url: str) -> str:
+    """The same database, which has the table of notes from now on."""
+    run_apart(lambda: _create_tables(database_url))
+    return database_url
 
 
 async def _create_tables(url: str) -> None:
