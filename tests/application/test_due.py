@@ -302,7 +302,7 @@ async def test_each_has_a_request_id_of_its_own() -> None:
 
 async def test_an_assembly_sees_to_what_is_handed_in() -> None:
     bedside, house = bedside_in_memory(), in_memory()
-    house.due.add_args(providers.Object(bedside.kind))  # type: ignore[attr-defined]
+    house.due.add_args(providers.Object(bedside.kind))
     later = house.operations.later()
     id = await bedside.remind(0)
     await later.turn()
