@@ -7,7 +7,7 @@ from domain.errors import Forbidden
 
 
 class Permission(StrEnum):
-    """A thing that a role allows; its value is named in the answer to whoever lacks it."""
+    """A right that a role gives. A caller who lacks it is told its value."""
 
     READ = "workspace:read"
     COMMENT = "tasks:comment"
@@ -19,7 +19,7 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """What an account is in a workspace, from the most to the least powerful."""
+    """The roles of members of a workspace, from the most to the least powerful."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -32,7 +32,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What one account is in one workspace, and what that lets it do."""
+    """The role of one account in one workspace, and the permissions that follow from it."""
 
     role: Role
     viewers_comment: bool = False
@@ -43,7 +43,7 @@ class Standing:
         return permission in _TABLE[self.role]
 
     def gives(self, role: Role) -> bool:
-        """Whether the account can make somebody this: an owner anything, an admin what is below their own rank."""
+        """Whether the account may give this role to a member. An owner gives any role, an admin those below admin."""
         return self.role is Role.OWNER or (self.allows(Permission.MANAGE_MEMBERS) and self.role.outranks(role))
 
     def require(self, permission: Permission) -> None:

@@ -1,4 +1,4 @@
-"""The grammar of live channels: rows of kinds, each of which says what its channels promise."""
+"""The grammar of live channels: a row for each kind, which says what its channels promise."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _SYMBOL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
 
 
 class ChannelClass(Enum):
-    """What a channel promises, and what becomes of it when a connection cannot keep up.
+    """What a channel promises, and what happens to its messages when a connection cannot keep up.
 
     Durable: in order, nothing missing; the connection falls back to reading the journal. Keyed: converges to the newest
-    value of each key; older ones are left out. Ephemeral: at most once; dropped first.
+    value of each key; older values are left out. Ephemeral: at most once; dropped first.
     """
 
     DURABLE = "durable"
@@ -28,10 +28,11 @@ class ChannelClass(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelKind:
-    """A row: the word that names of such channels begin with, their class, and how what follows the colon is read.
+    """A row of the grammar: a kind of channels, whose names are `name` or `name:subject`.
 
-    Nothing follows where there is no `read`, which raises ValueError or NotFound for what cannot follow. A channel of a
-    kind that `is_place` can be the subject of another one: people are present there and type there, for example.
+    `read` reads the subject, the text after the colon. It raises ValueError or NotFound for text that cannot be a
+    subject; without a `read`, a name has no colon and no subject. A channel of a kind that `is_place` can itself be a
+    subject: for example, people are present and type in a place.
     """
 
     name: str
@@ -42,7 +43,7 @@ class ChannelKind:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel by its kind and its subject; `str` is its one name."""
+    """A channel: its kind and its subject. `str` gives its one name."""
 
     kind: ChannelKind
     subject: "Subject | None" = None
@@ -53,12 +54,12 @@ class Channel:
 
     @property
     def place(self) -> "Channel":
-        """The channel that the right to follow this one depends on: its subject, or else itself."""
+        """The channel on which the right to follow this one depends: its subject if that is a channel, else itself."""
         return self.subject if isinstance(self.subject, Channel) else self
 
     @property
     def id(self) -> UUID:
-        """The id that it is named by; a mistake of ours where it is named by something else."""
+        """The id that is its subject. Only for kinds whose subject is an id: anything else is a defect."""
         assert isinstance(self.subject, UUID)
         return self.subject
 
@@ -70,7 +71,7 @@ Subject = UUID | str | Channel
 
 
 class Grammar:
-    """Reads names of channels, of the kinds there are."""
+    """Reads the names of channels."""
 
     def __init__(self, kinds: Iterable[ChannelKind]) -> None:
         """ValueError if two kinds have the same name."""
@@ -79,20 +80,20 @@ class Grammar:
             if kind.name in self.kinds:
                 raise ValueError(f"two kinds of channels are named {kind.name}")
             self.kinds[kind.name] = kind
-        # Connections name the same channels again whenever they come back, and all at once after a restart.
+        # Connections name the same channels each time they reconnect, which all do at once after a restart.
         self.parse = lru_cache(NAMES_REMEMBERED)(self._parse)
 
     def canonical(self, name: str) -> str:
-        """The one spelling of a channel's name; a name of none stays as it is."""
+        """The one spelling of a channel's name. Text that names no channel stays as it is."""
         try:
             return str(self.parse(name))
         except NotFound:
             return name
 
     def _parse(self, name: str) -> Channel:
-        """The channel of this name; NotFound if there is none, as for a channel that the caller may not see.
+        """The channel of this name; NotFound if there is none, the same answer as for one that the caller may not see.
 
-        An id may be spelled in any way that a UUID can be; the name of the channel is what `str` makes of it.
+        An id may have any spelling of a UUID; `str` of the channel gives the one name.
         """
         word, colon, subject = name.partition(":")
         kind = self.kinds.get(word)
@@ -116,7 +117,7 @@ def by_symbol(text: str, _: Grammar) -> str:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Reads a subject that is itself a channel: a place, of this kind if one is named."""
+    """Reads a subject that is itself a channel: a place, of `kind` if it is given."""
 
     kind: ChannelKind | None = None
 
@@ -127,16 +128,17 @@ class About:
         return place
 
 
-# What there is in every place.
+# Every place has these.
 PRESENCE = ChannelKind("presence", ChannelClass.KEYED, About())
 TYPING = ChannelKind("typing", ChannelClass.EPHEMERAL, About())
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A row: entries of this type take the right to follow their stream away.
+    """A row: journal entries of `type` end the right to follow their stream.
 
-    They take it from the account whose id is this field of their `data`; without one, from everybody.
+    They end it for the account whose id is in the field `account` of their `data`. If `account` is None, they end it
+    for every follower.
     """
 
     type: str

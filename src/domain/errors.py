@@ -1,14 +1,14 @@
-"""The seven kinds of refusal, so that every entry point maps them once and no rule knows a status code."""
+"""The seven kinds of refusal. Each entry point maps them once, so no rule knows a status code."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 
 class DomainError(Exception):
-    """A refusal that the caller is told about.
+    """A refusal that is reported to the caller.
 
-    `code` is the stable machine-readable name, `detail` one sentence for a person. `pointer` names the offending
-    field of the input as a JSON pointer, and `extra` holds members that the answer carries besides.
+    `code` is its stable name for programs, `detail` one sentence for a person. `pointer` is a JSON pointer to the
+    offending field of the input. `extra` holds further members of the answer.
     """
 
     code: ClassVar[str] = "error"
@@ -21,25 +21,25 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The input can never be accepted as it is."""
+    """The input breaks a rule; sending it again without a change cannot succeed."""
 
     code = "validation_failed"
 
 
 class Unauthenticated(DomainError):
-    """Nobody, or nobody known, is asking."""
+    """The request carries no credential, or none that is valid."""
 
     code = "unauthenticated"
 
 
 class Forbidden(DomainError):
-    """The caller may see the thing, but not do this with it."""
+    """The caller may see the resource, but may not do this with it."""
 
     code = "permission_denied"
 
 
 class NotFound(DomainError):
-    """It does not exist, or the caller may not know that it does: both read the same."""
+    """The resource does not exist, or the caller may not know that it exists. Both have the same answer."""
 
     code = "not_found"
 
@@ -54,7 +54,7 @@ class Conflict(DomainError):
 
 
 class QuotaExceeded(Conflict):
-    """There are as many of a kind as one account or workspace may have; one has to go before another can come."""
+    """The account or workspace has as many resources of a kind as it may have. One has to be removed first."""
 
     code = "quota_exceeded"
 
@@ -65,7 +65,7 @@ class QuotaExceeded(Conflict):
 
 
 class Exhausted(DomainError):
-    """A limit is reached; `retry_after_seconds` tells when to come back."""
+    """A limit is reached. The caller may try again after `retry_after_seconds`."""
 
     code = "rate_limited"
 
@@ -75,7 +75,7 @@ class Exhausted(DomainError):
 
 
 class Unavailable(DomainError):
-    """Something that is needed does not answer now; the same request may succeed later."""
+    """A dependency does not answer now. The same request may succeed after `retry_after_seconds`."""
 
     code = "dependency_unavailable"
 
@@ -85,7 +85,7 @@ class Unavailable(DomainError):
 
 
 class VersionConflict(Conflict):
-    """The caller's `If-Match` names another version than the present one; `current` is the resource as it is now."""
+    """The caller's `If-Match` is not the present version. `current` is the resource as it is now."""
 
     code = "version_conflict"
 

@@ -1,4 +1,4 @@
-"""The identifiers by which contexts name each other's things; all are time-ordered UUIDs (version 7)."""
+"""The identifiers by which contexts refer to each other's resources. All are time-ordered UUIDs (version 7)."""
 
 from typing import NewType
 from uuid import UUID

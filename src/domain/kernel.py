@@ -1,4 +1,4 @@
-"""What every context shares: the aggregate, which keeps its rules in its verbs, and the event it announces."""
+"""The base of every context: the aggregate, whose methods hold its rules, and the events that it announces."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,11 @@ Changes = Mapping[str, tuple[object, object]]
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """A kind of event: the kind of stream that it is in, and what happened in a sentence.
+    """A kind of event.
 
-    `data` maps each field that an event can have there to what it is, `changes` names the fields that can be in that.
-    `version` is that of all this; it grows when something that a reader may rely on becomes otherwise.
+    `stream` is the kind of stream that holds such events, `sentence` says what happened. `data` maps each field that
+    the event's `data` can have to its description. `changes` names the fields that the event's `changes` can have.
+    `version` grows when something that a reader may rely on changes.
     """
 
     name: str
@@ -36,9 +37,9 @@ def declared(*types: EventType) -> Mapping[str, EventType]:
 class Event:
     """One thing that happened to one resource, in the past tense.
 
-    `stream` is the sequence it belongs to (`workspace:…`, `account:…`), `version` the version that the resource has
-    after it, `actor` the account that did it or None for the system itself. `changes` maps a field to its old and
-    new value; `data` is what a reader needs besides. `schema_version` is that of its type.
+    `stream` is the sequence it belongs to (`workspace:…`, `account:…`). `version` is the version of the resource after
+    the event. `actor` is the account that caused it, or None for the system. `changes` maps a field to its old and new
+    value; `data` holds further fields that a reader needs. `schema_version` is the version of its type.
     """
 
     type: str
@@ -55,11 +56,11 @@ class Event:
 
 @dataclass(slots=True, kw_only=True)
 class Aggregate:
-    """A thing with an identity and invariants; its verbs change it and announce what they did.
+    """An object with an identity and invariants. Its methods change it, and announce each change as an event.
 
-    `version` counts what was announced: 0 is a thing that was never saved, and each event raises it by one. A verb that
-    changes nothing announces nothing, and saving an aggregate without news writes nothing. What is not among the types
-    that it `announces` is a defect, and a KeyError.
+    Each event raises `version` by one; 0 means that nothing was announced yet. A method that changes nothing announces
+    nothing, and saving an aggregate without news writes nothing. An event whose type is not in `announces` is a defect
+    and raises KeyError.
     """
 
     resource_type: ClassVar[str]
@@ -90,10 +91,10 @@ class Aggregate:
 
     @property
     def kept_version(self) -> int:
-        """The version without what is still to be saved."""
+        """The stored version: the one before the events that are not saved yet."""
         return self.version - len(self._news)
 
     def take_news(self) -> Sequence[Event]:
-        """Hand over what was announced since the last call."""
+        """The events announced since the last call, oldest first."""
         news, self._news = self._news, []
         return news

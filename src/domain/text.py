@@ -1,15 +1,15 @@
-"""Text that people type: what every field of it has to satisfy, and the one form of text that names something.
+"""Text that people type: the rules of every text field, and the normal forms of text that identifies something.
 
-What people read (titles, descriptions, comments) is kept as typed. What tells one thing from another has a normal form,
-which is applied before any rule or bound:
+Text for people to read (titles, descriptions, comments) is stored as typed. Text that identifies something has a normal
+form, which is applied before any rule or bound:
 
 | text | function | form |
 |---|---|---|
-| names of people and workspaces, labels | `normal_name` | NFC, single spaces, nothing that cannot be seen |
-| e-mail addresses | `email_address` | lower case; NFC before the @, NFKC and no punycode behind it |
+| names of people and workspaces, labels | `normal_name` | NFC, single spaces, nothing invisible |
+| e-mail addresses | `email_address` | lower case; NFC before the @, NFKC and no punycode after it |
 | passwords | `normal_password` | NFKC |
 
-The words of a text have a form of their own, which is in `domain/words.py`.
+The words of a text have their own form, in `domain/words.py`.
 """
 
 import re
@@ -18,21 +18,22 @@ import unicodedata
 from domain.errors import Invalid
 
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-# How many characters, as typed, one character of a normal form is made of at most, but for what cannot be seen.
+# One character of a normal form is made of at most this many typed characters, not counting invisible ones.
 TYPED_MAX = 4
-# The marks in a row that are still put in order, which takes the square of their number. No text has more (UAX #15).
+# The longest row of marks that is put in order, which takes the square of its length. Real text has no longer one
+# (UAX #15).
 MARKS_MAX = 30
 MARKS = re.compile(rf"[^\w\x00-\x7f]{{{MARKS_MAX + 1},}}")
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _SELECTORS = "".join(map(chr, range(0xFE00, 0xFE10)))
-# Letters, symbols and marks that show nothing either: fillers, the empty braille cell, joiners, variation selectors.
+# Letters, symbols and marks that are invisible too: fillers, the empty braille cell, joiners, variation selectors.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0" + _SELECTORS)
-# What shapes the characters beside it: joiners, fillers of Hangul, variation selectors, the tags of flags.
+# Characters that shape their neighbours: joiners, fillers of Hangul, variation selectors, the tags of flags.
 _SHAPING = "\u200c\u200d\u115f\u1160" + _SELECTORS + "".join(map(chr, range(0xE0020, 0xE0080)))
-# It shapes nothing behind Latin letters, digits and spaces.
+# They shape nothing after Latin letters, digits and spaces; joiners shape nothing at the end of a word.
 _IDLE = re.compile(f"(?<![\u0300-\U0010ffff])[{_SHAPING}]+|[\u200c\u200d]+$")
-# What clings to text that was copied: white space, and characters without width.
+# Characters that come along with copied text: white space, and characters without width.
 _CLINGS = r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
 _AROUND = re.compile(rf"\A{_CLINGS}|{_CLINGS}\Z")
 _NO_ADDRESS = "This is not an e-mail address."
@@ -41,9 +42,10 @@ _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f.]+(?:\.[^\s@\
 
 
 def clean(text: str, *, pointer: str, longest: int, shortest: int = 0) -> str:
-    """The text without surrounding white space, or Invalid: length in characters, no NUL, no lone surrogates.
+    """The text without surrounding white space.
 
-    Where something has to be, it has to be seen: text of invisible characters alone is empty there.
+    Invalid if it has fewer than `shortest` or more than `longest` characters, or contains NUL or a lone surrogate. Text
+    of invisible characters alone counts as empty, unless `shortest` is 0.
     """
     text = text.strip()
     if len(text) < shortest or (shortest and not any(map(_is_visible, text))):
@@ -56,9 +58,10 @@ def clean(text: str, *, pointer: str, longest: int, shortest: int = 0) -> str:
 
 
 def normal_name(text: str, *, pointer: str, longest: int, shortest: int = 0) -> str:
-    """A name as it is kept and compared, or Invalid as of `clean`.
+    """A name in the form that is stored and compared; Invalid for the same reasons as in `clean`.
 
-    White space is one space. Of what cannot be seen, what shapes emoji and letters of other scripts than Latin stays.
+    Each run of white space becomes one space. Invisible characters are removed, except those that shape emoji and
+    letters of other scripts than Latin.
     """
     seen = "".join(
         " " if c.isspace() else c for c in text if c.isspace() or _is_visible(c) or c in _SHAPING or c == "\x00"
@@ -68,9 +71,9 @@ def normal_name(text: str, *, pointer: str, longest: int, shortest: int = 0) -> 
 
 
 def email_address(text: str, *, pointer: str, longest: int) -> str:
-    """An address as accounts are found by it, or Invalid if it cannot be one.
+    """An address in the form by which accounts are found; Invalid if it cannot be an address.
 
-    The name of its host is in Unicode: `user@xn--bcher-kva.example` is `user@bücher.example`.
+    Its host name is in Unicode: `user@xn--bcher-kva.example` becomes `user@bücher.example`.
     """
     if UNSTORABLE.search(text):
         raise Invalid(_NO_ADDRESS, pointer=pointer)
@@ -88,12 +91,12 @@ def email_address(text: str, *, pointer: str, longest: int) -> str:
 
 
 def normal_password(text: str) -> str:
-    """A password as it is judged and hashed (NIST SP 800-63B): the same characters, however a keyboard makes them."""
+    """A password in the form that is checked and hashed (NIST SP 800-63B), equal for every way of typing it."""
     return _normalised("NFKC", text)
 
 
 def _in_unicode(label: str, pointer: str) -> str:
-    """A label of a host; Invalid if it is punycode that nothing is written as."""
+    """A label of a host name in Unicode; Invalid if it is punycode that no Unicode label is encoded as."""
     if not label.startswith("xn--"):
         return label
     try:
@@ -112,7 +115,7 @@ def _lower(host: str) -> str:
 
 
 def _normalised(form: str, text: str) -> str:
-    """The text in a form of Unicode; one with more marks in a row than anyone writes stays as it is."""
+    """The text in a normal form of Unicode. Text with more than 30 marks in a row stays as it is."""
     return text if MARKS.search(text) else unicodedata.normalize(form, text)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""JSON that is kept for somebody: its one form and its bounds, through whichever door it comes."""
+"""JSON that is stored for a caller: its one form and its bounds, the same for every entry point."""
 
 import json
 import re
@@ -9,15 +9,15 @@ from domain.text import UNSTORABLE
 
 DEPTH_MAX = 32
 
-# An exponent needs none, and Python alone writes it.
+# The plus sign of an exponent. Only Python writes it, so it does not count.
 _PLUS = re.compile(r"(?<=\de)\+(?=\d)")
 
 
 def kept(value: Mapping[str, object], *, pointer: str, longest: int) -> dict[str, object]:
-    """The object in the form in which it is kept, told and compared: the names of every object in it are sorted.
+    """The object in the one form in which it is stored, sent and compared: each object in it has its names sorted.
 
-    Invalid, with `pointer`, if objects and arrays are nested more than 32 deep (the value itself is the first), if it
-    has more than `longest` bytes as compact JSON in UTF-8, or if text in it cannot be stored.
+    Invalid, with `pointer`, if objects and arrays are nested more than 32 deep (the value itself is the first level),
+    if the value has more than `longest` bytes as compact JSON in UTF-8, or if text in it cannot be stored.
     """
     if not value:
         return {}
@@ -39,7 +39,7 @@ def kept(value: Mapping[str, object], *, pointer: str, longest: int) -> dict[str
 
 
 class _TooDeep(Exception):
-    """There is an object or an array below the last level."""
+    """An object or array is nested deeper than the last allowed level."""
 
 
 def _in_order(value: Mapping[str, object], levels: int) -> dict[str, object]:

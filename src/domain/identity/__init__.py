@@ -1,4 +1,4 @@
-"""Identity: accounts, their passwords' rules, and the sessions in which they are signed in."""
+"""Identity: accounts, the rules of their passwords, and the sessions in which they are signed in."""
 
 from domain.identity.account import DISPLAY_NAME_MAX, EMAIL_MAX, ME, Account, AccountRole, EmailTaken, normal_email
 from domain.identity.logins import USER_AGENT_MAX, FailedLogin, InvalidCredentials

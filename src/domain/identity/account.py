@@ -1,4 +1,4 @@
-"""The aggregate of somebody who can sign in."""
+"""The aggregate of an account, with which a person signs in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ME = ChannelKind("me", ChannelClass.DURABLE)
 
 
 class AccountRole(StrEnum):
-    """What an account is to the whole installation; an admin is made on the command line, never over the API."""
+    """The role of an account in the whole installation. Only the command line makes an admin, never the API."""
 
     USER = "user"
     ADMIN = "admin"
@@ -33,7 +33,7 @@ class EmailTaken(Conflict):
 
 @dataclass(slots=True)
 class Account(Aggregate):
-    """Somebody who can sign in."""
+    """The account of one person, who signs in with its e-mail address and password."""
 
     resource_type: ClassVar[str] = "account"
     announces: ClassVar[Mapping[str, EventType]] = declared(
@@ -73,7 +73,7 @@ class Account(Aggregate):
         self._tell("account.password_changed", self.id, at)
 
     def rehash(self, password_hash: str, at: datetime) -> None:
-        """Keep the same password under today's parameters."""
+        """Store a hash of the same password with today's parameters."""
         self.password_hash = password_hash
         self._tell("account.password_rehashed", None, at)
 
@@ -91,13 +91,13 @@ class Account(Aggregate):
             self._tell("account.role_changed", None, at, changes)
 
     def disable(self, at: datetime) -> None:
-        """Keep the account but let nobody in; its sessions have to be ended with it."""
+        """Keep the account but refuse every sign-in. The caller has to end its sessions too."""
         if self.disabled_at is None:
             self.disabled_at = at
             self._tell("account.disabled", None, at)
 
     def enable(self, at: datetime) -> None:
-        """Let its owner in again, who has to sign in."""
+        """Allow sign-ins again. The ended sessions stay ended."""
         if self.disabled_at is not None:
             self.disabled_at = None
             self._tell("account.enabled", None, at)
@@ -110,7 +110,7 @@ class Account(Aggregate):
 
 
 def normal_email(email: str) -> str:
-    """The address as accounts are found by it, or Invalid if it cannot be one."""
+    """The address in the form by which accounts are found; Invalid if it cannot be an address."""
     return email_address(email, pointer="/email", longest=EMAIL_MAX)
 
 

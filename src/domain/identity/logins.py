@@ -15,7 +15,7 @@ USER_AGENT_MAX = 256
 
 
 class InvalidCredentials(Unauthenticated):
-    """No account has this address and password; which of the two is wrong is not said."""
+    """No account has this address and password. The answer does not say which of the two is wrong."""
 
     code = "invalid_credentials"
 
@@ -26,7 +26,7 @@ FROM_WHERE = {**ADDRESS, "user_agent": "What the client called itself."}
 
 @dataclass(slots=True)
 class FailedLogin(Aggregate):
-    """Somebody did not get in; only the event of it is kept, for the owner of the account to see."""
+    """A failed attempt to sign in. Only its event is stored, so that the owner of the account can see it."""
 
     resource_type: ClassVar[str] = "login"
     announces: ClassVar[Mapping[str, EventType]] = declared(

@@ -1,4 +1,4 @@
-"""What may be a password."""
+"""The rules of passwords."""
 
 import re
 
@@ -10,12 +10,12 @@ PASSWORD_MAX = 1_024
 
 
 class WrongPassword(Invalid):
-    """The present password was not the one given."""
+    """The given password is not the present one."""
 
     code = "wrong_password"
 
 
-# The stems of the passwords that lead every published list, each far below ten characters without its padding.
+# The stems of the passwords at the top of every published list. Padding alone makes them ten characters long.
 _COMMON_STEMS = frozenset(
     [
         "password",
@@ -92,9 +92,10 @@ _KEYBOARD_ROWS = ("01234567890", "09876543210", "abcdefghijklmnopqrstuvwxyz", "q
 
 
 def check_password(password: str, email: str, pointer: str = "/password") -> None:
-    """Invalid unless it is long enough and not one that every list of breached passwords starts with.
+    """Invalid if the password is too short or too long, or is among the first of every list of breached passwords.
 
-    10 to 1,024 characters in their normal form with no rule of composition (NIST SP 800-63B); every character counts.
+    It has 10 to 1,024 characters in its normal form, all of which count. There is no rule about which characters it
+    contains (NIST SP 800-63B).
     """
     password = normal_password(password)
     if len(password) < PASSWORD_MIN:

@@ -1,4 +1,4 @@
-"""The aggregate of a sign-in, and the refresh tokens that keep it up."""
+"""The aggregate of a sign-in, and the refresh tokens that keep it alive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from domain.kernel import Aggregate, EventType, declared
 ACCESS_LIFETIME = timedelta(minutes=15)
 SESSION_IDLE = timedelta(days=7)
 SESSION_ABSOLUTE = timedelta(days=30)
-# A reply that was not received this long after it was made never will be.
+# A reply that has not arrived this long after it was made never arrives.
 REPLY_MAX = timedelta(seconds=10)
 SPENT_MAX = 32
 
@@ -33,20 +33,20 @@ class EndReason(StrEnum):
 
 
 class SessionOver(Unauthenticated):
-    """The session has ended or run out, or the token never belonged to one."""
+    """The session has ended or expired, or the token never belonged to a session."""
 
     code = "token_invalid"
 
 
 class TokenReused(Unauthenticated):
-    """A refresh token came back after its successor was used: somebody has a copy, so the session is over."""
+    """A refresh token came back after its successor was used. A second client has a copy, so the session has ended."""
 
     code = "refresh_token_reused"
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """What a refresh token says: the how manieth of its session it is, from 0, and when it was handed out."""
+    """The content of a refresh token: its number within the session, counted from 0, and when it was issued."""
 
     number: int
     issued_at: datetime
@@ -54,11 +54,12 @@ class RefreshToken:
 
 @dataclass(slots=True)
 class Session(Aggregate):
-    """One sign-in, kept up by refresh tokens of which each is handed out once and then used.
+    """One sign-in. Refresh tokens keep it alive: using one issues the next.
 
-    All of them hold the secret of `token_digest`, and are signed with `signing_key` from the second on. `rotations` is
-    the number of the newest, `used` that of the one used last, at `rotated_at`; `spent` are the last 32 that were used
-    before. A session runs out after 7 days without a refresh, and after 30 days in any case.
+    All of them contain the secret of `token_digest`; from the second on they are signed with `signing_key`. `rotations`
+    is the number of the newest token. `used` is the number of the token used last, at `rotated_at`; `spent` holds the
+    numbers of the last 32 used before it. A session expires after 7 days without a refresh, and after 30 days in any
+    case.
     """
 
     resource_type: ClassVar[str] = "session"
@@ -114,13 +115,15 @@ class Session(Aggregate):
         return self.ended_at is not None or at >= self.expires_at
 
     def refresh(self, token: RefreshToken, arrived_at: datetime, at: datetime, address: str) -> RefreshToken | None:
-        """Use a token that arrived from `address`: the next one, or None and the end if two hold copies of a cookie.
+        """Use a token that arrived from `address`, and return the next one.
 
-        Who keeps one cookie uses each token in one stretch, and has each at most 10 s after it was handed out or never.
-        So a second holder has shown when a token comes back after another was used, or one comes for the first time
-        although another was used when it had to be known. Else a reply got lost, or a tab was late: that is grace.
+        Returns None and ends the session if two clients hold copies of its cookie. A single client uses no token
+        again after it used another, and receives each token within 10 s after it was issued, or never. So there is a
+        second client if a token comes back after another was used, or if it comes for the first time although another
+        was used more than 10 s after it was issued. In any other case a reply was lost or a tab was late, and the token
+        is honoured: that is grace.
         """
-        # Until the first use, `rotated_at` is of the clock of a process and not the store's.
+        # Until the first use, `rotated_at` comes from the clock of a process, and not from the clock of the store.
         was_overtaken = self.rotations > 0 and arrived_at < self.rotated_at
         is_back = token.number in self.spent and not was_overtaken
         is_late = token.number not in self.spent and self.rotated_at > token.issued_at + REPLY_MAX

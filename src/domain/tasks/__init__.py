@@ -1,4 +1,4 @@
-"""Tasks: what can be done with one, who watches it, and the comments below it."""
+"""Tasks: their fields, their assignees and watchers, and their comments."""
 
 from domain.tasks.comments import COMMENT_MAX, MENTIONS_MAX, Comment
 from domain.tasks.fields import (

@@ -1,4 +1,4 @@
-"""What people say about a task."""
+"""Comments on a task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MENTIONS_MAX = 20
 
 @dataclass(slots=True)
 class Comment:
-    """What somebody said about a task; it changes only through the task's verbs, which announce it."""
+    """A comment on a task. Only the methods of the task change it, because they announce the change."""
 
     id: CommentId
     task_id: TaskId

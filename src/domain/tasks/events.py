@@ -1,4 +1,4 @@
-"""All that can happen to a task, and what each event tells."""
+"""The kinds of events of a task, with their fields."""
 
 from domain.kernel import EventType, declared
 from domain.tasks.fields import EDITABLE

@@ -1,4 +1,4 @@
-"""The fields of a task that people set, their bounds, and the form in which they are kept."""
+"""The fields of a task that people set, their bounds, and the form in which they are stored."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -17,7 +17,7 @@ CUSTOM_MAX_BYTES = 8_192
 
 
 class Status(StrEnum):
-    """Where a task stands; done and cancelled are the closed ones."""
+    """The progress of a task. `done` and `cancelled` are closed, the others open."""
 
     TODO = "todo"
     IN_PROGRESS = "in_progress"
@@ -30,7 +30,7 @@ CLOSED = frozenset({Status.DONE, Status.CANCELLED})
 
 
 class Priority(StrEnum):
-    """How much a task matters, from least to most."""
+    """How important a task is, from least to most."""
 
     NONE = "none"
     LOW = "low"
@@ -45,17 +45,17 @@ EDITABLE = frozenset(
 
 
 def custom_fields(value: Mapping[str, object]) -> dict[str, object]:
-    """Fields of one's own, or a merge patch of them, in the form in which a task keeps them; Invalid out of bounds."""
+    """Custom fields, or a merge patch of them, in the form in which a task stores them; Invalid if out of bounds."""
     return kept(value, pointer="/custom", longest=CUSTOM_MAX_BYTES)
 
 
 def normal_label(label: str, pointer: str = "/labels") -> str:
-    """A label as tasks have it and are found by it, or Invalid."""
+    """A label in the form in which it is stored and compared, or Invalid."""
     return normal_name(label, pointer=pointer, longest=LABEL_MAX, shortest=1)
 
 
 def checked(name: str, value: object) -> object:
-    """The value as the task keeps it, or Invalid with a pointer to the field."""
+    """The value in the form in which the task stores it, or Invalid with a pointer to the field."""
     match name:
         case "title":
             return clean(cast(str, value), pointer="/title", longest=TITLE_MAX, shortest=1)

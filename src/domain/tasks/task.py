@@ -1,4 +1,4 @@
-"""The aggregate: a task, and everything that can be done with it and the comments below it."""
+"""The aggregate of a task: every change of it and of its comments."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ TASK = ChannelKind("task", ChannelClass.DURABLE, by_id, is_place=True)
 
 
 class NotAMember(Invalid):
-    """Only somebody who works in the workspace can be given a task of it."""
+    """The account cannot be assigned: it is no active member of the workspace, or only a viewer."""
 
     code = "not_a_member"
 
 
 class AlreadyAssigned(Conflict):
-    """Somebody else was faster to claim the task."""
+    """Another member has claimed or been given the task already."""
 
     code = "already_assigned"
 
 
 class TooManyWatchers(Conflict):
-    """The task has all the watchers it can have."""
+    """The task has as many watchers as it may have."""
 
     code = "too_many_watchers"
 
@@ -45,17 +45,17 @@ _SNAPSHOT = tuple(EVENTS["task.created"].data)
 class Task(Aggregate):
     """A piece of work in a workspace.
 
-    `key` is the name that people call it by, such as `OPS-12`: unique in the workspace, and it stays. An archived task
-    is as good as any other, but put away.
-    Assigned are active members other than viewers, at most 20, and watchers are members. Who leaves while a task is
-    closed or deleted keeps it as what they did, until it is open again or somebody else is put on it. The creator, the
-    assignees and whoever comments or is mentioned watch it. `completed_at` is the time it became done, and None
-    whenever it is not. Times are aware UTC.
+    `key` is its name for people, such as `OPS-12`. It is unique in the workspace and never changes. An archived task
+    can do all that another can; it is only put away.
+    Assignees are at most 20 active members who are not viewers. Watchers are members: the creator, the assignees, and
+    the authors and mentioned accounts of comments become watchers. A member who leaves while a task is closed or
+    deleted stays assigned, which records their work, until the task is open again or another member is assigned.
+    `completed_at` is the time at which it became done, and None while it is not done. Times are aware UTC.
     """
 
     resource_type: ClassVar[str] = "task"
     announces: ClassVar[Mapping[str, EventType]] = EVENTS
-    # What a caller can set when opening or editing, with every rule about it in `checked`.
+    # The fields that a caller can set on opening or editing. `checked` holds every rule about them.
     editable: ClassVar[frozenset[str]] = EDITABLE
 
     id: TaskId
@@ -91,7 +91,7 @@ class Task(Aggregate):
         assignees: Collection[AccountId] = (),
         **values: object,
     ) -> "Task":
-        """A new task; `values` are any of the editable fields. `assignees` must be people who can be assigned."""
+        """A new task. `values` are any of the editable fields. The caller has checked that `assignees` are allowed."""
         task = cls(
             id=id,
             workspace_id=workspace_id,
@@ -124,15 +124,15 @@ class Task(Aggregate):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still to be done: neither closed nor deleted."""
+        """Whether the task is neither closed nor deleted."""
         return self.deleted_at is None and self.status not in CLOSED
 
     def edit(self, by: AccountId, at: datetime, **values: object) -> None:
-        """Set any of the editable fields. Setting what is so already changes and announces nothing."""
+        """Set any of the editable fields. Setting a field to the value it has changes and announces nothing."""
         changes: dict[str, tuple[object, object]] = {}
         for name, value in values.items():
             old, new = getattr(self, name), checked(name, value)
-            # To Python 1, 1.0 and True are equal; to a reader of these fields they are not.
+            # Python compares 1, 1.0 and True as equal. Readers of the custom fields do not.
             if new != old or (name == "custom" and repr(new) != repr(old)):
                 setattr(self, name, new)
                 changes[name] = (old, new)
@@ -148,7 +148,7 @@ class Task(Aggregate):
         self._tell("task.updated", by, at, changes)
 
     def assign(self, account: AccountId, by: AccountId, at: datetime) -> None:
-        """Give the task to one more person, who then watches it too."""
+        """Assign one more account, which then watches the task too."""
         if account in self.assignees:
             return
         old = self.assignees
@@ -164,7 +164,7 @@ class Task(Aggregate):
         self._tell("task.unassigned", by, at, {"assignees": (old, self.assignees)}, {"account_id": account})
 
     def claim(self, by: AccountId, at: datetime) -> None:
-        """Take a task that nobody has; taking one's own again changes nothing."""
+        """Assign the caller to a task without assignees. Claiming one's own task again changes nothing."""
         if self.assignees == [by]:
             return
         if self.assignees:
@@ -186,7 +186,7 @@ class Task(Aggregate):
             self._tell("task.unwatched", by, at, data={"account_id": account})
 
     def archive(self, by: AccountId, at: datetime) -> None:
-        """Put the task away; whoever looks for it finds it as before."""
+        """Put the task away. Searches find it as before."""
         if self.archived_at is None:
             self.archived_at = at
             self._tell("task.archived", by, at, {"archived_at": (None, at)})
@@ -197,14 +197,14 @@ class Task(Aggregate):
             self._tell("task.unarchived", by, at, {"archived_at": (old, None)})
 
     def delete(self, by: AccountId, standing: Standing, at: datetime) -> None:
-        """Hide the task; its creator may, and whoever may delete any."""
+        """Hide the task. Its creator may do so, and a member with the right to delete any task."""
         if by != self.created_by:
             standing.require(Permission.DELETE_ANY_TASK)
         self.deleted_at = at
         self._tell("task.deleted", by, at)
 
     def restore(self, by: AccountId, standing: Standing, at: datetime) -> None:
-        """Show a deleted task again; who may delete it may restore it."""
+        """Show a deleted task again. The members who may delete it may restore it."""
         if self.deleted_at is None:
             return
         if by != self.created_by:
@@ -213,7 +213,7 @@ class Task(Aggregate):
         self._tell("task.restored", by, at)
 
     def comment(self, id: CommentId, text: str, mentions: Iterable[AccountId], by: AccountId, at: datetime) -> Comment:
-        """Add a comment; its author and whoever it mentions watch the task from now on."""
+        """Add a comment. Its author and the accounts that it mentions watch the task from now on."""
         mentioned = _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
         if self.comment_count >= COMMENTS_MAX:
             raise QuotaExceeded("comments_of_a_task", COMMENTS_MAX)

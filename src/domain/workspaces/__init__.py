@@ -1,4 +1,4 @@
-"""Workspaces: the tenant that everything but market data belongs to, its members and the invitations into it."""
+"""Workspaces: the tenant to which all but market data belongs, with its members and invitations."""
 
 from domain.workspaces.invitations import (
     INVITATION_LIFETIME,

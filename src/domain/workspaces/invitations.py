@@ -1,4 +1,4 @@
-"""Links into a workspace, and the removals that an older link does not outlive."""
+"""Invitations to a workspace, and removals from it. A removed account cannot use an older invitation."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,9 +13,10 @@ INVITATION_LONGEST = 4 * INVITATION_LIFETIME
 
 
 class InvitationSpent(Conflict):
-    """The invitation has run out, was used up or taken back, or its maker may not give that role any more.
+    """The invitation can no longer be used.
 
-    Or it is older than the removal of the one who wants to come in by it.
+    It has expired, was used up or withdrawn, or its maker may not give that role any more. Or the account that wants to
+    join was removed after the invitation was made.
     """
 
     code = "invitation_expired"
@@ -23,9 +24,10 @@ class InvitationSpent(Conflict):
 
 @dataclass(slots=True)
 class Invitation:
-    """A link into a workspace; only a digest of its secret is kept, and it changes only through the workspace.
+    """A link by which people join a workspace. Only the methods of the workspace change it.
 
-    `since` is the version of the workspace that it came with.
+    `digest` is the digest of its secret, which is not stored. `since` is the version of the workspace in which it was
+    made.
     """
 
     id: InvitationId
@@ -43,9 +45,9 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """That somebody was taken out of a workspace, which has been at `version` since.
+    """The removal of an account from a workspace, which gave the workspace `version`.
 
-    The version says what came first, invitation or removal: the clocks of two processes may differ.
+    The version tells which came first, an invitation or the removal, because the clocks of two processes may differ.
     """
 
     workspace_id: WorkspaceId

@@ -1,4 +1,4 @@
-"""What a workspace may be called: its name, its slug, and what the keys of its tasks begin with."""
+"""The names of a workspace: its name, its slug, and the prefix of its tasks' keys."""
 
 import re
 from string import digits
@@ -16,9 +16,9 @@ _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]\Z")
 
 
 def task_prefix(name: str) -> str:
-    """What the keys of a workspace's tasks begin with: two to five of A to Z and 0 to 9, a letter first.
+    """The prefix of the keys of a workspace's tasks: two to five of A to Z and 0 to 9, a letter first.
 
-    The initials of several words or the beginning of one; `TASK` for a name that has not enough of either.
+    It is the initials of several words, or the beginning of one word. A name that gives neither has `TASK`.
     """
     plain = (word.encode("ascii", "ignore").decode() for word in _WORD.findall(folded(_APOSTROPHE.sub("", name))))
     words = [word.upper() for word in plain if word]

@@ -1,4 +1,4 @@
-"""The aggregate: a workspace with its members, and everything that can be done with either."""
+"""The aggregate of a workspace: every change of it, its members and its invitations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ LOSSES = (Loss("member.removed", "account_id"), Loss("workspace.deleted"))
 
 
 class WorkspaceKind(StrEnum):
-    """`personal` comes with the account and stays; `team` is made, shared and deleted at will."""
+    """A `personal` workspace comes with its account and stays. A `team` one is made, shared and deleted at will."""
 
     PERSONAL = "personal"
     TEAM = "team"
 
 
 class SoleOwner(Conflict):
-    """A workspace has at least one owner, always."""
+    """The change would leave the workspace without an owner."""
 
     code = "sole_owner"
 
@@ -45,7 +45,7 @@ class SlugTaken(Conflict):
 
 @dataclass(slots=True)
 class Member:
-    """One account's place in a workspace."""
+    """The membership of one account in a workspace."""
 
     account_id: AccountId
     role: Role
@@ -60,9 +60,9 @@ _WHERE = {"workspace_id": "Which workspace."}
 
 @dataclass(slots=True)
 class Workspace(Aggregate):
-    """A workspace with all its members; at least one of them owns it.
+    """A workspace with all its members. At least one of them is an owner.
 
-    `task_prefix` begins the keys of its tasks (`OPS-12`). It comes from the first name and stays when that changes.
+    `task_prefix` begins the keys of its tasks (`OPS-12`). It is made from the first name and never changes.
     """
 
     resource_type: ClassVar[str] = "workspace"
@@ -138,7 +138,7 @@ class Workspace(Aggregate):
         return workspace
 
     def role_of(self, account: AccountId) -> Role:
-        """The role of a member; NotFound for a stranger, who may not know that the workspace exists."""
+        """The role of a member. NotFound for any other account, which may not know that the workspace exists."""
         member = self.members.get(account)
         if member is None:
             raise NotFound
@@ -157,7 +157,7 @@ class Workspace(Aggregate):
         slug: str | None = None,
         viewers_comment: bool | None = None,
     ) -> None:
-        """Rename it or change its settings; what is None stays."""
+        """Rename the workspace or change its settings. An argument that is None changes nothing."""
         self._require(by, Permission.CHANGE_SETTINGS)
         wanted: dict[str, object] = {}
         if name is not None:
@@ -173,7 +173,7 @@ class Workspace(Aggregate):
             self._tell("workspace.updated", by, at, changes)
 
     def delete(self, by: AccountId, at: datetime) -> None:
-        """End the workspace: from now on nobody is a member, so nobody sees it or anything in it."""
+        """Delete the workspace and end all memberships. From now on no account sees it or anything in it."""
         self._require(by, Permission.OWN)
         self._refuse_personal("A personal workspace cannot be deleted.")
         self.deleted_at = at
@@ -183,7 +183,7 @@ class Workspace(Aggregate):
         self.members = {}
 
     def admit(self, account: AccountId, role: Role, invited_by: AccountId | None, at: datetime) -> None:
-        """Let somebody in; a member who comes again keeps the role they have."""
+        """Add a member. An account that is a member already keeps its role."""
         if account in self.members:
             return
         self._refuse_personal("A personal workspace cannot be shared.")
@@ -193,7 +193,7 @@ class Workspace(Aggregate):
         self._tell_account(account, "workspace.joined", account, at, {"role": role})
 
     def change_role(self, account: AccountId, role: Role, by: AccountId, at: datetime) -> None:
-        """Give a member another role. Nobody but an owner lifts anyone to their own rank, or touches their equals."""
+        """Give a member another role. An admin manages only members and roles below admin; an owner manages all."""
         mine = self._require(by, Permission.MANAGE_MEMBERS)
         member = self._member(account)
         standing = Standing(mine)
@@ -209,9 +209,10 @@ class Workspace(Aggregate):
         self._tell_account(account, "workspace.role_changed", by, at, {"role": role})
 
     def remove(self, account: AccountId, by: AccountId, at: datetime) -> Removal | None:
-        """End a membership: one's own, or that of somebody below one's own role.
+        """End a membership: the caller's own, or that of a member whom the caller may manage (see `change_role`).
 
-        The latter is a removal, after which they need a new invitation; who leaves may come back by an old one.
+        The second is a removal, and the removed account needs a new invitation to join again. A member who left may
+        use an old one.
         """
         mine = self.role_of(by)
         member = self._member(account)
@@ -229,7 +230,7 @@ class Workspace(Aggregate):
         return None if account == by else Removal(self.id, account, self.version, at)
 
     def transfer(self, account: AccountId, by: AccountId, at: datetime) -> None:
-        """Hand one's ownership to another member and become an admin."""
+        """Make another member an owner, and the caller an admin."""
         self._require(by, Permission.OWN)
         member = self._member(account)
         if account == by:
@@ -253,7 +254,7 @@ class Workspace(Aggregate):
         by: AccountId,
         at: datetime,
     ) -> Invitation:
-        """A link by which people come in with `role`; `digest` is what is kept of its secret."""
+        """An invitation to join with `role`. `digest` is the digest of its secret, which is not stored."""
         mine = self._require(by, Permission.MANAGE_MEMBERS)
         if not Standing(mine).gives(role):
             raise Forbidden("You can only invite people below your own role.")
@@ -266,7 +267,7 @@ class Workspace(Aggregate):
         return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at, self.version)
 
     def withdraw(self, invitation: Invitation, by: AccountId, at: datetime) -> None:
-        """Take an invitation back; doing it twice changes nothing."""
+        """Withdraw an invitation. Doing it twice changes nothing."""
         self._require(by, Permission.MANAGE_MEMBERS)
         if invitation.withdrawn_at is not None:
             return
@@ -274,9 +275,9 @@ class Workspace(Aggregate):
         self._tell("invitation.withdrawn", by, at, data={"invitation_id": invitation.id})
 
     def accept(self, invitation: Invitation, account: AccountId, at: datetime, removal: Removal | None = None) -> None:
-        """Come in by an invitation; for a member it does nothing and costs no use, whatever became of it.
+        """Join by an invitation. For a member it does nothing and uses nothing up, even if the invitation has ended.
 
-        `removal` is the last one of this account from here, if there was one.
+        `removal` is the last removal of this account from this workspace, if there was one.
         """
         if account in self.members:
             return
@@ -317,5 +318,5 @@ class Workspace(Aggregate):
     def _tell_account(
         self, account: AccountId, type: str, by: AccountId, at: datetime, data: Mapping[str, object]
     ) -> None:
-        """The same news for the one whom it concerns, who may not see the workspace's stream before or after it."""
+        """Announce the news on the account's own stream too: it may not see the workspace's stream before or after."""
         self._announce(type, account_stream(account), self.id, at, by, None, {"workspace_id": self.id, **data})
