@@ -1,9 +1,10 @@
 """Statements: SQLAlchemy Core expressions, compiled once at import to the text and parameter order asyncpg takes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -60,25 +61,24 @@ class Statement:
         self.compiled = compiled
         self.table = _table_of(expression)
         self._order = () if self.table is None else _order(self.table)
-        self.key = () if self.table is None else tuple(map(self.names.index, _key_names(expression, self.table)))
+        self.key = () if self.table is None else _key_names(expression, self.table)
+        self._values_of_names, self._values_of_key = _picking(self.names), _picking(self.key)
 
     @property
     def is_quiet(self) -> bool:
         """Whether it writes to a table of whose changes nobody is told."""
         return self.table is not None and "is_quiet" in self.table.info
 
-    def args(self, values: Mapping[str, Any]) -> Sequence[Any]:
+    def args(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """The arguments in order; parameters that the expression gave a value itself keep it."""
-        constants = self.constants
-        return [values[name] if name in values else constants[name] for name in self.names]
+        return self._values_of_names({**self.constants, **values} if self.constants else values)
 
     def part(self, values: Mapping[str, Any]) -> Part:
         """This statement with these values; its place is its table, then the key of its row.
 
         A table comes behind those that it refers to, and otherwise by its name.
         """
-        args = self.args(values)
-        return Part((*self._order, *[args[place] for place in self.key]), self.text, args, self.table)
+        return Part(self._order + self._values_of_key(values), self.text, self.args(values), self.table)
 
 
 class Lookup(Statement):
@@ -134,6 +134,13 @@ def locking(table: Table) -> str:
     arrays = ", ".join(f"${number}::{type}[]" for number, type in enumerate(types, 1))
     wanted = f"SELECT 1 FROM {table.name} WHERE ({names}) IN (SELECT * FROM unnest({arrays}))"  # noqa: S608  # of ours
     return f"{wanted} ORDER BY {names} FOR NO KEY UPDATE"
+
+
+def _picking(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """What takes the values of these names, and makes no step of Python for each of them."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple([values[name] for name in names])
 
 
 def _table_of(expression: ClauseElement) -> Table | None:
