@@ -23,7 +23,7 @@ from application.ports.tasks import (
     TaskRepository,
     TaskView,
     TaskWords,
-    uses_of,
+    counted,
 )
 from domain.access import Standing
 from domain.errors import NotFound
@@ -90,7 +90,7 @@ class MemoryTasks(TaskRepository):
         self.save(task)
 
     def save(self, task: Task) -> None:
-        self._unit.saving(task.id, task, TASKS, kept=_kept, uses=uses_of)
+        self._unit.saving(task.id, task, TASKS, kept=_kept, uses=lambda t: counted(t).uses(t.workspace_id))
 
     async def comment(self, id: CommentId, task: TaskId) -> Comment:
         found = self._unit.tables[COMMENTS].get(id)

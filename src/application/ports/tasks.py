@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -79,20 +79,30 @@ class TaskFilter(Struct, frozen=True, omit_defaults=True):
     archived: bool | None = False
 
 
-def uses_of(task: Task) -> Mapping[Use, int]:
-    """What a task counts for: a task of its workspace with its comments, and while it is open, one of each assignee.
+class Counted(NamedTuple):
+    """What a task counts for: whether as a task of its workspace, with how many comments, and as whose open task."""
 
-    A deleted one counts for nothing.
-    """
-    place = task.workspace_id
+    tasks: int
+    comments: int
+    assignees: Sequence[AccountId]
+
+    def uses(self, place: WorkspaceId) -> Mapping[Use, int]:
+        uses = {Use(place, account, "open_tasks"): 1 for account in self.assignees}
+        if self.tasks:
+            uses[Use(place, place, "tasks")] = self.tasks
+        if self.comments:
+            uses[Use(place, place, "comments")] = self.comments
+        return uses
+
+
+_UNCOUNTED = Counted(0, 0, [])
+
+
+def counted(task: Task) -> Counted:
+    """What a task counts for, which its verbs seldom change; a deleted one counts for nothing."""
     if task.deleted_at is not None:
-        return {}
-    uses = {Use(place, place, "tasks"): 1}
-    if task.comment_count:
-        uses[Use(place, place, "comments")] = task.comment_count
-    if task.is_open:
-        uses |= {Use(place, account, "open_tasks"): 1 for account in task.assignees}
-    return uses
+        return _UNCOUNTED
+    return Counted(1, task.comment_count, task.assignees if task.is_open else [])
 
 
 class TaskRepository(Protocol):

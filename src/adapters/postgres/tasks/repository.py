@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
+from itertools import compress
+from operator import attrgetter
 from typing import Any
 
 import asyncpg
@@ -15,7 +17,7 @@ from adapters.postgres.statement import Lookup, Part, Statement
 from adapters.postgres.tables import comments, tasks, workspaces
 from adapters.postgres.tasks.terms import IS_ASSIGNED, IS_OPEN, KEY, MEMBER
 from adapters.postgres.unit_of_work import PostgresUnit
-from application.ports.tasks import TaskRepository, uses_of
+from application.ports.tasks import TaskRepository, counted
 from application.ports.unit_of_work import Stale
 from domain.access import Role, Standing
 from domain.errors import NotFound
@@ -24,6 +26,7 @@ from domain.tasks import Comment, Priority, Status, Task
 from domain.words import WORDS_RULE, words
 
 _FIELDS = tuple(f.name for f in fields(Task) if f.init and f.name != "version")
+_fields_of = attrgetter(*_FIELDS)
 _COLUMNS = tuple(tasks.c[name] for name in _FIELDS)
 _STATUS, _PRIORITY, _CUSTOM = (_FIELDS.index(name) for name in ("status", "priority", "custom"))
 # As text rather than an array: words contain nothing that would need quoting, and asyncpg encodes it far faster.
@@ -69,9 +72,11 @@ def _update(*texts: str) -> Statement:
     )
 
 
-# By the texts that changed: those that did not are most of a task, and so is the work of finding their words.
-_UPDATES: Mapping[tuple[str, ...], Statement] = {
-    texts: _update(*texts) for texts in ((), _TEXTS[:1], _TEXTS[1:], _TEXTS)
+# By whether each text changed: those that did not are most of a task, and so is the work of finding their words.
+_UPDATES: Mapping[tuple[bool, bool], Statement] = {
+    (title, description): _update(*compress(_TEXTS, (title, description)))
+    for title in (False, True)
+    for description in (False, True)
 }
 
 _COMMENT_FIELDS = tuple(f.name for f in fields(Comment))
@@ -117,7 +122,7 @@ class PostgresTasks(TaskRepository):
         return [self._known(_task(row)) for row in rows]
 
     def _known(self, task: Task) -> Task:
-        self._unit.loaded[task.id] = uses_of(task), (task.title, task.description)
+        self._unit.loaded[task.id] = counted(task), task.title, task.description
         return task
 
     def _loaded(self, row: asyncpg.Record, by: AccountId) -> tuple[Task, Standing]:
@@ -128,22 +133,26 @@ class PostgresTasks(TaskRepository):
 
     def add(self, task: Task) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            yield _INSERT.part(_values(task) | {"words": found_by(task.title, task.description)})
-            self._unit.count(uses_of(task))
+            values = _values(task)
+            values["words"] = found_by(task.title, task.description)
+            self._unit.count(counted(task).uses(task.workspace_id))
+            return [_INSERT.part(values)]
 
         self._unit.saving(task, writes)
 
     def save(self, task: Task) -> None:
         def writes(loaded: int) -> Iterable[Part]:
-            after = uses_of(task)
-            before, texts_before = self._unit.loaded.get(task.id, (after, (None, None)))  # one of another unit is stale
-            texts = tuple(name for name, old in zip(_TEXTS, texts_before, strict=True) if getattr(task, name) != old)
-            values = _values(task) | {"task": task.id, "loaded": loaded}
-            if texts:
+            after = counted(task)
+            # One of another unit is stale.
+            before, title, description = self._unit.loaded.get(task.id, (after, None, None))
+            changed = task.title != title, task.description != description
+            values = _values(task)
+            values["task"], values["loaded"] = task.id, loaded
+            if any(changed):
                 values["words"] = found_by(task.title, task.description)
-            yield _UPDATES[texts].part(values)
             if after != before:
-                self._unit.count(after, before)
+                self._unit.count(after.uses(task.workspace_id), before.uses(task.workspace_id))
+            return [_UPDATES[changed].part(values)]
 
         self._unit.saving(task, writes)
 
@@ -180,7 +189,7 @@ def _task(columns: Iterable[Any]) -> Task:
 
 
 def _values(task: Task) -> dict[str, Any]:
-    values = {name: getattr(task, name) for name in _FIELDS}
+    values = dict(zip(_FIELDS, _fields_of(task), strict=True))
     values["version"] = task.version
     values["custom"] = msgspec.json.encode(task.custom).decode()
     return values

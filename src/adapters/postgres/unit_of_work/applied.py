@@ -6,7 +6,6 @@ from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
-from uuid import UUID
 
 from msgspec import Raw
 from sqlalchemy import Table
@@ -15,6 +14,7 @@ from adapters.postgres.connection import Connection
 from adapters.postgres.statement import Part, locking, parameter_count, renumbered
 from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from application.ports.events import Entry
+from application.quotas import Use
 
 # More parts than this go as several statements: a statement is planned as a whole.
 PARTS_PER_STATEMENT = 10
@@ -107,12 +107,10 @@ async def _write(
         for consumer in record.consumers:
             notices.setdefault((record.stream, consumer), (behind, record.at))
     args = _arguments(parts)
-    # What shrinks is never too much, even where the limit was lowered since.
-    limited = [(*count[:4], count.most if count.change > 0 else None) for count in counts]
-    if len(limited) == 1:
-        args += limited[0]
-    elif limited:
-        args += map(list, zip(*limited, strict=True))
+    if counts:
+        # What shrinks is never too much, even where the limit was lowered since.
+        limited = [(*use, change, most if change > 0 else None) for use, change, most in counts]
+        args += limited[0] if len(limited) == 1 else map(list, zip(*limited, strict=True))
     if len(rows) == 1:
         args += (*streams[0], *rows[0])
     elif rows:
@@ -120,7 +118,7 @@ async def _write(
     if notices:
         args += map(list, zip(*(key + told for key, told in notices.items()), strict=True))
     args += _arguments(quiet)
-    texts, ending = tuple(part.text for part in parts), tuple(part.text for part in quiet)
+    texts, ending = tuple([part.text for part in parts]), tuple([part.text for part in quiet])
     statement = _compose(texts, min(len(counts), 2), min(len(records), 2), bool(notices), ending)
     found = await connection.fetch(statement, *args)
     heads: dict[str, int] = dict(found) if records else {}
@@ -141,12 +139,12 @@ def _in_order(changes: Sequence[Change]) -> Iterator[Part]:
 
 def _summed(changes: Sequence[Change]) -> Sequence[Count]:
     """What all of them together change in each kept number."""
-    summed: dict[tuple[UUID, UUID, str], Count] = {}
-    for change in changes:
-        for count in change.counts:
-            present = summed.get(count[:3])
-            summed[count[:3]] = count if present is None else present._replace(change=present.change + count.change)
-    return [count for count in summed.values() if count.change]
+    summed: dict[Use, int] = {}
+    limits: dict[str, int] = {}
+    for use, number, most in (count for change in changes for count in change.counts):
+        summed[use] = summed.get(use, 0) + number
+        limits[use.kind] = most
+    return [Count(use, number, limits[use.kind]) for use, number in summed.items() if number]
 
 
 def _arguments(parts: Sequence[Part]) -> list[Any]:

@@ -1,6 +1,5 @@
 """What the repositories of one unit of work share: its reads, and the writes it has noted until they are flushed."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -58,7 +57,7 @@ class PostgresUnit:
         self._quiet: list[Part] = []
         self._due: list[datetime] = []
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
-        self._counts: Counter[Use] = Counter()
+        self._counts: dict[Use, int] = {}
         # What a repository has to remember of what it loaded, by the id of the thing.
         self.loaded: dict[UUID, Any] = {}
 
@@ -121,8 +120,11 @@ class PostgresUnit:
 
     def count(self, uses: Mapping[Use, int], before: Mapping[Use, int] = MappingProxyType({})) -> None:
         """What is written in this unit counts for `uses`, and counted for what it did `before`."""
-        self._counts.update(uses)
-        self._counts.subtract(before)
+        counts = self._counts
+        for use, number in uses.items():
+            counts[use] = counts.get(use, 0) + number
+        for use, number in before.items():
+            counts[use] = counts.get(use, 0) - number
 
     async def release(self) -> None:
         if self.connection is not None and self._given is None:
@@ -147,7 +149,7 @@ class PostgresUnit:
             except Interrupted:
                 await self.release()
                 entries = await self._commit(change)
-        if any(record.consumers for record in change.records):
+        if change.is_wanted:
             entries = [*entries, NEWS_SIGNAL]
         return [*entries, *alarms(self._due, change.records[-1].at)] if self._due else entries
 
@@ -174,12 +176,13 @@ class PostgresUnit:
         writes: list[Part] = []
         turn = Turn()
         for aggregate, make in self._saved.values():
+            if events:
+                await turn.share()
             loaded = aggregate.kept_version
             news = aggregate.take_news()
             if news:
                 events += news
                 writes += make(loaded)  # which counts what it uses
-                await turn.share()
         writes += self._noted
         if not events:
             if writes:
@@ -188,16 +191,19 @@ class PostgresUnit:
                 return None
         # Of the same place, guards come first: such a row was looked at before it was written.
         parts = sorted([*self._guards, *writes], key=_PLACE)
-        counts = [Count(*use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
+        counts = [Count(use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
         told = News()
-        records = []
+        records: list[Record] = []
+        is_wanted = False
         for event in events:
+            if records:
+                await turn.share()
             id = self._ids.new()
             body = told.add(event, id).decode()
             wanted = self._wanted.get(event.type, ())
+            is_wanted = is_wanted or bool(wanted)
             records.append(Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body, wanted))
-            await turn.share()
-        return Change(parts, counts, records, told.size, sorted(self._quiet, key=_PLACE))
+        return Change(parts, counts, records, told.size, sorted(self._quiet, key=_PLACE), is_wanted)
 
     async def _reconnect(self) -> Connection:
         """Another connection for the one that was lost, and with it nothing, unless a transaction was open on it."""
