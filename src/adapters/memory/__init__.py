@@ -1,4 +1,4 @@
-"""Every port in plain dictionaries: the executable meaning of the contracts, for tests and for a look around."""
+"""Every port in plain dictionaries: an executable specification of the contracts, for tests and for trying out."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ REPOSITORIES: Mapping[str, Repository] = {
     "tasks": MemoryTasks,
     "workspaces": MemoryWorkspaces,
 }
-"""What the contexts put into a unit of work, by the names under which their use cases ask for it."""
+"""The repositories of a unit of work, by the names that use cases know them by."""
 
 __all__ = [
     "REPOSITORIES",

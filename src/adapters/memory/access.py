@@ -1,4 +1,4 @@
-"""Memberships in memory, as the other contexts ask for them."""
+"""Memberships in memory, for the other contexts."""
 
 from collections.abc import Callable, Collection, Mapping
 from uuid import UUID

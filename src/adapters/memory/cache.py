@@ -1,4 +1,4 @@
-"""A cache in the memory of the process: the only one of a process that is alone, and the nearest one of any other."""
+"""A cache in the memory of the process: the only cache of a single process, and the first of several otherwise."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,14 +11,14 @@ from application.ports.observer import Observer
 from application.ports.system import Clock
 
 KEPT_SECONDS = 60.0
-# What an entry takes besides its bytes: its key, its state and its places in the cache's own tables.
+# The memory that an entry takes besides its bytes: its key, its state and its places in the cache's own tables.
 ENTRY_BYTES = 1_000
-# So much of the cache may be one entry, or a single one could cost all the others.
+# An entry may take this fraction of the cache at most. Otherwise a single large entry could replace all others.
 LARGEST_SHARE = 16
 
 
 class MemoryCache(Cache):
-    """Keeps `max_bytes` at most, each entry for a minute; those that were asked for longest ago give way first.
+    """Keeps `max_bytes` at most, each entry for a minute. The least recently used entries are dropped first.
 
     For use on one event loop.
     """
@@ -31,7 +31,7 @@ class MemoryCache(Cache):
 
     @property
     def size(self) -> int:
-        """What is kept now, in bytes."""
+        """The size of all entries, in bytes."""
         return int(self._kept.currsize)
 
     async def through(self, key: str, state: str, load: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
@@ -46,7 +46,7 @@ class MemoryCache(Cache):
             self._observer.happened("cache", "stale")
         loading = self._loading.get((key, state))
         if loading is None:
-            # A task of its own, as whoever came first may be the first to leave.
+            # A separate task, because the first caller may be cancelled while others wait for the same entry.
             loading = self._loading[key, state] = asyncio.create_task(self._load(key, state, load))
         return await asyncio.shield(loading)
 

@@ -122,12 +122,12 @@ def _next_version(cursor: Cursor) -> Cursor:
 
 def _is_as_claimed(tables: Tables, cursor: Cursor) -> bool:
     kept = tables[CURSORS].get((cursor.stream, cursor.consumer))
-    # An earlier cursor of the stream may have had the same version.
+    # An earlier cursor of the same stream and consumer may have had the same version.
     return kept is not None and (kept.cursor.version, kept.cursor.position) == (cursor.version, cursor.position)
 
 
 def _first(tables: Tables, stream: str, after: int, types: frozenset[str]) -> EventView | None:
-    """The first event of these types behind an offset."""
+    """The first event of these types after an offset."""
     for entry in tables.streams.get(stream, ())[max(0, after - tables.tail(stream)) :]:
         if entry.type in types:
             return event_view(entry.stream, entry.offset, bytes(entry.body).decode())

@@ -1,4 +1,4 @@
-"""The dictionaries that stand for a database, with what makes several of them change together."""
+"""Dictionaries in place of a database, with transactions over all of them."""
 
 import asyncio
 import secrets
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table(Generic[K, V]):
-    """Finds a table among the others, and says what its keys and values are. Each context declares its own.
+    """The name of a table, with the types of its keys and values. Each context declares its own.
 
-    Of changes of a quiet one nobody is told: it keeps how far somebody has come, or how often something was tried.
+    A quiet table changes without events: it keeps positions of readers, or numbers of attempts.
     """
 
     name: str
@@ -29,21 +29,21 @@ class Table(Generic[K, V]):
 
 
 class Tables:
-    """Everything that is kept. What is in a table is replaced as a whole and never changed in place."""
+    """All rows and streams. A row is replaced as a whole, and never changed in place."""
 
     def __init__(self) -> None:
         self._tables: dict[Table[Any, Any], dict[Any, Any]] = {}
         self.streams: dict[str, list[Entry]] = {}
         self.tails: dict[str, int] = {}
-        # The streams whose list still belongs to the tables that these were copied from.
+        # The streams whose lists are still shared with the tables that these were copied from.
         self.borrowed: set[str] = set()
 
     def __getitem__(self, table: Table[K, V]) -> dict[K, V]:
-        """The rows of a table by their key; an empty one if nobody has written to it."""
+        """The rows of a table by their key; empty if nothing was written to it."""
         return self._tables.setdefault(table, {})
 
     def copy(self) -> "Tables":
-        """Tables that can be changed without changing these; it takes as long as there are things in them."""
+        """A copy that can be changed without changing the original. It takes time in proportion to the rows."""
         copy = Tables()
         copy._tables = {table: dict(rows) for table, rows in self._tables.items()}
         copy.streams, copy.tails, copy.borrowed = dict(self.streams), dict(self.tails), set(self.streams)
@@ -64,7 +64,7 @@ class Tables:
 
 
 class Transaction:
-    """Several changes in a row that nobody else sees before all of them are kept."""
+    """Several changes that become visible to others all at once, when the transaction ends."""
 
     def __init__(self, database: "MemoryDatabase") -> None:
         self.database = database
@@ -75,7 +75,7 @@ class Transaction:
         self.announcements: list[Callable[[], None]] = []
 
     def keep(self) -> None:
-        """Make the changes permanent when the transaction ends; without it they are forgotten then."""
+        """Commit the changes when the transaction ends. Without this call they are dropped then."""
         self.is_kept = True
 
 
@@ -83,22 +83,22 @@ _enclosing: ContextVar[Transaction | None] = ContextVar("transaction", default=N
 
 
 class MemoryDatabase:
-    """Tables of which everybody sees the same, as long as the process lives.
+    """The tables of the process, which end with it.
 
-    A transaction that has begun to write makes every other writer wait until it ends; readers never wait.
+    Once a transaction has begun to write, every other writer waits until it ends. Readers never wait.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.committed = Tables()
         self.epoch = secrets.token_hex(4)
-        # Beside the tables: a number that was handed out stays so, whatever becomes of the transaction.
+        # Not in the tables, because a number stays used when its transaction is dropped.
         self.sequences: Counter[Hashable] = Counter()
         self._writing = asyncio.Lock()
 
     @property
     def present(self) -> Tables:
-        """What is committed or, inside a transaction that has written, what that transaction has made of it."""
+        """The committed tables or, inside a transaction that has written, the tables of that transaction."""
         transaction = self._transaction()
         return transaction.tables if transaction and transaction.tables else self.committed
 
@@ -107,9 +107,9 @@ class MemoryDatabase:
         change: Callable[[Tables], Sequence[Entry | Signal]],
         announce: Callable[[Sequence[Entry | Signal]], None],
     ) -> None:
-        """Run a change that either raises or is complete, then announce what it returned, once it is committed.
+        """Run a change, which raises before it has written anything, or else completes; then announce what it returned.
 
-        In a transaction both happen when that is kept.
+        In a transaction, the change is committed and announced when the transaction ends, if that is kept.
         """
         transaction = self._transaction()
         if transaction:
@@ -122,7 +122,7 @@ class MemoryDatabase:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Changes inside the block belong together: they are kept on leaving if it says so and does not raise."""
+        """A transaction around a block. It commits at the end if `keep` was called and the block did not raise."""
         transaction = Transaction(self)
         token = _enclosing.set(transaction)
         try:
@@ -131,7 +131,7 @@ class MemoryDatabase:
                 transaction.tables.borrowed.clear()
                 self.committed = transaction.tables
         finally:
-            # A task that was started inside the block may outlive it; what it does is a change of its own.
+            # A task that was started inside the block may outlive it. Its later changes are not in the transaction.
             transaction.is_open = False
             if transaction.tables is not None:
                 self._writing.release()
@@ -141,7 +141,7 @@ class MemoryDatabase:
                 announce()
 
     async def _begun(self, transaction: Transaction) -> Tables:
-        """The transaction's own tables, from its first write on."""
+        """The transaction's own tables, which are copied at its first write."""
         async with transaction.beginning:
             if transaction.tables is None:
                 await self._writing.acquire()
@@ -154,7 +154,7 @@ class MemoryDatabase:
 
 
 def copied(thing: T) -> T:
-    """The same dataclass, list, dictionary or value again, sharing nothing that can be changed; without its news."""
+    """A deep copy of a dataclass, list, dictionary or value. An aggregate is copied without its news."""
     if isinstance(thing, list):
         return cast(T, [copied(item) for item in thing])
     if isinstance(thing, dict):

@@ -1,4 +1,4 @@
-"""What is due in memory."""
+"""Deadlines in memory."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class MemoryDeadlines(Deadlines, Generic[T]):
-    """Things of one table by their ids; `due_at` says when one of them is due."""
+    """The deadlines of one table, whose keys are ids; `due_at` returns when a value is due."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The journal in memory, and the broker of a process that is alone."""
+"""The journal in memory, and the broker of a single process."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class MemoryJournalQueries(JournalQueries):
-    """The journal for reading only. Its epoch is the process's own: with the process, the journal ends."""
+    """The journal for reading only. Each process has its own epoch, because the journal ends with the process."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class MemoryJournalQueries(JournalQueries):
 
 
 class MemoryBroker(Broker):
-    """Hands everything over at once, within the process that publishes it."""
+    """Passes every item to the listeners of this process at once, inside `publish`."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[Entry | Signal], None]] = []

@@ -1,4 +1,4 @@
-"""Idempotency keys in memory: the answer and the effect of a request are kept together or not at all."""
+"""Idempotency keys in memory: the answer and the effect of a request are committed together, or neither is."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ WAIT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """An answer that was given to a request with an idempotency key, and what that request was."""
+    """The answer to a request with an idempotency key, and the fingerprint of that request."""
 
     fingerprint: bytes
     answer: Answer
@@ -40,7 +40,7 @@ class MemoryAttempt(Attempt):
 
 
 class MemoryIdempotency(Idempotency):
-    """Remembers answers for 24 hours; a request whose twin is running waits up to 2 seconds for it."""
+    """Remembers answers for 24 hours. A request waits up to 2 seconds for a running request with the same key."""
 
     def __init__(self, database: MemoryDatabase, clock: Clock) -> None:
         self._database = database
@@ -76,7 +76,7 @@ class MemoryIdempotency(Idempotency):
         return dropped[0]
 
     async def _replay_or_turn(self, place: tuple[AccountId, str], fingerprint: bytes) -> Answer | None:
-        """The answer that was given before, or None when it is this request's turn to run."""
+        """The answer that was given before, or None if this request has to run now."""
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
         while True:
             known = self._database.committed[ANSWERS].get(place)

@@ -12,7 +12,7 @@ from domain.ids import AccountId, SessionId
 
 ACCOUNTS: Table[AccountId, Account] = Table("accounts")
 SESSIONS: Table[SessionId, Session] = Table("sessions")
-# When the end of a session was written.
+# The times at which ends of sessions were written.
 ENDS: Table[SessionId, datetime] = Table("ends")
 
 
@@ -84,7 +84,7 @@ class MemorySessions(SessionRepository):
 
 
 class MemorySessionQueries(SessionQueries):
-    """Which sessions ended, for reading only."""
+    """The ended sessions, for reading only."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database

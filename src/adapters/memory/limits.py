@@ -1,4 +1,4 @@
-"""Rate limits counted in the process: for one that is alone, and while a shared counter is away."""
+"""Rate limits counted in the process: for a single process, and while the shared counter is unavailable."""
 
 from datetime import datetime
 
@@ -14,8 +14,8 @@ _TOLERANCE = 1e-9
 class MemoryRateLimiter(RateLimiter):
     """The generic cell rate algorithm, written as a bucket of calls that drains evenly.
 
-    Of at most 100,000 keys the one that was counted longest ago is forgotten first; by then it has drained, unless so
-    many keys were counted within one window.
+    At most 100,000 keys are remembered; the least recently counted is forgotten first. Its bucket has drained by then,
+    unless 100,000 keys were counted within one window.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -26,7 +26,7 @@ class MemoryRateLimiter(RateLimiter):
         now = self._clock.now()
         per_second = limit * 1000 / window_ms
         level, since = self._levels.get(key, (0.0, now))
-        # A clock that was set back drains nothing, and does not stop the draining from here on.
+        # If the clock was set back, nothing drains now, and draining goes on from the new time.
         level = max(0.0, level - max(0.0, (now - since).total_seconds()) * per_second)
         cost = min(cost, limit)
         allowed = level + cost <= limit + _TOLERANCE

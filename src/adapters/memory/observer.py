@@ -1,4 +1,4 @@
-"""An observer that remembers what it was told, for tests and for assemblies that nobody watches."""
+"""An observer that remembers what it was told, for tests and for assemblies without telemetry."""
 
 from collections import Counter, deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Keyset pages of lists that are kept in no particular order."""
+"""Keyset pages of unordered items."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ def page_of(
     limit: int,
     descending: bool = False,
 ) -> Page[V]:
-    """The items behind the key `after`, in order, as their readers see them: at most `limit`, and what fits."""
+    """The views of the items after the key `after`, in order: at most `limit`, and no more than fit into a page."""
     ordered = sorted(items, key=key, reverse=descending)
     if after is not None:
         ordered = [item for item in ordered if (key(item) < after if descending else key(item) > after)]

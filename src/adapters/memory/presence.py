@@ -1,4 +1,4 @@
-"""Who is where, in a process that is alone."""
+"""Presence in a single process."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from domain.ids import AccountId
 
 
 class MemoryPresence(Presence):
-    """Attendances of this process. They end with it, so there is no lease to keep and nobody to reap."""
+    """The attendances of this process. They end with it, so no lease is renewed and nothing is reaped."""
 
     def __init__(self) -> None:
         self._accounts: dict[tuple[str, str], AccountId] = {}
-        """By channel and connection."""
+        """The account of each channel and connection."""
         self._connections: dict[str, Counter[AccountId]] = {}
-        """How many of an account are in a channel; at least 1."""
+        """By channel, how many connections each account has there; at least 1."""
         self._version = 0
 
     async def enter(self, channel: str, account: AccountId, connection: str) -> Attendance:

@@ -1,4 +1,4 @@
-"""Figures about what is kept in memory."""
+"""Figures about the store in memory."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from application.ports.system import Clock
 
 
 class MemoryStoreQueries(StoreQueries):
-    """Counts what is there."""
+    """Counts rows and events."""
 
     def __init__(self, database: MemoryDatabase, clock: Clock) -> None:
         self._database = database

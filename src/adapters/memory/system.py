@@ -1,4 +1,4 @@
-"""A clock that stands still until it is moved, and identifiers that can be foreseen."""
+"""A clock that stands still until it is moved, and predictable identifiers."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -9,7 +9,7 @@ _START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 
 class MovableClock(Clock):
-    """Shows the same moment until it is moved, at first the given one."""
+    """Shows the given time until it is moved."""
 
     def __init__(self, now: datetime = _START) -> None:
         self._now = now
@@ -18,12 +18,12 @@ class MovableClock(Clock):
         return self._now
 
     def advance(self, duration: timedelta) -> None:
-        """Move by this much; backwards, if it is negative."""
+        """Move by `duration`; backwards if it is negative."""
         self._now += duration
 
 
 class SequentialIds(Ids):
-    """Identifiers that count: version 7, a millisecond apart, the same in every run."""
+    """Consecutive identifiers of version 7, a millisecond apart, the same in every run."""
 
     def __init__(self, start: datetime = _START) -> None:
         self._next = int(start.timestamp() * 1000)

@@ -41,7 +41,7 @@ _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 _CLOSED = frozenset({Status.DONE, Status.CANCELLED})
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
-# What each order sorts by, and the type of that in a cursor.
+# The sort key of each order, and its type in a cursor.
 _SORT_KEYS: Mapping[str, tuple[Callable[[Task], Any], Any]] = {
     "created_at": (lambda task: task.created_at, _Instant),
     "updated_at": (lambda task: task.updated_at, _Instant),
@@ -111,7 +111,7 @@ class MemoryTasks(TaskRepository):
 
 
 class MemoryTaskNumbers(TaskNumbers):
-    """Counts what it hands out."""
+    """Counts the numbers of each workspace."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
@@ -126,7 +126,7 @@ class MemoryTaskNumbers(TaskNumbers):
 
 
 class MemoryTaskWords(TaskWords):
-    """Keeps none: they are found when they are asked for."""
+    """Does nothing: words are not kept in memory, and every search finds them anew."""
 
     async def find_anew(self, most: int) -> int:
         return 0
@@ -175,7 +175,7 @@ class MemoryTaskQueries(TaskQueries):
 
 
 def _kept(task: Task) -> Task:
-    """The task as it is kept: what callers put into `custom` is JSON from then on."""
+    """A copy of the task to keep. `custom` is turned into the types that JSON has."""
     return replace(copied(task), custom=msgspec.json.decode(msgspec.json.encode(task.custom)))
 
 

@@ -16,7 +16,7 @@ class _Kept:
 
 
 class MemoryTicketStore(TicketStore):
-    """Tickets by their digest, oldest first, at most `most` of an account."""
+    """Tickets by their digest, oldest first; an account has at most `most`."""
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._clock = clock

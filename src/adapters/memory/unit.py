@@ -1,4 +1,4 @@
-"""What the repositories of one unit of work share: the tables they read, and the changes they have noted."""
+"""The state that the repositories of one unit of work share: the tables to read, and the noted changes."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ USAGE: Table[Use, int] = Table("usage")
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    """A noted aggregate, with what finds its row, checks the constraints on it, and writes it."""
+    """A noted aggregate, with functions that find its stored row, check its constraints, count it and write it."""
 
     aggregate: Aggregate
     stored: Callable[[Tables], Aggregate | None]
@@ -57,7 +57,7 @@ def _uncounted(_: Aggregate) -> Mapping[Use, int]:
 
 
 class MemoryUnit:
-    """The notes of one unit of work."""
+    """The noted changes of one unit of work."""
 
     def __init__(self, database: MemoryDatabase, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]) -> None:
         self._database = database
@@ -69,16 +69,16 @@ class MemoryUnit:
         self._required: list[Callable[[Tables], None]] = []
         self._quiet: list[Callable[[Tables], None]] = []
         self._due: list[datetime] = []
-        # What a repository has to remember of what it loaded, by the id of the thing.
+        # What a repository remembers of the things that it has loaded, by their ids.
         self.loaded: dict[UUID, Any] = {}
 
     @property
     def tables(self) -> Tables:
-        """What is committed now, together with what the idempotent request around this unit has done."""
+        """The committed tables, together with the changes of the idempotent request around this unit."""
         return self._database.present
 
     def now(self) -> datetime:
-        """What the clock of the store says."""
+        """The time of the store's clock."""
         return self._database.clock.now()
 
     def saving(
@@ -90,9 +90,9 @@ class MemoryUnit:
         kept: Callable[[A], A] = copied,
         uses: Callable[[A], Mapping[Use, int]] = _uncounted,
     ) -> None:
-        """Write the aggregate on leaving if it has news; `check` raises the error of a constraint it would break.
+        """Write the aggregate on leaving if it has news. `check` raises the error of a constraint that it would break.
 
-        `uses` is what it counts for; what would grow past its quota is QuotaExceeded.
+        `uses` returns what the aggregate counts towards quotas; QuotaExceeded on leaving if it exceeds one.
         """
         self._saved.setdefault(
             id(aggregate),
@@ -106,27 +106,27 @@ class MemoryUnit:
         )
 
     def tell(self, aggregate: Aggregate) -> None:
-        """Announce the news of an aggregate of which nothing is kept."""
+        """Announce the news of an aggregate that is not stored."""
         self._saved.setdefault(
             id(aggregate), _Saved(aggregate, lambda _: None, _unconstrained, _uncounted, _unconstrained)
         )
 
     def note(self, write: Callable[[Tables], None]) -> None:
-        """Do this on leaving as well. It must not fail, and some aggregate that is saved must announce it."""
+        """Write this on leaving too. It must not fail, and a saved aggregate has to announce it."""
         self._noted.append(write)
 
     def require(self, check: Callable[[Tables], None]) -> None:
-        """Apply the unit only if this raises nothing: Stale, if something that the unit relies on has changed."""
+        """Apply the unit only if `check` raises nothing. Stale means that something the unit relies on has changed."""
         self._required.append(check)
 
     def note_quietly(self, table: Table[K, V], write: Callable[[dict[K, V]], None]) -> None:
-        """Write to a quiet table on leaving. It must not fail; nobody is told of it, so it needs no event."""
+        """Write to a quiet table on leaving. It must not fail, and needs no event."""
         if not table.is_quiet:
             raise AssertionError(f"{table.name}: only what nobody is told of is written without an event")
         self._quiet.append(lambda tables: write(tables[table]))
 
     def note_due(self, at: datetime | None) -> None:
-        """What is written is due at that time. Who waits for it is told once the unit is applied."""
+        """Announce a deadline of this unit once it is applied, so that the loop that waits for deadlines wakes up."""
         if at is not None:
             self._due.append(at)
 
@@ -137,8 +137,8 @@ class MemoryUnit:
     def apply(self, tables: Tables) -> Sequence[Entry | Signal]:
         """Verify everything, then write everything, and return what to publish.
 
-        That is the events as they stand in the journal now, and signals: if some consumer wants one of them, and if
-        something is due soon.
+        Returns the new entries of the journal. A signal follows if a consumer wants one of them, and a second one if a
+        deadline is near.
         """
         saved = [saved for saved in self._saved.values() if saved.aggregate.has_news]
         if not saved and self._noted:
@@ -174,13 +174,13 @@ class MemoryUnit:
         return [*news, *alarms(self._due, events[-1].at)] if self._due else news
 
     def _notice(self, tables: Tables, entry: Entry, at: datetime) -> None:
-        """Give those who want the entry a cursor in front of it, unless they have one in its stream."""
+        """Give each consumer that wants the entry a cursor before it, unless the consumer has one on its stream."""
         for consumer in self._wanted.get(entry.type, ()):
             cursor = Cursor(consumer, entry.stream, entry.offset - 1, 0, 0)
             tables[CURSORS].setdefault((entry.stream, consumer), Claimable(cursor, at, at))
 
     def _counted(self, tables: Tables, saved: Sequence[_Saved]) -> Mapping[Use, int]:
-        """How many there will be of what these change the number of."""
+        """The new usage of each quota that these aggregates change; QuotaExceeded if it grows past its limit."""
         changes: Counter[Use] = Counter()
         for each in saved:
             changes.update(each.uses(each.aggregate))

@@ -1,4 +1,4 @@
-"""The unit of work in memory: reads as they come, then one step that verifies and writes everything."""
+"""The unit of work in memory: it reads directly, then verifies and writes everything in one step."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ Repository: TypeAlias = Callable[[MemoryUnit], Any]
 
 
 class MemoryWork:
-    """One unit of work; see `UnitOfWork`. Every repository is a property of the class that `_work_with` makes."""
+    """One unit of work; see `UnitOfWork`. `_work_with` derives a class that has each repository as a property."""
 
     def __init__(
         self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]
@@ -34,13 +34,13 @@ class MemoryWork:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None and self.unit.has_changes:
-            # Others come in between reading and writing here as they do with a store that is somewhere else.
+            # Lets other tasks run between reading and writing, as they do with a remote store.
             await asyncio.sleep(0)
             await self._database.apply(self.unit.apply, self._broker.publish)
 
 
 def _work_with(repositories: Mapping[str, Repository]) -> type[MemoryWork]:
-    """Units of work that make each of these repositories, by its name, when they are asked for it."""
+    """A class of units of work with a property for each of these repositories, which creates it when it is read."""
 
     def made(make: Repository) -> property:
         return property(lambda work: make(work.unit))
@@ -49,9 +49,9 @@ def _work_with(repositories: Mapping[str, Repository]) -> type[MemoryWork]:
 
 
 class MemoryUnitOfWork(UnitOfWork[Any]):
-    """Opens units of work on a database and hints at their events once they are committed.
+    """Opens units of work on a database, and publishes their events once they are committed.
 
-    Events that one of the `consumers` wants are noted for it. The contexts hand over the `repositories` of a unit.
+    An event that one of the `consumers` wants gives it a cursor. `repositories` are those of all contexts.
     """
 
     def __init__(

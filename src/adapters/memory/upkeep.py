@@ -1,4 +1,4 @@
-"""What is done to the memory of a process beside the use cases."""
+"""Maintenance of the store in memory, outside of the use cases."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ V = TypeVar("V")
 
 
 class MemoryUpkeep(Upkeep):
-    """Walks everything that there is: what is kept here is little."""
+    """Looks at all rows each time, because a store in memory is small."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database

@@ -36,7 +36,7 @@ REMOVALS: Table[tuple[WorkspaceId, AccountId], Removal] = Table("removals")
 
 
 def standing_in(tables: Tables, workspace: WorkspaceId, account: AccountId) -> Standing | None:
-    """What the account is in the workspace; None for a stranger or an absent workspace."""
+    """The standing of the account in the workspace; None if it is not a member or the workspace does not exist."""
     found = tables[WORKSPACES].get(workspace)
     member = found.members.get(account) if found else None
     return Standing(member.role, found.viewers_comment) if found and member else None
@@ -172,7 +172,7 @@ class MemoryWorkspaceQueries(WorkspaceQueries):
 
 
 def _open_invitations(tables: Tables, workspace: Workspace, now: datetime) -> list[Invitation]:
-    """Those that admit somebody at that time."""
+    """The invitations of the workspace that can be accepted at that time."""
     return [
         invitation
         for invitation in tables[INVITATIONS].values()

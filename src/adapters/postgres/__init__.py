@@ -29,7 +29,7 @@ REPOSITORIES: Mapping[str, Repository] = {
     "tasks": PostgresTasks,
     "workspaces": PostgresWorkspaces,
 }
-"""What the contexts put into a unit of work, by the names under which their use cases ask for it."""
+"""The repositories of a unit of work, by the names that use cases know them by."""
 
 __all__ = [
     "REPOSITORIES",

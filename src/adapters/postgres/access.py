@@ -1,4 +1,4 @@
-"""Memberships in PostgreSQL, as the other contexts ask for them."""
+"""Memberships in PostgreSQL, for the other contexts."""
 
 from collections.abc import Collection, Mapping
 from uuid import UUID
@@ -28,10 +28,10 @@ from domain.ids import AccountId, WorkspaceId
 
 
 def membership(workspace: ColumnElement[UUID], account: ColumnElement[UUID]) -> LateralFromClause:
-    """The role of an account in a workspace, one row at most, to join where both are columns.
+    """A lateral join that finds the role of an account in a workspace: one row at most.
 
-    The limit makes PostgreSQL look for both together. Left to itself it may read everybody in the workspace, as it
-    takes every one for of average size.
+    The limit makes PostgreSQL search by both columns. Without it, PostgreSQL may read all members of the workspace,
+    because it assumes that every workspace is of average size.
     """
     found = select(members.c.role).where(members.c.workspace_id == workspace, members.c.account_id == account)
     return found.limit(literal_column("1")).lateral("membership")
@@ -55,7 +55,7 @@ _ASSIGNABLE = Statement(
     .join(accounts, accounts.c.id == members.c.account_id)
     .where(*_AMONG, members.c.role != Role.VIEWER.value, accounts.c.disabled_at.is_(None))
 )
-# Guards wait for a revocation that is being committed, and make a later one wait until their unit has committed.
+# A guard waits for a change of its row that is being committed. A later change waits until the unit is committed.
 STILL_MEMBER = Statement(
     select(members.c.workspace_id)
     .where(
@@ -82,7 +82,7 @@ _HOME = Lookup(
     .outerjoin(tasks, tasks.c.id == _PLACE.c.place)
     .join(membership(_WORKSPACE, _PLACE.c.account), true()),
 )
-# In one statement, so in one snapshot: whoever is a member in it may see what was made of the stream up to this head.
+# One statement sees one snapshot: an account that is a member in it may see everything up to the head in it.
 _STATE = Lookup(
     _PLACE,
     select(lineage.c.epoch, func.coalesce(streams.c.head, 0))

@@ -29,7 +29,7 @@ from application.ports.consumers import Backlog, Cursor, CursorRepository, Curso
 from application.ports.events import EventView
 
 _COLUMNS = tuple(cursors.c[name] for name in Cursor.__struct_fields__)
-# The position tells a cursor from an earlier one of the same stream and consumer, whose versions it may have again.
+# The position is compared too, because an earlier cursor of the same stream and consumer may have had this version.
 _THIS = and_(
     cursors.c.stream == bindparam("of_stream"),
     cursors.c.consumer == bindparam("of_consumer"),
@@ -75,7 +75,7 @@ _NEXT = Statement(
     .select_from(streams.outerjoin(_first, true()))
     .where(streams.c.name == bindparam("stream"))
 )
-# Waits for those who are writing to the stream, and makes others wait until the cursor is dropped or kept.
+# Waits for units of work that are writing to the stream, and makes later ones wait until the cursor is dropped or kept.
 _HOLD = Statement(select(streams.c.head).where(streams.c.name == bindparam("stream")).with_for_update(read=True))
 _HAS_MORE = exists().where(events.c.stream == bindparam("stream"), events.c.offset > bindparam("head"), _IS_WANTED)
 _DROP = Statement(delete(cursors).where(_THIS, ~_HAS_MORE).returning(literal_column("1")))
@@ -116,7 +116,7 @@ class PostgresCursorRepository(CursorRepository):
 
 
 class PostgresCursors(Cursors):
-    """Cursors outside of units of work. Nobody who writes waits for one of them longer than a round trip takes."""
+    """Cursors outside of units of work. A writer waits for one of them for a round trip at most."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -135,9 +135,9 @@ class PostgresCursors(Cursors):
     async def settle(self, cursor: Cursor, wanted: Iterable[str], head: int) -> bool:
         values = {**_key(cursor), "stream": cursor.stream, "head": head, "types": list(wanted)}
         async with self._database.connection() as connection, self._database.transaction(connection):
-            # The stream before the cursor, as in every unit of work.
+            # The stream is locked before the cursor, as in every unit of work.
             await self._database.fetch_on(connection, _HOLD, values)
-            # Statements of their own, to see what those have written for whom the last one waited.
+            # These are separate statements, so that they see the writes that the last statement waited for.
             if await self._database.fetchrow_on(connection, _DROP, values) is not None:
                 return True
             return await self._database.fetchrow_on(connection, _IS_THERE, values) is None

@@ -1,4 +1,4 @@
-"""The pool of connections, with every wait bounded and every failure told in the words of the domain."""
+"""The pool of connections: every wait has a deadline, and every failure is translated into an error of the domain."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -40,17 +40,17 @@ Fetch: TypeAlias = Callable[[Connection, Statement, Mapping[str, Any]], Awaitabl
 class Database:
     """A pool of at most `pool_size` connections to the PostgreSQL at `url`.
 
-    Whoever needs one waits `wait_seconds` at most, and one that nobody needs is closed within `idle_seconds`. Nothing
-    connects before it is needed, so the process can start while PostgreSQL is away. `fetch` and its kin raise
-    Unavailable when PostgreSQL does not answer in time, Stale when the effort is worth repeating, and the domain's own
-    error where a constraint speaks for a rule.
+    A caller waits for a connection for `wait_seconds` at most. An unused connection is closed within `idle_seconds`. A
+    connection is opened when it is first needed, so the process can start while PostgreSQL is away. `fetch` and the
+    other calls raise Unavailable if PostgreSQL does not answer in time, Stale if another try may succeed, and the error
+    of the domain if a constraint that stands for a rule is violated.
 
-    Whoever waits in vain makes it doubtful whether PostgreSQL answers at all. If it takes no new connection either, the
-    breaker opens, and nobody else waits until it does.
+    After a timeout it is checked whether PostgreSQL takes a new connection. If it does not, the breaker opens, and no
+    caller waits until it does.
 
-    A connection that turns out to be dead seldom is the only one: a server that restarts, and a firewall that forgets,
-    end all of them, and each is only found out when it is used. So after the first one every older one is looked at
-    before anybody gets it, and who tries again meets no second one.
+    A dead connection is rarely the only one: a restart of the server, or a firewall that drops its state, ends all of
+    them, and each is only noticed when it is used. So after the first dead one, every older connection is tested before
+    it is given to a caller, and a caller that tries again does not get a second dead one.
     """
 
     def __init__(
@@ -64,19 +64,20 @@ class Database:
         self._url = url
         self._size = pool_size
         self._wait_seconds = wait_seconds
-        # After one to two of these it goes to the pool of asyncpg, and after a third it is closed.
+        # An unused connection goes to the pool of asyncpg after one to two of these, and is closed after a third.
         self._idle_seconds = idle_seconds / 3
         self._observer = observer
         self._pool: asyncpg.Pool | None = None
         self._is_open = False
         # Connections between two uses, the last used at the end. asyncpg's pool makes a task and several timers for
-        # each use, which costs more than a short query, so it sees only those that are new or left over.
+        # each use, which cost more than a short query. So it is only used for new and for surplus connections.
         self._kept: list[Connection] = []
         self._least_kept = 0
         self._broken_off: set[Connection] = set()
-        # How often one was found dead, and how often that had been when each was last known to be alive; by the process
-        # behind it, since a connection has another proxy with each use.
+        # How often a connection was found dead.
         self._deaths = 0
+        # The value of `_deaths` when each connection was last known to be alive. The key is the pid of its server
+        # process, because a connection has a different proxy with each use.
         self._alive_as_of: dict[int, int] = {}
         self._closing: set[asyncio.Task[None]] = set()
         # How many calls wait for a connection at this moment.
@@ -99,7 +100,7 @@ class Database:
             max_cached_statement_lifetime=3600,
             server_settings=SERVER_SETTINGS,
             init=self._prepare,
-            # Nothing that a unit of work does outlives its transaction, so there is nothing to reset.
+            # A unit of work leaves nothing behind after its transaction, so there is nothing to reset.
             reset=_nothing,
         )
         self._thinning = asyncio.create_task(self._thin_out(self._pool))
@@ -127,30 +128,30 @@ class Database:
                 await connection.fetchval("SELECT 1")
 
     async def identify(self) -> tuple[str, datetime]:
-        """The version of PostgreSQL, and what its clock says."""
+        """The version of PostgreSQL, and the time of its clock."""
         async with self.connection() as connection:
             version = connection.get_server_version()
             with self.call("identify", connection):
                 return f"{version.major}.{version.minor}", await connection.fetchval("SELECT clock_timestamp()")
 
     def call(self, operation: str, connection: Connection | None = None) -> "PostgresCall":
-        """Around one call of PostgreSQL: the observer is told of it as `operation`, and its failure is translated."""
+        """A context for one call of PostgreSQL: it tells the observer of `operation`, and translates a failure."""
         return PostgresCall(self, self._observer, operation, connection)
 
     def commit(self, operation: str, connection: Connection | None = None) -> "PostgresCall":
-        """Around a call that commits: OutcomeUnknown if PostgreSQL does not say whether it did."""
+        """A context for a call that commits: OutcomeUnknown if PostgreSQL does not tell whether it did."""
         call = self.call(operation, connection)
         call.commits = True
         return call
 
     def pool_state(self) -> tuple[int, int, int]:
-        """How many connections are open, how many of these idle, and the most there may be."""
+        """How many connections are open, how many of these are idle, and how many there may be."""
         if self._pool is None:
             return 0, 0, self._size
         return self._pool.get_size(), self._pool.get_idle_size() + len(self._kept), self._size
 
     async def acquire(self) -> Connection:
-        """A connection, or Unavailable if none gets free in time; to be given back with `release`."""
+        """A connection, which has to be returned with `release`. Unavailable if none becomes free in time."""
         if self._pool is None or not self._is_open:
             raise Unavailable("The store is not open.")
         if self.breaker.state != "closed":
@@ -160,7 +161,7 @@ class Database:
             self._least_kept = min(self._least_kept, len(self._kept))
             if not is_usable(connection):
                 await self._pool.release(connection)
-            # Looked up here first, as this is on everybody's way.
+            # Compared here first, to save a call on the hottest path.
             elif self._alive_as_of.get(connection.get_server_pid()) == self._deaths or await self._is_alive(connection):
                 return connection
         self.waiting += 1
@@ -175,10 +176,10 @@ class Database:
             self.waiting -= 1
 
     async def release(self, connection: Connection) -> None:
-        """Give a connection back, in whatever state it is."""
+        """Return a connection, in whatever state it is."""
         if connection in self._broken_off:
             self._broken_off.discard(connection)
-            # It may take a while to learn whether PostgreSQL hears that it should stop.
+            # It may take a while until PostgreSQL has stopped the statement.
             closing = asyncio.create_task(discard(connection), context=Context())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
@@ -188,15 +189,18 @@ class Database:
             await self._pool.release(connection)
 
     def break_off(self, connection: Connection) -> None:
-        """Nobody knows what became of the last call on it: it is closed once it is given back."""
+        """Close a connection once it is released, because the outcome of the last call on it is unknown."""
         self._broken_off.add(connection)
 
     def distrust(self) -> None:
-        """A connection was found dead, so those that are older may be, too."""
+        """Test older connections before their next use, because a connection was found dead."""
         self._deaths += 1
 
     async def _is_alive(self, connection: Connection) -> bool:
-        """Whether it is alive; it is looked at unless it is newer than any dead one, and let go of if it is not."""
+        """Whether a connection is alive. It is tested if one was found dead since it was last known to be alive.
+
+        A dead connection is closed.
+        """
         pid, deaths = connection.get_server_pid(), self._deaths
         if self._alive_as_of.get(pid) == deaths:
             return True
@@ -205,7 +209,7 @@ class Database:
                 await connection.execute("SELECT 1")
         except BaseException as error:
             abandon(connection)
-            if isinstance(error, TimeoutError):  # silence costs time, which is spent only once
+            if isinstance(error, TimeoutError):  # each silent one would cost this time again, so all kept ones go
                 self.doubt()
                 kept, self._kept = self._kept, []
                 for silent in kept:
@@ -223,7 +227,7 @@ class Database:
         connection.add_termination_listener(lambda _: self._alive_as_of.pop(pid, None))
 
     def doubt(self) -> None:
-        """Somebody waited in vain: see whether PostgreSQL takes a new connection, until it does."""
+        """After a timeout, try to connect until PostgreSQL takes a new connection."""
         if self._trial is None and self._is_open:
             self._trial = asyncio.create_task(self._try(), context=Context())
 
@@ -242,17 +246,17 @@ class Database:
                 connection = await asyncpg.connect(self._url, server_settings=SERVER_SETTINGS)
         except TimeoutError:
             return True
-        except Exception:  # noqa: BLE001  # to be refused, however, is an answer, which everybody else gets as soon
+        except Exception:  # noqa: BLE001  # a refusal is an answer, and other callers get it without waiting
             return False
         await discard(connection)
         return False
 
     def is_whole(self, connection: Connection) -> bool:
-        """Whether nothing on it was broken off."""
+        """Whether a connection is usable, and the outcome of every call on it is known."""
         return connection not in self._broken_off and is_usable(connection)
 
     async def _thin_out(self, pool: asyncpg.Pool) -> None:
-        """Leave to the pool what was not used for a while; cancelled at the end."""
+        """Return connections that were not used for a while to the pool of asyncpg, until cancelled."""
         while True:
             self._least_kept = len(self._kept)
             await asyncio.sleep(self._idle_seconds)
@@ -262,7 +266,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for a block that raises whatever asyncpg raises, translated."""
+        """A connection for a block. Errors of asyncpg in the block are translated."""
         connection = await self.acquire()
         try:
             yield connection
@@ -273,14 +277,14 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, connection: Connection) -> AsyncIterator[None]:
-        """A transaction around a block: leaving it commits, raising rolls back."""
+        """A transaction around a block. It commits at the end, and rolls back if the block raises."""
         transaction = connection.transaction()
         with self.call("begin", connection):
             await transaction.start()
         try:
             yield
         except BaseException:
-            # Where it cannot be told, PostgreSQL does it by itself when the connection ends.
+            # If the connection is not whole, PostgreSQL rolls back by itself when it is closed.
             if self.is_whole(connection):
                 with suppress(DomainError), self.call("rollback", connection):
                     async with asyncio.timeout(UNDO_SECONDS):
@@ -298,12 +302,12 @@ class Database:
         return await self._apart(self.fetchrow_on, statement, values)
 
     async def look_up(self, lookup: Lookup, *key: Any) -> asyncpg.Record | None:
-        """The row of one key, found by a statement that everybody shares who looks up such rows at that moment."""
+        """The row of one key. Concurrent calls with the same lookup share a statement."""
         (row,) = await self._look_up(lookup, [key])
         return row
 
     async def look_up_all(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Mapping[Any, asyncpg.Record]:
-        """The rows of several keys, found in the same way."""
+        """The rows of several keys, by key; keys without a row are left out. Calls share a statement, see `look_up`."""
         rows = await self._look_up(lookup, keys)
         return {key: row for key, row in zip(keys, rows, strict=True) if row is not None}
 
@@ -322,7 +326,7 @@ class Database:
         return [found.get(key) for key in keys]
 
     async def _apart(self, fetch: Fetch[T], statement: Statement, values: Mapping[str, Any]) -> T:
-        """On a connection of its own; if that is lost and nothing can have happened, once more on another one."""
+        """Run a statement on a connection of its own, and again on another one if the first was lost without effect."""
         connection = await self.acquire()
         try:
             return await fetch(connection, statement, values)
@@ -351,9 +355,9 @@ class Database:
 
 
 class PostgresCall:
-    """One call of PostgreSQL, which the observer is told of, however it ends.
+    """The context of one call of PostgreSQL. The observer is told of the call, however it ends.
 
-    `commits` says whether it may have changed something for good when nobody sees its end.
+    `commits` says whether the call may have committed something if its outcome is not known.
     """
 
     __slots__ = ("_began", "_connection", "_database", "_observer", "_operation", "commits")
@@ -383,7 +387,7 @@ class PostgresCall:
             if self.commits and is_unknown:
                 meaning = OutcomeUnknown()
                 self._observer.happened("commit_unknown", "lost")
-        # A conflict is nothing that failed in PostgreSQL, which has no name for it either.
+        # A conflict is no failure of PostgreSQL, so it is reported by its meaning.
         self._observer.called(
             "postgresql", self._operation, self._began, meaning if isinstance(meaning, Stale) else error
         )

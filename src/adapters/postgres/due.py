@@ -1,4 +1,4 @@
-"""What is due in PostgreSQL; see `docs/decisions/0037-later-is-a-due-at.md`."""
+"""Deadlines in PostgreSQL; see `docs/decisions/0037-later-is-a-due-at.md`."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -12,12 +12,12 @@ from application.ports.due import Ahead, Deadlines, Late
 
 
 def due_index(table: Table) -> Index:
-    """The index over those rows of a table that are due at some time; all others cost nothing."""
+    """An index over the rows of a table that have a `due_at`. All other rows cost it nothing."""
     return Index(f"{table.name}_due", table.c.due_at, postgresql_where=table.c.due_at.is_not(None))
 
 
 class PostgresDeadlines(Deadlines):
-    """The columns `id` and `due_at` of a table that has a `due_index`."""
+    """The deadlines of a table that has the columns `id` and `due_at`, and a `due_index`."""
 
     def __init__(self, database: Database, table: Table) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""The journal in PostgreSQL, for reading; it is written by the flush of every unit of work."""
+"""The journal in PostgreSQL, for reading. The flush of each unit of work writes to it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
@@ -19,7 +19,7 @@ from application.journal import event_view
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.events import Entry, EventFilter, EventView, HistoryGone, JournalQueries, Span, Survey
 
-# An old event's was not noted yet when it was written, and is found by unpacking it.
+# The size of an old event was not recorded. It is found by unpacking the event.
 _SIZE = func.coalesce(events.c.size, func.octet_length(func.cast(events.c.body, Text)))
 _READ = measured(
     select(events.c.stream, events.c.offset, events.c.type, events.c.resource_id, events.c.body).where(
@@ -33,7 +33,7 @@ _HEADS = Statement(
     select(streams.c.name, streams.c.head).where(streams.c.name == func.any(bindparam("streams", type_=ARRAY(Text))))
 )
 _wanted = streams.c.name == func.any(bindparam("streams", type_=ARRAY(Text)))
-# One row at least, as there is one lineage, and all of them as of one moment.
+# One statement sees one snapshot. It returns at least one row, because there is always one lineage.
 _SURVEY = Statement(
     select(lineage.c.epoch, streams.c.name, streams.c.tail, streams.c.head).select_from(
         lineage.outerjoin(streams, _wanted)
@@ -41,15 +41,15 @@ _SURVEY = Statement(
 )
 _TAIL = Statement(select(streams.c.tail).where(streams.c.name == bindparam("stream")))
 
-# What an index finds in the order of the offsets.
+# The filters whose events an index has in the order of their offsets.
 WALKED = frozenset({"resource_id"})
 
 
 class PostgresJournalQueries(JournalQueries):
-    """The journal for reading. Pages of the past come from the `replica`, if there is one and it has what they need.
+    """The journal for reading only. Pages of the past come from the `replica`, if there is one that has all of them.
 
-    A page of some events of a stream may have to pass over all others of it, unless it is those of one resource, so it
-    is one of the `long_reads`.
+    A page with filters may have to read all events of a stream, so it is one of the `long_reads`. A page with a filter
+    by resource alone is not, because it has an index.
     """
 
     def __init__(self, database: Database, long_reads: LongReads, replica: Replica | None = None) -> None:
@@ -99,7 +99,7 @@ class PostgresJournalQueries(JournalQueries):
             lambda last: encode_cursor(query, last.offset),
         )
         if cursor is not None and not newest_first:
-            # Looked at after the page: what is missing from that was gone before.
+            # The tail is read after the page, so it includes every event that was pruned before the page was read.
             row = await self._database.fetchrow(_TAIL, stream=stream)
             if row is not None and row[0] > values["place"]:
                 raise HistoryGone("Events that come next here are kept no longer.", pointer="?cursor")
@@ -108,11 +108,11 @@ class PostgresJournalQueries(JournalQueries):
     async def _past(
         self, stream: str, newest_first: bool, statement: Statement, values: Mapping[str, Any]
     ) -> Sequence[asyncpg.Record] | None:
-        """The rows from the replica, if they are certain to be those of the primary; events never change."""
+        """The rows from the replica, or None if the primary may have others. Events themselves never change."""
         if self._replica is None or (newest_first and "place" not in values):
             return None
         rows = await self._replica.fetch(stream, values.get("place", 0), statement, values)
-        # Upwards, a page with more behind it is complete; only the primary knows which one is the last.
+        # In ascending order only a full page is certain to be complete: the primary may have newer events.
         return rows if newest_first or (rows and len(rows) == values["limit"]) else None
 
 

@@ -1,4 +1,4 @@
-"""What a failure of PostgreSQL means to a use case, and to whoever wanted to commit something."""
+"""Translates a failure of PostgreSQL for use cases, and tells whether a commit may have happened."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,11 +12,11 @@ STALE_SQLSTATE = "SB001"  # raised by verify(), see the migrations
 QUOTA_SQLSTATE = "SB002"  # raised by within(), with the kind and its limit
 
 REFUSALS: dict[str, Callable[[], Exception]] = {}
-"""What it means that a constraint is violated, by its name. Each context adds its own beside its statements."""
+"""The error of a violated constraint, by the constraint's name. Each context adds its own beside its statements."""
 
 
 def translated(error: Exception) -> Exception:
-    """What this failure of PostgreSQL means to a use case; the same error if it means a mistake of ours."""
+    """The error that a use case gets for a failure of PostgreSQL; the same error if it is a mistake in this code."""
     match error:
         case DomainError() | Stale():
             return error
@@ -30,12 +30,12 @@ def translated(error: Exception) -> Exception:
             return Stale()
         case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in REFUSALS:
             return REFUSALS[name]()
-        # What the domain let through and PostgreSQL cannot keep: a rule is missing, but the caller's input is at fault.
+        # The domain let a value pass that PostgreSQL cannot store: a rule is missing, but the input is at fault.
         case asyncpg.DataError() | UnicodeEncodeError():
             return Invalid("This contains a value that cannot be stored.")
         case asyncpg.ConnectionDoesNotExistError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return Interrupted()
-        # A migration changed what a statement answers: outside of a transaction asyncpg asks again by itself.
+        # A migration changed the result type of a statement. Outside of a transaction asyncpg tries again by itself.
         case asyncpg.InvalidCachedStatementError() | asyncpg.InFailedSQLTransactionError():
             return Interrupted()
         case asyncpg.PostgresConnectionError() | OSError() | TimeoutError():
@@ -49,7 +49,7 @@ def translated(error: Exception) -> Exception:
 
 
 def is_hung_up(error: BaseException) -> bool:
-    """Whether a call failed because its connection had ended, or ended under it."""
+    """Whether a call failed because its connection was closed before or during the call."""
     return isinstance(
         error,
         asyncpg.PostgresConnectionError
@@ -62,15 +62,15 @@ def is_hung_up(error: BaseException) -> bool:
 
 
 def is_answered(error: BaseException) -> bool:
-    """Whether PostgreSQL said itself that it did not do what it was asked, or never was asked.
+    """Whether it is certain that a call had no effect: PostgreSQL answered with an error, or never got the call.
 
-    Otherwise it may have done it. The last word on a connection that it ends is such an answer too, unless a crash of
-    another process made it end all of them, wherever they were.
+    Otherwise the call may have had its effect. The error with which PostgreSQL closes a connection is an answer too,
+    except after a crash of another server process: then PostgreSQL closes all connections, even amid a commit.
     """
     if isinstance(error, asyncpg.PostgresConnectionError) and isinstance(error.__cause__, asyncpg.PostgresError):
         error = error.__cause__
     if isinstance(error, asyncpg.InternalClientError):
-        # The last word was heard and the connection not closed yet, so nothing was sent on it any more.
+        # The error had arrived while the connection was not closed yet, so the call was not sent.
         return str(error).startswith("cannot switch to state")
     return not isinstance(
         error,

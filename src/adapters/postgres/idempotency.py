@@ -1,4 +1,4 @@
-"""Answers to requests with an idempotency key, kept in the transaction of their effect."""
+"""Answers to requests with an idempotency key, stored in the transaction of their effect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ from domain.ids import AccountId
 RETENTION = timedelta(hours=24)
 WAIT_SECONDS = 2.0
 
-# A transaction-bound lock on the key itself: unlike a row it is seen by others before the transaction commits.
+# An advisory lock on the key that ends with the transaction. Unlike a row, others see it before the commit.
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
 _FIND = Statement(
     select(idempotency.c.fingerprint, idempotency.c.answer).where(
@@ -34,7 +34,7 @@ _FIND = Statement(
         idempotency.c.created_at > bindparam("since"),
     )
 )
-# The account was there when its request came in, and vanished meanwhile.
+# The account existed when the request was authenticated, and was deleted meanwhile.
 REFUSALS["fk_idempotency_account_id"] = NotFound
 _upsert = insert(idempotency).values({column.name: bindparam(column.name) for column in idempotency.c})
 _KEEP = Statement(
@@ -74,10 +74,10 @@ class _Undo(Exception):
 
 
 class PostgresIdempotency(Idempotency):
-    """Runs a request in one explicit transaction with the row that remembers its answer.
+    """Runs a request in one explicit transaction, together with the row that remembers its answer.
 
-    Twins in this process wait for the first without holding a connection; a twin in another process is told
-    StillRunning after 2 s.
+    A request with the same key waits for the running one: in the same process without a connection, in another process
+    with one. It is StillRunning after 2 s.
     """
 
     def __init__(self, database: Database, broker: Broker, clock: Clock) -> None:

@@ -72,7 +72,7 @@ _UPDATE_SESSION = Statement(
         | {"told_at": case((bindparam("is_ended"), func.coalesce(sessions.c.told_at, func.clock_timestamp())))}
     )
 )
-# `now()` and not `clock_timestamp()`, which would have every row looked at.
+# With `clock_timestamp()` in place of `now()`, PostgreSQL could not use the index and would read every row.
 _at_first = func.now() - literal_column(f"interval '{ENDS_KNOWN.total_seconds()} seconds'", Interval)
 _ENDED = Statement(
     select(
@@ -168,7 +168,7 @@ class PostgresSessions(SessionRepository):
 
 
 class PostgresSessionQueries(SessionQueries):
-    """What every process has to know of sessions."""
+    """The ended sessions, for reading only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -180,7 +180,7 @@ class PostgresSessionQueries(SessionQueries):
 
 
 def _young(now: datetime) -> Mapping[str, datetime]:
-    """Since when a session has to have been used, and to have begun, to be not over."""
+    """The times after which a live session was last rotated, and was created."""
     return {"rotated_after": now - SESSION_IDLE, "created_after": now - SESSION_ABSOLUTE}
 
 

@@ -1,4 +1,4 @@
-"""Reads that may take long: they get little time, and nobody gets many connections for them."""
+"""Bounds the reads that may take long: in their time, and in the connections that one account gets for them."""
 
 import asyncio
 from collections.abc import Hashable, Mapping, Sequence
@@ -28,10 +28,10 @@ _ANY_TIME = {"limit": SERVER_SETTINGS["statement_timeout"]}
 
 
 class LongReads:
-    """Statements whose effort depends on what is stored, each of which may take `statement_seconds`.
+    """Runs statements whose cost depends on the stored data; each may take `statement_seconds`.
 
-    All of them together have `at_once` connections of the pool, and those for one account or of one stream half of
-    these, so that there are always some for everybody else. The next ones wait for their turn, `wait_seconds` at most.
+    All of them together may use `at_once` connections of the pool, and those for one account or one stream half of
+    these, so that some are left for other callers. Further calls wait for their turn, `wait_seconds` at most.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class LongReads:
         self._wait_seconds = wait_seconds
 
     async def fetch(self, whose: Hashable, statement: Statement, values: Mapping[str, Any]) -> Sequence[asyncpg.Record]:
-        """All rows.
+        """All rows. `whose` is the account or stream that the read counts for.
 
-        QueryTooBroad if PostgreSQL does not find them in their time, Exhausted if their turn does not come.
+        QueryTooBroad if PostgreSQL does not find them in `statement_seconds`; Exhausted if their turn does not come.
         """
         async with AsyncExitStack() as turns:
             try:

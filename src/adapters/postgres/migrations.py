@@ -1,4 +1,4 @@
-"""Brings the schema of a database to a revision: at start, from the command line and in tests alike."""
+"""Brings the schema of a database to a revision: at start, from the command line and in tests."""
 
 import asyncio
 import io
@@ -10,15 +10,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 _CODE = Path(__file__).parents[2]
-# Beside `src` in a checkout, and beside the packages where they are installed.
+# Beside `src` in a checkout, and beside the packages in an installation.
 FOLDER = (_CODE.parent if _CODE.name == "src" else _CODE) / "migrations"
 
 
 def upgrade(url: str, target: str = "head") -> None:
     """Run the revisions that are missing up to `target`, each in a transaction of its own.
 
-    Processes that start at the same time wait for each other, and the later ones find nothing left to do. Blocks, and
-    runs an event loop of its own: from inside one, call it in a thread, and in one thread at a time.
+    Processes that start at the same time wait for each other, and the later ones find nothing left to do. This blocks,
+    and runs an event loop of its own. From inside an event loop, call it in a thread, and in one thread at a time.
     """
     command.upgrade(_config(url), target)
 
@@ -29,7 +29,7 @@ def downgrade(url: str, target: str) -> None:
 
 
 def script(target: str = "head", since: str = "base") -> str:
-    """The SQL that leads from the revision `since`, or an empty database, to `target`; for psql."""
+    """The SQL for psql that leads from the revision `since`, or from an empty database, to `target`."""
     written = io.StringIO()
     command.upgrade(_config(None, written), f"{since}:{target}", sql=True)
     return written.getvalue()
@@ -57,7 +57,7 @@ async def current_revision(connection: asyncpg.Connection) -> str | None:
 
 
 def current(url: str) -> str | None:
-    """The same for whoever has no connection; blocks, and runs an event loop of its own."""
+    """The revision of the database at `url`, as `current_revision`. Blocks, and runs an event loop of its own."""
 
     async def read() -> str | None:
         connection = await asyncpg.connect(url)
@@ -74,7 +74,7 @@ def _scripts() -> ScriptDirectory:
 
 
 def _config(url: str | None = None, output: io.StringIO | None = None) -> Config:
-    # In code and not from pyproject.toml, which an installation does not have to bring along.
+    # Configured here and not in pyproject.toml, because an installation does not have that file.
     config = Config(output_buffer=output)
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["url"] = url

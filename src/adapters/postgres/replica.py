@@ -1,4 +1,4 @@
-"""A replica, for the few reads that it answers as the primary would: `docs/decisions/0019-what-a-replica-is-for.md`."""
+"""A replica, for the reads that have the same result on the primary: `docs/decisions/0019-what-a-replica-is-for.md`."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from adapters.postgres.tables import lineage, streams
 from application.ports.unit_of_work import Stale
 from domain.errors import DomainError, Unavailable
 
-# What it may take; the primary is asked after that, by somebody who waits already.
+# How long the replica may take. The caller, who has waited by then, asks the primary after that.
 PATIENCE_SECONDS = 1.0
-# How long nobody asks a replica that failed, and how long the epoch of the primary is believed.
+# How long a replica is not asked after it failed, and how long a known epoch of the primary is used.
 PAUSE_SECONDS = 5.0
 
 _EPOCH = Statement(select(lineage.c.epoch))
@@ -27,7 +27,7 @@ _REACHED = Statement(
 
 
 class Replica:
-    """A database that follows the `primary`, at its own pace."""
+    """A database that follows the `primary` with a delay."""
 
     def __init__(self, database: Database, primary: Database) -> None:
         self._database = database
@@ -43,7 +43,7 @@ class Replica:
         await self._database.close()
 
     async def check(self) -> None:
-        """Return if it answers, and with the journal of the primary; Unavailable otherwise."""
+        """Return if it answers and has the lineage of the primary's journal; Unavailable otherwise."""
         row = await self._database.fetchrow(_EPOCH)
         if row is None or row[0] != await self._present_epoch():
             raise Unavailable("It is a copy of another journal.")
@@ -51,18 +51,18 @@ class Replica:
     async def fetch(
         self, stream: str, head: int, statement: Statement, values: Mapping[str, Any]
     ) -> Sequence[asyncpg.Record] | None:
-        """The rows; None if it is gone, has not come to this head of the stream, or follows another journal."""
+        """The rows. None if it does not answer, has not reached this head of the stream, or has another lineage."""
         if asyncio.get_running_loop().time() < self._shunned_until:
             return None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                # It only ever goes on, so what it has reached here it has reached for the next statement.
+                # A replica never goes back, so the next statement sees at least this head.
                 reached = await self._database.fetchrow(_REACHED, stream=stream)
                 if reached is None or reached[0] != await self._present_epoch() or reached[1] < head:
                     return None
                 return await self._database.fetch(statement, **values)
         except (DomainError, Stale, asyncpg.PostgresError, TimeoutError):
-            # Also what the primary has migrated and it has not, and what replaying would not wait for.
+            # This includes a schema that is not migrated yet, and a statement that the replay has cancelled.
             self._shunned_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
             return None
 

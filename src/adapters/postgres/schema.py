@@ -1,4 +1,4 @@
-"""Whether the tables are those that this code was written for, and the role what it should be."""
+"""Checks that the schema has the revision that this code needs, and that the role has no more rights than it needs."""
 
 from adapters.postgres.database import Database
 from adapters.postgres.migrations import current_revision, revisions
@@ -6,13 +6,13 @@ from domain.errors import Unavailable
 
 
 class Rights:
-    """What the role may do that a process connects as."""
+    """The rights of the role that a process connects as."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def check(self) -> str | None:
-        """None if it can read and write rows only, and a remark if it could do more than a process ever needs."""
+        """None if the role can only read and write rows; a remark if it can do more than a process needs."""
         async with self._database.connection() as connection:
             with self._database.call("SELECT pg_roles", connection):
                 role, is_superuser, is_owner = await connection.fetchrow(_MAY)
@@ -27,17 +27,17 @@ SELECT rolname, rolsuper, has_schema_privilege('public', 'CREATE') FROM pg_roles
 
 
 class Schema:
-    """The revision of a database beside the one that this code needs."""
+    """Compares the revision of a database with the one that this code needs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         *self._outdated, self._needed = revisions()
 
     async def check(self) -> str | None:
-        """None at the revision that is needed, a remark at one that this code does not know; Unavailable at an older.
+        """None at the needed revision; a remark at one that this code does not know; Unavailable at an older one.
 
-        The database is migrated before the last processes of the version before have ended, and each migration leaves
-        them able to work.
+        An unknown revision is no failure. A database is migrated while processes of the previous version still run, and
+        each migration leaves them able to work.
         """
         async with self._database.connection() as connection:
             with self._database.call("SELECT alembic_version", connection):

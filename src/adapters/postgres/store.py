@@ -1,4 +1,4 @@
-"""Figures about a PostgreSQL: counted where that is cheap, and else what it notes down itself."""
+"""Figures about a PostgreSQL: exact counts where they are cheap, and the estimates of PostgreSQL otherwise."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ _TABLES: Mapping[str, Table] = {name: getattr(tables, name) for name in Stored._
 
 
 def _figures(name: str, counted: Table) -> Select[tuple[str, int, int]]:
-    """The rows of a table up to one more than are counted, and as many as the last ANALYZE found."""
+    """The exact number of rows of a table, up to 10,001, and the number that the last ANALYZE found."""
     some = select(literal_column("1")).select_from(counted).limit(literal_column(str(COUNTED_MAX + 1))).subquery()
     count = select(func.count()).select_from(some).scalar_subquery()
     return select(literal_column(f"'{name}'"), count, cast(_relations.c.reltuples, BigInteger)).where(
@@ -29,7 +29,7 @@ _STORED = Statement(union_all(*(_figures(name, counted) for name, counted in _TA
 
 
 class PostgresStoreQueries(StoreQueries):
-    """Exact up to 10,000 of a kind, and beyond that what the last ANALYZE found, which autovacuum repeats."""
+    """Counts exactly up to 10,000 rows of a table. Beyond that it gives the number that the last ANALYZE found."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -40,14 +40,14 @@ metadata = MetaData(
     }
 )
 
-# Of changes of such a table nobody is told: it keeps how far somebody has come, or how often something was tried.
+# A quiet table changes without events: it keeps positions of readers, or numbers of attempts.
 QUIET = {"is_quiet": True}
 
 Instant = DateTime(timezone=True)
 
 
 def _one_of(column: str, values: type) -> CheckConstraint:
-    """Enums are text with a check: a native enum would be looked up by every new connection."""
+    """A check that a text column has one of these values. Each new connection would have to look up a native enum."""
     listed = ", ".join(f"'{value}'" for value in values)  # type: ignore[attr-defined]
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -89,7 +89,7 @@ sessions = Table(
     _one_of("ended_because", EndReason),
     Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
     Index("ix_sessions_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
-    # A process of before revision 0008 tells no time.
+    # A process from before revision 0008 does not write `told_at`.
     Index("ix_sessions_told_at", text("coalesce(told_at, ended_at)"), postgresql_where=text("ended_at IS NOT NULL")),
     Index("ix_sessions_created_at", "created_at"),
 )
@@ -136,7 +136,7 @@ invitations = Table(
     Column("invited_by", ForeignKey(accounts.c.id), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
-    # The version of the workspace that it came with; of one from before this was noted, before every removal.
+    # The version of the workspace in which it was issued; 0, so before every removal, if that was not recorded yet.
     Column("since", Integer, nullable=False, server_default=text("0")),
     Column("withdrawn_at", Instant),
     UniqueConstraint("digest"),
@@ -144,7 +144,8 @@ invitations = Table(
     _one_of("role", Role),
 )
 
-# Whom somebody else took out of a workspace, for as long as an invitation from before that could let them in again.
+# Accounts that another member removed from a workspace. A row is kept for as long as an older invitation could readmit
+# the account.
 removals = Table(
     "removals",
     metadata,
@@ -169,13 +170,13 @@ tasks = Table(
     Column("status", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("labels", ARRAY(Text), nullable=False),
-    # People as arrays: a task is one row, read and written whole; both are short and of one workspace.
+    # Accounts are stored as arrays, so that a task is one row that is read and written whole. The arrays are short.
     Column("assignees", ARRAY(Uuid), nullable=False),
     Column("watchers", ARRAY(Uuid), nullable=False),
     Column("due_at", Instant),
     Column("start_at", Instant),
     Column("estimate_minutes", Integer),
-    # JSON in the form that the domain gives it. JSONB would write its numbers and the order of its names anew.
+    # JSON exactly as the domain writes it. JSONB would change the form of its numbers and the order of its names.
     Column("custom", Text, nullable=False),
     Column("comment_count", Integer, nullable=False),
     Column("created_by", ForeignKey(accounts.c.id), nullable=False),
@@ -185,12 +186,13 @@ tasks = Table(
     Column("archived_at", Instant),
     Column("deleted_at", Instant),
     Column("version", Integer, nullable=False),
-    # The words of title and description as the domain splits them, by this rule of it: every adapter finds the same.
+    # The words of title and description, split by the domain so that every adapter finds the same tasks. `words_rule`
+    # is the version of the rule that split them.
     Column("words", TSVECTOR, nullable=False),
     Column("words_rule", SmallInteger, nullable=False, server_default=text("0")),
     Column("priority_rank", SmallInteger, Computed(_PRIORITY_RANK, persisted=True), nullable=False),
     UniqueConstraint("workspace_id", "key"),
-    # A task that is not deleted is in one of the two, so a list passes over nothing that it does not show.
+    # A task that is not deleted is in one of these two indexes, so a list reads no row that it does not show.
     Index(
         "ix_tasks_newest",
         "workspace_id",
@@ -205,8 +207,8 @@ tasks = Table(
         text("id DESC"),
         postgresql_where=text("deleted_at IS NULL AND archived_at IS NOT NULL"),
     ),
-    # So are these sorted lists; by their last change they are not, as an index of that would have to be written with
-    # every change of a task.
+    # The same holds for the lists sorted by due date and by priority. There is no such index for the last change,
+    # because every change of a task would have to write to it.
     Index(
         "ix_tasks_due",
         "workspace_id",
@@ -221,7 +223,7 @@ tasks = Table(
         "id",
         postgresql_where=text("deleted_at IS NULL AND archived_at IS NULL"),
     ),
-    # In one index: what is written to it costs little more than for the assignees alone.
+    # One index for both columns, because writing to it costs little more than to an index of the assignees alone.
     Index("ix_tasks_people", "assignees", "watchers", postgresql_using="gin"),
     Index("ix_tasks_words", "words", postgresql_using="gin"),
     Index("ix_tasks_words_rule", "id", postgresql_where=text("words_rule < 1")),
@@ -229,7 +231,7 @@ tasks = Table(
     _one_of("priority", Priority),
 )
 
-# How many there are of what has a quota, changed by the statement that changes what is counted.
+# The usage of each quota, changed by the same statement that changes the counted rows.
 usage = Table(
     "usage",
     metadata,
@@ -269,10 +271,10 @@ streams = Table(
     metadata,
     Column("name", Text(collation="C"), primary_key=True),
     Column("head", BigInteger, nullable=False),
-    # The newest offset that is kept no longer.
+    # The newest offset that was pruned.
     Column("tail", BigInteger, nullable=False, server_default=text("0")),
-    # Nothing that is kept is older, as far as whoever drops old events has looked. Writers leave it alone, so that a
-    # new head needs no new entry in the index.
+    # A lower bound of the times of the kept events, updated by pruning. Writers do not update it, so that a new head
+    # needs no new entry in the index.
     Column("oldest_at", Instant, nullable=False, server_default=text("'-infinity'")),
     Index("ix_streams_oldest_at", "oldest_at"),
 )
@@ -287,15 +289,15 @@ events = Table(
     Column("resource_id", Uuid, nullable=False),
     Column("actor", Uuid),
     Column("at", Instant, nullable=False),
-    # The event as it goes to every reader, written once; JSON and not JSONB, which would rewrite it.
+    # The event exactly as it is sent to every reader. Its type is not JSONB, which would change its form.
     Column("body", JSON, nullable=False),
-    # How many bytes that is; unknown of events from before this was noted.
+    # The bytes of `body`; null in events from before this was recorded.
     Column("size", Integer),
     PrimaryKeyConstraint("stream", "offset"),
     Index("ix_events_resource", "stream", "resource_id", "offset"),
 )
 
-# A row for each consumer that has something to do in a stream; it is dropped once that is done.
+# A row for each consumer with events left to handle in a stream; it is deleted when none are left.
 cursors = Table(
     "cursors",
     metadata,
@@ -329,18 +331,18 @@ idempotency = Table(
     Index("ix_idempotency_created_at", "created_at"),
 )
 
-# A row lives for seconds, and whom it stands for was authenticated just before: it refers to nothing.
+# No foreign keys: a row lives for seconds, and its account was authenticated just before.
 tickets = Table(
     "tickets",
     metadata,
-    # In the order of issuing, which no time tells for sure.
+    # The order of issue, which times cannot tell reliably.
     Column("number", BigInteger, Identity(always=True), primary_key=True),
     Column("digest", LargeBinary, nullable=False),
     Column("account_id", Uuid, nullable=False),
-    # Of the credential, which was always a session when these columns were named.
+    # The id of the credential, which was always a session when this column was named.
     Column("session_id", Uuid, nullable=False),
     Column("is_session", Boolean, nullable=False, server_default=true()),
-    # Of a credential that is no session.
+    # Only set for a credential that is not a session.
     Column("scopes", ARRAY(Text)),
     Column("role", Text, nullable=False),
     Column("token_expires_at", Instant, nullable=False),

@@ -1,4 +1,4 @@
-"""The numbers of tasks, reserved in PostgreSQL by the block, so that few tasks wait for a number."""
+"""The numbers of tasks, reserved in PostgreSQL in blocks, so that few tasks wait for a number."""
 
 import asyncio
 import copy
@@ -36,7 +36,7 @@ _RESERVE = Statement(
 
 @dataclass(slots=True)
 class _Block:
-    """Numbers that no other process can have: those behind `taken`, up to `last`."""
+    """Numbers that are reserved for this process: those after `taken`, up to and including `last`."""
 
     prefix: str
     taken: int
@@ -53,12 +53,14 @@ class _Block:
 
 
 class PostgresTaskNumbers(TaskNumbers):
-    """Hands out numbers of blocks that it has reserved for this process.
+    """Returns numbers from blocks that it has reserved for this process.
 
-    The blocks of a workspace double from 1 number to 64, so a quiet one loses none when the process ends and a busy one
-    costs a round trip every 64 tasks. The blocks of so many workspaces are remembered; what was left of one that is
-    forgotten is a gap. `database` must not be one whose connections are held by those who ask for numbers: they would
-    wait for each other.
+    The blocks of a workspace double in size from 1 number to 64. So a quiet workspace loses no number when the process
+    ends, and a busy one costs a round trip every 64 tasks. The blocks of `remembered_max` workspaces are remembered;
+    the unused numbers of a forgotten block become a gap.
+
+    `database` needs a pool of its own: a caller that holds a connection while it waits for a number could otherwise
+    wait for a connection that another such caller holds.
     """
 
     def __init__(self, database: Database, remembered_max: int = REMEMBERED_MAX) -> None:
@@ -72,10 +74,10 @@ class PostgresTaskNumbers(TaskNumbers):
             if reserving is None:
                 reserving = self._reserving[workspace] = asyncio.create_task(self._reserve(workspace))
             try:
-                # It goes on for the others if this one is cancelled.
+                # It goes on for the other callers if this one is cancelled.
                 await asyncio.shield(reserving)
             except (DomainError, Stale) as refusal:
-                # Each its own, as callers write into refusals where they belong.
+                # Each caller gets its own copy, because callers add to a refusal which field it concerns.
                 raise copy.copy(refusal) from refusal
         return block.take()
 
@@ -88,7 +90,7 @@ class PostgresTaskNumbers(TaskNumbers):
                 raise NotFound
             last, prefix = row
             if spent and last - size < spent.last:
-                # The database was restored from a backup: what it hands out anew was handed out here already.
+                # The database was restored from a backup, and these numbers were already used by this process.
                 row = await self._database.fetchrow(_RESERVE, workspace=workspace, size=spent.last - last + size)
                 if row is None:
                     raise NotFound

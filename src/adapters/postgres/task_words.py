@@ -1,4 +1,4 @@
-"""The words of tasks and comments that were kept by an older rule, found anew a little at a time."""
+"""Finds the words of tasks and comments anew, in small batches, where an older rule has split them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,12 +31,12 @@ _RULE: ColumnElement[int] = literal_column(str(WORDS_RULE))
 
 
 class _Kept:
-    """A table with words, the texts that these are found in, and what changes with every change of a text."""
+    """A table with words, the columns of their texts, and a column that changes whenever a text changes."""
 
     def __init__(self, table: Table, version: Column[Any], *texts: Column[Any]) -> None:
         is_old = table.c.words_rule < _RULE
         old = select(table.c.id, version, *texts).where(is_old)
-        # In the order of the index of what is left; else it would begin with what is done, each time.
+        # The order of the index of old rows. In any other order, each read would first pass over the finished rows.
         self.read = Statement(old.order_by(table.c.id).limit(bindparam("most")))
         arrays = (
             bindparam("ids", type_=ARRAY(Uuid)),
@@ -47,7 +47,7 @@ class _Kept:
             column("id", Uuid), column("version", version.type), column("words", Text)
         )
         found = found.render_derived(name="found")
-        # Nobody waits for a lock while holding one: two who change the same rows would wait for each other.
+        # Locked rows are skipped. Two processes that wait for locks while holding others would wait for each other.
         unlocked = (
             select(table.c.id, found.c.words)
             .join_from(table, found, (table.c.id == found.c.id) & (version == found.c.version))
@@ -70,7 +70,7 @@ _KEPT = (
 
 
 class PostgresTaskWords(TaskWords):
-    """Reads texts, finds their words and writes these where the text is still the same, without a lock in between."""
+    """Reads texts, finds their words, and writes those whose text has not changed meanwhile; no lock is held."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Tickets of live connections in PostgreSQL, so that the instance that takes one need not be the one that issued it."""
+"""Tickets of live connections in PostgreSQL, so that any instance can redeem a ticket that another has issued."""
 
 from sqlalchemy import BigInteger, Interval, bindparam, delete, func, insert, literal_column, select
 
@@ -25,7 +25,7 @@ _newest_to_go = (
     .offset(bindparam("most"))
     .limit(1)
 )
-# Whoever trims at the same time, or takes one of these, does the same to it: nobody waits, so nobody waits in a ring.
+# A locked ticket is being deleted by another statement anyway, so it is skipped. Without waiting there is no deadlock.
 _TRIM = Statement(
     delete(tickets).where(
         tickets.c.number.in_(
@@ -69,7 +69,7 @@ _FORGET = Statement(
 
 
 class PostgresTicketStore(TicketStore):
-    """Tickets as rows, at most `most` of an account; each statement is a transaction of its own."""
+    """Tickets as rows; an account has at most `most`. Each statement is a transaction of its own."""
 
     def __init__(self, database: Database, most: int) -> None:
         self._database = database
@@ -88,7 +88,7 @@ class PostgresTicketStore(TicketStore):
             "lifetime_ms": lifetime_ms,
         }
         await self._database.fetch(_KEEP, **values)
-        # Once the ticket is committed: of several at once, whoever trims last sees all of them.
+        # After the ticket is committed: of several concurrent calls, the last to trim sees all of their tickets.
         await self._database.fetch(_TRIM, account=principal.account_id, most=self._most)
 
     async def take(self, digest: bytes) -> tuple[Principal, bytes] | None:

@@ -1,4 +1,4 @@
-"""What is done to a PostgreSQL beside the use cases; see `docs/decisions/0015-the-journal-is-pruned-by-age.md`."""
+"""Maintenance of a PostgreSQL outside of the use cases; see `docs/decisions/0015-the-journal-is-pruned-by-age.md`."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -12,11 +12,11 @@ from adapters.postgres.tables import cursors, events, invitations, lineage, remo
 from application.ports.upkeep import Upkeep
 from domain.identity import SESSION_ABSOLUTE
 
-# Any number will do, as long as nothing else in the database locks the same one.
+# An arbitrary number. Nothing else in the database may lock the same one.
 PRUNING_LOCK = 5_117_202_608
 
 _TURN = Statement(select(func.pg_try_advisory_xact_lock(literal_column(str(PRUNING_LOCK)))).select_from(lineage))
-# A stream that some consumer has not begun with yet is left alone, and is looked at again each time.
+# A stream of which a consumer has not handled any kept event yet is skipped, and checked again each time.
 _IS_HELD = exists().where(cursors.c.stream == streams.c.name, cursors.c.position <= streams.c.tail)
 _DUE = Statement(
     select(streams.c.name, streams.c.tail)
@@ -93,7 +93,7 @@ _BEGIN_LINEAGE = Statement(update(lineage).values(epoch=bindparam("epoch")))
 
 
 class PostgresUpkeep(Upkeep):
-    """Deletes in statements of bounded size, passing over what somebody else has locked."""
+    """Deletes in statements of bounded size, which skip the rows that other transactions have locked."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -114,22 +114,22 @@ class PostgresUpkeep(Upkeep):
     async def _prune(
         self, connection: Connection, stream: str, tail: int, now: datetime, kept: timedelta, most: int
     ) -> int:
-        """Drop the oldest events of a stream, and note how far that is.
+        """Drop the oldest events of a stream, at most `most`, and record its new tail. Returns how many were dropped.
 
-        It ends with the first that is young enough, or that a consumer has not come to.
+        It stops before the first event that is young enough, or that a consumer has not handled.
         """
         wanted = {"stream": stream, "tail": tail, "most": most + 1}
         rows = await self._database.fetch_on(connection, _OLDEST, wanted)
         old = next((index for index, (_, at) in enumerate(rows) if at >= now - kept), len(rows))
-        # Asked after that: an event of that moment has its cursors now, unless it is done with.
+        # The cursors are read after the events, so each of these events has its cursors by now, or is handled.
         held = await self._database.fetchrow_on(connection, _HELD, wanted)
         done = len(rows) if held is None or held[0] is None else sum(offset <= held[0] for offset, _ in rows)
         dropped = min(old, most, done)
         moved: dict[str, object] = {"stream": stream, "new_tail": rows[dropped - 1][0] if dropped else tail}
         if dropped:
             await self._database.fetch_on(connection, _PRUNE, moved)
-        # Where nothing is left, whatever comes will be no older than now. This is last, as whoever writes to the stream
-        # waits for this transaction from here on.
+        # If no event is left, every later one will be no older than now. This statement is the last, because from here
+        # on writers to the stream wait for this transaction.
         moved["oldest_at"] = rows[dropped][1] if dropped < len(rows) else now
         await self._database.fetch_on(connection, _MOVE_TAIL, moved)
         return dropped

@@ -121,7 +121,7 @@ class PostgresWorkspaces(WorkspaceRepository):
         self._unit.saving(workspace, writes)
 
     def save(self, workspace: Workspace) -> None:
-        # The verbs replace the members and never change them in place, so they can be compared with what was loaded.
+        # The aggregate never changes its members in place, so they can be compared with those that were loaded.
         before = self._unit.loaded[workspace.id]
 
         def writes(loaded: int) -> Iterable[Part]:
@@ -209,7 +209,7 @@ _VIEW = select(
     workspaces.c.version,
 ).join(_MINE, and_(_MINE.c.workspace_id == workspaces.c.id, _MINE.c.account_id == bindparam("account")))
 _VIEW_ONE = Statement(_VIEW.where(workspaces.c.id == bindparam("id")))
-# The personal workspace has its owner's id, so it can be put first without a column of its own.
+# The personal workspace comes first.
 _PLACE = tuple_(workspaces.c.kind != WorkspaceKind.PERSONAL.value, workspaces.c.created_at, workspaces.c.id)
 _VIEW_PAGE = Statement(
     _VIEW.where(
@@ -261,7 +261,7 @@ _OPEN_INVITATIONS = Statement(
     .limit(INVITATIONS_SHOWN)
 )
 _INVITATION_COUNT = select(func.count()).where(*_OPEN).scalar_subquery()
-# Whoever invites saves the workspace as it was loaded, so of several at once only one is right about the number.
+# Each new invitation also saves the workspace at its loaded version, so of several at once only one can succeed.
 _ROOM_FOR_INVITATION = Statement(
     select(func.within(literal_column("'invitations'"), _INVITATION_COUNT + literal_column("1"), bindparam("most")))
     .select_from(workspaces)
