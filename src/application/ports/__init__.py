@@ -1,4 +1,4 @@
-"""Everything the use cases ask of the world, one file per context; each docstring is a contract for every adapter."""
+"""The ports: everything that the use cases ask of the world. Each docstring is a contract for every adapter."""
 
 from application.ports.access import AccessQueries
 from application.ports.cache import Cache

@@ -1,4 +1,4 @@
-"""The one question every context asks of a workspace before it acts: what is this account in it?"""
+"""The one question that every context asks before it acts: which role has this account in this workspace?"""
 
 from collections.abc import Collection, Mapping
 from typing import Protocol
@@ -12,43 +12,43 @@ class Access(Protocol):
     """Memberships as the other contexts see them, inside a unit of work."""
 
     async def standing(self, workspace: WorkspaceId, account: AccountId) -> Standing:
-        """What the account is there; NotFound for a stranger or an absent workspace.
+        """The account's role there and its permissions; NotFound if it is no member or the workspace does not exist.
 
-        The unit of work is then applied only if the account still has that role: a membership that was revoked or
-        changed meanwhile makes it `Stale`, so no write commits after the revocation.
+        The unit of work is applied only if the account still has that role. A membership that was revoked or changed
+        meanwhile makes the unit `Stale`, so no write commits after the revocation.
         """
         ...
 
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
-        """Those of `accounts` who are members other than viewers and whose account is not disabled.
+        """Those of `accounts` that are members, not viewers, and not disabled.
 
-        That is verified on leaving in the same way as with `standing`.
+        The unit of work verifies this on leaving, in the same way as with `standing`.
         """
         ...
 
     async def members(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
-        """Those of `accounts` who are members, in whatever role. This is not verified on leaving."""
+        """Those of `accounts` that are members, in any role. The unit of work does not verify this on leaving."""
         ...
 
 
 class AccessQueries(Protocol):
-    """The same question for reading only."""
+    """The same question outside a unit of work, for reading only."""
 
     async def workspaces_of(
         self, asked: Collection[tuple[UUID, AccountId]]
     ) -> Mapping[tuple[UUID, AccountId], WorkspaceId]:
-        """The workspace of each of these places: of a task, deleted or not, that it is in; of a workspace, itself.
+        """The workspace of each place. The place is the id of a task, deleted or not, or of the workspace itself.
 
-        Each place is asked for an account. Left out are those that are absent, or in a workspace that the account is no
-        member of.
+        Each place is asked together with an account. A pair is missing from the answer if the place does not exist or
+        the account is no member of its workspace.
         """
         ...
 
     async def state(self, place: UUID, by: AccountId) -> str:
-        """What names the present state of a workspace, or of the one that a task is in, deleted or not.
+        """A tag of the present state of a workspace, or of the workspace of a task, deleted or not.
 
-        NotFound for a stranger or an absent place. It is another one after every change of anything that belongs to the
-        workspace, and after the store was put back to an earlier time. Whoever asks after a commit, of whichever
-        process, is not told of the time before it.
+        NotFound if the place does not exist or the account is no member. The tag changes with every change of anything
+        that belongs to the workspace, and when the store is restored to an earlier time. A call after a commit, by any
+        process, never returns a tag from before that commit.
         """
         ...

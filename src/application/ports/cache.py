@@ -1,21 +1,21 @@
-"""What was worked out once, for those who ask again before anything has changed."""
+"""A cache of results, which are valid until the data behind them changes."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 
 class Cache(Protocol):
-    """Keeps bytes that can be had again, each as of a state of what they were made from.
+    """Keeps bytes that can be computed again, each with the state of the data from which they were made.
 
-    Only what was kept as of the very state that is asked for is handed out, so it is up to whoever asks to know the
-    present one. Both the bytes and the time for which they are kept are bounded: anything may be gone at any time.
+    It returns bytes only for the very state that the caller names, so the caller has to know the present state. The
+    size and the age of the kept bytes are bounded: any of them may be gone at any time.
     """
 
     async def through(self, key: str, state: str, load: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
-        """What is kept under `key` as of `state`, or else what `load` returns, which is kept from then on.
+        """The bytes kept under `key` for `state`, or else the result of `load`, which is kept from then on.
 
-        Of those who ask for the same while it is missing one loads, and all get what came of it: the bytes, None,
-        which is not kept, or what `load` raised. Who stops waiting stops nobody else. A store that does not answer
-        counts as empty, and holds nobody up for more than a moment.
+        Of several callers that miss the same bytes at once, one loads, and all get its result: the bytes, None, which
+        is not kept, or the exception of `load`. A caller that stops waiting does not stop the others. A store that does
+        not answer counts as empty, and delays a call only for a moment.
         """
         ...

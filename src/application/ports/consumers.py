@@ -1,4 +1,4 @@
-"""Consumers of the journal, and where each of them has come to in each stream."""
+"""Consumers of the journal, and the position of each consumer in each stream."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ W_contra = TypeVar("W_contra", contravariant=True)
 class Consumer(Generic[W_contra]):
     """One follow-up of events: its `name`, the event types that it `wants`, and its `effect`.
 
-    `effect(work, event, now)` notes what has to change in an open unit of work, and returns whether that is all. If
-    not, this piece is applied and the effect is asked again, until it is; so it must find out for itself what is left
-    to do. It meets the events of a stream one after the other in their order, each of them once.
+    `effect(work, event, now)` notes changes in an open unit of work, and returns whether the event is done. If it is
+    not, the changes are applied and the effect is called again with the same event, so it must find out for itself what
+    is left to do. It gets the events of a stream in their order, and each event takes effect once.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Consumer(Generic[W_contra]):
 
 
 def wanting(consumers: Iterable[Consumer[W_contra]]) -> Mapping[str, Sequence[str]]:
-    """The names of the consumers that want each type of event; types that nobody wants are missing."""
+    """The names of the consumers that want each type of event. Types that no consumer wants are missing."""
     found: dict[str, list[str]] = {}
     for consumer in consumers:
         for type in consumer.wants:
@@ -40,10 +40,10 @@ def wanting(consumers: Iterable[Consumer[W_contra]]) -> Mapping[str, Sequence[st
 
 
 class Cursor(Struct, frozen=True):
-    """How far a consumer has come in a stream that has news for it: everything up to `position` is done.
+    """The position of a consumer in a stream that has news for it: everything up to `position` is done.
 
-    `version` rises with every change of it. `failures` counts attempts at the next event that failed one after the
-    other.
+    `version` rises with every change of the cursor. `failures` counts the attempts at the next event that failed in a
+    row.
     """
 
     consumer: str
@@ -54,9 +54,10 @@ class Cursor(Struct, frozen=True):
 
 
 class Backlog(Struct, frozen=True):
-    """What a consumer has not done yet: in how many streams it is behind, and since when.
+    """The work that a consumer has not done yet: the number of streams in which it is behind, and since when.
 
-    `oldest_at` is no later than the oldest event that waits for it. In `failing` streams the last attempt failed.
+    `oldest_at` is no later than the oldest event that waits for it. `failing` is the number of streams in which the
+    last attempt failed.
     """
 
     consumer: str
@@ -69,10 +70,10 @@ class CursorRepository(Protocol):
     """Cursors inside a unit of work."""
 
     def move(self, cursor: Cursor, position: int, at: datetime) -> Cursor:
-        """Apply the unit only if the cursor is as it was claimed (`Stale` otherwise), and move it to `position`.
+        """Move the cursor to `position`, and apply the unit only if the cursor is as it was claimed; `Stale` otherwise.
 
-        That may be where it is already. `at` is when the newest event up to there happened, or the one that it stays
-        in front of. Returns the cursor as it is once the unit was applied.
+        `position` may be where the cursor is already. `at` is the time of the newest event up to `position`, or of the
+        event in front of which the cursor stays. Returns the cursor as it is after the unit was applied.
         """
         ...
 
@@ -87,39 +88,39 @@ class ConsumerWork(Protocol):
 class Cursors(Protocol):
     """Which streams have news for which consumers.
 
-    Writing an event that a consumer wants gives that consumer a cursor in front of it, in the same unit of work, unless
-    it has one in that stream already. The cursor is there until all that the consumer wants of the stream is done. So
-    what is asked here costs as much as there are streams with news, however many streams are at rest.
+    Writing an event that a consumer wants gives the consumer a cursor in front of that event, in the same unit of work,
+    unless it has a cursor in that stream already. The cursor stays until the consumer has done all the events that it
+    wants of the stream. So the cost of these methods grows with the number of streams with news, not of all streams.
     """
 
     async def claim(self, consumers: Sequence[str], now: datetime, until: datetime, most: int) -> Sequence[Cursor]:
         """Take at most `most` cursors of these consumers that are due at `now`, the longest due first.
 
-        They are due again at `until`, if nothing else becomes of them. Of many who claim, none waits for another, and
-        none gets what another got.
+        Unless they change, they are due again at `until`. Callers that claim at the same time do not wait for each
+        other, and never get the same cursor.
         """
         ...
 
     async def next(self, cursor: Cursor, wanted: Iterable[str]) -> tuple[EventView | None, int]:
-        """The first event of these types behind the cursor, and the head of the stream as of the same moment."""
+        """The first event of these types after the cursor, and the head of the stream at the same moment."""
         ...
 
     async def settle(self, cursor: Cursor, wanted: Iterable[str], head: int) -> bool:
-        """Drop a cursor that has nothing of these types before it up to `head`; False, if there is some beyond that.
+        """Drop a cursor that has no event of these types after it up to `head`; False if there is one after `head`.
 
-        What is written at the same time gets a cursor of its own or is found here: nothing falls between the two.
-        A cursor that has changed since it was claimed stays as it is, and is none of the caller's business any more.
+        An event that is written at the same time is found here or gets a new cursor, so none is missed. A cursor that
+        has changed since it was claimed stays as it is; then it no longer concerns the caller.
         """
         ...
 
     async def postpone(self, cursor: Cursor, until: datetime, has_failed: bool) -> None:
-        """Let it be due again at `until`; nothing happens if it has changed since it was claimed."""
+        """Make the cursor due again at `until`. Nothing happens if it has changed since it was claimed."""
         ...
 
     async def backlog(self) -> Sequence[Backlog]:
-        """What there is to do for each consumer that is behind in some stream, by name."""
+        """The backlog of each consumer that is behind in some stream."""
         ...
 
     async def give_up(self, consumer: str, stream: str | None = None) -> int:
-        """Leave undone all that a consumer has before it, in one stream or in all; returns in how many it was."""
+        """Skip all events that wait for a consumer, in one stream or in all. Returns the number of streams."""
         ...

@@ -1,4 +1,4 @@
-"""What is asked of those who know a kind of credential besides access tokens."""
+"""The port to kinds of credentials besides access tokens."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -9,25 +9,26 @@ from application.principal import Principal
 
 
 class CredentialKind(Protocol):
-    """One kind of credential besides access tokens, which has to be looked up."""
+    """A kind of credential that has to be looked up, unlike an access token."""
 
     def recognises(self, text: str) -> bool:
-        """Whether this installation issued the text as one of these, as far as the text itself tells; at once.
+        """Whether the text itself proves that this installation issued it as such a credential. Asks no store.
 
-        Nobody else can make such a text, so that strangers cannot have anything looked up.
+        Only this installation can make such a text, so a stranger's text is never looked up.
         """
         ...
 
     async def find(self, text: str) -> Principal:
-        """Whom a recognised text stands for, as of now. Its scopes are a set, perhaps an empty one, and never None.
+        """The principal of a recognised text, as of now. Its scopes are a set, perhaps empty, and never None.
 
-        Unauthenticated if nobody, which is so for ever once it has ended or run out. Unavailable if that is not known.
+        Unauthenticated if there is none; a credential that has ended or expired never has one again. Unavailable if the
+        store does not answer.
         """
         ...
 
     async def ended_since(self, since: datetime | None) -> tuple[Collection[UUID], datetime]:
-        """The credentials of this kind that have ended, exactly as `SessionQueries.ended_since` tells of sessions.
+        """The credentials of this kind that have ended, exactly as in `SessionQueries.ended_since`.
 
-        One whose scopes become fewer has to end, since what was opened with it keeps those that it had.
+        A credential that loses a scope has to end, because connections opened with it keep the scopes that it had.
         """
         ...

@@ -1,4 +1,4 @@
-"""What time does to things: which are due, and when the next one will be."""
+"""Deadlines: which things are due, and when the next one will be."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ LOOK = timedelta(seconds=1)
 
 
 class Late(Struct, frozen=True):
-    """A thing that is due, and since when."""
+    """A thing that is due, and the time since which it is."""
 
     id: UUID
     due_at: datetime
 
 
 class Ahead(Struct, frozen=True):
-    """When the first thing of all is due, how many are due now, and when the next one will be.
+    """The earliest deadline of all, the number of things that are due now, and the next deadline after now.
 
-    A time is None if there is no such thing.
+    A time is None if there is no such deadline.
     """
 
     first_at: datetime | None
@@ -36,28 +36,28 @@ class Ahead(Struct, frozen=True):
 
 
 class Deadlines(Protocol):
-    """When the things of one kind are due: their `due_at`, or None for never. It is theirs alone to change."""
+    """The deadlines of the things of one kind: their `due_at`, or None for never. Only the thing itself changes it."""
 
     async def look(self, now: datetime, most: int) -> Ahead:
-        """What is behind and ahead of this moment; of those that are due now, no more than `most` are counted."""
+        """The deadlines around `now`. At most `most` of the things that are due are counted."""
         ...
 
     async def late(self, now: datetime, most: int, besides: Collection[Late] = ()) -> Sequence[Late]:
         """At most `most` things that are due at `now` and not among `besides`, the longest due first.
 
-        Things that somebody is changing, or asking for here, at this very moment are passed over. So nobody waits, and
-        of those who ask together few get the same.
+        Things that another process is changing, or asking for here, at this very moment are skipped. So no caller
+        waits, and callers that ask at the same time get few of the same things.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One kind of things that time does something to: its `name`, when they are due, and what happens then.
+    """One kind of things with deadlines: its `name`, its `deadlines`, and `elapse`, which runs when one is due.
 
-    `elapse(id, now)` is a use case: in one unit of work it gets the thing, lets it `elapse(now)` and saves it. That
-    does all that is due at `now`, and leaves a `due_at` behind that is later, or None. It may be called for one
-    deadline several times, at once too: to do nothing is right then, and so is Stale or NotFound.
+    `elapse(id, now)` is a use case: in one unit of work it gets the thing, calls its `elapse(now)` and saves it. It
+    does all that is due at `now`, and leaves a later `due_at`, or None. It may be called several times for one
+    deadline, even at the same time. All calls but one then do nothing, or raise Stale or NotFound.
     """
 
     name: str
@@ -66,7 +66,10 @@ class Due:
 
 
 def alarms(times: Iterable[datetime], written_at: datetime) -> Sequence[Signal]:
-    """What to publish of times that were written at that moment: the first of them, if no look comes before it."""
+    """The signals to publish for deadlines that were written at `written_at`: one for the first of them.
+
+    There is none if that deadline is so far ahead that every process looks before it anyway.
+    """
     first = min(times, default=None)
     if first is None or first - written_at >= LOOK:
         return ()
@@ -74,5 +77,5 @@ def alarms(times: Iterable[datetime], written_at: datetime) -> Sequence[Signal]:
 
 
 def alarm_of(signal: Signal) -> datetime:
-    """The time that such a signal tells of."""
+    """The deadline in a signal of `alarms`."""
     return msgspec.json.decode(signal.data, type=datetime)

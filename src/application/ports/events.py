@@ -1,4 +1,4 @@
-"""What is asked of the journal, and of the broker that hints at its news."""
+"""The ports to the journal, and to the broker that hints at new entries."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from application.paging import InvalidCursor, Page
 
 
 class Entry(Struct, frozen=True):
-    """One event at its place in the journal; `body` is its JSON as written once, at commit, for all who read it."""
+    """One event at its place in the journal. `body` is its JSON, written once at commit for every reader."""
 
     stream: str
     offset: int
@@ -21,10 +21,10 @@ class Entry(Struct, frozen=True):
 
 
 class Signal(Struct, frozen=True):
-    """Something that passes by without the journal: the newest value of a key, or a word on an ephemeral channel.
+    """A message outside the journal: the newest value of a key, or a message on an ephemeral channel.
 
-    On a keyed channel `version` rises with every value of the key, so that the newer of two can be told; an ephemeral
-    word has version 0 and the account that said it as its key. `data` is JSON.
+    On a keyed channel `version` rises with every value of the key, so that a reader can tell the newer of two. On an
+    ephemeral channel `version` is 0 and `key` is the account that sent it. `data` is JSON.
     """
 
     channel: str
@@ -34,7 +34,7 @@ class Signal(Struct, frozen=True):
 
 
 class ResourceRef(Struct, frozen=True):
-    """What an event is about; `version` is the version that the resource has since."""
+    """The resource of an event. `version` is the version of the resource after the event."""
 
     type: str
     id: UUID
@@ -86,7 +86,7 @@ class EventView(Struct, frozen=True):
 
 
 class EventFilter(Struct, frozen=True, omit_defaults=True):
-    """Which events of a stream are wanted; `type` may end in `*`, times are inclusive below and exclusive above."""
+    """A choice of the events of a stream. `type` may end in `*`. The lower time is inclusive, the upper exclusive."""
 
     type: str | None = None
     resource_id: UUID | None = None
@@ -96,16 +96,16 @@ class EventFilter(Struct, frozen=True, omit_defaults=True):
 
 
 class Span(Struct, frozen=True):
-    """What is kept of a stream: the entries after offset `tail`, up to `head`."""
+    """The kept part of a stream: the entries after offset `tail`, up to and including `head`."""
 
     tail: int
     head: int
 
 
 class Survey(Struct, frozen=True):
-    """The lineage of the journal, and what it keeps of some streams, as of one moment.
+    """The lineage of the journal, and the kept parts of some streams, at one moment.
 
-    After a restore from a backup the lineage is another (`epoch`), and offsets of the one before mean nothing.
+    A restore from a backup changes the lineage (`epoch`). Offsets of an earlier lineage mean nothing in the new one.
     """
 
     epoch: str
@@ -113,60 +113,60 @@ class Survey(Struct, frozen=True):
 
 
 class HistoryGone(InvalidCursor):
-    """What comes next in this order is kept no longer."""
+    """The events that come next in this order are no longer kept."""
 
     code = "history_gone"
 
 
 class JournalQueries(Protocol):
-    """The journal as it is committed: streams of events with gapless offsets from 1.
+    """The committed journal: streams of events with gapless offsets from 1.
 
-    Entries are kept for a while or for ever, and go oldest first. Whoever reads a stream from a position on, and finds
-    that its next entry has a higher offset than the next one, or that the tail is beyond the position, has missed some.
+    Entries are kept for a limited time or for ever, and are dropped oldest first. A reader at position 3 has missed
+    entries if the next entry that it gets has a higher offset than 4, or if the tail is greater than 3.
     """
 
     async def read(self, stream: str, after: int, limit: int) -> Sequence[Entry]:
-        """The entries of a stream after offset `after`, in order, at most `limit`; without a hole between them.
+        """At most `limit` entries of a stream after offset `after`, in order and without a hole between them.
 
-        They end where their bodies would be more than `PAGE_BYTES`; one at least comes, if there is any. Those that are
-        kept no longer are missing at the beginning.
+        They end before their bodies exceed `PAGE_BYTES`, but the first is always returned. Entries that are no longer
+        kept are missing at the beginning.
         """
         ...
 
     async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
-        """The newest offset of each of these streams; 0 for a stream that nothing was written to."""
+        """The newest offset of each of these streams; 0 for a stream without entries."""
         ...
 
     async def survey(self, streams: Collection[str]) -> Survey:
-        """The lineage, and the span of each of these streams; 0 to 0 for a stream that nothing was written to.
+        """The lineage, and the span of each of these streams; 0 to 0 for a stream without entries.
 
-        Everything that was committed before the call is in it.
+        It includes everything that was committed before the call.
         """
         ...
 
     async def page(
         self, stream: str, wanted: EventFilter, newest_first: bool, cursor: str | None, limit: int
     ) -> Page[EventView]:
-        """A page of a stream's events that meet `wanted`; a cursor of another query is `InvalidCursor`.
+        """A page of a stream's events that meet `wanted`, bounded in size like every `Page`.
 
-        It ends by its size as every `Page` does. Where there are very many events, a page for which most of them would
-        have to be looked at may be `QueryTooBroad`, and several such pages of one stream at the same time `Exhausted`.
+        A cursor of another query is `InvalidCursor`. If the query would have to look at too many events, it may be
+        `QueryTooBroad`; several such queries of one stream at the same time may be `Exhausted`.
 
-        Newest first, the last page is the one with the oldest event that is kept. Oldest first, a cursor that leads to
-        events that are kept no longer is `HistoryGone`.
+        Newest first, the last page ends with the oldest event that is kept. Oldest first, a cursor that leads to events
+        that are no longer kept is `HistoryGone`.
         """
         ...
 
 
 class Broker(Protocol):
-    """Carries hints of new entries, and signals, from the process that has them to those that follow their topic.
+    """Carries hints of new entries, and signals, from the process that publishes them to those that follow their topic.
 
-    The topic of an entry is its stream, that of a signal its channel. Anything may be lost, doubled or reordered; who
-    needs every entry checks offsets and reads the journal. So a broker never waits for a reader, never fails a writer,
-    and may be down.
+    The topic of an entry is its stream, the topic of a signal its channel. Any of them may be lost, doubled or
+    reordered; a reader that needs every entry checks offsets and reads the journal. So a broker never waits for a
+    reader, never fails a writer, and may be down.
 
-    `connected` tells whether other processes hear now, `reconnects` how often they do again after they did not, and
-    `dropped` how much never left for them.
+    `connected` tells whether other processes receive now, `reconnects` how often the connection came back, and
+    `dropped` how many items were never sent to them.
     """
 
     connected: bool = True
@@ -174,30 +174,30 @@ class Broker(Protocol):
     dropped: int = 0
 
     def silent_seconds(self) -> float:
-        """How long ago it was last proved that what is published arrives; 0 where nothing has to travel."""
+        """The seconds since it was last proved that published items arrive; 0 where they stay in the process."""
         return 0.0
 
     def publish(self, items: Sequence[Entry | Signal]) -> None:
-        """Hint at entries that are committed, or signal. Returns at once, never raises; what cannot be sent is dropped.
+        """Publish committed entries and signals. Returns at once and never raises.
 
-        Followers in this process are told directly.
+        Listeners in this process get the items directly. Items that cannot be sent to other processes are dropped.
         """
         ...
 
     def listen(self, take: Callable[[Entry | Signal], None], reconnected: Callable[[], None]) -> None:
-        """Name one more who takes what comes, before `run`; `reconnected` is called when some may have been lost."""
+        """Add a listener, before `run`. `take` gets each item; `reconnected` is called when some may have been lost."""
         ...
 
     def follow(self, topic: str) -> None:
-        """Deliver what is published on this topic from now on (soon, not at once)."""
+        """Deliver the items that are published on this topic from soon on, not at once."""
         ...
 
     def unfollow(self, topic: str) -> None: ...
 
     async def check(self) -> None:
-        """Return if what is published travels to every process now; Unavailable otherwise."""
+        """Return if published items reach every process now; Unavailable otherwise."""
         ...
 
     async def run(self) -> None:
-        """Carry until cancelled; lost connections are made again by itself."""
+        """Carry items until cancelled, and replace lost connections."""
         ...

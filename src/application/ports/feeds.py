@@ -1,4 +1,4 @@
-"""What one context lets accounts follow, and on what ground."""
+"""The channels that a context lets accounts follow, and the streams on which the right to follow them depends."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -14,9 +14,9 @@ Asked = tuple[Channel, AccountId]
 
 
 class Ground(NamedTuple):
-    """What stands behind a place: the stream that the right to follow it depends on, None if everybody may.
+    """The ground of a place: the stream on which the right to follow it depends, or None if every account may.
 
-    A durable channel shows all of that stream, or the entries of one resource.
+    A durable channel shows all entries of that stream, or those of one resource.
     """
 
     stream: str | None
@@ -24,11 +24,11 @@ class Ground(NamedTuple):
 
 
 class Feeds(Protocol):
-    """The channels of one context; who may follow them is known there alone.
+    """The channels of one context, which alone knows which accounts may follow them.
 
-    `kinds` are those that belong to it, and `scope` is what a credential needs to follow them. `losses` are the entries
-    by which somebody loses the right to one of its streams; they are in that stream itself, and the right to a stream
-    covers every channel of it.
+    `kinds` are its kinds of channels, and `scope` is the scope that a credential needs to follow them. `losses` are the
+    entries by which an account loses the right to follow one of its streams. They are in that stream itself. The right
+    to a stream covers every channel of it.
     """
 
     kinds: Sequence[ChannelKind]
@@ -36,20 +36,20 @@ class Feeds(Protocol):
     losses: Sequence[Loss] = ()
 
     def ground(self, place: Channel, account: AccountId) -> Ground | None:
-        """What stands behind a place, if that needs no question. It says nothing about the right of the account."""
+        """The ground of a place, if it is known without asking the store. It does not check the account's right."""
         ...
 
     async def allowed(self, asked: Collection[Asked]) -> Mapping[Asked, Ground]:
-        """What stands behind those of these places that the account they are asked for may follow now.
+        """The grounds of those of these places that the account asked with each may follow now.
 
-        One question to the store, shared with those who ask at the same time. Unavailable if it cannot be answered.
+        Costs one query of the store, shared by callers at the same time. Unavailable if the store does not answer.
         """
         ...
 
     async def newest(self, channels: Collection[Channel]) -> Sequence[Signal]:
-        """The newest value of every key of these keyed channels, as far as the context keeps them.
+        """The newest value of every key of these keyed channels, if the context keeps them.
 
-        Versions are those of the signals that it publishes. A context that keeps none leaves this out: its channels
-        begin with what a process has heard.
+        The versions are those of the signals that it publishes. A context that keeps no values leaves this method out;
+        its channels then begin with the values that the process has received.
         """
         return ()

@@ -1,4 +1,4 @@
-"""What is asked of whoever remembers the answers to requests that carry an idempotency key."""
+"""The port to the remembered answers of requests that carry an idempotency key."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -10,7 +10,7 @@ from domain.ids import AccountId
 
 
 class Answer(Struct, frozen=True):
-    """A response as it went out: status, headers that belong to it, body."""
+    """A response as it was sent: its status, its own headers and its body."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -18,7 +18,7 @@ class Answer(Struct, frozen=True):
 
 
 class KeyReused(Invalid):
-    """The key was used before, with another request."""
+    """The key was used before with a different request."""
 
     code = "idempotency_key_reused"
 
@@ -30,32 +30,32 @@ class StillRunning(Conflict):
 
 
 class Attempt(Protocol):
-    """One request that carries a key: either answered before, or to be answered now."""
+    """One request that carries a key. It was answered before, or is to be answered now."""
 
     replay: Answer | None
 
     def record(self, answer: Answer) -> None:
-        """Keep this answer with the effect; without it, leaving the block undoes every effect."""
+        """Store this answer together with the effects. Leaving the block without an answer undoes every effect."""
         ...
 
 
 class Idempotency(Protocol):
-    """Makes the effects of a request and the memory of its answer one transaction."""
+    """Applies the effects of a request and stores its answer in one transaction."""
 
     def attempt(self, account: AccountId, key: str, fingerprint: bytes) -> AbstractAsyncContextManager[Attempt]:
-        """Units of work that run inside the block are applied together with the recorded answer on leaving it.
+        """A block in which units of work are applied on leaving it, together with the recorded answer.
 
-        `replay` is the answer that this account recorded under this key in the last 24 hours. The same key with
-        another fingerprint is KeyReused. While another request with the key runs, this one waits a moment for its
-        answer; if there is none yet, StillRunning. Queries inside the block see what is committed, and work that
-        outlives it is applied for itself. OutcomeUnknown on leaving it means that both were applied or neither,
-        Interrupted that neither was and that the whole may be run again.
+        `replay` is the answer that this account recorded under this key in the last 24 hours. The same key with a
+        different fingerprint is KeyReused. While another request with the key runs, this one waits a moment for its
+        answer; if there is none yet, StillRunning. Queries inside the block see only committed data. Work that outlives
+        the block is applied separately. OutcomeUnknown on leaving means that effects and answer were both applied or
+        neither was. Interrupted means that neither was applied, and that the whole block may run again.
         """
         ...
 
     async def forget_old(self, most: int) -> int:
-        """Drop answers that are older than 24 hours, at most so many at a time; how many it were.
+        """Drop at most `most` answers that are older than 24 hours, and return the number dropped.
 
-        Several may do this at once: each drops others, and none waits.
+        Several processes may call this at once: each drops different answers, and none waits.
         """
         ...

@@ -1,4 +1,4 @@
-"""What the identity context asks of the store and of cryptography."""
+"""The ports of the identity context, to the store and to cryptography."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from application.principal import Principal
 from domain.identity import ACCESS_LIFETIME, Account, AccountRole, FailedLogin, Session
 from domain.ids import AccountId, SessionId
 
-# For twice as long as an access token lives it is known that its session has ended: clocks of processes may differ.
+# An ended session is remembered for twice the lifetime of an access token, because clocks of processes may differ.
 ENDS_KNOWN = 2 * ACCESS_LIFETIME
 
 
@@ -28,7 +28,7 @@ class UserView(Struct, frozen=True):
 
 
 class SessionView(Struct, frozen=True):
-    """A sign-in of one's own; `current` is the one that asks. It runs out at `expires_at` if it is not used before."""
+    """A session of the caller. `current` marks the one that asks. Without a refresh it expires at `expires_at`."""
 
     id: UUID
     address: str
@@ -47,23 +47,23 @@ class AccountRepository(Protocol):
         ...
 
     async def find(self, email: str) -> Account | None:
-        """The account with this normalised address, disabled or not."""
+        """The account with this normalised address, disabled or not; None if absent."""
         ...
 
     def add(self, account: Account) -> None:
-        """Keep a new account; a taken address is `EmailTaken` on leaving."""
+        """Store a new account; a taken address is `EmailTaken` on leaving."""
         ...
 
     def save(self, account: Account) -> None:
-        """Keep a changed account; `Stale` on leaving if somebody else saved it since."""
+        """Store a changed account; `Stale` on leaving if another unit of work has saved it since it was read."""
         ...
 
     async def page(self, after: AccountId | None, most: int) -> Sequence[Account]:
-        """The next accounts behind `after`, or the first; by their ids, so about in the order of their registration."""
+        """The next accounts after `after`, or the first, ordered by id: roughly the order of registration."""
         ...
 
     def tell(self, failed: FailedLogin) -> None:
-        """Write the event of a login that failed; nothing else is kept of it."""
+        """Write the event of a failed login, of which nothing else is stored."""
         ...
 
 
@@ -71,11 +71,11 @@ class SessionRepository(Protocol):
     """Sessions inside a unit of work."""
 
     async def get(self, id: SessionId) -> Session | None:
-        """The session, over or not."""
+        """The session, over or not; None if absent."""
         ...
 
     async def get_with_time(self, id: SessionId) -> tuple[Session, datetime] | None:
-        """The session, over or not, and the time by the store's clock, which is the same for every process."""
+        """The session, over or not, and the time by the store's clock, which all processes share; None if absent."""
         ...
 
     async def live(self, account: AccountId, now: datetime) -> Sequence[Session]:
@@ -89,7 +89,7 @@ class SessionRepository(Protocol):
     def add(self, session: Session) -> None: ...
 
     def save(self, session: Session) -> None:
-        """Keep a changed session; `Stale` on leaving if somebody else saved it since."""
+        """Store a changed session; `Stale` on leaving if another unit of work has saved it since it was read."""
         ...
 
 
@@ -104,13 +104,13 @@ class IdentityWork(Protocol):
 
 
 class SessionQueries(Protocol):
-    """What every process has to know of sessions without asking for each request."""
+    """The ended sessions, which every process has to know without a query for each request."""
 
     async def ended_since(self, since: datetime | None) -> tuple[Collection[SessionId], datetime]:
-        """The sessions whose end was written at or after `since`, and what time it is now.
+        """The sessions whose end was written at or after `since`, and the present time.
 
-        Both are times of the store's clock, whatever the clock of the process says that ended one. None asks for
-        those of the last 30 minutes.
+        Both times are of the store's clock, not of the process that ended a session. None asks for the sessions that
+        ended in the last 30 minutes.
         """
         ...
 
@@ -118,8 +118,8 @@ class SessionQueries(Protocol):
 class PasswordHasher(Protocol):
     """Slow, salted hashing that never blocks the event loop.
 
-    At most a few hashes run at once and a bounded number waits; beyond that the answer is Unavailable. `pending`
-    is how many run or wait.
+    A few hashes run at once and a bounded number waits; a call beyond that is Unavailable. `pending` is the number of
+    hashes that run or wait.
     """
 
     pending: int = 0
@@ -129,7 +129,7 @@ class PasswordHasher(Protocol):
         ...
 
     async def verify(self, password: str, encoded: str | None) -> bool:
-        """Whether it is the password of `encoded`. For None it takes the same time and is False."""
+        """Whether `password` is the one of the hash `encoded`. For None it takes the same time and is False."""
         ...
 
     def is_outdated(self, encoded: str) -> bool:
@@ -145,5 +145,5 @@ class AccessTokens(Protocol):
         ...
 
     def read(self, token: str, now: datetime) -> Principal:
-        """Whose token it is. Unauthenticated with code `token_expired`, or `token_invalid` for any other flaw."""
+        """The principal of a token. Unauthenticated, as `token_expired`, or as `token_invalid` for any other flaw."""
         ...

@@ -1,4 +1,4 @@
-"""What the limits ask of whoever counts."""
+"""The port to the counts of calls, for rate limits."""
 
 from typing import Protocol
 
@@ -6,9 +6,9 @@ from msgspec import Struct
 
 
 class Verdict(Struct, frozen=True):
-    """Whether a call may pass; `remaining` calls of cost 1 may follow at once, and after `reset_seconds` all of them.
+    """Whether a call may pass. `remaining` calls of cost 1 may follow at once; after `reset_seconds`, all of the limit.
 
-    After `retry_after_seconds` the same call passes; it is 0 for one that passed.
+    A refused call passes after `retry_after_seconds`, which is 0 for a call that passed.
     """
 
     allowed: bool
@@ -21,16 +21,16 @@ class RateLimiter(Protocol):
     """Counts calls by key (generic cell rate algorithm): `limit` calls at once, refilled evenly over a window."""
 
     async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
-        """Count a call that costs as much as `cost` calls, unless it is refused; then nothing is counted.
+        """Count a call that costs as much as `cost` calls. A refused call is not counted.
 
-        A cost above the limit is the whole limit, so that it passes once nothing is counted. Atomic over all processes
-        that share the store.
+        A cost above the limit counts as the whole limit, so that the call passes when nothing else is counted. Atomic
+        over all processes that share the store.
 
-        With the store down it counts in the process, so that a limit becomes looser by the number of processes but
-        is never gone.
+        While the store does not answer, each process counts for itself. Then the limit is looser by the number of
+        processes, but still holds.
         """
         ...
 
     async def forget(self, key: str) -> None:
-        """Start the count of this key anew."""
+        """Reset the count of this key to 0."""
         ...

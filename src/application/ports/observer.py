@@ -1,4 +1,4 @@
-"""Where those who watch learn what happens; the logs, metrics and traces made of it are made elsewhere."""
+"""The port through which the application reports what happens. Adapters make logs, metrics and traces of it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
@@ -32,7 +32,7 @@ Happening = Literal[
 ]
 Frames = Literal["event", "signal", "answer"]
 
-# Every value that a happening may come with. The set is closed, so that each can be counted from zero.
+# Every outcome of each happening. The set is closed, so that each outcome can be counted from zero.
 OUTCOMES: Mapping[Happening, Sequence[str]] = {
     "cache": ("hit", "miss", "stale", "shared", "unavailable", "forged"),
     "commit_unknown": ("lost",),
@@ -67,7 +67,7 @@ class Activity(Protocol):
 
     @property
     def correlation(self) -> Correlation:
-        """What its effects are tied to it by."""
+        """The correlation that ties its effects to it."""
         ...
 
     def end(
@@ -80,55 +80,58 @@ class Activity(Protocol):
         is_stream: bool = False,
         **facts: str | int,
     ) -> None:
-        """It is over: the template of its path and the status of its answer, or the code of the error that ended it.
+        """End the activity, with the template of its path and the status of its answer, or the code of its error.
 
-        What is a stream lasts as long as its reader likes, and is never slow. `facts` are what else is worth a word.
+        A stream lasts as long as its reader likes, so it never counts as slow. `facts` are further details for the log.
         """
         ...
 
 
 class Observer(Protocol):
-    """Is told what happens. Telling never waits and never raises, and may be done from any task of the event loop."""
+    """Takes reports of what happens. Its methods never wait and never raise, in any task of the event loop."""
 
     def request(self, method: str, request_id: str, traceparent: str) -> Activity:
-        """A request begins in this context, whose `correlation` is set; an id or trace that is empty is made.
+        """Begin a request in this context, and set the context's `correlation`. An empty id or trace is made up.
 
-        Whether its trace is recorded is not for the caller to say.
+        The caller does not decide whether the trace is recorded.
         """
         ...
 
     def command(self, name: Command, connection: str, origin: Correlation) -> Activity:
-        """A command begins in this context, whose `correlation` is set, on a connection that `origin` opened."""
+        """Begin a command on a connection that `origin` opened, and set the `correlation` of this context."""
         ...
 
     def called(self, service: Service, operation: str, began: float, error: BaseException | None = None) -> None:
-        """A call of an outside service has ended.
+        """Report that a call of an outside service has ended.
 
-        `operation` is one of few, such as `select tasks`, never a text with values in it; `began` is a time of
-        `time.perf_counter()`. It is counted for the activity in whose context this is told.
+        `operation` is one of a few texts, such as `select tasks`, never a text with values in it. `began` is a time of
+        `time.perf_counter()`. The call counts for the activity of the present context.
         """
         ...
 
     def happened(self, what: Happening, outcome: str, **facts: object) -> None:
-        """One more of what OUTCOMES lists, `other` for an outcome that it does not; with facts, worth a line.
+        """Count one more of a happening. An outcome that OUTCOMES does not list counts as `other`.
 
-        It is known for it that it happened in the course of the activity in whose context this is told.
-        `seconds` among the facts is how long it lasted.
+        With `facts`, it is also logged. It belongs to the activity of the present context. The fact `seconds` is its
+        duration.
         """
         ...
 
     def received(self, size: int) -> None:
-        """A frame with a text of so many bytes came in over a live connection."""
+        """Report that a text frame of `size` bytes arrived over a live connection."""
         ...
 
     def sent(self, frames: Frames, count: int, size: int) -> None:
-        """So many frames went out to live connections, and so many bytes with all of them."""
+        """Report that `count` frames, of `size` bytes together, were sent to live connections."""
         ...
 
     def delivered(self, entries: Sequence[Entry], receivers: int, began: float) -> None:
-        """Entries of one stream went out to so many connections of this process, beginning at that `perf_counter`."""
+        """Report that entries of one stream were sent to `receivers` connections of this process.
+
+        `began` is the time of `time.perf_counter()` before the first was sent.
+        """
         ...
 
     def watched(self, thing: T) -> T:
-        """The same thing, with every call of its asynchronous methods seen as a step of the activity that makes it."""
+        """The same object, which reports each call of its asynchronous methods as a step of the calling activity."""
         ...

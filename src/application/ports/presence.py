@@ -1,4 +1,4 @@
-"""What is asked of whoever knows who is where, on all instances."""
+"""The port to presence: which accounts are in which channel, over all instances."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
@@ -7,9 +7,9 @@ from domain.ids import AccountId
 
 
 class Attendance(NamedTuple):
-    """An account in a channel: how many of its connections are there, and the place of that in the channel's history.
+    """An account in a channel, the number of its connections there, and the channel's version at that moment.
 
-    `version` rises with every change of the channel, so that of two reports on one account the newer can be told.
+    `version` rises with every change of the channel, so that a reader can tell the newer of two reports.
     """
 
     channel: str
@@ -19,48 +19,52 @@ class Attendance(NamedTuple):
 
 
 class Present(NamedTuple):
-    """The accounts that are in a channel as of `version`."""
+    """The accounts that are in a channel at `version`."""
 
     version: int
     accounts: Collection[AccountId]
 
 
 class Presence(Protocol):
-    """Who is where: an account is in a channel as long as one of its connections is, on whichever instance.
+    """The accounts in each channel: an account is there as long as one of its connections is, on any instance.
 
-    A connection is named by an id that no other connection of any instance ever has. What a process enters is held by
-    a lease of that process, which `refresh` keeps; when it lapses, `reap` of any other process ends its attendances.
-    Every method raises Unavailable when the store does not answer within 250 ms.
+    The id of a connection is unique over all instances, for ever. The attendances of a process hold as long as its
+    lease, which `refresh` renews. When the lease lapses, `reap` in any other process ends them. Every method raises
+    Unavailable if the store does not answer within 250 ms.
     """
 
     async def enter(self, channel: str, account: AccountId, connection: str) -> Attendance:
-        """Note a connection, and say how many of its account are in the channel now (1: the account has come).
+        """Enter a connection. Returns how many of its account are in the channel now (1: the account has come).
 
-        Repeated, it changes nothing. Unavailable still notes it here, and `refresh` enters it later.
+        Repeating it changes nothing. After Unavailable the connection is still noted in this process, and `refresh`
+        enters it later.
         """
         ...
 
     async def leave(self, channel: str, connection: str) -> Attendance | None:
-        """Take a connection out, and say how many of its account are left (0: the account has gone).
+        """Take a connection out. Returns how many of its account are left (0: the account has gone).
 
-        None if it was not there. Unavailable still forgets it here; the store learns it with the next `refresh`.
+        None if it was not there. After Unavailable the connection is still gone from this process, and the next
+        `refresh` tells the store.
         """
         ...
 
     async def present(self, channel: str) -> Present:
-        """Who is in a channel now, whose processes all hold their leases or only just lost them."""
+        """The accounts in a channel now. A process that has just lost its lease may still count."""
         ...
 
     async def refresh(self) -> Sequence[Attendance]:
-        """Keep this process's lease for another 13 s, and enter again whatever the store has lost.
+        """Renew this process's lease for 13 s, and enter again all connections that the store has lost.
 
-        Returns the accounts that came by this (an emptied store, or a lease that lapsed while the process stood still).
+        Returns the accounts that come back by this: after the store was emptied, or after the lease lapsed while the
+        process stood still.
         """
         ...
 
     async def reap(self) -> Sequence[Attendance]:
-        """End the attendances of processes whose lease lapsed; returns the accounts that have gone by this.
+        """End the attendances of processes whose lease has lapsed. Returns the accounts that have gone by this.
 
-        At most 500 connections in one call, and for any number of callers at once each of them exactly once.
+        One call ends at most 500 connections. However many processes call it at once, each connection is ended exactly
+        once.
         """
         ...

@@ -1,38 +1,38 @@
-"""Secrets that are handed out once and kept as digests only, signatures, and what is kept encrypted."""
+"""The port to cryptography: secrets that are stored only as digests, signatures, and encryption."""
 
 from typing import Protocol
 
 
 class Secrets(Protocol):
-    """Random secrets of which only a digest is kept, signatures of what comes back, and encryption of what is kept."""
+    """Makes random secrets and their digests, signs texts that come back, and encrypts content that is stored."""
 
     def new(self) -> str:
         """A URL-safe secret with 256 random bits."""
         ...
 
     def digest(self, secret: str) -> bytes:
-        """What is stored instead of the secret; it cannot be turned back."""
+        """The digest that is stored instead of the secret. The secret cannot be computed from it."""
         ...
 
     def sign(self, key: bytes, text: str) -> str:
-        """A URL-safe signature: the same for the same key and text, unforeseeable without the key."""
+        """A URL-safe signature. It is the same for the same key and text, and cannot be guessed without the key."""
         ...
 
     def signed(self, secret: str) -> str:
-        """The secret, made to show that it is from this installation; it is still URL-safe and a secret."""
+        """The secret with a proof that this installation made it. The result is URL-safe, and secret too."""
         ...
 
     def is_signed(self, secret: str) -> bool:
-        """Whether `signed` made it with this installation's key; what somebody made up is found out without a store."""
+        """Whether `signed` made it with this installation's key. Invented secrets are found out without a store."""
         ...
 
     def hide(self, place: bytes, content: bytes) -> bytes:
-        """The content, encrypted for this place with this installation's key; each time it is something else."""
+        """The content, encrypted for this place with this installation's key. Each call gives a different result."""
         ...
 
     def show(self, place: bytes, hidden: bytes) -> bytes | None:
-        """What was hidden for this place, with this installation's key or a replaced one; None if it is no such thing.
+        """The content that `hide` encrypted for this place, with this installation's key or a replaced one.
 
-        Whatever was changed, cut or brought from another place is no such thing.
+        None for anything else: bytes that were changed, cut or taken from another place.
         """
         ...

@@ -1,4 +1,4 @@
-"""What the store knows about itself, for whoever runs it."""
+"""The store's figures about itself, for operators."""
 
 from datetime import datetime
 from typing import Protocol
@@ -7,9 +7,9 @@ from msgspec import Struct
 
 
 class Pool(Struct, frozen=True):
-    """The connections of this process to the store: those that are open, idle ones among them, and the most allowed.
+    """The connections of this process to the store: the open ones, the idle ones among them, and the most allowed.
 
-    `waiting` is how many calls wait for one.
+    `waiting` is the number of calls that wait for a connection.
     """
 
     open: int
@@ -19,7 +19,7 @@ class Pool(Struct, frozen=True):
 
 
 class Stored(Struct, frozen=True):
-    """About how much is stored; `streams` have a journal each, of `events`."""
+    """Estimates of how much is stored: the number of each kind, and of the `events` in the journals of `streams`."""
 
     accounts: int
     workspaces: int
@@ -33,13 +33,13 @@ class StoreQueries(Protocol):
     """Figures about the store."""
 
     async def now(self) -> datetime:
-        """What the clock of the store says."""
+        """The time by the store's clock."""
         ...
 
     async def stored(self) -> Stored:
-        """About how much is stored, at a cost that does not grow with it: exact only where that is cheap."""
+        """Estimates of how much is stored, exact where counting is cheap. The cost does not grow with the store."""
         ...
 
     def pool(self) -> Pool:
-        """The connections at this moment; all of them 0 where there are none."""
+        """The connections at this moment; all figures are 0 for a store without connections."""
         ...

@@ -1,4 +1,4 @@
-"""Time and identity, so that tests can move the one and foresee the other."""
+"""The ports to time and new identifiers, so that tests can move the clock and foresee the identifiers."""
 
 from datetime import datetime
 from typing import Protocol
@@ -6,10 +6,10 @@ from uuid import UUID
 
 
 class Clock(Protocol):
-    """The time of day."""
+    """The clock of the host."""
 
     def now(self) -> datetime:
-        """The present moment in aware UTC and whole milliseconds; it may jump when the host's clock is set."""
+        """The present time in aware UTC and whole milliseconds. It may jump when the host's clock is set."""
         ...
 
 

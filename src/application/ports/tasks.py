@@ -1,4 +1,4 @@
-"""What the tasks context asks of the store, and what the store shows of tasks."""
+"""The ports of the tasks context to the store, and the views of tasks that the store returns."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -16,9 +16,9 @@ from domain.tasks import Comment, Priority, Status, Task
 
 
 class TaskView(Struct, frozen=True):
-    """A task as its readers see it; `key` is what people call it, such as `OPS-12`.
+    """A task as its readers see it. `key` is its name for people, such as `OPS-12`.
 
-    Times are RFC 3339 in UTC; `version` rises with every change and is its ETag.
+    Times are RFC 3339 in UTC. `version` rises with every change and is the ETag.
     """
 
     id: UUID
@@ -45,7 +45,7 @@ class TaskView(Struct, frozen=True):
 
 
 class CommentView(Struct, frozen=True):
-    """A comment below a task."""
+    """A comment on a task."""
 
     id: UUID
     task_id: UUID
@@ -57,12 +57,12 @@ class CommentView(Struct, frozen=True):
 
 
 class TaskFilter(Struct, frozen=True, omit_defaults=True):
-    """Which tasks of a workspace are wanted: those that meet every condition that is set.
+    """A choice of the tasks of a workspace: those that meet every condition that is set.
 
-    `assignee` is an account or `none` for tasks that nobody has. `words` are those that `asked` makes of a search: each
-    begins a word of title or description, or each begins a word of one and the same comment. If there is not one of
-    them, which is not None, nothing is found. `due_before` (exclusive) and `due_after` (inclusive) leave out tasks
-    without a due date. `archived` asks for tasks that are put away or, unless it is None, for those that are not.
+    `assignee` is an account, or `none` for tasks without assignees. `words` are the words that `asked` makes of a
+    search: each has to begin a word of the title or description, or each a word of one and the same comment. Empty
+    `words`, unlike None, match no task. `due_before` (exclusive) and `due_after` (inclusive) leave out tasks without a
+    due date. `archived` True chooses tasks that are put away, False those that are not, None both.
     """
 
     key: str | None = None
@@ -80,7 +80,7 @@ class TaskFilter(Struct, frozen=True, omit_defaults=True):
 
 
 class Counted(NamedTuple):
-    """What a task counts for: whether as a task of its workspace, with how many comments, and as whose open task."""
+    """The quotas that a task uses: tasks and comments of its workspace, and an open task of each of `assignees`."""
 
     tasks: int
     comments: int
@@ -99,47 +99,51 @@ _UNCOUNTED = Counted(0, 0, [])
 
 
 def counted(task: Task) -> Counted:
-    """What a task counts for, which its verbs seldom change; a deleted one counts for nothing."""
+    """The quotas that a task uses. Few changes of a task change them. A deleted task uses none."""
     if task.deleted_at is not None:
         return _UNCOUNTED
     return Counted(1, task.comment_count, task.assignees if task.is_open else [])
 
 
 class TaskRepository(Protocol):
-    """Tasks inside a unit of work. What `get` hands out is the caller's own copy until it is saved.
+    """Tasks inside a unit of work. `get` returns a copy that belongs to the caller until it is saved.
 
     A unit that would leave more tasks, open tasks of a member or `comments` than the quotas allow is QuotaExceeded on
-    leaving, whoever else adds to them at the same time; one that adds to none of them never is.
+    leaving, even if several units add to them at the same time. A unit that adds to none of them never is.
     """
 
     async def get(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing]:
-        """The task and what `by` is in its workspace; NotFound if absent, deleted or in a workspace foreign to `by`.
+        """The task, and the role of `by` in its workspace with its permissions.
 
-        With `deleted`, deleted tasks are found as well. The membership is verified on leaving (see `Access`).
+        NotFound if the task is absent, or in a workspace of which `by` is no member, or deleted, unless `deleted` is
+        True. The membership is verified on leaving (see `Access`).
         """
         ...
 
     async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
-        """As `get` for several at once; those that would be NotFound are missing from the mapping."""
+        """Like `get`, for several tasks at once. Those that would be NotFound are missing from the mapping."""
         ...
 
     async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
-        """At most `most` open tasks of a workspace, or of all, that the account has.
+        """At most `most` open tasks of a workspace, or of all workspaces, that are assigned to the account.
 
-        Whoever asks has to be entitled to.
+        The caller has to check that it may ask this.
         """
         ...
 
     async def watched(self, workspace: WorkspaceId, account: AccountId, most: int) -> Sequence[Task]:
-        """At most `most` open tasks of a workspace that the account watches; as with `assigned`."""
+        """At most `most` open tasks of a workspace that the account watches. The caller checks as for `assigned`."""
         ...
 
     def add(self, task: Task) -> None:
-        """Keep a new task."""
+        """Store a new task."""
         ...
 
     def save(self, task: Task) -> None:
-        """Keep a changed task; `Stale` on leaving if somebody else saved it since. Without news nothing happens."""
+        """Store a changed task; without news it does nothing.
+
+        `Stale` on leaving if another unit of work has saved the task since it was read.
+        """
         ...
 
     async def comment(self, id: CommentId, task: TaskId) -> Comment:
@@ -149,21 +153,21 @@ class TaskRepository(Protocol):
     def add_comment(self, comment: Comment) -> None: ...
 
     def save_comment(self, comment: Comment) -> None:
-        """Keep a rewritten comment; the task it belongs to is saved in the same unit, which guards both."""
+        """Store a rewritten comment. Its task has to be saved in the same unit, whose version guards both."""
         ...
 
     def remove_comment(self, comment: Comment) -> None: ...
 
 
 class TaskNumbers(Protocol):
-    """Hands out the keys by which people call the tasks of a workspace."""
+    """Issues the keys of tasks, their names for people."""
 
     async def next(self, workspace: WorkspaceId) -> str:
-        """A key that was never handed out in this workspace and never will be again: its prefix, `-` and a number.
+        """A key that is never issued twice in this workspace: its prefix, `-` and a number.
 
-        Numbers begin at 1 and rise within one process. There may be gaps: what was handed out is gone, whatever
-        becomes of the task. This belongs to no unit of work and waits for none. NotFound if there is no such
-        workspace, Unavailable if the store does not answer.
+        Numbers begin at 1 and rise within one process. There may be gaps, because an issued key is used up even if its
+        task is never stored. This belongs to no unit of work and waits for none. NotFound if the workspace does not
+        exist, Unavailable if the store does not answer.
         """
         ...
 
@@ -179,19 +183,19 @@ class TaskWork(Protocol):
 
 
 class TaskWords(Protocol):
-    """The words by which tasks are found, where they are kept."""
+    """The stored words by which tasks are found."""
 
     async def find_anew(self, most: int) -> int:
-        """Find the words of at most `most` tasks, and comments, that were found by an older rule than `WORDS_RULE`.
+        """Compute again the words of at most `most` tasks, and of comments, whose rule is older than `WORDS_RULE`.
 
-        Returns how many there were, so 0 means that none is left, or that others have them in hand. Nobody who
-        writes to them waits for this, or loses what they wrote; any number of processes may do it at the same time.
+        Returns the number of them. 0 means that none is left, or that other processes are at work on the rest. A write
+        to the tasks or comments neither waits for this nor is lost. Any number of processes may do it at the same time.
         """
         ...
 
 
 class TaskQueries(Protocol):
-    """Tasks as they are committed, for reading only; every method answers NotFound to strangers."""
+    """Committed tasks, for reading only. Every method raises NotFound if `by` is no member of the workspace."""
 
     async def view(self, id: TaskId, by: AccountId) -> TaskView:
         """One task that is not deleted."""
@@ -200,17 +204,17 @@ class TaskQueries(Protocol):
     async def page(
         self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
     ) -> Page[TaskView]:
-        """The tasks of a workspace that meet `wanted`, as many of `limit` as fit on a `Page`.
+        """A page of the tasks of a workspace that meet `wanted`: at most `limit`, and no more than fit on a `Page`.
 
-        `sort` is one of `SORTS`, descending with a leading `-`, ties by id in the same direction; tasks without a due
-        date come last in either. A cursor of another query is `InvalidCursor`. Where there are very many tasks, a
-        list for which most of them would have to be looked at may be `QueryTooBroad`, and several such lists of one
-        account at the same time `Exhausted`.
+        `sort` is one of `SORTS`, descending with a leading `-`. Ties are sorted by id in the same direction; tasks
+        without a due date come last in either direction. A cursor of another query is `InvalidCursor`. If the query
+        would have to look at too many tasks, it may be `QueryTooBroad`; several such queries of one account at the same
+        time may be `Exhausted`.
         """
         ...
 
     async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
-        """The comments of a task, oldest first, as many of `limit` as fit on a `Page`."""
+        """A page of the comments of a task, oldest first: at most `limit`, and no more than fit on a `Page`."""
         ...
 
 

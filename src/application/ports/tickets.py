@@ -1,4 +1,4 @@
-"""What is asked of whoever keeps the tickets of live connections until they are used."""
+"""The port to the tickets of live connections, which are kept until they are used."""
 
 from typing import Protocol
 
@@ -6,28 +6,28 @@ from application.principal import Principal
 
 
 class TicketStore(Protocol):
-    """Tickets that are each good for one use, known by the digest of their secret. None belongs to a unit of work.
+    """Tickets, each good for one use and identified by the digest of its secret. They belong to no unit of work.
 
-    So many of one account are kept at most as the store was told.
+    The adapter is made with the largest number of tickets to keep for one account.
     """
 
     async def keep(self, digest: bytes, principal: Principal, opening: bytes, lifetime_ms: int) -> None:
-        """Keep a new ticket for so long, by the store's clock, which is the same for every process.
+        """Store a new ticket for `lifetime_ms` by the store's clock, which all processes share.
 
-        Of the older ones of the same account, all but the newest give way.
+        If the account then has too many tickets, its oldest ones are dropped.
         """
         ...
 
     async def take(self, digest: bytes) -> tuple[Principal, bytes] | None:
-        """Whom the ticket stands for and its opening, as they were kept; None if there is none, or no longer.
+        """The principal and the opening of a ticket, as they were stored; None if it is absent, used or expired.
 
-        It is gone afterwards: of all who ask at once, on whatever instance, one gets it.
+        The ticket is gone afterwards. Of several calls at once, on any instances, one gets it.
         """
         ...
 
     async def forget_old(self, most: int) -> int:
-        """Drop tickets that have expired, at most so many at a time; how many it were.
+        """Drop at most `most` expired tickets, and return the number dropped.
 
-        Several may do this at once: each drops others, and none waits.
+        Several processes may call this at once: each drops different tickets, and none waits.
         """
         ...

@@ -21,35 +21,37 @@ _LONGEST_PAUSE_SECONDS = 0.2
 class UnitOfWork(Protocol[W_co]):
     """`async with self._work() as work:` is one unit.
 
-    Reads through `work` see what is committed at that moment. Adding and saving only note the change; leaving the
-    block applies all of it atomically, together with the events that the aggregates announced, each at the next
-    offset of its stream. Raising inside the block applies nothing.
+    Reads through `work` see the data that is committed at that moment. Adding and saving only note a change. Leaving
+    the block applies all changes atomically, together with the events that the aggregates announced, each at the next
+    offset of its stream. If the block raises, nothing is applied.
 
-    What was read to be written is verified on leaving: if a saved aggregate, or a membership that was asked for, has
-    changed since, nothing is applied and `Stale` is raised. Nothing is locked while the block runs. A unit that
-    notes no change writes nothing. Constraint violations (a taken e-mail address) are raised on leaving, as the
-    domain error of that constraint; so is ChangeTooLarge, if the events have more than 4 MiB together. If the store
-    does not say whether it applied the unit, that is OutcomeUnknown.
+    Leaving verifies what the changes were built on. If a saved aggregate, or a membership that was asked for, has
+    changed since it was read, nothing is applied and `Stale` is raised. Nothing is locked while the block runs. A unit
+    that notes no change writes nothing.
+
+    Leaving raises the violation of a constraint (a taken e-mail address) as the domain error of that constraint, and
+    ChangeTooLarge if the events have more than 4 MiB together. It raises OutcomeUnknown if the store does not say
+    whether it applied the unit.
     """
 
     def __call__(self) -> AbstractAsyncContextManager[W_co]: ...
 
 
 class Stale(Exception):
-    """What a unit of work was built on has changed before it could be applied; run again, it may well succeed."""
+    """The data that a unit of work was built on changed before it was applied. A second run may succeed."""
 
 
 class Interrupted(Unavailable):
-    """The store was lost on the way before anything was applied: run again, it may well succeed."""
+    """The connection to the store was lost before anything was applied. A second run may succeed."""
 
     def __init__(self) -> None:
         super().__init__("The store does not answer.")
 
 
 class OutcomeUnknown(Unavailable):
-    """The store was told to commit and did not say whether it did, so it may never be run again by itself.
+    """The store was told to commit and did not say whether it did, so the unit is never run again automatically.
 
-    Whoever repeats it under the same idempotency key gets the true answer.
+    A caller who repeats the request with the same idempotency key gets the true answer.
     """
 
     code = "outcome_unknown"
@@ -64,8 +66,8 @@ class OutcomeUnknown(Unavailable):
 def retried(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
     """Run a use case again, from its start, when its unit of work was `Stale`.
 
-    Every round one of the competitors wins, so with full-jitter pauses a dozen attempts outlast any plausible crowd;
-    after that the caller is told to come back.
+    One of the competitors wins every round, so a dozen attempts with full-jitter pauses are enough for any plausible
+    crowd. After that the caller is told to try again later.
     """
 
     @wraps(method)
@@ -83,7 +85,7 @@ def retried(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
 
 
 def uninterrupted(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """Run again, once and from its start, what was `Interrupted`."""
+    """Run a use case once more, from its start, when it was `Interrupted`."""
 
     @wraps(method)
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:

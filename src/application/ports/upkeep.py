@@ -1,38 +1,38 @@
-"""What is done to the store beside the use cases: by workers, and by whoever runs it."""
+"""The upkeep of the store beside the use cases, by workers and operators."""
 
 from datetime import datetime, timedelta
 from typing import Protocol
 
 
 class Upkeep(Protocol):
-    """Drops what was kept for long enough, and begins another lineage after a restore.
+    """Drops data that was kept for long enough, and begins a new lineage after a restore.
 
-    What is dropped goes in pieces of at most `most`; each method returns how many it were, so less than `most` means
-    that nothing is left to drop. Any number of processes may do this at the same time, none of them waits for another,
-    and nobody who reads or writes waits longer than one such piece takes.
+    Each call drops at most `most` things and returns their number; fewer than `most` means that nothing is left to
+    drop. Any number of processes may do this at the same time, and none waits for another. A reader or writer waits no
+    longer than one call takes.
     """
 
     async def forget_events(self, now: datetime, kept: timedelta, most: int) -> int:
-        """Drop events that happened longer ago than they are kept, the oldest of their stream first.
+        """Drop events that happened longer than `kept` before `now`, the oldest of their stream first.
 
-        The tail of the stream moves with them, and its head never does. So that there is no hole, an event stays as
-        long as a lower offset of its stream does, whatever the clocks of those who wrote them said. It also stays as
-        long as some consumer has a cursor in front of it.
+        The tail of the stream moves with them; its head never moves. An event stays as long as an event with a lower
+        offset in its stream stays, so that there is no hole, even if the clocks of their writers differed. It also
+        stays as long as a consumer has a cursor in front of it.
         """
         ...
 
     async def forget_sessions(self, now: datetime, kept: timedelta, most: int) -> int:
-        """Drop the sessions that have been over for longer than they are kept: ended, or older than one can get."""
+        """Drop the sessions that ended, or reached their greatest age, longer than `kept` before `now`."""
         ...
 
     async def forget_invitations(self, now: datetime, kept: timedelta, most: int) -> int:
-        """Drop the invitations that ran out longer ago than they are kept, used up, withdrawn or not."""
+        """Drop the invitations that expired longer than `kept` before `now`, even if used up or withdrawn before."""
         ...
 
     async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
-        """Forget removals of members that were longer ago than they are kept."""
+        """Drop the removals of members that happened longer than `kept` before `now`."""
         ...
 
     async def begin_lineage(self) -> str:
-        """Give the journal another epoch, and return it: no position of any reader means anything from now on."""
+        """Give the journal a new epoch, and return it. From now on no earlier position of a reader means anything."""
         ...

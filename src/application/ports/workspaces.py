@@ -1,4 +1,4 @@
-"""What the workspaces context asks of the store, and what the store shows of workspaces."""
+"""The ports of the workspaces context to the store, and the views of workspaces that the store returns."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -17,9 +17,9 @@ INVITATIONS_SHOWN = 200
 
 
 class WorkspaceView(Struct, frozen=True):
-    """A workspace as one of its members sees it; `my_role` is that member's role.
+    """A workspace as one of its members sees it. `my_role` is that member's role.
 
-    `task_prefix` is what the keys of its tasks begin with.
+    The keys of its tasks begin with `task_prefix`.
     """
 
     id: UUID
@@ -46,7 +46,7 @@ class MemberView(Struct, frozen=True):
 
 
 class InvitationView(Struct, frozen=True):
-    """An invitation without its secret, which is shown only once."""
+    """An invitation without its secret, which only its creation shows."""
 
     id: UUID
     workspace_id: UUID
@@ -59,7 +59,7 @@ class InvitationView(Struct, frozen=True):
 
 
 def uses_of(workspace: WorkspaceId, members: Collection[AccountId]) -> Mapping[Use, int]:
-    """What members count for: one of the `members` of the workspace, and one of the `workspaces` of the account."""
+    """The quotas that members use: each is one of the workspace's `members` and of the account's `workspaces`."""
     if not members:
         return {}
     return {
@@ -71,25 +71,28 @@ def uses_of(workspace: WorkspaceId, members: Collection[AccountId]) -> Mapping[U
 class WorkspaceRepository(Protocol):
     """Workspaces with all their members, inside a unit of work.
 
-    A unit that would leave more members of a workspace, workspaces of an account or open `invitations` into a workspace
-    than the quotas allow is QuotaExceeded on leaving, whoever else adds to them at the same time. One that adds to none
-    of them never is.
+    A unit that would leave more members of a workspace, workspaces of an account or open `invitations` to a workspace
+    than the quotas allow is QuotaExceeded on leaving, even if several units add to them at the same time. A unit that
+    adds to none of them never is.
     """
 
     async def get(self, id: WorkspaceId) -> Workspace:
-        """The workspace, or NotFound if it is absent or deleted. Whether the caller may see it, the verbs decide."""
+        """The workspace, or NotFound if it is absent or deleted. Its methods decide whether the caller may see it."""
         ...
 
     def add(self, workspace: Workspace) -> None:
-        """Keep a new workspace; a taken slug is `SlugTaken` on leaving."""
+        """Store a new workspace; a taken slug is `SlugTaken` on leaving."""
         ...
 
     def save(self, workspace: Workspace) -> None:
-        """Keep a changed workspace and its members; `Stale` on leaving if somebody else saved it since."""
+        """Store a changed workspace and its members.
+
+        `Stale` on leaving if another unit of work has saved the workspace since it was read.
+        """
         ...
 
     async def invitation(self, id: InvitationId, workspace: WorkspaceId) -> Invitation:
-        """An invitation into that workspace, or NotFound."""
+        """An invitation to that workspace, or NotFound."""
         ...
 
     async def invitation_by_digest(self, digest: bytes) -> Invitation:
@@ -99,21 +102,21 @@ class WorkspaceRepository(Protocol):
     def add_invitation(self, invitation: Invitation) -> None: ...
 
     def save_invitation(self, invitation: Invitation) -> None:
-        """Keep a used or withdrawn invitation; `Stale` on leaving if it was used or withdrawn since it was asked for.
+        """Store a used or withdrawn invitation. Its workspace has to be saved in the same unit.
 
-        Its workspace is saved in the same unit.
+        `Stale` on leaving if another unit of work has used or withdrawn the invitation since it was read.
         """
         ...
 
     async def removal(self, workspace: WorkspaceId, account: AccountId) -> Removal | None:
-        """The last removal of the account from there, for as long as there can be an invitation from before it.
+        """The last removal of the account from the workspace, kept as long as an invitation from before it can exist.
 
-        Whoever builds on it asks after the workspace, and saves that: then none has come in between.
+        A caller that builds on it reads the workspace first, and saves it. Then no removal can come in between.
         """
         ...
 
     def add_removal(self, removal: Removal) -> None:
-        """Keep a removal in the place of an earlier one; its workspace is saved in the same unit."""
+        """Store a removal in the place of an earlier one. Its workspace has to be saved in the same unit."""
         ...
 
 
@@ -125,7 +128,7 @@ class WorkspaceWork(Protocol):
 
 
 class WorkspaceQueries(Protocol):
-    """Workspaces as they are committed, for reading only; every method answers NotFound to strangers."""
+    """Committed workspaces, for reading only. Every method raises NotFound if `by` is no member of the workspace."""
 
     async def view(self, id: WorkspaceId, by: AccountId) -> WorkspaceView: ...
 
@@ -138,15 +141,15 @@ class WorkspaceQueries(Protocol):
         ...
 
     async def invitations(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Sequence[InvitationView]:
-        """The invitations that admit somebody at `now`, newest first; at most 200. Forbidden to plain members.
+        """The invitations that can be used at `now`, newest first; at most 200. Forbidden to members and viewers.
 
-        One whose maker may not give its role any more admits nobody.
+        An invitation whose maker may no longer give its role cannot be used.
         """
         ...
 
     async def usage(self, workspace: WorkspaceId, by: AccountId, now: datetime) -> Mapping[str, int]:
-        """How many of each kind are counted for the workspace at `now`, or for `by` in it.
+        """The number of each kind that the quotas count at `now` for the workspace, or for `by` in it.
 
-        A kind of which there is none may be missing, and the personal workspace has its owner's own kinds as well.
+        A kind with a count of 0 may be missing. The personal workspace also has the kinds of its owner's account.
         """
         ...
