@@ -21,6 +21,7 @@ from application.ports.unit_of_work import Stale
 from domain.errors import NotFound, Unavailable
 from entrypoints.container import in_memory
 from tests.contracts.house import eventually
+from tests.support.promised import stretched
 from tests.support.reminders import Bedside, RunningClock, bedside_in_memory
 
 WORKERS = 3
@@ -118,7 +119,7 @@ async def test_what_is_written_and_due_at_once_happens_at_once() -> None:
     bedside = bedside_in_memory()
     seen = Seen(bedside.deadlines)
     async with running(bedside.worker(Due("reminders", seen, bedside.elapse))):
-        async with asyncio.timeout(15):  # of which looking every second would need twenty
+        async with asyncio.timeout(stretched(15)):  # of which looking every second would need twenty
             for _ in range(20):
                 rests = seen.rests
                 await eventually(lambda rests=rests: seen.rests > rests)  # type: ignore[misc]
