@@ -1,1 +1,1 @@
-"""What people can do with Signalbox: use cases, their messages, and the ports they ask the world through."""
+"""What people can do with Signalbox: the use cases, their messages, and their ports to the world."""

@@ -1,4 +1,4 @@
-"""What an account can follow of itself."""
+"""The channel on which an account follows itself."""
 
 from collections.abc import Collection, Mapping, Sequence
 

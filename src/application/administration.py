@@ -1,4 +1,4 @@
-"""What whoever runs the installation does to accounts, on the command line only; the actor of its events is null."""
+"""Changes of accounts by operators, on the command line only. The actor of their events is null."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ class AccountLine(Struct, frozen=True):
 
 
 class Administration:
-    """Changes of accounts that no token allows. Each is NotFound if no account has the address, and harmless twice."""
+    """Changes of accounts that no token allows. Each is NotFound if no account has the address, and may be repeated."""
 
     def __init__(self, work: UnitOfWork[IdentityWork], authentication: Authentication, clock: Clock) -> None:
         self._work = work
@@ -37,7 +37,7 @@ class Administration:
         self._clock = clock
 
     async def accounts(self) -> AsyncIterator[AccountLine]:
-        """Every account, about in the order of their registration."""
+        """All accounts, roughly in the order of registration."""
         after: AccountId | None = None
         while True:
             async with self._work() as work:
@@ -49,20 +49,20 @@ class Administration:
             after = page[-1].id
 
     async def make_admin(self, email: str) -> AccountLine:
-        """Make an account an admin of the installation, and end its sessions so that no token keeps the old role."""
+        """Make an account an admin of the installation. Its sessions end, so that no token keeps the old role."""
         return await self._change(email, Account.make_admin, EndReason.LOGGED_OUT_EVERYWHERE)
 
     async def demote(self, email: str) -> AccountLine:
-        """Make an admin a user again, and end its sessions so that no token keeps the old role."""
+        """Make an admin a user again. Its sessions end, so that no token keeps the old role."""
         return await self._change(email, Account.demote, EndReason.LOGGED_OUT_EVERYWHERE)
 
     async def disable(self, email: str) -> AccountLine:
-        """Let nobody in under this address any more, and end its sessions."""
+        """Refuse every sign-in to the account, and end its sessions."""
         return await self._change(email, Account.disable, EndReason.DISABLED)
 
     @retried
     async def enable(self, email: str) -> AccountLine:
-        """Let the owner of a disabled account in again."""
+        """Allow sign-ins to a disabled account again."""
         async with self._work() as work:
             account = await _find(work, email)
             account.enable(self._clock.now())
@@ -71,7 +71,7 @@ class Administration:
 
     async def _change(self, email: str, verb: Callable[[Account, datetime], None], because: EndReason) -> AccountLine:
         account, is_news, ended = await self._apply(email, verb, because)
-        if is_news:  # and those sessions that a login began at the same moment
+        if is_news:  # sessions that a login began at the same moment have to end too
             ended = [*ended, *await self._end(AccountId(account.id), because)]
         self._authentication.end(ended)
         return account

@@ -1,4 +1,4 @@
-"""From a credential to the principal it stands for, mostly by a dictionary look-up, yet revoked within a second."""
+"""Authenticates credentials, mostly by a dictionary look-up, and learns within a second which have been revoked."""
 
 import asyncio
 import logging
@@ -18,37 +18,39 @@ from application.principal import Principal
 from domain.errors import DomainError, Unauthenticated
 
 REMEMBERED_MAX = 50_000
-# Of what had to be looked up: what changes of it is not told, unless it ends.
+# For credentials that were looked up. A process is told of their end, but of no other change.
 LOOKED_UP_MAX = 10_000
 LOOKED_UP_SECONDS = 10.0
 RECHECK_SECONDS = 0.4
-# Longer than any transaction may run, so that an end that was written before the last look and committed after it is
-# still found.
+# Longer than any transaction may run, so that a look finds an end that was written before the previous look and
+# committed after it.
 OVERLAP = timedelta(seconds=15)
 
 log = logging.getLogger(__name__)
 
 
 class SessionEnded(Unauthenticated):
-    """The session that the token belongs to has ended."""
+    """The session of the token has ended."""
 
     code = "session_ended"
 
 
 class CredentialRevoked(Unauthenticated):
-    """The credential, which is no session, was taken back."""
+    """The credential, which is not a session, was revoked."""
 
     code = "credential_revoked"
 
 
 class Authentication:
-    """Knows who is behind a credential: an access token, or one of the kinds that have to be looked up.
+    """Finds the principal of a credential: of an access token, or of a kind that has to be looked up.
 
-    The signature is checked once per token; then the token is remembered until it expires, at most 50,000 of them. What
-    was looked up is remembered for 10 s. Sessions and other credentials that end are learnt from the store every 0.4 s
-    by `run`, on every instance alike and with no help from a broker; the process that ends one knows at once. Each time
-    renews the `lease`, without which nothing is delivered. A token outlives its signature check by 15 minutes at most,
-    so only the ends of the last 30 are kept.
+    The signature of a token is checked once; then its principal is remembered until the token expires, for at most
+    50,000 tokens. A principal that was looked up is remembered for 10 s.
+
+    Every 0.4 s, `run` asks the store which sessions and other credentials have ended. Every instance does so, without
+    the broker; the process that ends a credential knows at once. Each answer renews the `lease`, without which nothing
+    is delivered. A token is valid for at most 15 minutes after its signature was checked, so only the ends of the last
+    30 minutes are kept.
     """
 
     def __init__(
@@ -75,11 +77,14 @@ class Authentication:
         self._told: Callable[[Collection[UUID]], None] = _nobody
 
     def listen(self, ended: Callable[[Collection[UUID]], None]) -> None:
-        """Name who is told, once each, of the credentials that end."""
+        """Set the listener, which is told of each credential that ends, once."""
         self._told = ended
 
     def known(self, text: str) -> Principal | None:
-        """Whom a credential stands for; None if that has to be looked up with `identify`, Unauthenticated if nobody."""
+        """The principal of a credential, if it can be found without the store; otherwise None: use `identify`.
+
+        Unauthenticated if there is none.
+        """
         try:
             principal = self._known.get(text)
             now = self._clock.now()
@@ -102,7 +107,7 @@ class Authentication:
         return principal
 
     async def identify(self, text: str) -> Principal:
-        """Whom a credential stands for; Unauthenticated if nobody, Unavailable if that cannot be found out now."""
+        """The principal of a credential. Unauthenticated if there is none, Unavailable if the store does not answer."""
         principal = self.known(text)
         if principal is not None:
             return principal
@@ -111,7 +116,7 @@ class Authentication:
         try:
             principal = await kind.find(text)
             self._looked_up[text] = principal
-            if principal.credential_id in self._ended:  # which it may have since it was read
+            if principal.credential_id in self._ended:  # it may have ended since it was read
                 raise _ended(principal)
         except Unauthenticated as error:
             self._observer.happened("token_rejected", error.code)
@@ -122,7 +127,7 @@ class Authentication:
         return next((kind for kind in self._kinds if kind.recognises(text)), None)
 
     def is_live(self, principal: Principal) -> bool:
-        """Whether a principal that was authenticated earlier would still be."""
+        """Whether a principal that was authenticated earlier is still valid."""
         return principal.credential_id not in self._ended and self._clock.now() < principal.expires_at
 
     def end(self, credentials: Collection[UUID]) -> None:
@@ -135,7 +140,7 @@ class Authentication:
             self._told(news)
 
     async def refresh(self) -> None:
-        """Learn which credentials have ended since the last time, by the one clock that all processes share."""
+        """Learn which credentials have ended since the last call, by the store's clock, which all processes share."""
         asked_at = time.monotonic()
         for index, source in enumerate(self._sources):
             until = self._read_until[index]
@@ -147,7 +152,7 @@ class Authentication:
             del self._ended[credential]
 
     async def run(self) -> None:
-        """Keep learning until cancelled; while the store is away nothing else works either, so it only waits."""
+        """Refresh until cancelled. While the store does not answer, nothing else works either, so it only waits."""
         was_held = True
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The catalogue of events: every type that an aggregate announces, as readers of the journal and documents see it."""
+"""The catalogue of events: every type that an aggregate announces, for readers of the journal and for documents."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,10 +8,10 @@ from domain.kernel import Aggregate
 
 
 class EventTypeView(Struct, frozen=True):
-    """A type of event. `version` is that of its schema, `stream` the kind of stream that it is in.
+    """A type of event. `version` is the version of its schema, `stream` the kind of stream that holds such events.
 
-    `resource` is the type of the resource that it happens to. `changes` names what `changes` of an event can hold, and
-    `data` maps each field that its `data` can hold to what that is.
+    `resource` is the type of the resource that it happens to. `changes` names the fields that the event's `changes` can
+    hold. `data` maps each field that the event's `data` can hold to its description.
     """
 
     type: str
@@ -24,7 +24,7 @@ class EventTypeView(Struct, frozen=True):
 
 
 class Catalogue:
-    """All types of events, in the order of the aggregates that announce them; `types` maps their names to them."""
+    """All types of events by name, in `types`, in the order of the aggregates that announce them."""
 
     def __init__(self, aggregates: Sequence[type[Aggregate]]) -> None:
         self.types: Mapping[str, EventTypeView] = {

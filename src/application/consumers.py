@@ -1,4 +1,4 @@
-"""Follows the journal on behalf of those that must not miss an event: what has to happen because something happened."""
+"""Runs consumers of the journal, which cause further changes after an event and must not miss one."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ from domain.errors import DomainError
 SWEEP_SECONDS = 2.0
 BACKLOG_SECONDS = 5.0
 AT_ONCE = 4
-# After a look in vain, however many hints come; so a storm of them is no storm of looks.
+# The pause after a look that found nothing. It keeps many hints from causing as many looks.
 PAUSE_SECONDS = 0.02
-# A stream is worked on for so long before others have their turn, and is somebody else's if that took five times it.
+# A stream is worked on for this time before the next has its turn. Another process may take it after five times this.
 TURN_SECONDS = 1.0
 LEASE = timedelta(seconds=5)
 RETRY_FIRST = timedelta(seconds=1)
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 
 class Consumers(Generic[W]):
-    """Runs the consumers over all streams that have news for them; any number of processes may do so at once.
+    """Runs the consumers over all streams that have news for them. Any number of processes may do so at once.
 
-    A stream belongs to one process at a time, for a turn of one second, and up to four are worked on together. If an
-    effect fails, its stream waits for 1 s, twice as long each time that it fails again and five minutes at most, while
-    all others go on. A process that was killed holds nobody up for longer than five seconds.
+    A stream belongs to one process at a time, for a turn of one second. A process works on up to four streams at once.
+    If an effect fails, its stream waits for 1 s, and twice as long after each further failure, up to five minutes. The
+    other streams go on. A killed process delays its streams by five seconds at most.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Consumers(Generic[W]):
         broker.listen(self._take, self._news.set)
 
     async def run(self) -> None:
-        """Do what there is to do until cancelled: at once when told of news, and every two seconds otherwise."""
+        """Work on due streams until cancelled: at once after a hint of news, and otherwise every two seconds."""
         self._broker.follow(NEWS)
         try:
             async with asyncio.TaskGroup() as turns:
@@ -77,7 +77,7 @@ class Consumers(Generic[W]):
             self._broker.unfollow(NEWS)
 
     async def turn(self) -> int:
-        """Work on streams that are due, four at most, for about a second each; returns how many that were."""
+        """Work on at most four due streams, for about a second each. Returns the number of streams."""
         async with asyncio.TaskGroup() as turns:
             return await self._begin(turns)
 
@@ -90,7 +90,7 @@ class Consumers(Generic[W]):
             return False
 
     async def _begin(self, turns: asyncio.TaskGroup) -> int:
-        """Begin the turns of streams that are due, and return how many those are."""
+        """Begin the turns of due streams. Returns the number of streams."""
         if self._busy == AT_ONCE:
             return 0
         now = self._clock.now()
@@ -106,10 +106,10 @@ class Consumers(Generic[W]):
         self._news.set()
 
     def lag(self) -> Mapping[str, tuple[int, int, float]]:
-        """How far each consumer is behind, as of five seconds ago at most.
+        """How far each consumer is behind, by name; the figures are five seconds old at most.
 
-        That is the number of streams, the number of those in which it fails, and for how many seconds the oldest event
-        has waited for it.
+        They are the number of streams in which it is behind, the number of those in which it fails, and for how many
+        seconds the oldest event has waited for it.
         """
         now = self._clock.now()
         level = dict.fromkeys(self._consumers, (0, 0, 0.0))
@@ -135,7 +135,7 @@ class Consumers(Generic[W]):
             log.warning("%s left %s, as the store is away: %s", consumer.name, cursor.stream, problem)
 
     async def _turn_of(self, consumer: Consumer[W], cursor: Cursor) -> None:
-        """Event after event, until there is none or the time of this turn is over."""
+        """Apply event after event, until there is none or the time of this turn is over."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + TURN_SECONDS
         while (began := loop.time()) < ends:
@@ -152,7 +152,7 @@ class Consumers(Generic[W]):
                 self._observer.happened("consumed", "done")
             else:
                 self._observer.happened("consumed", "piece")
-                # There is more of it. What is large leaves half of the time to others.
+                # The event needs further pieces. Pausing as long as each takes leaves half of the time to others.
                 await asyncio.sleep(loop.time() - began)
         await self._cursors.postpone(cursor, self._clock.now(), has_failed=False)
 
@@ -187,7 +187,7 @@ class Consumers(Generic[W]):
 
 
 class _Failed(Exception):
-    """What happened to a consumer in front of the event behind a cursor."""
+    """A consumer failed at the event after a cursor."""
 
     def __init__(self, cursor: Cursor, problem: Exception) -> None:
         super().__init__(str(problem))

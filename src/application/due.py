@@ -1,4 +1,4 @@
-"""Lets time do to things what it has to: nothing waits in a process, so no process can take it with it."""
+"""Runs what is due at a deadline. Deadlines wait in the store and not in a process, so none is lost with a process."""
 
 import asyncio
 import logging
@@ -17,13 +17,13 @@ from application.ports.unit_of_work import Stale
 from application.principal import correlation, new_correlation
 from domain.errors import DomainError, NotFound
 
-# Of so many of one kind that are longest due, so many are taken at a time, and so many of them worked on together.
+# Of the WINDOW things of one kind that are longest due, BATCH are taken at a time, and AT_ONCE of them run together.
 WINDOW = 200
 BATCH = 50
 AT_ONCE = 4
-# After a turn, whatever there is to do.
+# The pause after each turn, even if more is due.
 PAUSE_SECONDS = 0.02
-# What is due was passed over, as somebody was changing it.
+# The pause after a turn that found all due things skipped, because other processes were changing them.
 PASSED_OVER_SECONDS = 0.1
 DEADLINE_SECONDS = 5.0
 RETRY_FIRST = timedelta(seconds=1)
@@ -35,13 +35,13 @@ log = logging.getLogger(__name__)
 
 
 class Later:
-    """Sees to what is due, each kind by itself; any number of processes may do so at once.
+    """Runs what is due, each kind separately. Any number of processes may do so at once.
 
-    A kind is looked at as soon as the next thing of it is due: after a second at the latest, and at once when something
-    is written that is due before that. Fifty things are taken at a time, and four of them seen to together. If one
-    fails, or does not end within five seconds, it waits for 1 s, twice as long each time that it fails again and five
-    minutes at most, while all others go on. All that is known here is known from the store, but for those waits. So a
-    process that was killed leaves nothing behind, and whoever is there goes on at once.
+    A kind is looked at when its next deadline comes, and after a second at the latest. A deadline that is written and
+    comes before that is looked at in time. Fifty things are taken at a time, and four of them run together. If one
+    fails, or does not end within five seconds, it waits for 1 s, and twice as long after each further failure, up to
+    five minutes. All others go on. Everything but these waits is in the store. So a killed process leaves nothing
+    behind, and the other processes go on at once.
     """
 
     def __init__(self, due: Sequence[Due], broker: Broker, clock: Clock, observer: Observer) -> None:
@@ -50,7 +50,7 @@ class Later:
         broker.listen(self._take, self._wake)
 
     async def run(self) -> None:
-        """See to what is due until cancelled."""
+        """Run what is due until cancelled."""
         self._broker.follow(DUE)
         try:
             async with asyncio.TaskGroup() as watching:
@@ -61,13 +61,14 @@ class Later:
             self._broker.unfollow(DUE)
 
     async def turn(self) -> int:
-        """See to what is due now, fifty of each kind at most; returns how many that were."""
+        """Run at most fifty things of each kind that are due now. Returns their number."""
         return sum([await watch.turn() for watch in self._watches.values()])
 
     def lag(self) -> Mapping[str, tuple[int, int, float]]:
-        """What is late of each kind, as of the last look: how many things, how many fail here, and by how many seconds.
+        """How late each kind was at the last look, by name.
 
-        Those are the seconds of the one that is longest due. Those that fail are among them.
+        The figures are the number of things that are due, the number of those that fail in this process, and for how
+        many seconds the one that is longest due has waited.
         """
         return {name: watch.lag for name, watch in self._watches.items()}
 
@@ -83,7 +84,7 @@ class Later:
 
 
 class _Watch:
-    """Things of one kind."""
+    """Runs the things of one kind."""
 
     def __init__(self, kind: Due, clock: Clock, observer: Observer) -> None:
         self._kind = kind
@@ -91,11 +92,11 @@ class _Watch:
         self._observer = observer
         self._waking = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
-        # How often each has failed, and when it is tried again.
+        # How often each thing has failed, and when it is tried again.
         self._failing: TTLCache[Late, tuple[int, datetime]] = TTLCache(
             FAILING_MAX, 2 * RETRY_LONGEST.total_seconds(), lambda: clock.now().timestamp()
         )
-        # What the last turn has seen to.
+        # The things that the last turn has run.
         self._seen_to: set[Late] = set()
         self.lag = (0, 0, 0.0)
 
@@ -107,9 +108,9 @@ class _Watch:
             try:
                 await self.turn()
                 if self._seen_to:
-                    self.look_in(0)  # otherwise all of it fails, and there is no hurry
+                    self.look_in(0)  # if nothing was run, everything taken failed, and there is no hurry
             except Exception as problem:
-                # Other kinds go on.
+                # A failure of one kind must not stop the others.
                 log.warning(
                     "cannot see which %s are due: %s",
                     self._kind.name,
@@ -120,11 +121,11 @@ class _Watch:
             await self._waking.wait()
 
     def look_at(self, at: datetime) -> None:
-        """Look at that time, unless that is soon anyway."""
+        """Look at this time, unless a look is planned before it."""
         self.look_in((at - self._clock.now()).total_seconds())
 
     def look_in(self, seconds: float) -> None:
-        """Look in that time, unless that is soon anyway."""
+        """Look after this time, unless a look is planned before it."""
         loop = asyncio.get_running_loop()
         if self._alarm is None or self._alarm.when() > loop.time() + seconds:
             self._silence()
@@ -136,7 +137,7 @@ class _Watch:
             self._alarm = None
 
     async def turn(self) -> int:
-        """See to what is due now, fifty things at most; returns how many that were."""
+        """Run at most fifty things that are due now. Returns their number."""
         now = self._clock.now()
         before, self._seen_to = self._seen_to, set()
         ahead = await self._kind.deadlines.look(now, COUNTED_MAX)
@@ -151,7 +152,7 @@ class _Watch:
             self.look_at(min(waiting.values()))
         if not found and ahead.late > len(waiting):
             self.look_in(PASSED_OVER_SECONDS)
-        # Others may have found the same. If each picks for itself, they meet little that another one has done.
+        # Other processes may have found the same things. Each takes a random sample, so that few run twice.
         taken = random.sample(found, min(len(found), BATCH))
         slots = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as turns:
@@ -170,7 +171,7 @@ class _Watch:
                     await self._kind.elapse(late.id, self._clock.now())
             except (Stale, NotFound):
                 outcome = "overtaken"
-            except Exception as problem:  # noqa: BLE001  # whatever it is, it concerns this thing alone
+            except Exception as problem:  # noqa: BLE001  # a failure of any kind concerns this thing alone
                 self._give_way(late, str(problem) or type(problem).__name__, problem)
                 return
             else:

@@ -1,4 +1,4 @@
-"""Reading the journal page by page, for audits and histories."""
+"""Reads the journal page by page, for audits and histories."""
 
 import msgspec
 
@@ -10,16 +10,16 @@ from domain.errors import Invalid, NotFound
 
 
 class Events:
-    """What somebody can read of the journal: the streams behind the durable channels that they may follow."""
+    """The part of the journal that an account may read: the streams of the durable channels that it may follow."""
 
     def __init__(self, journal: JournalQueries, channels: Channels) -> None:
         self._journal = journal
         self._channels = channels
 
     async def journaled(self, actor: Principal, channel: str) -> tuple[Feed, str]:
-        """The feed of a durable channel and its stream; NotFound for any other, or if the actor may not see it.
+        """The feed of a durable channel and its stream. NotFound if it is not durable or the actor may not see it.
 
-        ScopeMissing if the credential of the actor is not for such channels.
+        ScopeMissing if the credential of the actor lacks the scope of such channels.
         """
         if (refusal := self._channels.refusal(actor, channel)) is not None:
             raise refusal

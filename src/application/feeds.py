@@ -1,4 +1,4 @@
-"""Every channel there is, whichever context it belongs to: what its name means, who may follow it, who loses that."""
+"""The channels of all contexts: what their names mean, which accounts may follow them, and when they lose the right."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,10 @@ EVERYBODY: Everybody = "everybody"
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A channel that its caller may follow, and what of the journal belongs to it.
+    """A channel that the caller may follow, and the part of the journal that belongs to it.
 
-    `stream` is None for a channel that anybody may follow. A durable channel shows all of its stream, or the entries of
-    one resource. The others show none of them: of the stream that they depend on, only who loses the right to follow
-    it matters to them.
+    `stream` is None for a channel that every account may follow. A durable channel shows all entries of its stream, or
+    those of one resource. Other channels show no entries; their stream only tells who loses the right to follow them.
     """
 
     channel: Channel
@@ -55,7 +54,7 @@ class Channels:
     """The channels of all contexts as one."""
 
     def __init__(self, feeds: Sequence[Feeds]) -> None:
-        """ValueError if two contexts give one kind of channel, or one type of entry, a meaning."""
+        """ValueError if two contexts define the same kind of channel or the same type of loss."""
         self.grammar = Grammar([PRESENCE, TYPING, *(kind for each in feeds for kind in each.kinds)])
         self._feeds = feeds
         self._of = {kind: each for each in feeds for kind in each.kinds}
@@ -66,7 +65,7 @@ class Channels:
             self._losses[loss.type] = loss.account
 
     def refusal(self, actor: Principal, name: str) -> ScopeMissing | None:
-        """Why no channel of this name is for the actor's credential, if so; what the account may see is not asked."""
+        """The refusal if the actor's credential lacks the scope for this channel. It does not check the account."""
         if actor.scopes is None:
             return None
         try:
@@ -76,17 +75,17 @@ class Channels:
         return None if scope.name in actor.scopes else ScopeMissing(scope.name)
 
     async def feed(self, account: AccountId, name: str) -> Feed:
-        """The feed of a channel name; NotFound unless the account may see it."""
+        """The feed of a channel name; NotFound unless the account may follow it."""
         feeds = await self.feeds(account, [name])
         if name not in feeds:
             raise NotFound
         return feeds[name]
 
     async def feeds(self, account: AccountId, names: Iterable[str], entitled: Iterable[str] = ()) -> dict[str, Feed]:
-        """The feeds of those channel names that the account may see, with one question for each context.
+        """The feeds of those channel names that the account may follow, with one query for each context.
 
-        Of the streams in `entitled` it is known already that the account may follow them. Contexts are asked in their
-        order, and never about a stream that one before has answered for.
+        The caller knows already that the account may follow the streams in `entitled`. Contexts are asked in their
+        order, and never about a stream for which an earlier one has answered.
         """
         found: dict[str, Feed] = {}
         known: set[str | None] = {None, account_stream(account), *entitled}
@@ -115,7 +114,7 @@ class Channels:
         return found
 
     async def lost(self, followed: Collection[tuple[AccountId, Feed]]) -> set[tuple[AccountId, Feed]]:
-        """Those of these feeds that their account may not follow any more, with one question for each context."""
+        """Those of these feeds that their account may no longer follow, with one query for each context."""
         asked: dict[Feeds, dict[Asked, tuple[AccountId, Feed]]] = {}
         for account, feed in followed:
             if feed.stream not in {None, account_stream(account)}:
@@ -128,16 +127,16 @@ class Channels:
         return lost
 
     def loser_of(self, entry: Entry) -> AccountId | Everybody | None:
-        """Who loses the right to follow its stream by this entry."""
+        """The account that loses the right to follow its stream by this entry, or EVERYBODY; None if it is no loss."""
         if entry.type not in self._losses:
             return None
         field = self._losses[entry.type]
         return EVERYBODY if field is None else AccountId(UUID(str(_decode(entry.body).data[field])))
 
     async def newest(self, channels: Collection[Channel]) -> Sequence[Signal]:
-        """The newest value of every key of these keyed channels, as far as their contexts keep them.
+        """The newest value of every key of these keyed channels, if their contexts keep them.
 
-        Unavailable if a context cannot tell now.
+        Unavailable if a context cannot answer now.
         """
         asked: dict[Feeds, list[Channel]] = {}
         for channel in channels:

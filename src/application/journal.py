@@ -1,4 +1,4 @@
-"""How an event is written down: once, when it is committed, as the JSON that every reader gets."""
+"""The encoding of events. An event is encoded once, when it is committed, as the JSON that every reader gets."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_event(event: Event, id: UUID) -> bytes:
-    """The event as UTF-8 JSON in the shape of `EventBody`, tied to the request in whose course this is called."""
+    """The event as UTF-8 JSON in the shape of `EventBody`, with the correlation of the present request."""
     cause = correlation.get()
     return _encode(
         EventBody(
@@ -35,16 +35,16 @@ def encode_event(event: Event, id: UUID) -> bytes:
 
 
 class ChangeTooLarge(Invalid):
-    """What one unit of work would tell is more than the journal takes at once."""
+    """The events of one unit of work are larger than the journal takes at once."""
 
     code = "change_too_large"
 
 
 class News:
-    """What one unit of work tells: any number of events, of at most 4 MiB together.
+    """The events of one unit of work: any number, of at most 4 MiB together.
 
-    They are committed and delivered in one piece, and tell what was before and what is now, so that a small request
-    could have a large one. `size` is how many bytes there are so far.
+    They are committed and delivered in one piece. The bound is needed because events hold the old and the new values,
+    so a small request can cause large ones. `size` is the number of bytes so far.
     """
 
     __slots__ = ("size",)
@@ -53,7 +53,7 @@ class News:
         self.size = 0
 
     def add(self, event: Event, id: UUID) -> bytes:
-        """The event as `encode_event` writes it down; ChangeTooLarge if there is no room for it."""
+        """The event as encoded by `encode_event`; ChangeTooLarge if there is no room for it."""
         body = encode_event(event, id)
         self.size += len(body)
         if self.size > NEWS_MAX_BYTES:
@@ -65,5 +65,5 @@ _decode_view = msgspec.json.Decoder(EventView).decode
 
 
 def event_view(stream: str, offset: int, body: str) -> EventView:
-    """An event, as `encode_event` wrote it, at its place in the journal."""
+    """The event that `encode_event` encoded as `body`, at its place in the journal."""
     return _decode_view(f'{{"stream":"{stream}","offset":{offset},{body[1:]}')

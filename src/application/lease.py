@@ -1,4 +1,4 @@
-"""For how long what was read from the store may be passed on without asking it again."""
+"""The time for which data from the store may be delivered without asking the store again."""
 
 import asyncio
 import math
@@ -8,11 +8,11 @@ LEASE_SECONDS = 5.0
 
 
 class Lease:
-    """Whether this process may deliver anything: it may for 5 s from the moment at which it last asked the store.
+    """Whether this process may deliver anything: it may for 5 s after it last asked the store with success.
 
-    Somebody who is cut off from the store cannot know whose session or membership has ended since. So nothing is
-    delivered without the lease; what waits meanwhile goes out in order once it is held again. Until it is renewed for
-    the first time it is held, since nothing can have been read.
+    A process that is cut off from the store cannot know which sessions or memberships have ended since. So nothing is
+    delivered without the lease. What waits meanwhile is sent in order when the lease is held again. Before the first
+    renewal the lease is held, because nothing can have been read yet.
     """
 
     def __init__(self, seconds: float = LEASE_SECONDS) -> None:
@@ -22,11 +22,14 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Can be read from any thread."""
+        """Whether the lease is held. Can be read from any thread."""
         return time.monotonic() - self._renewed_at <= self._seconds
 
     def renew(self, asked_at: float) -> None:
-        """The store has answered, and what it said is acted upon; `asked_at` was `time.monotonic()` before."""
+        """Renew the lease after the store has answered and its answer has taken effect.
+
+        `asked_at` is the time of `time.monotonic()` before the store was asked.
+        """
         self._renewed_at = asked_at
         if self._again is not None and self.is_held:
             self._again.set_result(None)

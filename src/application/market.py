@@ -1,4 +1,4 @@
-"""Quotes: the newest of each symbol, for everybody who is signed in."""
+"""Quotes: the newest quote of each symbol, for every account."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -12,7 +12,7 @@ MARKET_READ = Scope("market:read", "Follow quotes.")
 
 
 class MarketFeeds(Feeds):
-    """`market:{SYMBOL}`, for everybody."""
+    """`market:{SYMBOL}`, for every account."""
 
     kinds: Sequence[ChannelKind] = (MARKET,)
     scope = MARKET_READ

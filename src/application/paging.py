@@ -1,4 +1,4 @@
-"""Pages of a list that is longer than one answer, walked by keyset cursors."""
+"""Pages of lists that are longer than one answer, with keyset cursors."""
 
 import base64
 import binascii
@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 PAGE_MAX = 200
 PAGE_DEFAULT = 50
-# Of the items of a page, as JSON. With what is around them, a page is not more than 1 MiB.
+# The most bytes of a page's items as JSON. The rest of a page is small enough that it has at most 1 MiB.
 PAGE_BYTES = 1024 * 1024 - 1024
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One page of a list. `next_cursor` leads to the next one and is null on the last.
+    """One page of a list. `next_cursor` leads to the next page and is null on the last.
 
-    A page ends where its items would be more than `PAGE_BYTES` as JSON, however many were asked for. One at least is on
-    it, if there is any.
+    A page may have fewer items than were asked for, because they have at most `PAGE_BYTES` as JSON together. A single
+    larger item is a page of its own.
     """
 
     data: Sequence[T]
@@ -32,14 +32,14 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def version(self) -> str | None:
-        """What is another one whenever this page may be, or None where that is not known."""
+        """A tag that changes whenever the page may have changed, or None if there is no such tag."""
         return self.data.version if isinstance(self.data, Encoded) else None
 
 
 class Encoded(Sequence[T]):
-    """Items that are JSON already, and go out as they are; they become items only for those who look at them.
+    """Items that are JSON already and are sent as they are. They are decoded only when code reads them.
 
-    `kind` is what they are, and `version` another one whenever they may be others.
+    `kind` is their type. `version` is a tag that changes whenever the items may have changed.
     """
 
     __slots__ = ("_kind", "json", "version")
@@ -69,7 +69,7 @@ class Encoded(Sequence[T]):
 
 
 class QueryTooBroad(Invalid):
-    """What meets these conditions, in this order, cannot be found in the time that one request may take."""
+    """The items that meet the conditions cannot be found in this order within the time of one request."""
 
     code = "query_too_broad"
 
@@ -81,7 +81,7 @@ class InvalidCursor(DomainError):
 
 
 def fitting(items: Sequence[T]) -> Sequence[T]:
-    """As many of the first items as fit on one page; one at least, if there is any."""
+    """As many of the first items as fit on one page, but at least one if there is any."""
     size = 0
     for count, item in enumerate(items):
         size += len(_encode(item)) + 1  # the comma
@@ -96,7 +96,7 @@ def encode_cursor(query: str, *key: object) -> str:
 
 
 def decode_cursor(cursor: str, query: str, *types: Any) -> tuple[Any, ...]:
-    """The sort key in a cursor, as values of `types`; InvalidCursor if it is not one of this query."""
+    """The sort key in a cursor, as values of `types`; InvalidCursor if the cursor is not of this query."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         made_for, *key = msgspec.json.decode(raw, type=tuple[(str, *types)])  # type: ignore[valid-type]
@@ -108,5 +108,5 @@ def decode_cursor(cursor: str, query: str, *types: Any) -> tuple[Any, ...]:
 
 
 def _mark(query: str) -> str:
-    """What stands for a query in its cursors, which have to stay short however long the query is."""
+    """A short mark of a query for its cursors, which have to stay short even if the query is long."""
     return hashlib.blake2b(query.encode(), digest_size=12).hexdigest()

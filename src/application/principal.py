@@ -1,4 +1,4 @@
-"""Who is acting, and in the course of which request."""
+"""The caller that acts, and the request in which it acts."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from domain.ids import AccountId
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller: the account, the credential that it came with, and when that runs out.
+    """An authenticated caller: the account, its credential, and when the credential expires.
 
-    The credential is a session, which may do whatever the account may, so that its `scopes` are None; or something else
-    that was handed out, such as a key, with the names of its scopes. Its id is one of neither else.
+    If the credential is a session, `scopes` is None: it may do all that the account may do. Any other credential, such
+    as a key, has the names of its scopes. The ids of all credentials are distinct, sessions included.
     """
 
     account_id: AccountId
@@ -31,12 +31,12 @@ class Principal:
 
     @property
     def via(self) -> UUID | None:
-        """The credential if it is no session."""
+        """The id of the credential, or None if it is a session."""
         return None if self.is_session else self.credential_id
 
     @property
     def mark(self) -> bytes:
-        """Tells apart what one account does by different credentials; all sessions are one."""
+        """Distinguishes the credentials of one account. All its sessions have the same mark."""
         return b"" if self.is_session else self.credential_id.bytes
 
     @property
@@ -45,12 +45,12 @@ class Principal:
         return self.role is AccountRole.ADMIN
 
     def require(self, scope: Scope) -> None:
-        """ScopeMissing unless the credential has this scope. Every use case asks for one before anything else."""
+        """ScopeMissing unless the credential has this scope. Every use case calls this before anything else."""
         if self.scopes is not None and scope.name not in self.scopes:
             raise ScopeMissing(scope.name)
 
     def require_scopes_of(self, other: "Principal") -> None:
-        """ScopeMissing unless this credential may do whatever that one may."""
+        """ScopeMissing unless this credential has every scope of the other."""
         if self.scopes is not None:
             theirs = {SESSION.name} if other.scopes is None else other.scopes
             for name in sorted(theirs - self.scopes):
@@ -59,9 +59,9 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """What ties an effect to its cause: the request id that the caller saw, and the W3C trace context.
+    """Ties an effect to its cause: the request id that the caller sees, and the W3C trace context.
 
-    `via` is the credential by which the caller acts, if it is no session.
+    `via` is the id of the caller's credential, or None if it is a session.
     """
 
     request_id: str = ""
@@ -73,17 +73,17 @@ NOTHING = Correlation()
 
 
 def new_correlation(request_id: str = "", traceparent: str = "") -> Correlation:
-    """What is not given is made: a trace that nobody records, and a request id that is the trace's."""
+    """A correlation of these. A missing trace becomes a new one that is not recorded, a missing request id its id."""
     traceparent = traceparent or f"00-{getrandbits(128) or 1:032x}-{getrandbits(64) or 1:016x}-00"
     return Correlation(request_id or traceparent[3:35], traceparent)
 
 
-# Set once at each entry (HTTP request, socket command), read when events are written: it saves every use case a
-# parameter that it would only pass on.
+# Set at each entry (HTTP request, socket command) and read when events are written. It saves every use case a parameter
+# that it would only pass on.
 correlation: ContextVar[Correlation] = ContextVar("correlation", default=NOTHING)
 
 
 def acts(principal: Principal) -> None:
-    """What is written in this context from now on is the doing of this principal, by whatever credential."""
+    """Record the principal's credential in this context, for the events that are written from now on."""
     if not principal.is_session:
         correlation.set(replace(correlation.get(), via=principal.credential_id))

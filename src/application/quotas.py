@@ -1,4 +1,4 @@
-"""How many of each kind an account or a workspace may have, and what counts as one."""
+"""Quotas: how many of each kind an account or a workspace may have, and what counts as one."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Use(NamedTuple):
-    """One of `kind` that the workspace or account `scope` has; `subject` is the member that it is of, or the scope."""
+    """One of `kind` that the workspace or account `scope` has. `subject` is the member that has it, or else `scope`."""
 
     scope: UUID
     subject: UUID
@@ -16,7 +16,7 @@ class Use(NamedTuple):
 
 
 class Quotas(Struct, frozen=True):
-    """The limit of each kind: of those that a workspace has, its members included, and of those that an account has."""
+    """The limit of each kind: the kinds of a workspace and its members, and the kinds of an account."""
 
     of_workspaces: Mapping[str, int]
     of_accounts: Mapping[str, int]
@@ -27,7 +27,7 @@ class Quotas(Struct, frozen=True):
 
 
 class QuotaUse(Struct, frozen=True):
-    """How many there are, and how many there may be."""
+    """How many of a kind there are, and how many there may be."""
 
     used: int
     limit: int

@@ -1,4 +1,4 @@
-"""The occasions on which something in one context has consequences in others: the one place that knows several."""
+"""The consequences that a change in one context has in others. Only this module knows them all."""
 
 from datetime import datetime
 from typing import Protocol
@@ -16,23 +16,23 @@ from domain.ids import AccountId, WorkspaceId
 from domain.tasks import Task
 from domain.workspaces import Workspace
 
-# Those that announce events, each with the types that it announces.
+# All aggregates, which declare the types of events.
 AGGREGATES = (Account, FailedLogin, Session, Workspace, Task)
 
 
 class EveryWork(IdentityWork, WorkspaceWork, TaskWork, ConsumerWork, Protocol):
-    """One unit of work serves all use cases; each of them sees only its own slice of it."""
+    """The unit of work of all use cases. Each of them sees only its own slice."""
 
 
 def registered(work: WorkspaceWork, account: Account) -> None:
-    """There is a new account, in the same unit of work."""
+    """Follow the registration of an account, in the same unit of work."""
     begin_personal(work, account.id, account.display_name, account.created_at)
 
 
 async def departed(work: TaskWork, event: EventView, now: datetime) -> bool:
-    """Somebody is out of a workspace, has another role in it, or can do nothing any more; returns whether that is all.
+    """Follow the event that an account left a workspace, got a different role in it, or was disabled.
 
-    It follows the event that says so, in pieces; see `Consumer`.
+    Works in pieces and returns whether the event is done; see `Consumer`.
     """
     by = None if event.actor is None else AccountId(event.actor)
     if event.type == _DISABLED:
@@ -43,5 +43,5 @@ async def departed(work: TaskWork, event: EventView, now: datetime) -> bool:
 
 
 _REMOVED, _DISABLED = "member.removed", "account.disabled"
-# Cursors that are kept have this name.
+# Stored cursors have this name, so it cannot change.
 DEPARTED = Consumer("tasks_release", frozenset({_REMOVED, "member.role_changed", _DISABLED}), departed)

@@ -1,4 +1,4 @@
-"""Refresh tokens as text: whose they are is known by a secret, and which of its session one is by a signature."""
+"""Refresh tokens as text. A secret identifies the session, and a signature proves the number of the token in it."""
 
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
@@ -15,7 +15,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Presented(NamedTuple):
-    """The parts of a token that came in: in `first` the first of its session, and what a later one adds to that."""
+    """The parts of a received token. `first` is the first token of its session; a later token adds the other parts."""
 
     session_id: SessionId
     first: str
@@ -24,16 +24,16 @@ class Presented(NamedTuple):
 
 
 class RefreshTokens:
-    """Writes and reads refresh tokens, at the same cost however many a session has had.
+    """Writes and reads refresh tokens. The cost does not grow with the number of tokens of a session.
 
-    The first is `session.secret`; later ones add `.number.time.signature`, the time in µs since 1970.
+    The first token is `session.secret`. Later ones add `.number.time.signature`, with the time in µs since 1970.
     """
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
     def first(self, session: SessionId) -> tuple[str, bytes, bytes]:
-        """The first token of a session, the digest that is kept of it, and a key that signs the later ones."""
+        """The first token of a session, the digest to store of it, and a key that signs the later ones."""
         token = f"{session.hex}.{self._secrets.new()}"
         return token, self._secrets.digest(token), self.new_key()
 
@@ -47,7 +47,7 @@ class RefreshTokens:
         return f"{first}.{claim}.{self._secrets.sign(session.signing_key, claim)}"
 
     def read(self, text: str | None) -> Presented:
-        """The parts of a token; SessionOver if it is none."""
+        """The parts of a token; SessionOver if the text is not a token."""
         text = text or ""
         parts = text.split(".")
         if len(parts) not in {2, 5} or not all(parts) or len(text) > TOKEN_MAX or not text.isascii():
@@ -59,7 +59,7 @@ class RefreshTokens:
         return Presented(session, ".".join(parts[:2]), ".".join(parts[2:4]), "".join(parts[4:]))
 
     def genuine(self, presented: Presented, session: Session) -> RefreshToken:
-        """What a token of this session says; SessionOver for a guess."""
+        """The content of a token of this session; SessionOver if its signature is wrong."""
         if not compare_digest(self._secrets.digest(presented.first), session.token_digest):
             raise _over()
         if not presented.claim:

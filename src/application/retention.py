@@ -1,4 +1,4 @@
-"""How long things are kept: a worker drops what is older, a little at a time."""
+"""How long things are kept. A worker drops older ones, a little at a time."""
 
 import asyncio
 import logging
@@ -18,17 +18,17 @@ log = logging.getLogger(__name__)
 
 
 class Kept(Protocol):
-    """One kind of thing that is not kept for ever."""
+    """A kind of thing that is kept for a limited time."""
 
     name: str
 
     async def drop(self, most: int) -> int:
-        """Drop at most so many of those that are due, and return how many it were."""
+        """Drop at most `most` things that have been kept for long enough. Returns their number."""
         ...
 
 
 class Aging:
-    """What is kept for so many days, and with 0 for ever; `forget` is asked with now, the time and a number."""
+    """Things that are kept for `days`, or for ever if that is 0. `forget` takes now, the time kept and `most`."""
 
     def __init__(
         self, name: str, days: int, forget: Callable[[datetime, timedelta, int], Awaitable[int]], clock: Clock
@@ -43,7 +43,7 @@ class Aging:
 
 
 class Expiring:
-    """What can go as soon as nobody can ask for it any more; `forget` knows when that is."""
+    """Things that expire by themselves. `forget` knows when, and takes `most`."""
 
     def __init__(self, name: str, forget: Callable[[int], Awaitable[int]]) -> None:
         self.name = name
@@ -54,17 +54,17 @@ class Expiring:
 
 
 class Retention:
-    """Drops what was kept for long enough, one kind after the other.
+    """Drops things that were kept for long enough, one kind after the other.
 
-    Everything goes in pieces of 1,000 with a pause between them, so that it is a load at no moment, and several workers
-    may do it at once.
+    They are dropped in pieces of 1,000 with a pause after each, so that the load stays small. Several workers may do it
+    at once.
     """
 
     def __init__(self, *kinds: Sequence[Kept]) -> None:
         self._kinds = list(chain.from_iterable(kinds))
 
     async def forget(self) -> Mapping[str, int]:
-        """Drop everything that is due, and return how many of each kind it were; Unavailable if the store is away."""
+        """Drop all that is due. Returns the number of each kind. Unavailable if the store does not answer."""
         dropped: dict[str, int] = {}
         for kind in self._kinds:
             while (count := await kind.drop(AT_ONCE)) > 0:
@@ -75,7 +75,7 @@ class Retention:
         return dropped
 
     async def run(self) -> None:
-        """Drop what is due, every ten minutes until cancelled."""
+        """Drop all that is due every ten minutes, until cancelled."""
         while True:
             try:
                 dropped = await self.forget()

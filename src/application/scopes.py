@@ -1,4 +1,4 @@
-"""What a credential may be limited to: scopes, which each context names for itself."""
+"""Scopes, to which a credential may be limited. Each context names its own."""
 
 from typing import NamedTuple
 
@@ -6,18 +6,18 @@ from domain.errors import Forbidden
 
 
 class Scope(NamedTuple):
-    """A row: a name that is kept with credentials, and a sentence for those who give one out."""
+    """A row: a name that is stored with credentials, and a sentence for people who issue one."""
 
     name: str
     allows: str
 
 
-# No list of the container has it, so no credential can be given it.
+# The container lists this scope nowhere, so no credential can be given it. Only sessions have it.
 SESSION = Scope("session", "What only somebody who signed in may do.")
 
 
 class ScopeMissing(Forbidden):
-    """The credential was not given this scope, whatever its account may do."""
+    """The credential lacks this scope, even if its account may do the thing."""
 
     code = "scope_missing"
 

@@ -1,4 +1,4 @@
-"""How much there is and how busy this process is, for admins of the installation."""
+"""Figures about the store and this process, for admins of the installation."""
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from domain.errors import Forbidden
 
 
 class Summary(Struct, frozen=True):
-    """The name of this process, its live connections, the streams they follow, its pool, and what the store holds."""
+    """The name of this process, its live connections, the streams they follow, its pool, and figures of the store."""
 
     instance: str
     connections: int
@@ -21,7 +21,7 @@ class Summary(Struct, frozen=True):
 
 
 class Statistics:
-    """What an admin may know about the whole installation, which is numbers only."""
+    """The figures that an admin may see about the whole installation."""
 
     def __init__(self, store: StoreQueries, live: Live, hub: Hub, instance: str) -> None:
         self._store = store
@@ -30,7 +30,7 @@ class Statistics:
         self._instance = instance
 
     async def summary(self, actor: Principal) -> Summary:
-        """The figures of now; Forbidden for anybody but an admin, Unavailable while the store is away."""
+        """The present figures. Forbidden for a caller who is no admin, Unavailable if the store does not answer."""
         actor.require(SESSION)
         if not actor.is_admin:
             raise Forbidden("This is for admins of the installation.")

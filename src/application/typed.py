@@ -1,4 +1,4 @@
-"""Text in messages whose bounds are those of its normal form, which is not known before the domain has made it."""
+"""The schema of text fields whose bounds apply to the normal form, which only the domain makes."""
 
 from msgspec import Meta
 
@@ -8,7 +8,7 @@ from domain.text import TYPED_MAX
 def typed(
     longest: int, shortest: int = 1, *, told: str = "", examples: list[str] | None = None, format: str | None = None
 ) -> Meta:
-    """What a field says of itself: the bounds in characters in words, and wider ones for what is read."""
+    """The metadata of a field: its bounds in characters in the description, and wider bounds for the typed text."""
     bounds = f"{shortest} to {longest} characters in its normal form."
     return Meta(
         min_length=1,
