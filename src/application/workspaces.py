@@ -1,4 +1,4 @@
-"""Everything people can do with workspaces, their members and the invitations into them."""
+"""The use cases of workspaces, their members and their invitations."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -34,7 +34,7 @@ from domain.workspaces import (
     WorkspaceKind,
 )
 
-# How long a removal means something: as long as an invitation from before it, and a day for clocks that differ.
+# A removal matters as long as an invitation from before it can exist, and one more day because clocks may differ.
 REMOVAL_DAYS = INVITATION_LONGEST.days + 1
 
 WORKSPACE_READ = Scope("workspace:read", "Read workspaces, their members and what of their quotas is used.")
@@ -55,14 +55,14 @@ Slug = Annotated[
 
 
 class NewWorkspace(Struct, frozen=True, forbid_unknown_fields=True):
-    """A team workspace to create; without `slug` one is made up."""
+    """A team workspace to create. Without a `slug` it gets a generated one."""
 
     name: Name
     slug: Slug | UnsetType = UNSET
 
 
 class WorkspacePatch(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change of a workspace; what is absent stays. `viewers_comment` lets viewers write comments."""
+    """Changes of a workspace. Absent fields stay as they are. `viewers_comment` lets viewers write comments."""
 
     name: Name | UnsetType = UNSET
     slug: Slug | UnsetType = UNSET
@@ -70,19 +70,19 @@ class WorkspacePatch(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoleChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """The role that a member shall have."""
+    """The new role of a member."""
 
     role: Role
 
 
 class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
-    """The member who shall own the workspace instead of the caller."""
+    """The member who becomes an owner of the workspace instead of the caller."""
 
     account_id: UUID
 
 
 class NewInvitation(Struct, frozen=True, forbid_unknown_fields=True):
-    """A link to make: for whom it is (`role`, `max_uses`) and until when, 7 days from now if nothing is said."""
+    """An invitation to make: the role it gives, how often it can be used, and until when, by default for 7 days."""
 
     role: Role = Role.MEMBER
     max_uses: Annotated[int, Meta(ge=1, le=INVITATION_USES_MAX)] = 1
@@ -90,7 +90,7 @@ class NewInvitation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InvitationMade(Struct, frozen=True):
-    """A new invitation with its secret, which is shown only here: whoever has it can come in."""
+    """A new invitation with its secret, which is shown only here. Anybody who has the secret can join."""
 
     invitation: InvitationView
     token: str
@@ -103,7 +103,7 @@ class Acceptance(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Workspaces:
-    """What people can do with workspaces; strangers are told NotFound, whatever they ask."""
+    """The use cases of workspaces. To an account that is no member, a workspace is NotFound."""
 
     def __init__(
         self,
@@ -134,17 +134,17 @@ class Workspaces:
         return await self._queries.members(id, actor.account_id, cursor, limit)
 
     async def usage(self, actor: Principal, id: WorkspaceId) -> Mapping[str, QuotaUse]:
-        """How many of each kind the workspace has, of `open_tasks` the caller, and how many there may be."""
+        """How many of each kind the workspace has and may have. `open_tasks` are those of the caller."""
         actor.require(WORKSPACE_READ)
         used = await self._queries.usage(id, actor.account_id, self._clock.now())
         return {kind: QuotaUse(max(0, used.get(kind, 0)), limit) for kind, limit in self._quotas.of_workspaces.items()}
 
     @retried
     async def create(self, actor: Principal, new: NewWorkspace) -> WorkspaceView:
-        """A team workspace that the caller owns."""
+        """Create a team workspace, which the caller owns."""
         actor.require(WORKSPACE_ADMIN)
         id = WorkspaceId(self._ids.new())
-        # Of the whole id, as no part of it has to be unique.
+        # The slug contains the whole id, because a part of it need not be unique.
         slug = f"w-{id.hex}" if new.slug is UNSET else new.slug
         async with self._work() as work:
             workspace = Workspace.create(id, new.name, slug, WorkspaceKind.TEAM, actor.account_id, self._clock.now())
@@ -155,7 +155,7 @@ class Workspaces:
     async def change(
         self, actor: Principal, id: WorkspaceId, patch: WorkspacePatch, version: int | None = None
     ) -> WorkspaceView:
-        """Rename it or change its settings, if it is at `version` or that is None."""
+        """Rename it or change its settings. VersionConflict if `version` is neither None nor the present one."""
         actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
@@ -191,9 +191,9 @@ class Workspaces:
 
     @retried
     async def remove(self, actor: Principal, id: WorkspaceId, account: AccountId) -> None:
-        """End a membership: one's own (leaving) or somebody else's. What hangs on it ends afterwards.
+        """End a membership: the caller's own (leaving) or another member's. Its consequences follow afterwards.
 
-        Invitations that are there already let in again who leaves, but nobody who is removed.
+        A member who left can join again by an invitation from before. A removed one cannot.
         """
         actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
@@ -213,13 +213,13 @@ class Workspaces:
         return _view(workspace, actor)
 
     async def invitations(self, actor: Principal, id: WorkspaceId) -> Page[InvitationView]:
-        """The invitations that still admit somebody, on one page: there are at most 200."""
+        """The invitations that can still be used, on one page: there are at most 200."""
         actor.require(WORKSPACE_ADMIN)
         return Page(await self._queries.invitations(id, actor.account_id, self._clock.now()), None)
 
     @retried
     async def invite(self, actor: Principal, id: WorkspaceId, new: NewInvitation) -> InvitationMade:
-        """A link into the workspace; its secret is in the answer and nowhere else."""
+        """Make an invitation. Its secret is in the answer and is stored nowhere."""
         actor.require(WORKSPACE_ADMIN)
         token, now = self._secrets.new(), self._clock.now()
         expires_at = now + INVITATION_LIFETIME if new.expires_at is UNSET else new.expires_at
@@ -252,7 +252,7 @@ class Workspaces:
 
     @retried
     async def accept(self, actor: Principal, acceptance: Acceptance) -> WorkspaceView:
-        """Come in by a link; who is in already stays what they are, whatever became of the link."""
+        """Join by an invitation. A caller who is a member already keeps the role, even if the invitation has ended."""
         actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             invitation = await work.workspaces.invitation_by_digest(self._secrets.digest(acceptance.token))
@@ -266,7 +266,7 @@ class Workspaces:
 
 
 def begin_personal(work: WorkspaceWork, owner: AccountId, name: str, at: datetime) -> None:
-    """Begin the workspace that every account has for itself; it has its owner's id, so nobody has to look it up."""
+    """Create the personal workspace of a new account. It has the account's id, so that it need not be looked up."""
     id, slug = WorkspaceId(owner), f"p-{owner.hex}"
     work.workspaces.add(Workspace.create(id, f"{name}'s workspace", slug, WorkspaceKind.PERSONAL, owner, at))
 
@@ -294,7 +294,7 @@ def _require_version(workspace: Workspace, version: int | None, actor: Principal
 
 
 class WorkspaceFeeds(Feeds):
-    """`workspace:{id}`: everything in it, for its members."""
+    """`workspace:{id}`: all events of the workspace, for its members."""
 
     kinds: Sequence[ChannelKind] = (WORKSPACE,)
     losses: Sequence[Loss] = LOSSES
@@ -308,7 +308,7 @@ class WorkspaceFeeds(Feeds):
 
     async def allowed(self, asked: Collection[Asked]) -> Mapping[Asked, Ground]:
         homes = await self._access.workspaces_of([(place.id, account) for place, account in asked])
-        # The id of a task has another workspace.
+        # The id may be that of a task, whose workspace has a different id.
         return {
             (place, account): Ground(workspace_stream(WorkspaceId(place.id)))
             for place, account in asked

@@ -1,4 +1,4 @@
-"""Everything people can do with their own account: register, sign in and out, look after sessions and password."""
+"""The use cases of one's own account: register, sign in and out, and manage profile, sessions and password."""
 
 from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
 from application.identity.use_cases import Identity

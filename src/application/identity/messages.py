@@ -1,4 +1,4 @@
-"""What people send about their own account, and what they get."""
+"""The messages of the identity context: the bodies of requests and answers about one's own account."""
 
 from typing import Annotated
 
@@ -37,27 +37,27 @@ class Registration(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who somebody says they are."""
+    """The address and the password with which a person signs in."""
 
     email: Email
     password: Password
 
 
 class PasswordChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """The present password and the one to use from now on."""
+    """The present password and the new one."""
 
     current_password: Password
     new_password: NewPassword
 
 
 class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to change of one's profile; what is absent stays."""
+    """Changes of one's own profile. Absent fields stay as they are."""
 
     display_name: DisplayName | UnsetType = UNSET
 
 
 class SignedIn(Struct, frozen=True):
-    """A short-lived access token for the `Authorization: Bearer` header; `expires_in` seconds from now it is void."""
+    """A short-lived access token for the `Authorization: Bearer` header. It expires in `expires_in` seconds."""
 
     access_token: str
     token_type: str
@@ -66,7 +66,7 @@ class SignedIn(Struct, frozen=True):
 
 
 class Device(Struct, frozen=True):
-    """From where somebody signs in: the network address and the `User-Agent`."""
+    """The client that signs in: its network address and its `User-Agent`."""
 
     address: str
     user_agent: str

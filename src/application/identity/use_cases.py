@@ -1,4 +1,4 @@
-"""What people do with their own account: register, sign in and out, look after sessions and password."""
+"""The use cases of one's own account: register, sign in and out, and manage profile, sessions and password."""
 
 import asyncio
 import logging
@@ -41,10 +41,10 @@ log = logging.getLogger(__name__)
 
 
 class Identity:
-    """What people can do with their own account.
+    """The use cases of one's own account.
 
-    `registered` is told of a new account within its unit of work, of which it sees what is its own; `sessions_max` is
-    how many sessions an account may have.
+    `registered` is called with each new account inside its unit of work. `sessions_max` is the most sessions that an
+    account may have.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Identity:
         self._ids = ids
 
     async def register(self, registration: Registration, device: Device) -> tuple[SignedIn, str]:
-        """A new account, signed in at once: what the client gets, and the refresh token. EmailTaken if it exists."""
+        """Create an account and sign in. Returns the answer and a refresh token. EmailTaken if the account exists."""
         await self._limits.register(device.address)
         check_password(registration.password, normal_email(registration.email))
         encoded = await self._hasher.hash(registration.password)
@@ -94,7 +94,10 @@ class Identity:
         return self._signed_in(account, session), refresh
 
     async def log_in(self, credentials: Credentials, device: Device) -> tuple[SignedIn, str]:
-        """A new session. InvalidCredentials, after the same time, whichever of address and password is wrong."""
+        """Begin a session. Returns the answer and the refresh token.
+
+        InvalidCredentials if the address or the password is wrong. Both take the same time.
+        """
         email = normal_email(credentials.email)
         await self._limits.login(email, device.address)
         try:
@@ -109,7 +112,7 @@ class Identity:
 
     @retried
     async def _end_surplus(self, account: AccountId) -> Sequence[SessionId]:
-        """End the oldest of too many sessions: of several that begin at once, the last one to look sees all of them."""
+        """End the oldest sessions above `sessions_max`. If several begin at once, the last call sees all of them."""
         async with self._work() as work:
             surplus = await work.sessions.surplus(account, now := self._clock.now(), self._sessions_max)
             for session in surplus:
@@ -137,8 +140,8 @@ class Identity:
                 account.rehash(renewed, self._clock.now())
                 work.accounts.save(account)
             session, refresh = self._begin(work, account, device)
-        # Whoever replaces the password meanwhile ends the sessions that are there before and after it: this one was
-        # there by then, or the new password is here by now.
+        # A change of the password ends the sessions that exist before it and again after it. So either it has seen this
+        # session, or the new password is visible here.
         async with self._work() as work:
             present = await work.accounts.get(account.id)
         if (present.password_hash, present.role) != (account.password_hash, account.role) or present.disabled_at:
@@ -147,7 +150,7 @@ class Identity:
         return self._signed_in(account, session), refresh
 
     def _tell_soon(self, account: AccountId, device: Device) -> None:
-        """Tell an account that somebody did not get in, after the answer, whose time would say that it exists."""
+        """Tell an account of a failed login after the answer, whose time would otherwise show that it exists."""
         telling = asyncio.create_task(self._tell(account, device))
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
@@ -163,7 +166,7 @@ class Identity:
 
     @retried
     async def _withdraw(self, id: SessionId) -> None:
-        """End a session that nobody has heard of yet."""
+        """End a session that no client knows yet."""
         async with self._work() as work:
             session = await work.sessions.get(id)
             if session is not None:
@@ -171,10 +174,11 @@ class Identity:
                 work.sessions.save(session)
 
     async def refresh(self, token: str | None, device: Device) -> tuple[SignedIn, str]:
-        """Trade a refresh token for a new access token and the next refresh token.
+        """Exchange a refresh token for a new access token and the next refresh token.
 
-        A lost reply or any number of tabs that share a cookie log nobody out. Two who hold copies of it are found out
-        when both have refreshed for the second time, at the latest: the session ends, TokenReused.
+        A lost reply does not sign the user out, and neither do several tabs that share a cookie. If two clients hold
+        copies of a cookie, the session ends with TokenReused, at the latest when both have refreshed for the second
+        time.
         """
         try:
             signed_in, refresh, ended = await self._refresh(self._refresh_tokens.read(token), device)
@@ -199,10 +203,10 @@ class Identity:
                 if found is None:
                     raise SessionOver("The session is over; sign in again.")
                 session, now = found
-                # By the store's clock, too, but before this waited for its turn.
+                # The store's time at which the token arrived, before this attempt had to wait.
                 arrived_at = now - (self._clock.now() - began)
                 token = self._refresh_tokens.genuine(presented, session)
-                if not session.signing_key:  # it began before tokens were signed, and its newest is the first that is
+                if not session.signing_key:  # it began before tokens were signed: its newest token becomes the first
                     session.signing_key, session.rotations = self._refresh_tokens.new_key(), 0
                 account = await work.accounts.get(session.account_id)
                 if session.is_over(now) or account.disabled_at:
@@ -219,7 +223,7 @@ class Identity:
         return await attempt()
 
     async def log_out(self, token: str | None) -> None:
-        """End the session of a refresh token; without a live one there is nothing to end."""
+        """End the session of a refresh token. Without a live session it does nothing."""
         self._authentication.end(await self._log_out(token))
 
     @retried
@@ -238,7 +242,7 @@ class Identity:
         return [session.id]
 
     async def log_out_everywhere(self, actor: Principal) -> None:
-        """End all sessions of the account."""
+        """End all sessions of the caller's account."""
         actor.require(SESSION)
         await self._end_all(actor.account_id, EndReason.LOGGED_OUT_EVERYWHERE)
 
@@ -251,7 +255,7 @@ class Identity:
             return await self._end_sessions(work, account, because)
 
     async def sessions(self, actor: Principal) -> Page[SessionView]:
-        """One's own live sessions, oldest first, on one page."""
+        """The caller's live sessions, oldest first, on one page."""
         actor.require(SESSION)
         async with self._work() as work:
             sessions = await work.sessions.live(actor.account_id, self._clock.now())
@@ -270,7 +274,7 @@ class Identity:
         return Page(views, None)
 
     async def end_session(self, actor: Principal, id: SessionId) -> None:
-        """End one of one's own sessions; an admin can end anybody's."""
+        """End a session of the caller; an admin can end any session."""
         actor.require(SESSION)
         await self._end_session(actor, id)
         self._authentication.end([id])
@@ -304,7 +308,7 @@ class Identity:
         return _user(account)
 
     async def change_password(self, actor: Principal, change: PasswordChange) -> None:
-        """Replace the password, given the present one, and end every session: everybody signs in again."""
+        """Replace the password, given the present one, and end all sessions. Every client has to sign in again."""
         actor.require(SESSION)
         await self._limits.password(str(actor.account_id))
         async with self._work() as work:
@@ -314,7 +318,7 @@ class Identity:
             raise WrongPassword("This is not your present password.", pointer="/current_password")
         encoded = await self._hasher.hash(change.new_password)
         self._authentication.end(await self._change_password(actor, account.password_hash, encoded))
-        await self._end_all(account.id, EndReason.PASSWORD_CHANGED)  # those that a login began at the same moment
+        await self._end_all(account.id, EndReason.PASSWORD_CHANGED)  # sessions that a login began at the same moment
 
     @retried
     async def _change_password(self, actor: Principal, verified: str, encoded: str) -> Sequence[SessionId]:

@@ -1,4 +1,4 @@
-"""Everything a member can do with tasks, their watchers and their comments."""
+"""The use cases of tasks, their watchers and their comments."""
 
 from application.tasks.departures import release
 from application.tasks.feeds import TaskFeeds

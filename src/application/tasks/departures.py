@@ -1,4 +1,4 @@
-"""What becomes of the tasks of those who cannot have any more."""
+"""Unassigns the tasks of accounts that may no longer have any."""
 
 from datetime import datetime
 
@@ -11,12 +11,13 @@ AT_ONCE = 100
 async def release(
     work: TaskWork, account: AccountId, workspace: WorkspaceId | None, is_out: bool, by: AccountId | None, now: datetime
 ) -> bool:
-    """Take the open tasks from somebody who cannot have any in the workspace, or anywhere if that is None, any more.
+    """Unassign the account from the open tasks of the workspace, or of all workspaces if that is None.
 
-    Who `is_out` of the workspace watches them no longer either. What they have done stays theirs. If they are back by
-    now, they keep what was not taken yet. Returns whether that is all; if not, this was a piece of 100 tasks.
+    An account that `is_out` of the workspace no longer watches them either. Closed tasks stay assigned. If the account
+    may have tasks again by now, it keeps those that were not taken yet. Returns whether all is done; if not, this was a
+    piece of 100 tasks.
     """
-    # The tasks first: what is given to somebody who comes back in between is not among them.
+    # The tasks are read before the membership, so none is among them that the account was given after it came back.
     tasks = await work.tasks.assigned(workspace, account, AT_ONCE)
     if workspace is None or not is_out:
         has_left = False

@@ -1,4 +1,4 @@
-"""What can be followed of a task."""
+"""The channels of tasks."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -15,7 +15,7 @@ REMEMBERED_MAX = 50_000
 
 
 class TaskFeeds(Feeds):
-    """`task:{id}`: the entries about it, deleted or not, in the stream of its workspace, for the members of that."""
+    """`task:{id}`: the entries about a task, deleted or not, in its workspace's stream, for the workspace's members."""
 
     kinds: Sequence[ChannelKind] = (TASK,)
     scope = TASKS_READ
@@ -33,7 +33,7 @@ class TaskFeeds(Feeds):
         found = {}
         for place, account in asked:
             home = homes.get((place.id, account))
-            if home is not None and home != place.id:  # or else that is the id of a workspace
+            if home is not None and home != place.id:  # equal if the id is that of a workspace
                 ground = found[place, account] = Ground(workspace_stream(home), place.id)
                 self._grounds[place] = ground
         return found

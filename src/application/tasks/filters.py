@@ -1,4 +1,4 @@
-"""From the conditions of a query to those that a store understands."""
+"""Translates the conditions of a query into those of the store."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ _ARCHIVED: Mapping[Archived, bool | None] = {"false": False, "true": True, "any"
 
 
 def filter_of(actor: Principal, query: TaskQuery, now: datetime) -> TaskFilter:
-    """What the actor asks for at this moment; Invalid, with the parameter, if that is nothing that can be asked."""
+    """The filter of an actor's query at `now`; Invalid, with the parameter as pointer, if a condition is not valid."""
     assignee: UUID | None = None
     if query.assignee == "me":
         assignee = actor.account_id

@@ -1,4 +1,4 @@
-"""After an upgrade that finds words by another rule: those that are kept are brought up to it, a little at a time."""
+"""Computes the stored words of tasks again after an upgrade that changed their rule, a little at a time."""
 
 import asyncio
 import logging
@@ -14,17 +14,17 @@ log = logging.getLogger(__name__)
 
 
 class WordsAnew:
-    """Finds the words of tasks and comments anew, for as long as there are any of an older rule.
+    """Computes the words of tasks and comments again, as long as there are words of an older rule.
 
-    Between two pieces of 50 it waits as long as the last one took, so that it is half of a load at most. It looks again
-    every ten minutes: a process of the version before may write some until it is replaced.
+    Between two pieces of 50 it waits as long as the last one took, so that it works at most half of the time. It looks
+    again every ten minutes, because a process of the previous version may write such words until it is replaced.
     """
 
     def __init__(self, words: TaskWords) -> None:
         self._words = words
 
     async def run(self) -> None:
-        """Find what there is, again and again until cancelled."""
+        """Compute all old words again every ten minutes, until cancelled."""
         while True:
             try:
                 if count := await self.find():
@@ -34,7 +34,7 @@ class WordsAnew:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def find(self) -> int:
-        """Find all that are left, and return how many there were; Unavailable if the store is away."""
+        """Compute all old words again. Returns the number of texts. Unavailable if the store does not answer."""
         found = 0
         while True:
             began = monotonic()

@@ -1,4 +1,4 @@
-"""What is said to and by the tasks context: the bodies of its requests and what they are answered with."""
+"""The messages of the tasks context: the bodies of its requests and answers."""
 
 from datetime import datetime
 from typing import Annotated, Literal, cast
@@ -39,7 +39,7 @@ Custom = Annotated[
 
 
 class NewTask(Struct, frozen=True, forbid_unknown_fields=True):
-    """A task to open. Without `workspace_id` it goes to the caller's personal workspace."""
+    """A task to open. Without a `workspace_id` it belongs to the caller's personal workspace."""
 
     title: Title
     workspace_id: UUID | UnsetType = UNSET
@@ -55,7 +55,7 @@ class NewTask(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TaskPatch(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A JSON merge patch of a task: what is absent stays, null empties a field that can be empty."""
+    """A JSON merge patch of a task. Absent fields stay as they are; null empties a field that can be empty."""
 
     title: Title | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -69,7 +69,7 @@ class TaskPatch(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
 
 class NewComment(Struct, frozen=True, forbid_unknown_fields=True):
-    """A comment to write; `@{account id}` in the text mentions a member, who then watches the task."""
+    """A comment to write. `@{account id}` in the text mentions a member, who then watches the task."""
 
     text: Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX, examples=["Looks good to me."])]
 
@@ -99,21 +99,21 @@ BulkOperation = BulkCreate | BulkUpdate | BulkDelete
 
 
 class Misshapen(Struct, frozen=True):
-    """What stands in the place of an operation that is none, in a partial bulk."""
+    """Stands in a partial bulk for an operation that could not be read."""
 
     detail: str
     pointer: str
 
 
 class Bulk(Struct, frozen=True, forbid_unknown_fields=True):
-    """Up to 100 operations in order. `atomic`: all or none; `partial`: each for itself."""
+    """Up to 100 operations in order. `atomic`: all or none. `partial`: each succeeds or fails alone."""
 
     operations: Annotated[list[BulkOperation], Meta(min_length=1, max_length=BULK_MAX)]
     mode: Literal["atomic", "partial"] = "atomic"
 
     @staticmethod
     def read(text: bytes) -> "Bulk":
-        """Read a bulk. In a partial one an operation of another shape becomes `Misshapen`, and fails alone."""
+        """Read a bulk. In a partial one, an operation that cannot be read becomes `Misshapen` and fails alone."""
         try:
             return _read_bulk(text)
         except TooDeep:
@@ -143,7 +143,7 @@ def _operation(piece: bytes) -> BulkOperation | Misshapen:
 
 
 class BulkFailure(Struct, frozen=True):
-    """Why one operation of a partial bulk was refused; `code` as in any problem."""
+    """Why one operation of a partial bulk was refused. `code` is the same as in any problem."""
 
     code: str
     detail: str
@@ -151,7 +151,7 @@ class BulkFailure(Struct, frozen=True):
 
 
 class TaskRef(Struct, frozen=True):
-    """Which task, and which version of it there is now."""
+    """The id of a task and its present version."""
 
     id: UUID
     key: str
@@ -159,9 +159,9 @@ class TaskRef(Struct, frozen=True):
 
 
 class BulkResult(Struct, frozen=True):
-    """The outcome of the operation at `index`: which task there is now (null after a deletion), or the failure.
+    """The outcome of the operation at `index`: the task's id and version (null after a deletion), or the failure.
 
-    Whole tasks would be a hundred times as much as was asked for; who wants to see one reads it.
+    Whole tasks would be a hundred times as large as the request. A caller who wants to see a task reads it.
     """
 
     index: int
@@ -179,8 +179,8 @@ class BulkReport(Struct, frozen=True):
 class TaskQuery(Struct, frozen=True):
     """The conditions of a list as callers write them.
 
-    `assignee` is an account id, `me` or `none`; `archived` is whether tasks that are put away are wanted.
-    `q` has to have a word in it, and times an offset from UTC.
+    `assignee` is an account id, `me` or `none`. `archived` chooses whether tasks that are put away are listed. `q` has
+    to contain a word. Times need an offset from UTC.
     """
 
     status: tuple[Status, ...] = ()

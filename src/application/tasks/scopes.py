@@ -1,4 +1,4 @@
-"""What a credential can be allowed to do with tasks."""
+"""The scopes of tasks."""
 
 from application.scopes import Scope
 

@@ -1,4 +1,4 @@
-"""What is done with a task inside a unit of work, alone for a request or one after the other for many."""
+"""The steps of the use cases of tasks inside a unit of work: one for a request, several for a bulk."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from domain.tasks import NotAMember, Task, custom_fields
 
 
 class Steps:
-    """What a request or an operation of a bulk does to a task; each asks for its rights, and saves."""
+    """The changes that a request or an operation of a bulk makes to a task. Each checks permissions, and saves."""
 
     def __init__(self, numbers: TaskNumbers, clock: Clock, ids: Ids) -> None:
         self._numbers = numbers
@@ -74,9 +74,9 @@ class Steps:
         work.tasks.save(task)
 
     async def part_with_others(self, work: TaskWork, actor: Principal, task: Task) -> None:
-        """Take the task from those who left while nobody could take it from them: it was closed or deleted.
+        """Unassign the accounts that left the workspace while the task was closed or deleted.
 
-        While it is open, the departure itself does that.
+        For an open task, the departure itself does so.
         """
         by, now = actor.account_id, self._clock.now()
         if assignees := [account for account in task.assignees if account != by]:
@@ -98,7 +98,7 @@ class Steps:
 
 
 def workspace_of(actor: Principal, workspace: UUID | None) -> WorkspaceId:
-    """The workspace that is named, or the personal one, whose id is the account's own."""
+    """The given workspace, or else the personal one, whose id is the account's."""
     return WorkspaceId(workspace or actor.account_id)
 
 
@@ -124,7 +124,7 @@ async def require_assignable(
 
 
 def _merged(present: object, patch: object) -> Any:
-    """The present value under a JSON merge patch (RFC 7396): objects merge, null removes, anything else replaces."""
+    """The present value after a JSON merge patch (RFC 7396): objects merge, null removes, other values replace."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(present) if isinstance(present, Mapping) else {}
@@ -137,7 +137,7 @@ def _merged(present: object, patch: object) -> Any:
 
 
 def _utc(at: datetime | None, pointer: str) -> datetime | None:
-    """The same instant in UTC and whole milliseconds, which is all that an instant is shown with."""
+    """The same instant in UTC and whole milliseconds, the precision in which instants are shown."""
     if at is None:
         return None
     try:

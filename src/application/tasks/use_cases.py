@@ -1,4 +1,4 @@
-"""What a member does with tasks, their watchers and their comments."""
+"""The use cases of tasks, their watchers and their comments."""
 
 import re
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ _OVERDUE = "overdue tasks"
 
 
 class Tasks:
-    """What a member can do with the tasks of a workspace; strangers are told NotFound, whatever they ask."""
+    """The use cases of tasks. To an account that is no member of the workspace, its tasks are NotFound."""
 
     def __init__(
         self, work: UnitOfWork[TaskWork], queries: TaskQueries, numbers: TaskNumbers, clock: Clock, ids: Ids
@@ -61,11 +61,11 @@ class Tasks:
     async def page(
         self, actor: Principal, workspace: UUID | None, query: TaskQuery, sort: str, cursor: str | None, limit: int
     ) -> Page[TaskView]:
-        """The tasks that meet `query`, in the workspace or else the caller's personal one."""
+        """A page of the tasks that meet `query`, in the given workspace or else the caller's personal one."""
         actor.require(TASKS_READ)
         now = self._clock.now()
         if query.overdue and cursor is not None:
-            # What is overdue stays what was so at the first page, or the next one would belong to another query.
+            # Every page uses the time of the first one, because a different time would make a different query.
             now, cursor = decode_cursor(cursor, _OVERDUE, Instant, str)
         wanted = filter_of(actor, query, now)
         page = await self._queries.page(workspace_of(actor, workspace), actor.account_id, wanted, sort, cursor, limit)
@@ -82,7 +82,7 @@ class Tasks:
 
     @retried
     async def edit(self, actor: Principal, id: TaskId, patch: TaskPatch, version: int | None = None) -> TaskView:
-        """Apply a merge patch, if the task is at `version` or that is None."""
+        """Apply a merge patch. VersionConflict if `version` is neither None nor the present one."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
@@ -91,7 +91,7 @@ class Tasks:
 
     @retried
     async def archive(self, actor: Principal, id: TaskId, version: int | None = None) -> TaskView:
-        """Put the task away, out of the lists; doing it twice changes nothing."""
+        """Put the task away, so that lists leave it out by default. Doing it twice changes nothing."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
@@ -103,7 +103,7 @@ class Tasks:
 
     @retried
     async def unarchive(self, actor: Principal, id: TaskId, version: int | None = None) -> TaskView:
-        """Take the task out again."""
+        """Undo `archive`. Doing it twice changes nothing."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
@@ -115,7 +115,7 @@ class Tasks:
 
     @retried
     async def delete(self, actor: Principal, id: TaskId, version: int | None = None) -> None:
-        """Delete one's own task or, as an admin, any; it can be restored."""
+        """Delete a task of the caller or, with the right to it, any task. It can be restored."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
@@ -136,7 +136,7 @@ class Tasks:
 
     @retried
     async def assign(self, actor: Principal, id: TaskId, account: AccountId) -> TaskView:
-        """Give the task to an active member; NotAMember for anyone else."""
+        """Assign the task to an active member who is no viewer; NotAMember for any other account."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
@@ -160,7 +160,7 @@ class Tasks:
 
     @retried
     async def claim(self, actor: Principal, id: TaskId) -> TaskView:
-        """Take a task that nobody has; of many who try at once, one gets it."""
+        """Assign the caller to a task without assignees. Of several callers at once, one gets it."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
             task, standing = await work.tasks.get(id, actor.account_id)
@@ -230,9 +230,9 @@ class Tasks:
             work.tasks.save(task)
 
     async def bulk(self, actor: Principal, bulk: Bulk) -> BulkReport:
-        """Do up to 100 things: all in one unit (any refusal undoes all, with a pointer to it), or each alone.
+        """Apply up to 100 operations: all in one unit of work, or each in its own.
 
-        Ten of them cost as much as a request of its own.
+        In one unit, any refusal undoes all and points to its operation. Ten operations count as one request.
         """
         actor.require(TASKS_WRITE)
         await charge(len(bulk.operations) / 10)
@@ -282,14 +282,14 @@ class Tasks:
         return None
 
     async def _mentioned(self, work: TaskWork, task: Task, text: str) -> list[AccountId]:
-        """The members whom a text mentions; a mention of anyone else is just text."""
+        """The members whom a text mentions. A mention of any other account is only text."""
         named = dict.fromkeys(AccountId(UUID(match)) for match in _MENTION.findall(text))
         members = await work.access.members(task.workspace_id, frozenset(named)) if named else frozenset()
         return [account for account in named if account in members]
 
 
 def _place(operation: BulkOperation, refusal: DomainError) -> str:
-    """Where in an operation a refusal points to: a verb knows only the fields of a task."""
+    """The pointer of a refusal inside an operation. A refusal itself points only to a field of the task."""
     match operation:
         case BulkCreate() if refusal.pointer:
             return f"/task{refusal.pointer}"
