@@ -1,4 +1,4 @@
-"""Statements: SQLAlchemy Core expressions, compiled once at import to the text and parameter order asyncpg takes."""
+"""Statements: SQLAlchemy Core expressions, compiled once at import to the text and parameter order of asyncpg."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +29,12 @@ from sqlalchemy.sql import ClauseElement, operators, visitors
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"\$(\d+)")
 _VERB = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\b")
-_TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (?!LATERAL)(\w+)\b(?!\()")  # a function is none
+_TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (?!LATERAL)(\w+)\b(?!\()")  # a function is no table
 _NUMBER = "number"
 
 
 class Part(NamedTuple):
-    """A statement with its arguments, to stand beside others, and the place of its row in the order of locks."""
+    """A statement with its arguments, to be combined with others, and the place of its row in the order of locks."""
 
     place: tuple[Any, ...]
     text: str
@@ -45,10 +45,10 @@ class Part(NamedTuple):
 class Statement:
     """A compiled statement: `text` with `$1 …`, and `names`, the bind parameters in that order.
 
-    `operation` is what it is counted as: the first verb in it, and the first table. `changes` says whether it may do
-    more than read. `table` is the one table that it writes to or reads, if it is one.
+    `operation` is its name in metrics: its first verb and its first table. `changes` says whether it may do more than
+    read. `table` is the table that it writes to or reads, if it is only one.
 
-    Values go to asyncpg as they are: the column types in use need no bind processor, which a test proves.
+    Values are passed to asyncpg unchanged: the column types in use need no bind processor, which a test proves.
     """
 
     def __init__(self, expression: ClauseElement) -> None:
@@ -66,26 +66,26 @@ class Statement:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it writes to a table of whose changes nobody is told."""
+        """Whether its table is one that changes without events."""
         return self.table is not None and "is_quiet" in self.table.info
 
     def args(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The arguments in order; parameters that the expression gave a value itself keep it."""
+        """The arguments in order. A parameter that has a value in the expression keeps it."""
         return self._values_of_names({**self.constants, **values} if self.constants else values)
 
     def part(self, values: Mapping[str, Any]) -> Part:
-        """This statement with these values; its place is its table, then the key of its row.
+        """This statement with these values. Its place is its table, then the key of its row.
 
-        A table comes behind those that it refers to, and otherwise by its name.
+        A table comes after the tables that it refers to; tables that are equal in this are ordered by name.
         """
         return Part(self._order + self._values_of_key(values), self.text, self.args(values), self.table)
 
 
 class Lookup(Statement):
-    """A statement that finds at most one row for each of many keys; the last column of a row is its key's number.
+    """A statement that finds at most one row for each of many keys. The last column of a row is the number of its key.
 
-    `expression` selects from what `lookup_keys` made. `shared` is the same statement under the name by which it is
-    counted when it is made for many, each of whom is counted as if they had made it alone.
+    `expression` selects from the result of `lookup_keys`. `shared` is the same statement under the name that it has in
+    metrics when several callers share it; each of these callers is also counted under the plain name.
     """
 
     def __init__(self, keys: TableValuedAlias, expression: Select[Any]) -> None:
@@ -95,14 +95,14 @@ class Lookup(Statement):
         self._columns = [column.name for column in keys.c if column.name != _NUMBER]
 
     def values(self, keys: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
-        """The parameters that ask for these keys, which are numbered from 1 on."""
+        """The parameters for these keys, which are numbered from 1 on."""
         return {name: [key[place] for key in keys] for place, name in enumerate(self._columns)}
 
 
 def picked(rows: Select[Any]) -> Select[Any]:
     """The same rows, picked and locked once. PostgreSQL may run a subquery of IN again for each row that it compares.
 
-    With a limit and SKIP LOCKED each run picks other rows, so that more would be picked than the limit.
+    With a limit and SKIP LOCKED, each run picks different rows, so more rows than the limit would be picked.
     """
     return select(rows.cte("picked"))
 
@@ -116,7 +116,7 @@ def lookup_keys(*columns: str) -> TableValuedAlias:
 
 @lru_cache(maxsize=512)
 def renumbered(text: str, first: int) -> str:
-    """The same text with its parameters counted from `first` + 1, to stand beside others in one statement."""
+    """The same text with its parameters numbered from `first` + 1, to be combined with others in one statement."""
     return _PARAMETER.sub(lambda match: f"${int(match[1]) + first}", text)
 
 
@@ -128,7 +128,7 @@ def parameter_count(text: str) -> int:
 
 @lru_cache
 def locking(table: Table) -> str:
-    """A text that locks the rows with these keys, given as an array for each column of the key, in their order."""
+    """A text that locks rows in the order of their keys; its parameters are an array for each column of the key."""
     names = ", ".join(column.name for column in table.primary_key)
     types = (column.type.compile(dialect=_DIALECT) for column in table.primary_key)
     arrays = ", ".join(f"${number}::{type}[]" for number, type in enumerate(types, 1))
@@ -137,7 +137,7 @@ def locking(table: Table) -> str:
 
 
 def _picking(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """What takes the values of these names, and makes no step of Python for each of them."""
+    """A function that takes the values of these names from a mapping, without a step of Python for each name."""
     if len(names) > 1:
         return itemgetter(*names)
     return lambda values: tuple([values[name] for name in names])
@@ -154,13 +154,13 @@ def _table_of(expression: ClauseElement) -> Table | None:
 
 @lru_cache
 def _order(table: Table) -> tuple[int, str]:
-    """After every table that it refers to, and among others by its name; so it needs no list of all tables."""
+    """The place of a table in the order of locks: after every table that it refers to, then by name."""
     parents = [key.column.table for key in table.foreign_keys if key.column.table is not table]
     return max((_order(parent)[0] + 1 for parent in parents), default=0), table.name
 
 
 def _key_names(expression: ClauseElement, table: Table) -> Sequence[str]:
-    """The parameters that hold the primary key of the row, in its order; none if they do not tell one row."""
+    """The parameters that hold the primary key of the row, in its order; empty if they do not identify one row."""
     found: dict[str, str] = {}
     if isinstance(expression, Insert):
         written: Mapping[Any, Any] = expression._values or {}  # noqa: SLF001  # SQLAlchemy has no other way to it

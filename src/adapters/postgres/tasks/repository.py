@@ -29,7 +29,7 @@ _FIELDS = tuple(f.name for f in fields(Task) if f.init and f.name != "version")
 _fields_of = attrgetter(*_FIELDS)
 _COLUMNS = tuple(tasks.c[name] for name in _FIELDS)
 _STATUS, _PRIORITY, _CUSTOM = (_FIELDS.index(name) for name in ("status", "priority", "custom"))
-# As text rather than an array: words contain nothing that would need quoting, and asyncpg encodes it far faster.
+# A text and not an array, because asyncpg encodes it far faster. Words contain nothing that needs quoting.
 _WORDS = func.cast(bindparam("words", type_=Text), TSVECTOR)
 _FIXED = {"id", "workspace_id", "key", "created_by", "created_at"}
 
@@ -54,10 +54,10 @@ def _bound(*names: str) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
 
-# What is found is found by the rule of now.
+# Words are written together with the version of the rule that has split them.
 _FOUND_BY: dict[str, Any] = {"words": _WORDS, "words_rule": literal_column(str(WORDS_RULE))}
 
-# A number that was reserved before the database was restored, and was handed out again since: the next one may do.
+# The number was reserved before the database was restored, and was used again since. Another try gets the next number.
 REFUSALS["uq_tasks_workspace_id_key"] = Stale
 _INSERT = Statement(insert(tasks).values(_bound(*_FIELDS, "version") | _FOUND_BY))
 
@@ -72,7 +72,7 @@ def _update(*texts: str) -> Statement:
     )
 
 
-# By whether each text changed: those that did not are most of a task, and so is the work of finding their words.
+# By whether each text has changed. Unchanged texts are not written, because texts and their words are most of the work.
 _UPDATES: Mapping[tuple[bool, bool], Statement] = {
     (title, description): _update(*compress(_TEXTS, (title, description)))
     for title in (False, True)
@@ -85,7 +85,7 @@ _COMMENT = Statement(
         comments.c.id == bindparam("id"), comments.c.task_id == bindparam("task")
     )
 )
-# Only a thing that vanished meanwhile can be missing: what is written was found before.
+# The task was found before the comment was written, so it can only have vanished meanwhile.
 REFUSALS["fk_comments_task_id"] = NotFound
 _INSERT_COMMENT = Statement(insert(comments).values(_bound(*_COMMENT_FIELDS) | _FOUND_BY))
 _UPDATE_COMMENT = Statement(
@@ -143,7 +143,7 @@ class PostgresTasks(TaskRepository):
     def save(self, task: Task) -> None:
         def writes(loaded: int) -> Iterable[Part]:
             after = counted(task)
-            # One of another unit is stale.
+            # If another unit has loaded the task, this write is stale.
             before, title, description = self._unit.loaded.get(task.id, (after, None, None))
             changed = task.title != title, task.description != description
             values = _values(task)
@@ -196,5 +196,5 @@ def _values(task: Task) -> dict[str, Any]:
 
 
 def found_by(*texts: str) -> str:
-    """The words of the texts, as a tsvector is written."""
+    """The words of the texts, in the text form of a tsvector."""
     return " ".join(words(" ".join(texts)))

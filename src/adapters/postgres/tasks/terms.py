@@ -8,7 +8,7 @@ from adapters.postgres.tables import members, tasks
 from application.ports.tasks import TaskView
 from domain.tasks import Status
 
-# A task, for a member of its workspace.
+# The keys of a lookup: a task, and an account that has to be a member of its workspace.
 KEY = lookup_keys("id", "account")
 MEMBER = membership(tasks.c.workspace_id, KEY.c.account)
 IS_OPEN = and_(tasks.c.status != Status.DONE.value, tasks.c.status != Status.CANCELLED.value)

@@ -1,9 +1,9 @@
 """The write path, from `async with work()` to COMMIT: one module for each step, in this order.
 
 1. `opened`: a unit of work begins, by itself or within the transaction of a request that has an idempotency key.
-2. `noted`: its repositories read as they need to, and note what has to be written. Nothing is written yet.
-3. `changed`: on leaving, what was noted becomes one change: parts, counts and the records of the journal.
-4. `queued`: the change goes at once if its stream is idle. Otherwise it waits, and goes together with its neighbours.
+2. `noted`: its repositories read what they need, and note the changes. Nothing is written yet.
+3. `changed`: on leaving, the notes become one change: parts, counts and the records of the journal.
+4. `queued`: the change is applied at once if its stream is idle. Otherwise it waits, and shares the next transaction.
 5. `applied`: the change becomes one statement that verifies and writes everything, or one transaction if it is large.
 6. COMMIT. Back in `opened`, the events are published as hints.
 """

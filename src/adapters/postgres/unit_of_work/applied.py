@@ -1,4 +1,4 @@
-"""How what units of work change becomes one atomic statement or transaction."""
+"""Applies the changes of units of work in one atomic statement or transaction."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,12 +16,12 @@ from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from application.ports.events import Entry
 from application.quotas import Use
 
-# More parts than this go as several statements: a statement is planned as a whole.
+# A change with more parts is sent as several statements, because PostgreSQL plans a statement as a whole.
 PARTS_PER_STATEMENT = 10
 
-# The locks are taken in the order that `Change` states. A stream's row is locked by the last statement only, so offsets
-# follow the commits, and what is counted just before it, so nobody waits for a count longer than for the stream.
-# verify() fails the statement unless every part of it met the row it was built on.
+# Locks are taken in the order that `Change` describes. The row of a stream is locked by the last statement only, so
+# that offsets follow the order of commits. Counts are locked just before it, so no unit waits longer for a count than
+# for the stream. verify() fails the statement unless each part of it has met its one row.
 _COUNTED = """counted AS (
   INSERT INTO usage AS u (scope, subject, kind, used)
   SELECT n.scope, n.subject, n.kind, n.change FROM {counts} AS n (scope, subject, kind, change, most)
@@ -42,7 +42,7 @@ logged AS (
   SELECT e.stream, head.head - e.behind, e.id, e.type, e.resource_id, e.actor, e.at, e.body, octet_length(e.body::text)
   FROM {events} AS e (stream, id, type, resource_id, actor, at, body, behind) JOIN head ON head.name = e.stream
 )"""
-# Consumers find the stream by this. Whoever drops a cursor holds the row of the stream meanwhile, as this does.
+# Gives each consumer a cursor on the stream. Dropping a cursor locks the row of the stream too, as this does.
 _NOTICED = """noticed AS (
   INSERT INTO cursors (stream, consumer, position, oldest_at, due_at)
   SELECT head.name, n.consumer, head.head - n.behind - 1, n.at, n.at
@@ -59,10 +59,10 @@ _PLACE, _TABLE = attrgetter("place"), attrgetter("table")
 
 
 async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[Sequence[Entry]]:
-    """Apply all of these or none, and return the events of each as they stand in the journal.
+    """Apply all of these changes or none, and return the entries of the journal for each.
 
-    One small change is one statement, which needs no transaction around it. Otherwise there is a transaction (a
-    savepoint, if there is one already): equal statements go in one round trip, and a last one writes all the events.
+    A single small change is one statement, which needs no transaction. Otherwise there is a transaction, or a savepoint
+    inside a transaction: equal statements are sent in one round trip, and a last statement writes all events.
     """
     if len(changes) == 1 and len(changes[0].parts) <= PARTS_PER_STATEMENT:
         (change,) = changes
@@ -77,7 +77,7 @@ async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[S
 
 
 async def _write_to(connection: Connection, table: Table | None, parts: Sequence[Part]) -> None:
-    """All parts of one table, equal ones together. If they differ, their rows are locked in their order before."""
+    """Send all parts of one table, equal statements together. If they differ, their rows are first locked in order."""
     alike: dict[str, list[Sequence[Any]]] = {}
     for part in parts:
         alike.setdefault(part.text, []).append(part.args)
@@ -108,7 +108,7 @@ async def _write(
             notices.setdefault((record.stream, consumer), (behind, record.at))
     args = _arguments(parts)
     if counts:
-        # What shrinks is never too much, even where the limit was lowered since.
+        # A usage that shrinks is never refused, even if the limit was lowered below it.
         limited = [(*use, change, most if change > 0 else None) for use, change, most in counts]
         args += limited[0] if len(limited) == 1 else map(list, zip(*limited, strict=True))
     if len(rows) == 1:
@@ -129,7 +129,7 @@ async def _write(
 
 
 def _in_order(changes: Sequence[Change]) -> Iterator[Part]:
-    """The parts of all changes in the order of their places; what several of them look at is looked at once."""
+    """The parts of all changes in the order of their places. A guard that several changes have is kept once."""
     before = None
     for part in sorted((part for change in changes for part in change.parts), key=_PLACE):
         if part != before or not _only_looks(part.text):
@@ -138,7 +138,7 @@ def _in_order(changes: Sequence[Change]) -> Iterator[Part]:
 
 
 def _summed(changes: Sequence[Change]) -> Sequence[Count]:
-    """What all of them together change in each kept number."""
+    """The sum of the changes of each count."""
     summed: dict[Use, int] = {}
     limits: dict[str, int] = {}
     for use, number, most in (count for change in changes for count in change.counts):
@@ -163,9 +163,9 @@ def _compose(
     has_notices: bool = False,
     quiet: tuple[str, ...] = (),
 ) -> str:
-    """One statement of all these parts, each of which must touch exactly one row, and of no, one or more of the rest.
+    """One statement of all these parts, each of which must touch exactly one row.
 
-    Nothing is counted without a record.
+    `counts` and `records` are 0, 1, or 2 for several. There are no counts without records.
     """
     parts: list[str] = []
     conditions, count = _verified("part", texts, parts, 0)
@@ -186,7 +186,7 @@ def _compose(
     if not records:
         outcome = f"SELECT {conditions} AND {ending}"
     elif quiet:
-        # To count rows is to have locked all of them; and only CASE says in which order that happens.
+        # Counting the rows makes sure that all of them are locked, and CASE that this happens before the quiet writes.
         held = "(SELECT count(*) FROM head) > 0"
         if has_notices:
             held += " AND (SELECT count(*) FROM noticed) >= 0"
@@ -197,7 +197,10 @@ def _compose(
 
 
 def _verified(name: str, texts: Sequence[str], parts: list[str], count: int) -> tuple[str, int]:
-    """Add these texts to the parts, numbered from `count` on; what verifies them, and how many parameters there are."""
+    """Add these texts to `parts`, with their parameters numbered after `count`.
+
+    Returns the condition that verifies them, and the number of parameters so far.
+    """
     verified = []
     for index, text in enumerate(texts):
         returning = "" if _only_looks(text) else " RETURNING 1"
@@ -208,7 +211,7 @@ def _verified(name: str, texts: Sequence[str], parts: list[str], count: int) -> 
 
 
 def _rows(types: Sequence[str], first: int, single: bool) -> str:
-    """Parameters as rows of these types: one row of scalars, which asyncpg encodes fastest, or a column an array."""
+    """Parameters as rows of these types: one row of scalars, which asyncpg encodes fastest, or an array per column."""
     if single:
         return "(VALUES (" + ", ".join(f"${first + i}::{type}" for i, type in enumerate(types, 1)) + "))"
     return "unnest(" + ", ".join(f"${first + i}::{type}[]" for i, type in enumerate(types, 1)) + ")"

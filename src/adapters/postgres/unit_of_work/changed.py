@@ -1,4 +1,4 @@
-"""What one unit of work changes."""
+"""The change that one unit of work makes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from application.quotas import Use
 
 
 class Count(NamedTuple):
-    """By how much a kept number changes, and what it may be at most if it grows."""
+    """By how much the usage of a quota changes, and its limit."""
 
     use: Use
     change: int
@@ -18,7 +18,7 @@ class Count(NamedTuple):
 
 
 class Record(NamedTuple):
-    """An event as the journal keeps it, still without its offset, and the names of the consumers that want it."""
+    """An event for the journal that has no offset yet, and the names of the consumers that want it."""
 
     stream: str
     id: UUID
@@ -31,15 +31,14 @@ class Record(NamedTuple):
 
 
 class Change(NamedTuple):
-    """All that one unit of work changes, in the order in which it locks what it changes.
+    """Everything that one unit of work changes, in the order in which it takes its locks.
 
-    `parts` verify and write rows, each exactly one; they stand in the order of their places. `counts` are the kept
-    numbers that change, each at most once. `records` are what is told, and have `size` bytes together; `is_wanted` says
-    whether consumers want one of them. `quiet` are the writes that nobody is told of, one row each, in the order of
-    their places too.
+    `parts` verify and write rows, exactly one each, in the order of their places. `counts` are the quotas whose usage
+    changes, each at most once. `records` are the events, which have `size` bytes together; `is_wanted` says whether a
+    consumer wants one of them. `quiet` are the writes without an event, one row each, in the order of their places too.
 
-    So everybody locks rows by table and key, then numbers, then streams, and at last what is quiet: whoever has a lock
-    waits only for what comes behind it, and nobody waits in a ring.
+    So every unit locks rows by table and key, then counts, then streams, and finally quiet rows. A unit that holds a
+    lock only waits for locks that come later in this order, so there is no deadlock.
     """
 
     parts: Sequence[Part]
@@ -51,6 +50,6 @@ class Change(NamedTuple):
 
     @property
     def stream(self) -> str | None:
-        """The one stream that it tells of, or None if there are more or none."""
+        """The stream of all its events; None if they have several streams, or there are none."""
         streams = {record.stream for record in self.records}
         return streams.pop() if len(streams) == 1 else None

@@ -1,4 +1,4 @@
-"""What the repositories of one unit of work share: its reads, and the writes it has noted until they are flushed."""
+"""The state that the repositories of one unit of work share: its reads, and its writes, noted until the flush."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -29,11 +29,11 @@ _PLACE = attrgetter("place")
 
 
 class PostgresUnit:
-    """One unit of work in the making; it holds a connection from its first read that it makes alone to its end.
+    """One unit of work before its flush. It holds a connection from its first read that is no shared lookup to its end.
 
-    `guard`, `note` and `note_quietly` take a statement that must meet exactly one row when it is flushed. `saving`
-    takes an aggregate and what writes it; both are looked at only at the flush, so an aggregate is written once however
-    often it was saved. Numbers that `count` changes are kept; one that would grow past its quota is QuotaExceeded.
+    `guard`, `note` and `note_quietly` take a statement that must meet exactly one row at the flush. `saving` takes an
+    aggregate and a function that writes it. Both are read only at the flush, so an aggregate is written once however
+    often it was saved. `count` changes the usage of quotas; QuotaExceeded at the flush if a usage grows past its limit.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PostgresUnit:
         self._due: list[datetime] = []
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
         self._counts: dict[Use, int] = {}
-        # What a repository has to remember of what it loaded, by the id of the thing.
+        # What a repository remembers of the things that it has loaded, by their ids.
         self.loaded: dict[UUID, Any] = {}
 
     async def fetch(self, statement: Statement, **values: Any) -> Sequence[asyncpg.Record]:
@@ -76,27 +76,27 @@ class PostgresUnit:
             return await self._database.fetchrow_on(await self._reconnect(), statement, values)
 
     async def look_up(self, lookup: Lookup, *key: Any) -> asyncpg.Record | None:
-        if self.connection is not None:  # whoever holds one and waits for another may wait for others who do
+        if self.connection is not None:  # units that hold a connection and wait for a second one could block each other
             return await self.fetchrow(lookup, **lookup.values([key]))
         return await self._database.look_up(lookup, *key)
 
     def guard(self, statement: Statement, **values: Any) -> None:
-        """Apply the unit only if this still finds its one row, `Stale` otherwise, and let nobody change it until then.
+        """Apply the unit only if this still finds its one row at the flush, which it locks; Stale otherwise.
 
-        It is for what the unit relies on and does not write: what it writes has a version.
+        It is for rows that the unit relies on and does not write. A written row is protected by its version.
         """
         part = statement.part(values)
         if part not in self._guards:
             self._guards.append(part)
 
     def note(self, statement: Statement, **values: Any) -> None:
-        """Write one row; some aggregate that is saved must announce it."""
+        """Write one row at the flush. A saved aggregate has to announce it."""
         self._noted.append(self._checked(statement, values, is_quiet=False))
 
     def note_quietly(self, statement: Statement, **values: Any) -> None:
-        """Write one row of which nobody is told: how far somebody has come, how often something was tried.
+        """Write one row without an event, such as the position of a reader or a number of attempts.
 
-        Its table has to be one of those for this, as `QUIET` says of it. So none of an aggregate can be written here.
+        Its table has to be marked as `QUIET`, so that no row of an aggregate can be written here.
         """
         self._quiet.append(self._checked(statement, values, is_quiet=True))
 
@@ -107,19 +107,19 @@ class PostgresUnit:
         return statement.part(values)
 
     def note_due(self, at: datetime | None) -> None:
-        """What is written is due at that time. Who waits for it is told once the unit is applied.
+        """Announce a deadline of this unit once it is applied, so that the loop that waits for deadlines wakes up.
 
-        To be called by what `saving` was given to write the aggregate, as only then it is what it will be.
+        Call it in the function that `saving` was given, because only then the aggregate is in its final state.
         """
         if at is not None:
             self._due.append(at)
 
     def saving(self, aggregate: Aggregate, writes: Callable[[int], Iterable[Part]]) -> None:
-        """Write the aggregate at the flush if it has news; `writes` gets the version it was loaded with."""
+        """Write the aggregate at the flush if it has news. `writes` is called with the version that was loaded."""
         self._saved.setdefault(id(aggregate), (aggregate, writes))
 
     def count(self, uses: Mapping[Use, int], before: Mapping[Use, int] = MappingProxyType({})) -> None:
-        """What is written in this unit counts for `uses`, and counted for what it did `before`."""
+        """Change the usage of quotas: a written thing now counts for `uses`, and counted for `before` until now."""
         counts = self._counts
         for use, number in uses.items():
             counts[use] = counts.get(use, 0) + number
@@ -132,10 +132,10 @@ class PostgresUnit:
             await self._database.release(connection)
 
     async def flush(self) -> Sequence[Entry | Signal]:
-        """Verify and apply everything in one atomic step, and return what to publish of it.
+        """Verify and apply everything in one atomic step, and return what to publish.
 
-        That is the events as they stand in the journal, and signals: if some consumer wants one of them, and if
-        something is due soon.
+        Returns the new entries of the journal. A signal follows if a consumer wants one of them, and a second one if a
+        deadline is near.
         """
         change = await self._change()
         if change is None:
@@ -156,7 +156,7 @@ class PostgresUnit:
     async def _commit(self, change: Change) -> Sequence[Entry]:
         stream = change.stream
         if self.connection is None and not self._commits.is_busy(stream):
-            await self._connect()  # before the last look at the stream
+            await self._connect()  # this may wait, so the stream is checked again afterwards
         if stream is not None and self._commits.is_busy(stream):
             await self.release()
             if self._commits.is_busy(stream):
@@ -164,14 +164,14 @@ class PostgresUnit:
         return await self._commits.alone(change, self.connection or await self._connect())
 
     async def _join(self, connection: Connection, change: Change) -> Sequence[Entry]:
-        """Apply it within the open transaction; if it cannot be, the transaction goes on without it."""
+        """Apply the change within the open transaction. If it fails, the transaction goes on without it."""
         with self._database.call("write", connection):
             async with connection.transaction():
                 (entries,) = await apply(connection, [change])
             return entries
 
     async def _change(self) -> Change | None:
-        """What was noted and saved so far, or None if that is nothing."""
+        """The change of everything that was noted and saved; None if nothing was."""
         events: list[Event] = []
         writes: list[Part] = []
         turn = Turn()
@@ -182,14 +182,14 @@ class PostgresUnit:
             news = aggregate.take_news()
             if news:
                 events += news
-                writes += make(loaded)  # which counts what it uses
+                writes += make(loaded)  # this also calls `count`
         writes += self._noted
         if not events:
             if writes:
                 raise AssertionError("a write without an event: every change of state is announced by its aggregate")
             if not self._quiet:
                 return None
-        # Of the same place, guards come first: such a row was looked at before it was written.
+        # A guard comes before a write of the same row, because it has to see the row before it is written.
         parts = sorted([*self._guards, *writes], key=_PLACE)
         counts = [Count(use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
         told = News()
@@ -206,7 +206,7 @@ class PostgresUnit:
         return Change(parts, counts, records, told.size, sorted(self._quiet, key=_PLACE), is_wanted)
 
     async def _reconnect(self) -> Connection:
-        """Another connection for the one that was lost, and with it nothing, unless a transaction was open on it."""
+        """A new connection in place of a lost one; Interrupted if a transaction was open on that."""
         if self._given is not None:
             raise Interrupted
         await self.release()

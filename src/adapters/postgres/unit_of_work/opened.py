@@ -1,4 +1,4 @@
-"""The unit of work on PostgreSQL: reads as they come, then one statement that verifies and writes everything."""
+"""The unit of work on PostgreSQL: it reads directly, then verifies and writes everything in one statement."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -21,7 +21,7 @@ from application.quotas import Quotas
 
 @dataclass(slots=True)
 class Enclosing:
-    """An open transaction that units of work join: they are applied in it, and published when it has committed."""
+    """An open transaction that units of work join: they are applied in it, and published once it is committed."""
 
     connection: Connection
     entries: list[Entry | Signal] = field(default_factory=list)
@@ -36,7 +36,7 @@ Repository: TypeAlias = Callable[[PostgresUnit], Any]
 
 
 class PostgresWork:
-    """One unit of work; see `UnitOfWork`. Every repository is a property of the class that `_work_with` makes."""
+    """One unit of work; see `UnitOfWork`. `_work_with` derives a class that has each repository as a property."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class PostgresWork:
 
 
 def _work_with(repositories: Mapping[str, Repository]) -> type[PostgresWork]:
-    """Units of work that make each of these repositories, by its name, when they are asked for it."""
+    """A class of units of work with a property for each of these repositories, which creates it when it is read."""
 
     def made(make: Repository) -> property:
         return property(lambda work: make(work.unit))
@@ -90,9 +90,9 @@ def _work_with(repositories: Mapping[str, Repository]) -> type[PostgresWork]:
 
 
 class PostgresUnitOfWork(UnitOfWork[Any]):
-    """Opens units of work on a database and hints at their events once they have committed.
+    """Opens units of work on a database, and publishes their events once they are committed.
 
-    Events that one of the `consumers` wants are noted for it. The contexts hand over the `repositories` of a unit.
+    An event that one of the `consumers` wants gives it a cursor. `repositories` are those of all contexts.
     """
 
     def __init__(

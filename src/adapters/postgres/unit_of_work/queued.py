@@ -1,4 +1,4 @@
-"""Group commit: changes to a busy stream share a transaction, as they would only wait for each other's commits."""
+"""Group commit: changes to a busy stream share a transaction, because their commits would wait for each other."""
 
 import asyncio
 from collections import deque
@@ -28,10 +28,10 @@ class _Waiting:
 class Commits:
     """Commits the changes of one process.
 
-    A stream's row is locked until its transaction is on disk, so a stream takes one commit at a time. A change to an
-    idle stream goes at once, as one statement. What arrives while that is under way waits, without a connection, and
-    goes together in the next transaction: under load many changes pay for one flush of the log. If one of them cannot
-    be applied, each is tried alone, so nobody suffers for a neighbour.
+    The row of a stream is locked until its transaction is on disk, so a stream takes one commit at a time. A change to
+    an idle stream is applied at once, as one statement. Changes that arrive meanwhile wait without a connection, and
+    share the next transaction: under load, many changes pay for one flush of the log. If one of them cannot be applied,
+    each is tried alone, so that it does not fail the others.
     """
 
     def __init__(self, database: Database) -> None:
@@ -40,11 +40,11 @@ class Commits:
         self._draining: set[asyncio.Task[None]] = set()
 
     def is_busy(self, stream: str | None) -> bool:
-        """Whether a change to this stream would have to wait for another of this process."""
+        """Whether a change to this stream would have to wait for another change of this process."""
         return stream is not None and stream in self._waiting
 
     async def alone(self, change: Change, connection: Connection) -> Sequence[Entry]:
-        """Apply a change at once; those to the same stream that come meanwhile queue behind it."""
+        """Apply a change at once. Changes to the same stream that come meanwhile wait for it."""
         stream = change.stream
         if stream is None or stream in self._waiting:
             return await self._applied(connection, change)
@@ -53,7 +53,7 @@ class Commits:
             return await self._applied(connection, change)
         finally:
             if self._waiting[stream]:
-                # It works for many, so what it does is not on the account of this one: each tells how long it waited.
+                # The task works for many callers, so its context is empty. Each caller reports its own waiting time.
                 task = asyncio.create_task(self._drain(stream), context=Context())
                 self._draining.add(task)
                 task.add_done_callback(self._draining.discard)
@@ -61,7 +61,7 @@ class Commits:
                 del self._waiting[stream]
 
     async def together(self, change: Change, stream: str) -> Sequence[Entry]:
-        """Apply a change to a busy stream with whatever else waits for it."""
+        """Apply a change to a busy stream, together with other changes that wait for it."""
         waiting = _Waiting(change, asyncio.get_running_loop().create_future())
         self._waiting[stream].append(waiting)
         call = self._database.call("commit")
@@ -83,12 +83,12 @@ class Commits:
                     await self._apply(batch)
         finally:
             del self._waiting[stream]
-            _fail(queue, Unavailable("The store does not answer."))  # nobody, unless this was ended in the middle
+            _fail(queue, Unavailable("The store does not answer."))  # the queue is empty unless this task was cancelled
 
     async def _apply(self, batch: Sequence[_Waiting]) -> None:
         try:
             connection = await self._database.acquire()
-        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever it is
+        except Exception as error:  # noqa: BLE001  # every waiting caller gets it
             _fail(batch, error)
             return
         try:
@@ -97,7 +97,7 @@ class Commits:
             with self._database.commit("group commit", connection):
                 entries = await apply(connection, [waiting.change for waiting in batch])
         except Unavailable as error:
-            # Perhaps it was committed, so nobody may try again; or it waited in vain for a lock, as each would again.
+            # It may have been committed, so it must not be tried again. Or it timed out at a lock, as each alone would.
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001
             if len(batch) == 1:
@@ -133,6 +133,6 @@ class Commits:
 def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
     for waiting in batch:
         if not waiting.applied.done():
-            # Each its own, as a raised exception carries the traceback of whoever awaits it.
+            # Each caller gets its own copy, because a raised exception carries the traceback of its caller.
             copy = Stale() if isinstance(error, Stale) else error
             waiting.applied.set_exception(copy)
