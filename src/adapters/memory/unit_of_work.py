@@ -51,7 +51,7 @@ def _work_with(repositories: Mapping[str, Repository]) -> type[MemoryWork]:
 class MemoryUnitOfWork(UnitOfWork[Any]):
     """Opens units of work on a database, and publishes their events once they are committed.
 
-    An event that one of the `consumers` wants gives it a cursor. `repositories` are those of all contexts.
+    Each of the `consumers` gets a cursor for the events that it wants. `repositories` are those of all contexts.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Pages that end by their size, without a byte being sent that does not fit on them."""
+"""Pages that are bounded by their size. PostgreSQL sends no wide column that does not fit on the page."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import accumulate
@@ -12,7 +12,7 @@ from application.paging import PAGE_BYTES, Page, fitting
 
 V = TypeVar("V")
 
-# A character of text is at most so many times as long in JSON, where U+0001 is six characters.
+# How many times longer a character can be in JSON: U+0001 becomes six characters.
 JSON_GROWTH = 6
 _ALL = 2**31 - 1
 
@@ -47,10 +47,10 @@ def measured(
 
 
 async def rows_of(fetch: Fetch, limit: int) -> tuple[Sequence[asyncpg.Record], bool]:
-    """At most `limit` rows, one at least if there is any, that fit on a page; and whether there are more.
+    """At most `limit` rows that fit on a page, and whether there are more. The first row is returned whatever its size.
 
-    `fetch` takes `limit` and `most` of a `measured` statement. It is asked a second time only for a page with rows that
-    are too large for every row to be one of them.
+    `fetch` takes `limit` and `most` of a `measured` statement. It is called a second time only if a row has more than
+    its even share of the page.
     """
     most = PAGE_BYTES // limit
     rows = await fetch(limit + 1, most)
@@ -62,7 +62,7 @@ async def rows_of(fetch: Fetch, limit: int) -> tuple[Sequence[asyncpg.Record], b
 
 
 async def page_of(fetch: Fetch, limit: int, view: Callable[[asyncpg.Record], V], cursor: Callable[[V], str]) -> Page[V]:
-    """A page of those rows as their readers see them."""
+    """A page of the views of these rows. `cursor` makes the cursor that follows a view."""
     rows, has_more = await rows_of(fetch, limit)
     views: Sequence[V] = [view(row) for row in rows]
     if sum(row[-1] for row in rows) > PAGE_BYTES // JSON_GROWTH:

@@ -186,7 +186,7 @@ class Connection:
             received=self._received,
             dropped=self.dropped,
             offsets=self.subscriptions.offsets(),
-            # The request that opened the connection, because another one may be the current request here.
+            # The request that opened the connection. The current request may be a different one here.
             request_id=self.origin.request_id,
             trace_id=self.origin.traceparent[3:35],
             **({} if account is None else {"user.id": str(account)}),

@@ -1,4 +1,4 @@
-"""The statement of a list of tasks, made of just the conditions that it has."""
+"""The statement of a list of tasks, built from the conditions that the list has."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from adapters.postgres.tasks.terms import IS_ASSIGNED, IS_OPEN, VIEW_COLUMNS, VI
 from application.ports.tasks import TaskFilter
 from domain.tasks import LABEL_MAX
 
-# What of their JSON is not text, about; and all of their text.
+# About how many bytes of JSON a task has: its texts and arrays, and 600 bytes for everything else.
 _SIZE = (
     600
     + func.octet_length(tasks.c.title)
@@ -28,14 +28,14 @@ _SIZE = (
 _WIDE = (tasks.c.description, tasks.c.custom, tasks.c.labels, tasks.c.watchers)
 
 _QUERY = func.cast(bindparam("words", type_=Text), TSQUERY)
-# As an array, whose tasks an index finds as that of words finds the others. The query is a subquery of its own: if
-# PostgreSQL knows it beforehand, it takes a prefix for 2 % of all comments, and rather reads them one by one.
+# The tasks whose comments match, as an array, so that an index finds them. The query is a subquery, so that it is not
+# known when the statement is planned: PostgreSQL would assume that a prefix matches 2 % of all comments, and read all.
 _COMMENTED = (
     select(comments.c.task_id).where(comments.c.words.bool_op("@@")(select(_QUERY).scalar_subquery())).scalar_subquery()
 )
 _NEVER = sql("'infinity'::timestamptz")
-_DUE = func.coalesce(tasks.c.due_at, _NEVER)  # as the index has it
-# What a list can be sorted by, and how its cursors keep the key of the last item.
+_DUE = func.coalesce(tasks.c.due_at, _NEVER)  # the expression of the index
+# The sort keys of lists, and their types in a cursor.
 SORT_KEYS: Mapping[str, tuple[ColumnElement[Any], type]] = {
     "created_at": (tasks.c.created_at, datetime),
     "updated_at": (tasks.c.updated_at, datetime),
@@ -50,21 +50,26 @@ _FIXED_CONDITIONS: Mapping[str, ColumnElement[bool]] = {
     "dated": _DUE < _NEVER,
     "undated": _DUE == _NEVER,
 }
-# What has an index of its own, by which fewer tasks are read than by the order of all, where they may be the last ones.
+# The conditions that have an index of their own. It reads fewer tasks than the index of the order, in which the
+# matching tasks may be the last.
 _FOUND = frozenset({"assignee", "words"})
-# Those that are part of the statement only if they are set.
+# The conditions that are part of the statement only if they are set.
 CONDITIONS = tuple(name for name in TaskFilter.__struct_fields__ if name != "archived")
 
 
 def parts_of(conditions: tuple[str, ...], sort: str) -> Sequence[tuple[str, ...]]:
-    """The conditions of each part of a list: tasks without a due date are last, and in the index behind the latest."""
+    """The conditions of each part of a list.
+
+    Sorted by falling due date, the list has two parts: tasks without a due date come last in the list, but first when
+    the index is read backwards.
+    """
     if sort == "-due_at" and {"due_before", "due_after"}.isdisjoint(conditions):
         return ((*conditions, "dated"), (*conditions, "undated"))
     return (conditions,)
 
 
 def is_walked(conditions: Sequence[str], archived: bool | None, sort: str) -> bool:
-    """Whether an index has just what this list shows, in its order, so that no row is read that it does not show."""
+    """Whether an index has exactly the tasks of this list in its order, so that no other row is read."""
     name = sort.removeprefix("-")
     if "key" in conditions:
         return True
@@ -76,11 +81,11 @@ def is_walked(conditions: Sequence[str], archived: bool | None, sort: str) -> bo
 
 @lru_cache(maxsize=1024)
 def listing(conditions: Sequence[str], archived: bool | None, sort: str, continued: bool) -> Statement:
-    """The list with just these conditions in it, so that each has the plan it deserves; compiled once."""
+    """The statement with just these conditions, so that each combination has its own plan. Compiled once."""
     name = sort.removeprefix("-")
     key, _ = SORT_KEYS[name]
     if name != "created_at" and not _FOUND.isdisjoint(conditions):
-        key = func.greatest(key)  # the same, of which there is no index
+        key = func.greatest(key)  # the same value, but no index has this expression
     falling = sort.startswith("-")
     statement = (
         select(*VIEW_COLUMNS)

@@ -57,9 +57,9 @@ def _view(columns: Sequence[Any]) -> TaskView:
 
 
 class PostgresTaskQueries(TaskQueries):
-    """Tasks for reading only, from row to view without a detour.
+    """Tasks for reading only; views are made from rows directly.
 
-    A list that an index has in just its order is read like anything else; for the others there are the `long_reads`.
+    A list that an index has in its order is an ordinary read. Any other list is one of the `long_reads`.
     """
 
     def __init__(self, database: Database, long_reads: LongReads) -> None:

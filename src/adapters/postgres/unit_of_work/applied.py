@@ -42,7 +42,7 @@ logged AS (
   SELECT e.stream, head.head - e.behind, e.id, e.type, e.resource_id, e.actor, e.at, e.body, octet_length(e.body::text)
   FROM {events} AS e (stream, id, type, resource_id, actor, at, body, behind) JOIN head ON head.name = e.stream
 )"""
-# Gives each consumer a cursor on the stream. Dropping a cursor locks the row of the stream too, as this does.
+# Gives each consumer a cursor on the stream. A statement that drops a cursor locks the row of the stream too.
 _NOTICED = """noticed AS (
   INSERT INTO cursors (stream, consumer, position, oldest_at, due_at)
   SELECT head.name, n.consumer, head.head - n.behind - 1, n.at, n.at

@@ -97,7 +97,7 @@ class Commits:
             with self._database.commit("group commit", connection):
                 entries = await apply(connection, [waiting.change for waiting in batch])
         except Unavailable as error:
-            # It may have been committed, so it must not be tried again. Or it timed out at a lock, as each alone would.
+            # The batch may be committed, so it must not be tried again. Or a lock timed out, and would for each alone.
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001
             if len(batch) == 1:
