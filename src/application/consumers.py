@@ -125,7 +125,7 @@ class Consumers(Generic[W]):
             self._looks_back_at = now + BACKLOG_SECONDS
 
     async def _serve(self, consumer: Consumer[W], cursor: Cursor) -> None:
-        """One turn of a stream. If it fails, the stream waits while others go on."""
+        """Give a stream one turn. If the turn fails, the stream waits while others go on."""
         try:
             try:
                 await self._turn_of(consumer, cursor)

@@ -186,10 +186,10 @@ class TaskWords(Protocol):
     """The stored words by which tasks are found."""
 
     async def find_anew(self, most: int) -> int:
-        """Compute again the words of at most `most` tasks, and of comments, whose rule is older than `WORDS_RULE`.
+        """Compute again the words of at most `most` tasks and `most` comments whose rule is older than `WORDS_RULE`.
 
-        Returns the number of them. 0 means that none is left, or that other processes are at work on the rest. A write
-        to the tasks or comments neither waits for this nor is lost. Any number of processes may do it at the same time.
+        Returns the number of tasks and comments. 0 means that none is left, or that other processes work on the rest. A
+        write to a task or comment neither waits for this nor is lost. Any number of processes may do it at once.
         """
         ...
 

@@ -34,7 +34,7 @@ class WordsAnew:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def find(self) -> int:
-        """Compute all old words again. Returns the number of texts. Unavailable if the store does not answer."""
+        """Compute all old words again. Returns the number of tasks and comments; Unavailable without the store."""
         found = 0
         while True:
             began = monotonic()

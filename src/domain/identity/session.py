@@ -117,11 +117,11 @@ class Session(Aggregate):
     def refresh(self, token: RefreshToken, arrived_at: datetime, at: datetime, address: str) -> RefreshToken | None:
         """Use a token that arrived from `address`, and return the next one.
 
-        Returns None and ends the session if two clients hold copies of its cookie. A single client uses no token
-        again after it used another, and receives each token within 10 s after it was issued, or never. So there is a
-        second client if a token comes back after another was used, or if it comes for the first time although another
-        was used more than 10 s after it was issued. In any other case a reply was lost or a tab was late, and the token
-        is honoured: that is grace.
+        Returns None and ends the session if two clients hold copies of its cookie. A single client never uses a token
+        again after it used a different one, and it receives each token within 10 s after it was issued, or never. So
+        there is a second client in two cases: a token comes back after a different one was used, or a token comes for
+        the first time although a different one was used more than 10 s after it was issued. In all other cases a reply
+        was lost or a tab was late, and the token is honoured, which is called grace.
         """
         # Until the first use, `rotated_at` comes from the clock of a process, and not from the clock of the store.
         was_overtaken = self.rotations > 0 and arrived_at < self.rotated_at

@@ -46,7 +46,7 @@ class Task(Aggregate):
     """A piece of work in a workspace.
 
     `key` is its name for people, such as `OPS-12`. It is unique in the workspace and never changes. An archived task
-    can do all that another can; it is only put away.
+    behaves like any other, but lists leave it out by default.
     Assignees are at most 20 active members who are not viewers. Watchers are members: the creator, the assignees, and
     the authors and mentioned accounts of comments become watchers. A member who leaves while a task is closed or
     deleted stays assigned, which records their work, until the task is open again or another member is assigned.
