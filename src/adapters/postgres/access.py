@@ -85,7 +85,7 @@ _HOME = Lookup(
 # One statement sees one snapshot: an account that is a member in it may see everything up to the head in it.
 _STATE = Lookup(
     _PLACE,
-    select(lineage.c.epoch, func.coalesce(streams.c.head, 0))
+    select(lineage.c.epoch, func.coalesce(streams.c.head, literal_column("0")))
     .select_from(_PLACE)
     .join(lineage, true())
     .outerjoin(tasks, tasks.c.id == _PLACE.c.place)

@@ -108,8 +108,11 @@ def picked(rows: Select[Any]) -> Select[Any]:
 
 
 def lookup_keys(*columns: str) -> TableValuedAlias:
-    """The keys of a lookup as a table of these columns, which hold UUIDs."""
-    arrays = (bindparam(name, type_=ARRAY(Uuid)) for name in columns)
+    """The keys of a lookup as a table of these columns, which hold UUIDs.
+
+    Each array is a subquery of its own. If PostgreSQL knew how many keys there are, it would plan anew for every one.
+    """
+    arrays = (select(bindparam(name, type_=ARRAY(Uuid))).scalar_subquery() for name in columns)
     table = func.unnest(*arrays).table_valued(*(column(name, Uuid) for name in columns), with_ordinality=_NUMBER)
     return table.render_derived(name="wanted")
 
