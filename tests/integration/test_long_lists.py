@@ -4,7 +4,8 @@ import asyncio
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +22,7 @@ from adapters.postgres.connection import SERVER_SETTINGS, prepare
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.long_reads import LongReads
+from adapters.postgres.statement import Statement
 from adapters.postgres.tasks import PostgresTaskQueries, lists
 from application.paging import QueryTooBroad
 from application.ports.events import EventFilter
@@ -168,10 +170,40 @@ def test_the_usual_lists_are_walked() -> None:
     assert (("undated",), False, "-due_at") in WALKED
 
 
+@asynccontextmanager
+async def prepared(
+    connection: asyncpg.Connection, statement: Statement, values: Mapping[str, object]
+) -> AsyncIterator[str]:
+    """Prepare a statement; what executes it with these values."""
+    await connection.execute(f"PREPARE list AS {statement.text}")
+    yield "EXECUTE list (" + ", ".join(f"'{value}'" for value in statement.args(values)) + ")"
+    await connection.execute("DEALLOCATE list")
+
+
+@pytest.mark.parametrize("continued", [False, True])
+@pytest.mark.parametrize("order", [order for order in ORDERS if lists.is_walked((), False, order)])
+async def test_the_lists_that_everybody_reads_are_planned_once_for_every_workspace_and_limit(
+    connection: asyncpg.Connection, order: str, continued: bool
+) -> None:
+    key = 2 if "priority" in order else datetime.now(UTC)
+    values = {"workspace": TEAM, "account": BY, "limit": 51, "most": 20_000, "after_key": key, "after_id": uuid4()}
+    statement = lists.listing(lists.parts_of((), order)[0], False, order, continued)
+    async with prepared(connection, statement, values) as execute:
+        for _ in range(6):  # five of them are planned for just what they are asked
+            await connection.execute(execute)
+        assert await connection.fetchval("SELECT generic_plans FROM pg_prepared_statements WHERE name = 'list'") == 1
+
+
+@pytest.mark.parametrize("planned", ["generic", "custom"])
 @pytest.mark.parametrize("continued", [False, True])
 @pytest.mark.parametrize(("conditions", "archived", "order"), WALKED)
 async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_there_are(
-    connection: asyncpg.Connection, conditions: Sequence[str], archived: bool | None, order: str, continued: bool
+    connection: asyncpg.Connection,
+    conditions: Sequence[str],
+    archived: bool | None,
+    order: str,
+    continued: bool,
+    planned: str,
 ) -> None:
     places: dict[str, object] = {"priority": 2}
     if "undated" in conditions:
@@ -188,9 +220,9 @@ async def test_a_list_that_is_walked_reads_what_it_shows_however_many_tasks_ther
         "after_key": places.get(order.removeprefix("-"), datetime.now(UTC)),
         "after_id": uuid4(),
     }
-    explained = await connection.fetchval(
-        f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.text}", *statement.args(values)
-    )
+    await connection.execute(f"SET plan_cache_mode = force_{planned}_plan")
+    async with prepared(connection, statement, values) as execute:
+        explained = await connection.fetchval(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {execute}")
     (plan,) = msgspec.json.decode(explained)
     kinds = {node["Node Type"] for node in nodes(plan["Plan"]) if node.get("Relation Name") == "tasks"}
     assert kinds <= {"Index Scan"}, plan

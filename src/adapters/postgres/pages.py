@@ -5,10 +5,10 @@ from itertools import accumulate
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import Column, ColumnElement, Integer, Select, bindparam, case, select
+from sqlalchemy import Column, ColumnElement, Integer, Select, bindparam, case, literal_column, select
 
 from adapters.postgres.statement import Statement
-from application.paging import PAGE_BYTES, Page, fitting
+from application.paging import PAGE_BYTES, PAGE_MAX, Page, fitting
 
 V = TypeVar("V")
 
@@ -25,25 +25,28 @@ def measured(
     wide: Sequence[Column[Any]],
     *order: ColumnElement[Any],
     descending: bool = False,
+    is_walked: bool = False,
 ) -> Statement:
     """The first `limit` rows in this order; the `wide` columns are null in rows of more than `most` bytes.
 
-    `size` is how many bytes a row has, to be known without unpacking what is stored out of line. It comes last.
+    `size` is how many bytes a row has, to be known without unpacking what is stored out of line. It comes last. If an
+    index `is_walked`, which has just these rows in this order, PostgreSQL plans it once and not for each page.
     """
     columns = list(rows.selected_columns)
     keys = [key.label(f"place_{number}") for number, key in enumerate(order)]
     found = rows.add_columns(size.label("size"), *keys)
-    found = found.order_by(*(key.desc() if descending else key for key in order)).limit(bindparam("limit"))
-    limited = found.subquery("found")
+    # If it cannot know the limit, it supposes a tenth of all rows, so that to plan anew for every limit seems cheaper.
+    limit: ColumnElement[int] = bindparam("limit")
+    found = found.order_by(*(key.desc() if descending else key for key in order))
+    limited = found.limit(literal_column(str(PAGE_MAX + 1)) if is_walked else limit).subquery("found")
     fits = limited.c.size <= bindparam("most", type_=Integer)
     shown = [
         case((fits, limited.c[column.name])).label(column.name) if column in wide else limited.c[column.name]
         for column in columns
     ]
     places = [limited.c[key.name] for key in keys]
-    return Statement(
-        select(*shown, limited.c.size).order_by(*(place.desc() if descending else place for place in places))
-    )
+    page = select(*shown, limited.c.size).order_by(*(place.desc() if descending else place for place in places))
+    return Statement(page.limit(limit) if is_walked else page)
 
 
 async def rows_of(fetch: Fetch, limit: int) -> tuple[Sequence[asyncpg.Record], bool]:

@@ -74,7 +74,7 @@ def is_walked(conditions: Sequence[str], archived: bool | None, sort: str) -> bo
     if "key" in conditions:
         return True
     if archived is False and name == "due_at":
-        return {"due_before", "due_after"}.issuperset(conditions)
+        return {"due_before", "due_after", "dated", "undated"}.issuperset(conditions)
     walked = {True: ("created_at",), False: ("created_at", "priority"), None: ()}
     return not conditions and name in walked[archived]
 
@@ -99,7 +99,9 @@ def listing(conditions: Sequence[str], archived: bool | None, sort: str, continu
         place = tuple_(key, tasks.c.id)
         statement = statement.where(place < after if falling else place > after)
     order = (tasks.c.id,) if "undated" in conditions else (key, tasks.c.id)
-    return measured(statement, _SIZE, _WIDE, *order, descending=falling)
+    return measured(
+        statement, _SIZE, _WIDE, *order, descending=falling, is_walked=is_walked(conditions, archived, sort)
+    )
 
 
 def _condition(name: str) -> ColumnElement[bool]:

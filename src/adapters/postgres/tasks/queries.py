@@ -44,6 +44,7 @@ _COMMENTS = measured(
     _COMMENT_SIZE,
     [comments.c.text],
     comments.c.id,
+    is_walked=True,
 )
 _BEFORE_ALL = UUID(int=0)
 _EVERYTHING = TaskFilter()
