@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,7 @@ from application.realtime.frames import (
     Subscribed,
 )
 from application.realtime.wire import BadFrame
+from application.scopes import ScopeMissing
 from domain.errors import DomainError, Exhausted, NotFound, Unauthenticated, Unavailable
 from domain.identity import AccountRole
 from domain.ids import AccountId, SessionId
@@ -461,6 +463,24 @@ def test_whom_nobody_knows_is_sent_away_but_may_stay_who_was_there_before(
     (asked,) = desk.say(member, type="authenticate", id=2, token=text)
     assert isinstance(asked, Identify)
     assert error_of(member.unidentified(asked, error)) == (2, error.code, retry)
+
+
+def test_a_refusal_says_the_further_members_that_its_problem_has_over_http_and_nothing_if_there_are_none(
+    desk: Desk,
+) -> None:
+    conversation = desk.connected()
+    (told,) = conversation.refused(1, ScopeMissing("tasks:read"))
+    (of_channels,) = conversation.entered(2, "e", {"me": ScopeMissing("tasks:read"), TASK: NotFound()})
+    (bare,) = conversation.refused(3, NotFound())
+    assert isinstance(told, Send)
+    assert isinstance(of_channels, Send)
+    assert isinstance(bare, Send)
+    extra = {"required_scope": "tasks:read"}
+    assert json.loads(msgspec.json.encode(told.frame))["extra"] == extra
+    channels = json.loads(msgspec.json.encode(of_channels.frame))["data"]["channels"]
+    assert channels["me"]["extra"] == extra
+    assert "extra" not in channels[TASK]
+    assert "extra" not in json.loads(msgspec.json.encode(bare.frame))
 
 
 def test_a_peer_may_say_much_at_once_and_then_so_much_a_second(desk: Desk) -> None:

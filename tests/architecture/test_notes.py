@@ -194,6 +194,7 @@ async def test_a_note_is_written_by_a_command_and_its_key_makes_that_once() -> N
         assert [answer["data"]["text"] for answer in said] == ["Bring the lamp."] * 2
         again = await bob.say(type="call", id=8, method="note.write", params=params)
         assert again["code"] == "version_conflict"
+        assert (again["extra"]["current_version"], again["extra"]["current"]["text"]) == (3, "Bring the lamp.")
         await bob.until(lambda visitor: visitor.events() == [(3, "note.written")])
 
 

@@ -110,12 +110,13 @@ class Subscribed(Struct, frozen=True, omit_defaults=True):
     present: Sequence[UUID] | None = None
 
 
-class Refused(Struct, frozen=True):
-    """Why a command was refused, and whether another try can help."""
+class Refused(Struct, frozen=True, omit_defaults=True):
+    """Why a channel was refused, and whether another try can help. `extra` is that of `Error`."""
 
     code: str
     message: str
     retry: Retry
+    extra: Mapping[str, Any] = {}
 
 
 class Gone(Struct, frozen=True):
@@ -132,13 +133,18 @@ class Reply(Struct, frozen=True, tag_field="type", tag="reply"):
     data: Any
 
 
-class Error(Struct, frozen=True, tag_field="type", tag="error"):
-    """The command `id` was not carried out. `id` is null if no id could be read from the frame."""
+class Error(Struct, frozen=True, tag_field="type", tag="error", omit_defaults=True):
+    """The command `id` was not carried out. `id` is null if no id could be read from the frame.
+
+    `extra` has the members that the problem of the same refusal has over HTTP besides those of every problem, such as
+    `current` of a `version_conflict`. It is left out if there are none.
+    """
 
     id: int | None
     code: str
     message: str
     retry: Retry
+    extra: Mapping[str, Any] = {}
 
 
 class Happened(Struct, frozen=True, tag_field="type", tag="event"):

@@ -23,7 +23,7 @@ def refused(error: DomainError) -> Refused:
             retry = "later"
         case _:
             retry = "no"
-    return Refused(error.code, message_of(error), retry)
+    return Refused(error.code, message_of(error), retry, error.extra)
 
 
 def message_of(error: DomainError) -> str:
@@ -33,4 +33,4 @@ def message_of(error: DomainError) -> str:
 
 def refusal(id: int, error: DomainError) -> Error:
     why = refused(error)
-    return Error(id, why.code, why.message, why.retry)
+    return Error(id, why.code, why.message, why.retry, why.extra)

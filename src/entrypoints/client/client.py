@@ -311,7 +311,7 @@ class Client:
         if answer is None or answer.done():
             return
         if frame["type"] == "error":
-            answer.set_exception(CommandRefused(frame["code"], frame["message"], frame["retry"]))
+            answer.set_exception(CommandRefused.of(frame))
             return
         if command["type"] in {"subscribe", "presence"}:
             self._joined(command["channel"], frame["data"])
@@ -322,7 +322,7 @@ class Client:
         if subscription is None:
             return
         if "code" in where:
-            self._drop(channel, CommandRefused(where["code"], where["message"], where["retry"]))
+            self._drop(channel, CommandRefused.of(where))
         else:
             subscription.joined(where, self._resyncs.get(where.get("stream", ""), "offset"))
 

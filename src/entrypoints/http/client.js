@@ -26,13 +26,14 @@ export class Stopped extends Error {
   }
 }
 
-/** The server refused a command. `retry` is no, later, reauthenticate or resync. */
+/** The server refused a command. `retry` is no, later, reauthenticate or resync; `extra` has what it says besides. */
 export class Refused extends Error {
-  constructor({ code, message, retry }) {
+  constructor({ code, message, retry, extra = {} }) {
     super(message);
     this.name = "Refused";
     this.code = code;
     this.retry = retry;
+    this.extra = extra;
   }
 }
 
