@@ -1,6 +1,7 @@
 """What nobody is told of is written without an event, by a context that says so of its table; nothing else is."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -19,6 +20,7 @@ from adapters.memory.unit import MemoryUnit
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import QUIET, tasks
 from adapters.postgres.unit_of_work import PostgresUnit
+from application.ports.due import alarm_of
 from application.ports.events import Entry, Signal
 from application.ports.unit_of_work import Stale
 from domain.channels import account_stream
@@ -49,6 +51,10 @@ class PostgresAttempts:
     def count(self, name: str, before: int) -> None:
         self._unit.note_quietly(_COUNT, of=name, before=before, times=before + 1)
 
+    def again(self, name: str, before: int, due_at: datetime) -> None:
+        self.count(name, before)
+        self._unit.note_due(due_at)
+
     def mistake(self) -> None:
         self._unit.note_quietly(_OF_AN_AGGREGATE, task=None, title="Told to nobody")
 
@@ -70,6 +76,10 @@ class MemoryAttempts:
 
         self._unit.require(check)
         self._unit.note_quietly(ATTEMPTS, lambda attempts: attempts.update({name: before + 1}))
+
+    def again(self, name: str, before: int, due_at: datetime) -> None:
+        self.count(name, before)
+        self._unit.note_due(due_at)
 
     def mistake(self) -> None:
         self._unit.note_quietly(TASKS, lambda tasks: tasks.clear())
@@ -158,6 +168,16 @@ async def test_beside_what_is_told_it_is_kept_too(shop: Shop) -> None:
         work.accounts.save(account)
     assert await shop.kept("call home") == 1
     assert (await shop.journal.read(account_stream(ada.id), 0, 9))[-1].type == "account.updated"
+
+
+async def test_who_waits_is_told_when_it_is_due_though_no_event_is(shop: Shop) -> None:
+    due_at = shop.clock.now() + timedelta(minutes=5)
+    async with shop.work() as work:
+        work.attempts.begin("call home")
+    async with shop.work() as work:
+        work.attempts.again("call home", 1, due_at)
+    assert await shop.kept("call home") == 2
+    assert [alarm_of(item) for item in shop.broker.told if isinstance(item, Signal)] == [due_at]
 
 
 async def test_one_that_was_overtaken_is_stale_and_undoes_all_that_is_told_with_it(shop: Shop) -> None:

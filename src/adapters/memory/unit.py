@@ -171,7 +171,8 @@ class MemoryUnit:
 
     def _signals(self, events: Sequence[Event]) -> Sequence[Signal]:
         news = [NEWS_SIGNAL] if any(event.type in self._wanted for event in events) else []
-        return [*news, *alarms(self._due, events[-1].at)] if self._due else news
+        written_at = events[-1].at if events else None
+        return [*news, *alarms(self._due, written_at)] if self._due else news
 
     def _notice(self, tables: Tables, entry: Entry, at: datetime) -> None:
         """Give each consumer that wants the entry a cursor before it, unless the consumer has one on its stream."""

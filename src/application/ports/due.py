@@ -65,13 +65,14 @@ class Due:
     elapse: Callable[[UUID, datetime], Awaitable[None]]
 
 
-def alarms(times: Iterable[datetime], written_at: datetime) -> Sequence[Signal]:
+def alarms(times: Iterable[datetime], written_at: datetime | None) -> Sequence[Signal]:
     """The signals to publish for deadlines that were written at `written_at`: one for the first of them.
 
-    There is none if that deadline is so far ahead that every process looks before it anyway.
+    There is none if that deadline is so far ahead that every process looks before it anyway. `written_at` is None if no
+    event says when they were written; then there always is one.
     """
     first = min(times, default=None)
-    if first is None or first - written_at >= LOOK:
+    if first is None or (written_at is not None and first - written_at >= LOOK):
         return ()
     return [Signal(DUE, "", 0, Raw(msgspec.json.encode(first)))]
 

@@ -151,7 +151,8 @@ class PostgresUnit:
                 entries = await self._commit(change)
         if change.is_wanted:
             entries = [*entries, NEWS_SIGNAL]
-        return [*entries, *alarms(self._due, change.records[-1].at)] if self._due else entries
+        written_at = change.records[-1].at if change.records else None
+        return [*entries, *alarms(self._due, written_at)] if self._due else entries
 
     async def _commit(self, change: Change) -> Sequence[Entry]:
         stream = change.stream
