@@ -202,7 +202,7 @@ async def test_the_store_is_not_asked_about_a_ticket_that_somebody_made_up(count
     ticket = await counter.issue(await counter.register())
     foreign = HmacSecrets("the secret of another installation")
     altered = ("y" if ticket[0] == "x" else "x") + ticket[1:]
-    for made_up in ("", "x", "x" * 65, ticket[:-1], ticket + "x", altered, foreign.signed(foreign.new())):
+    for made_up in ("", "x", "x" * 65, ticket[:-1], ticket + "x", altered, foreign.signed(b"ticket", foreign.new())):
         await counter.refused(made_up)
     assert counter.store.asked_for == []
     await counter.redeem(ticket)

@@ -58,19 +58,36 @@ def test_a_signature_is_the_same_for_the_same_key_and_text_and_another_for_any_o
 
 def test_a_signed_secret_is_known_as_one_of_this_installation(secrets: Secrets) -> None:
     secret = secrets.new()
-    signed = secrets.signed(secret)
+    signed = secrets.signed(b"key", secret)
     assert signed.startswith(secret)
     assert signed.replace("-", "").replace("_", "").isalnum()
-    assert secrets.is_signed(signed)
-    assert HmacSecrets(KEY).is_signed(signed)
-    assert not HmacSecrets(OTHER_KEY).is_signed(signed)
+    assert secrets.is_signed(b"key", signed)
+    assert HmacSecrets(KEY).is_signed(b"key", signed)
+    assert not HmacSecrets(OTHER_KEY).is_signed(b"key", signed)
+
+
+def test_what_was_signed_for_one_purpose_is_nothing_for_another(secrets: Secrets) -> None:
+    signed = secrets.signed(b"key", secrets.new())
+    assert not any(secrets.is_signed(purpose, signed) for purpose in (b"", b"ticket", b"ke", b"keys"))
+
+
+def test_what_was_signed_before_the_secret_was_replaced_is_known_until_that_secret_is_forgotten(
+    secrets: Secrets,
+) -> None:
+    signed = secrets.signed(b"key", secrets.new())
+    replaced = HmacSecrets(OTHER_KEY, ["one between the two, long enough", KEY])
+
+    assert replaced.is_signed(b"key", signed)
+    assert not replaced.is_signed(b"ticket", signed)
+    assert not HmacSecrets(OTHER_KEY).is_signed(b"key", signed)
+    assert not secrets.is_signed(b"key", replaced.signed(b"key", secrets.new()))
 
 
 def test_what_was_not_signed_is_no_signed_secret(secrets: Secrets) -> None:
-    signed = secrets.signed(secrets.new())
+    signed = secrets.signed(b"key", secrets.new())
     altered = [signed[:place] + ("a" if signed[place] != "a" else "b") + signed[place + 1 :] for place in range(65)]
     strange = ["", "x", "ä" * 65, "\x00\ud800", secrets.new(), secrets.sign(b"", signed), signed + " ", signed[1:]]
-    assert not any(map(secrets.is_signed, (*altered, *strange)))
+    assert not any(secrets.is_signed(b"key", each) for each in (*altered, *strange))
 
 
 def test_what_is_hidden_is_shown_to_whoever_has_the_secret_and_says_nothing_to_others(secrets: Secrets) -> None:

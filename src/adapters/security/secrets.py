@@ -17,18 +17,16 @@ _SIGNATURE_CHARACTERS = 22
 class HmacSecrets(Secrets):
     """Secrets of 256 random bits, digested with SHA-256, and signatures with HMAC-SHA256.
 
-    A fast digest is enough, because 256 random bits cannot be guessed. `signed` appends 128 bits of a signature. Its
-    key is derived from `installation_secret`, so signatures under a replaced secret are no longer valid. `hide` makes a
-    secret box of libsodium (XSalsa20 and Poly1305). Each place has its own key, derived in the same way. `show` also
-    opens boxes that were made under one of the `previous` secrets.
+    A fast digest is enough, because 256 random bits cannot be guessed. `signed` appends 128 bits of a signature; each
+    purpose has its own key, derived from `installation_secret`. `hide` makes a secret box of libsodium (XSalsa20 and
+    Poly1305); each place has its own key, derived in the same way. `is_signed` and `show` also take what was made under
+    one of the `previous` secrets.
     """
 
     def __init__(self, installation_secret: str, previous: Sequence[str] = ()) -> None:
-        self._key = hmac.digest(installation_secret.encode(), b"signalbox signed secrets v1", "sha256")
-        self._hiding = [
-            hmac.digest(secret.encode(), b"signalbox hidden content v1", "sha256")
-            for secret in (installation_secret, *previous)
-        ]
+        secrets = [secret.encode() for secret in (installation_secret, *previous)]
+        self._signing = [hmac.digest(secret, b"signalbox signed secrets v1", "sha256") for secret in secrets]
+        self._hiding = [hmac.digest(secret, b"signalbox hidden content v1", "sha256") for secret in secrets]
 
     def new(self) -> str:
         return secrets.token_urlsafe(_BYTES)
@@ -39,12 +37,13 @@ class HmacSecrets(Secrets):
     def sign(self, key: bytes, text: str) -> str:
         return base64.urlsafe_b64encode(hmac.digest(key, _bytes(text), "sha256")).rstrip(b"=").decode()
 
-    def signed(self, secret: str) -> str:
-        return secret + self._signature(secret)
+    def signed(self, purpose: bytes, secret: str) -> str:
+        return secret + self._signature(self._signing[0], purpose, secret)
 
-    def is_signed(self, secret: str) -> bool:
-        return hmac.compare_digest(
-            _bytes(self._signature(secret[:-_SIGNATURE_CHARACTERS])), _bytes(secret[-_SIGNATURE_CHARACTERS:])
+    def is_signed(self, purpose: bytes, secret: str) -> bool:
+        signed, signature = secret[:-_SIGNATURE_CHARACTERS], _bytes(secret[-_SIGNATURE_CHARACTERS:])
+        return any(
+            hmac.compare_digest(_bytes(self._signature(key, purpose, signed)), signature) for key in self._signing
         )
 
     def hide(self, place: bytes, content: bytes) -> bytes:
@@ -58,8 +57,8 @@ class HmacSecrets(Secrets):
                 return bytes(box.decrypt(hidden))
         return None
 
-    def _signature(self, secret: str) -> str:
-        return self.sign(self._key, secret)[:_SIGNATURE_CHARACTERS]
+    def _signature(self, key: bytes, purpose: bytes, secret: str) -> str:
+        return self.sign(hmac.digest(key, purpose, "sha256"), secret)[:_SIGNATURE_CHARACTERS]
 
 
 def _box(key: bytes, place: bytes) -> tuple[Any, type[Exception]]:

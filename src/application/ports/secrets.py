@@ -18,12 +18,18 @@ class Secrets(Protocol):
         """A URL-safe signature. It is the same for the same key and text, and cannot be guessed without the key."""
         ...
 
-    def signed(self, secret: str) -> str:
-        """The secret with a proof that this installation made it. The result is URL-safe, and secret too."""
+    def signed(self, purpose: bytes, secret: str) -> str:
+        """The secret with a signature for this purpose. It is URL-safe and still a secret.
+
+        Each kind of credential has a purpose of its own, so none is taken for one of another kind.
+        """
         ...
 
-    def is_signed(self, secret: str) -> bool:
-        """Whether `signed` made it with this installation's key. Invented secrets are found out without a store."""
+    def is_signed(self, purpose: bytes, secret: str) -> bool:
+        """Whether `signed` made it for this purpose, with this installation's key or a replaced one that it still has.
+
+        This finds out a made-up secret without asking a store.
+        """
         ...
 
     def hide(self, place: bytes, content: bytes) -> bytes:

@@ -15,6 +15,7 @@ from application.realtime.frames import Opening
 from domain.errors import Invalid, Unauthenticated
 
 LIFETIME = timedelta(seconds=30)
+_PURPOSE = b"ticket"
 _MILLISECOND = timedelta(milliseconds=1)
 # An opening with the most channels and positions fits. Everything that is stored for an account has a bound.
 OPENING_MAX_BYTES = 32_768
@@ -56,7 +57,7 @@ class Tickets:
         encoded = _encode(opening)
         if len(encoded) > OPENING_MAX_BYTES:
             raise Invalid(f"This may have {OPENING_MAX_BYTES} bytes.", pointer="")
-        secret = self._secrets.signed(self._secrets.new())
+        secret = self._secrets.signed(_PURPOSE, self._secrets.new())
         lifetime = min(LIFETIME, actor.expires_at - self._clock.now())
         await self._store.keep(self._secrets.digest(secret), actor, encoded, lifetime // _MILLISECOND)
         return Ticket(secret, int(lifetime.total_seconds()))
@@ -69,7 +70,7 @@ class Tickets:
         """
         await self._limits.ticket(address)
         taken = None
-        if self._secrets.is_signed(ticket):
+        if self._secrets.is_signed(_PURPOSE, ticket):
             taken = await self._store.take(self._secrets.digest(ticket))
         if taken is None or not self._authentication.is_live(taken[0]):
             raise TicketInvalid("This ticket opens nothing; get a new one.")
