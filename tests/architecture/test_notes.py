@@ -1,19 +1,25 @@
 """A whole context joins from beside the house: it is handed in through the lists, and no file of `src/` changes."""
 
 import ast
+import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from dependency_injector import providers
 from msgspec import Raw
 
 from application.ports.events import Entry, Signal
 from application.realtime.news import Begun, RightLost, follow
+from domain.ids import AccountId
+from entrypoints.container import Container
 from tests.application.live_house import House, Visitor, turns
 from tests.architecture.notes.assembly import in_memory
 from tests.architecture.notes.domain import NoteId
+from tests.architecture.notes.ports import NoteQueries, NoteView
 from tests.architecture.notes.use_cases import Notes, NoteText
 from tests.support.builders import an_account, principal
 
@@ -79,14 +85,38 @@ def test_generic_machinery_names_no_context(path: Path) -> None:
     assert [word for word in words if CONTEXTS.search(word)] == []
 
 
+class Counted(NoteQueries):
+    """Others' answers about notes, with a count of the questions who takes part."""
+
+    def __init__(self, inner: NoteQueries) -> None:
+        self._inner = inner
+        self.questions = 0
+
+    async def view(self, id: NoteId, by: AccountId) -> NoteView:
+        return await self._inner.view(id, by)
+
+    async def participating(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        self.questions += 1
+        return await self._inner.participating(asked)
+
+    async def texts(self, ids: Collection[UUID]) -> Mapping[UUID, tuple[int, str]]:
+        return await self._inner.texts(ids)
+
+
 class Library:
     """An assembly into which notes are handed, in which Ada and Bob write one and Eve does not."""
 
     id: NoteId
 
     def __init__(self) -> None:
-        self.house = House(furnish=in_memory)
+        self.house = House(furnish=self._furnished)
         self.notes: Notes = self.house.container.providers["notes"]()
+
+    def _furnished(self, house: Container) -> Container:
+        queries = in_memory(house).providers["note_queries"]
+        self._counted = Counted(queries())
+        queries.override(providers.Object(self._counted))
+        return house
 
     async def open(self) -> "Library":
         await self.house.settle()
@@ -94,6 +124,11 @@ class Library:
         self.id = NoteId(opened.id)
         await self.notes.invite(principal(self.house.ada), self.id, self.house.bob.id)
         return self
+
+    @property
+    def questions(self) -> int:
+        """How often the store was asked who takes part."""
+        return self._counted.questions
 
     @property
     def channel(self) -> str:
@@ -196,6 +231,53 @@ async def test_a_note_is_written_by_a_command_and_its_key_makes_that_once() -> N
         assert again["code"] == "version_conflict"
         assert (again["extra"]["current_version"], again["extra"]["current"]["text"]) == (3, "Bring the lamp.")
         await bob.until(lambda visitor: visitor.events() == [(3, "note.written")])
+
+
+async def test_a_method_about_a_place_asks_the_store_nothing_while_its_connection_follows_that_place() -> None:
+    async with at_the_note("{}", "waves:{}") as (library, ada, bob):
+        asked = library.questions
+        assert asked
+        for id in range(4, 8):
+            assert await wave(bob, library, id) == "reply"
+        assert library.questions == asked
+        await ada.until(lambda visitor: len(visitor.of("value")) == 4)
+        assert {(f["key"], f["data"]["hands"]) for f in ada.of("value")} == {(str(library.house.bob.id), 2)}
+
+
+async def test_a_method_about_a_place_is_for_those_alone_who_follow_it_on_this_connection() -> None:
+    async with at_the_note("waves:{}") as (library, ada, bob):
+        assert await wave(bob, library, 8) == "not_found"  # he may follow it, but does not
+        await bob.say(type="subscribe", id=9, channel=library.channel)
+        assert await wave(bob, library, 10) == "reply"
+        await bob.say(type="unsubscribe", id=11, channel=library.channel)
+        assert await wave(bob, library, 12) == "not_found"
+        assert len(ada.of("value")) == 1
+
+
+async def test_a_method_about_a_place_is_lost_with_the_right_to_it_even_before_the_loser_was_told() -> None:
+    async with at_the_note("{}", "waves:{}") as (library, ada, bob):
+        bob.connection.congested()
+        await library.notes.leave(principal(library.house.ada), library.id, library.house.bob.id)
+        await ada.until(lambda visitor: bool(visitor.events()))
+        asked = library.questions
+        assert await wave(bob, library, 8) == "not_found"
+        assert not bob.events()
+        assert await wave(ada, library, 8) == "reply"
+        assert await wave(ada, library, 9) == "reply"
+        assert library.questions == asked + 2  # once for each who was unsure, because somebody left
+
+
+async def test_without_the_lease_nobody_is_trusted_to_follow_a_place_still() -> None:
+    async with at_the_note("{}") as (library, _, bob):
+        library.house.container.lease().renew(-math.inf)
+        assert await wave(bob, library, 8) == "dependency_unavailable"
+
+
+async def wave(visitor: Visitor, library: Library, id: int) -> str:
+    """What comes of waving: `reply`, or the code of the refusal."""
+    params = {"id": str(library.id), "wave": {"hands": 2}}
+    answer = await visitor.say(type="call", id=id, method="note.wave", params=params)
+    return str(answer.get("code", answer["type"]))
 
 
 async def test_another_door_follows_a_note_without_a_frame() -> None:

@@ -44,6 +44,8 @@ async def test_what_a_context_adds_to_the_lists_is_served() -> None:
         beaten.set()
         await asyncio.Event().wait()
 
+    async def holds(channel: str) -> None: ...
+
     async def forget(most: int) -> int:
         forgotten.set()
         return 0
@@ -59,7 +61,7 @@ async def test_what_a_context_adds_to_the_lists_is_served() -> None:
         assert "/api/v1/notes" in (await http.get("/api/openapi.json")).json()["paths"]
         await until(beaten.is_set)
         await until(forgotten.is_set)
-        assert await house.calling()(object(), "note.write", Raw(b'{"text":"x"}'), None) == Raw(b'{"text":"x"}')
+        assert await house.calling()(object(), "note.write", Raw(b'{"text":"x"}'), None, holds) == Raw(b'{"text":"x"}')
 
 
 def test_what_is_replaced_by_name_is_replaced_for_operators_too() -> None:

@@ -137,5 +137,6 @@ class Commands:
 
     async def _carry_out(self, asker: Asker, call: Call) -> None:
         assert asker.conversation.principal
-        result = await self._shared.dispatch(asker.conversation.principal, call.method, call.params, call.key)
+        actor, holds = asker.conversation.principal, asker.subscriptions.hold
+        result = await self._shared.dispatch(actor, call.method, call.params, call.key, holds)
         asker.do(asker.conversation.carried_out(call.id, result))

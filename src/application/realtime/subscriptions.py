@@ -154,6 +154,22 @@ class Subscriptions:
         channels.update(self._standing(feeds, shown, begins))
         return channels
 
+    async def hold(self, name: str) -> None:
+        """NotFound unless this channel is followed and the account may follow it now.
+
+        That is asked of the store only if somebody has lost the right to the stream since it was confirmed. Unavailable
+        without the lease, because a loss might not be heard then.
+        """
+        if name not in self._conversation.channels:
+            raise NotFound
+        if not self._shared.hub.lease.is_held:
+            raise Unavailable("It cannot be told now who may do this.")
+        for following in self._followings.values():
+            if name in following.channels:
+                if not await self._confirm({name: following.channels[name].feed}):
+                    raise NotFound
+                return
+
     def _standing(
         self, feeds: Mapping[str, Feed], shown: Mapping[str, int], begins: Mapping[str, _Beginning]
     ) -> Mapping[str, Subscribed]:

@@ -1,6 +1,6 @@
 """The services that all live connections of a process share."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -13,7 +13,9 @@ from application.principal import Principal
 from application.realtime.hub import Hub
 from application.realtime.lobby import Lobby
 
-Dispatch = Callable[[Principal, str, msgspec.Raw, str | None], Coroutine[Any, Any, object]]
+Holds = Callable[[str], Awaitable[None]]
+"""NotFound unless the connection follows this channel and may; Unavailable if that cannot be told now."""
+Dispatch = Callable[[Principal, str, msgspec.Raw, str | None, Holds], Coroutine[Any, Any, object]]
 
 
 class Surroundings:

@@ -13,14 +13,27 @@ from application.ports.observer import Observer
 from application.ports.unit_of_work import uninterrupted
 from application.principal import Principal
 from application.reading import Reader
+from application.realtime.surroundings import Holds
+from domain.channels import Channel
 from domain.errors import NotFound
 
 
 class Method:
-    """A use case that can be called by name. `params` is the type of its argument; it may return any message."""
+    """A use case that can be called by name. `params` is the type of its argument; it may return any message.
 
-    def __init__(self, name: str, params: type, handler: Callable[[Principal, Any], Awaitable[object]]) -> None:
+    `about` gives the channel that the caller has to follow on the same connection. So the handler need not ask whether
+    the caller may see that place. Without it the handler asks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        params: type,
+        handler: Callable[[Principal, Any], Awaitable[object]],
+        about: Callable[[Any], Channel] | None = None,
+    ) -> None:
         self.name = name
+        self.about = about
         self.params = params
         self.reader: Reader[Any] = Reader(params)
         self.handler = handler
@@ -39,15 +52,18 @@ class Calls:
         """The type of the params of each method, by its name."""
         return {name: method.params for name, method in self._methods.items()}
 
-    async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None) -> Raw:
+    async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None, holds: Holds) -> Raw:
         """Carry out a method, and return its answer as JSON. With a `key` it is carried out once; the answer is kept.
 
-        NotFound for an unknown method, Invalid for params of another shape, and every error of the use case.
+        `holds` tells whether the connection follows what a method is about. NotFound for an unknown method, Invalid for
+        params of another shape, and every error of `holds` and of the use case.
         """
         called = self._methods.get(method)
         if called is None:
             raise NotFound(f"There is no method {method!r}.")
         decoded = called.reader.part(bytes(params))
+        if called.about is not None:
+            await holds(str(called.about(decoded)))
         if key is None:
             return Raw(msgspec.json.encode(await called.handler(actor, decoded)))
         fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params))))

@@ -51,7 +51,7 @@ def in_memory(house: Container) -> Container:
 def _with_notes(
     house: Container, queries: Provider[NoteQueries], upkeep: Provider[NoteUpkeep], deadlines: Provider[Deadlines]
 ) -> Container:
-    use_cases = watched(house.observer, Notes, house.work, queries, house.clock, house.ids)
+    use_cases = watched(house.observer, Notes, house.work, queries, house.clock, house.ids, house.broker)
     feeds = Singleton(NoteFeeds, queries)
     house.set_providers(notes=use_cases, note_queries=queries, note_upkeep=upkeep)
     house.aggregates.add_args(Note)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar, NewType
 from uuid import UUID
 
-from domain.channels import About, ChannelClass, ChannelKind, Loss, by_id
+from domain.channels import About, Channel, ChannelClass, ChannelKind, Loss, by_id
 from domain.errors import Conflict, Invalid, NotFound
 from domain.ids import AccountId
 from domain.kernel import Aggregate, Changes, EventType, declared
@@ -21,6 +21,10 @@ STATUS = ChannelKind("status", ChannelClass.KEYED, About(NOTE))
 WAVES = ChannelKind("waves", ChannelClass.EPHEMERAL, About(NOTE))
 LOSSES = (Loss("participant.left", "participant"), Loss("note.burnt"))
 _WHO = {"participant": "The account."}
+
+
+def place(id: UUID) -> Channel:
+    return Channel(NOTE, id)
 
 
 def note_stream(id: UUID) -> str:

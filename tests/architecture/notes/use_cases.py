@@ -7,14 +7,16 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
+from application.ports.events import Broker, Signal
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
+from domain.channels import Channel
 from domain.errors import VersionConflict
 from domain.ids import AccountId
-from tests.architecture.notes.domain import TEXT_MAX, Note, NoteId
+from tests.architecture.notes.domain import TEXT_MAX, WAVES, Note, NoteId, place
 from tests.architecture.notes.ports import NoteQueries, NoteView, NoteWork
 from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
 
@@ -31,14 +33,23 @@ class Reminder(Struct, frozen=True, forbid_unknown_fields=True):
     due_at: Annotated[datetime, Meta(tz=True)] | None
 
 
+class Wave(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many hands somebody waves."""
+
+    hands: Annotated[int, Meta(ge=1, le=2)]
+
+
 class Notes:
     """What those who take part in a note can do; strangers are told NotFound, whatever they ask."""
 
-    def __init__(self, work: UnitOfWork[NoteWork], queries: NoteQueries, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, work: UnitOfWork[NoteWork], queries: NoteQueries, clock: Clock, ids: Ids, broker: Broker
+    ) -> None:
         self._work = work
         self._queries = queries
         self._clock = clock
         self._ids = ids
+        self._broker = broker
 
     async def read(self, actor: Principal, id: NoteId) -> NoteView:
         actor.require(NOTES_READ)
@@ -86,6 +97,12 @@ class Notes:
         actor.require(NOTES_WRITE)
         async with self._changing(actor, id) as note:
             note.burn(actor.account_id, self._clock.now())
+
+    async def wave(self, actor: Principal, id: NoteId, wave: Wave) -> None:
+        """Wave at those who follow it. It asks the store nothing: the caller has to follow the note."""
+        actor.require(NOTES_WRITE)
+        data = Raw(msgspec.json.encode(wave))
+        self._broker.publish([Signal(str(Channel(WAVES, place(id))), str(actor.account_id), 0, data)])
 
     async def elapse(self, id: UUID, now: datetime) -> None:
         """Let time do to a note what is due at `now`."""

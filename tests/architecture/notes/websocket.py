@@ -6,8 +6,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from entrypoints.websocket.calls import Method
-from tests.architecture.notes.domain import NoteId
-from tests.architecture.notes.use_cases import Notes, NoteText
+from tests.architecture.notes.domain import NoteId, place
+from tests.architecture.notes.use_cases import Notes, NoteText, Wave
 
 
 class WriteParams(Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +18,16 @@ class WriteParams(Struct, frozen=True, forbid_unknown_fields=True):
     version: int | None = None
 
 
+class WaveParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """At which note, and with how many hands."""
+
+    id: UUID
+    wave: Wave
+
+
 def note_methods(notes: Notes) -> Sequence[Method]:
     """What can be done with notes without a request of one's own."""
-    return (Method("note.write", WriteParams, lambda a, p: notes.write(a, NoteId(p.id), p.note, p.version)),)
+    return (
+        Method("note.write", WriteParams, lambda a, p: notes.write(a, NoteId(p.id), p.note, p.version)),
+        Method("note.wave", WaveParams, lambda a, p: notes.wave(a, NoteId(p.id), p.wave), about=lambda p: place(p.id)),
+    )
