@@ -1,29 +1,46 @@
 """Quotas: how many of each kind an account or a workspace may have, and what counts as one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
 
 
+class Quota(Struct, frozen=True):
+    """At most `limit` of a kind in each resource of type `scope`. The names of kinds are global."""
+
+    kind: str
+    scope: str
+    limit: int
+
+
 class Use(NamedTuple):
-    """One of `kind` that the workspace or account `scope` has. `subject` is the member that has it, or else `scope`."""
+    """One of `kind` that the resource `scope` has. `subject` is the member that has it, or else `scope`."""
 
     scope: UUID
     subject: UUID
     kind: str
 
 
-class Quotas(Struct, frozen=True):
-    """The limit of each kind: the kinds of a workspace and its members, and the kinds of an account."""
+class Quotas:
+    """The limit of each kind. ValueError for a kind that two rows name."""
 
-    of_workspaces: Mapping[str, int]
-    of_accounts: Mapping[str, int]
+    def __init__(self, rows: Iterable[Quota]) -> None:
+        self.limits: dict[str, int] = {}
+        self._kinds: dict[str, list[str]] = {}
+        for row in rows:
+            if row.kind in self.limits:
+                raise ValueError(f"two quotas are called {row.kind}")
+            self.limits[row.kind] = row.limit
+            self._kinds.setdefault(row.scope, []).append(row.kind)
 
     def __getitem__(self, kind: str) -> int:
-        limit = self.of_workspaces.get(kind)
-        return self.of_accounts[kind] if limit is None else limit
+        return self.limits[kind]
+
+    def of(self, scope: str) -> Mapping[str, int]:
+        """The limits of the kinds that a resource of this type has."""
+        return {kind: self.limits[kind] for kind in self._kinds.get(scope, ())}
 
 
 class QuotaUse(Struct, frozen=True):

@@ -11,13 +11,8 @@ from application.ports.tasks import TaskWork
 from application.ports.workspaces import WorkspaceWork
 from application.tasks import release
 from application.workspaces import begin_personal
-from domain.identity import Account, FailedLogin, Session
+from domain.identity import Account
 from domain.ids import AccountId, WorkspaceId
-from domain.tasks import Task
-from domain.workspaces import Workspace
-
-# All aggregates, which declare the types of events.
-AGGREGATES = (Account, FailedLogin, Session, Workspace, Task)
 
 
 class EveryWork(IdentityWork, WorkspaceWork, TaskWork, ConsumerWork, Protocol):

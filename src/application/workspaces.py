@@ -137,7 +137,8 @@ class Workspaces:
         """How many of each kind the workspace has and may have. `open_tasks` are those of the caller."""
         actor.require(WORKSPACE_READ)
         used = await self._queries.usage(id, actor.account_id, self._clock.now())
-        return {kind: QuotaUse(max(0, used.get(kind, 0)), limit) for kind, limit in self._quotas.of_workspaces.items()}
+        limits = self._quotas.of("workspace")
+        return {kind: QuotaUse(max(0, used.get(kind, 0)), limit) for kind, limit in limits.items()}
 
     @retried
     async def create(self, actor: Principal, new: NewWorkspace) -> WorkspaceView:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from dependency_injector.containers import Container
@@ -78,8 +79,8 @@ class Loop:
 class Running:
     """The loops of one process. A loop that fails is started again, because nothing else would notice."""
 
-    def __init__(self, loops: Sequence[Loop], before_serving: Callable[[], Awaitable[None]]) -> None:
-        self._loops = loops
+    def __init__(self, before_serving: Callable[[], Awaitable[None]], *loops: Sequence[Loop]) -> None:
+        self._loops = list(chain.from_iterable(loops))
         self._before_serving = before_serving
 
     @asynccontextmanager

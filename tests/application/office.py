@@ -8,7 +8,8 @@ from adapters.memory.system import MovableClock
 from application.ports.events import EventFilter, EventView
 from application.ports.tasks import TaskView
 from application.principal import Principal
-from application.tasks import NewTask
+from application.tasks import NewTask, Tasks
+from application.workspaces import Workspaces
 from domain.access import Role
 from domain.ids import TaskId, WorkspaceId
 from entrypoints.container import Container, in_memory
@@ -25,7 +26,8 @@ class Office:
     def __init__(self) -> None:
         self.container: Container = in_memory()
         self.work, self.ids = self.container.work(), self.container.ids()
-        self.tasks, self.workspaces = self.container.tasks(), self.container.workspaces()
+        self.tasks: Tasks = self.container.tasks()
+        self.workspaces: Workspaces = self.container.workspaces()
         self.events, self.journal = self.container.events(), self.container.journal()
         self.channels = self.container.channels()
         clock = self.container.clock()

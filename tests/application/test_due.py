@@ -308,7 +308,7 @@ async def test_an_assembly_sees_to_what_is_handed_in() -> None:
     id = await bedside.remind(0)
     await later.turn()
     assert await rang(bedside, id, 1)
-    assert {loop.of for loop in house.loops() if loop.name == "due"} == {"working"}
+    assert {loop.of for loop in house.operations.process_loops() if loop.name == "due"} == {"working"}
     observer = house.observer()
     assert isinstance(observer, MemoryObserver)
     assert observer.happenings["elapsed", "done"] == 1

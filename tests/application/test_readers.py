@@ -11,7 +11,6 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from adapters import memory, postgres
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.observer import MemoryObserver
@@ -29,7 +28,7 @@ from application.realtime.hub import Hub
 from application.realtime.reader import JournalReader, StartedOver
 from domain.channels import workspace_stream
 from domain.errors import Unavailable
-from entrypoints.container import in_memory
+from entrypoints.container import assembled, in_memory, offline
 from tests.application.live_house import turns
 from tests.support.builders import Work, a_new_task, a_team, an_account
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
@@ -37,6 +36,7 @@ from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, deal
 DEADLINE_SECONDS = 20.0
 # Made once, for all the orders of what happens.
 HOUSE = in_memory()
+REPOSITORIES = assembled(offline()).repositories()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +100,13 @@ _BOUNDED = settings(
 def on_memory(fates: Sequence[Fate]) -> Store:
     clock, ids, broker = MovableClock(), SequentialIds(), FaultyBroker(MemoryBroker(), dealing(fates))
     database = MemoryDatabase(clock)
-    work = MemoryUnitOfWork(database, broker, ids, HOUSE.quotas(), memory.REPOSITORIES)
+    work = MemoryUnitOfWork(database, broker, ids, HOUSE.quota_limits(), HOUSE.repositories())
     return Store(work, MemoryJournalQueries(database), broker, clock, ids)
 
 
 def on_postgres(database: Database, fates: Sequence[Fate], ids: Ids) -> Store:
     broker = FaultyBroker(MemoryBroker(), dealing(fates))
-    work = PostgresUnitOfWork(database, broker, ids, MemoryObserver(), HOUSE.quotas(), postgres.REPOSITORIES)
+    work = PostgresUnitOfWork(database, broker, ids, MemoryObserver(), HOUSE.quota_limits(), REPOSITORIES)
     return Store(work, PostgresJournalQueries(database, LongReads(database, 4, 5.0)), broker, MovableClock(), ids)
 
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from application.reactions import AGGREGATES
 from domain.kernel import Aggregate
 from entrypoints.container import in_memory
 
@@ -33,7 +32,7 @@ def test_every_aggregate_has_its_types_in_the_catalogue_once() -> None:
     kinds = [kind for kind in kinds if kind.__module__.startswith("domain.")]
     names = [name for kind in kinds for name in kind.announces]
 
-    assert set(kinds) == set(AGGREGATES)
+    assert set(kinds) == set(in_memory().aggregates())
     assert len(names) == len(set(names))
 
 

@@ -8,12 +8,14 @@ from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from dependency_injector.providers import Factory, List, Resource
 
 from application.reactions import EveryWork
+from entrypoints import container
 from entrypoints.container import Container, assembled, in_memory, table
 from entrypoints.settings import Settings
 from tests.architecture.notes import assembly as notes
@@ -43,7 +45,7 @@ OVER_REDIS = Settings(
     jwt_secret="only-for-tests-0123456789-abcdefghij",
 )
 MADE: Mapping[str, Callable[[], Container]] = {
-    "over Redis": lambda: Container(settings=OVER_REDIS),
+    "over Redis": lambda: assembled(OVER_REDIS),
     "in one process": lambda: assembled(in_memory().settings()),
     "in memory": in_memory,
 }
@@ -61,11 +63,11 @@ def test_every_context_has_every_floor(context: str, floor: str) -> None:
 def test_every_port_is_bound_in_the_assembly() -> None:
     reached = _reachable([*_bindings().values(), *_rows(notes.in_memory(in_memory()))])
     unbound = _names(set(_ports()) - reached)
-    assert not unbound, f"no provider in entrypoints/container/table.py leads to {unbound}"
+    assert not unbound, f"no provider in entrypoints/container leads to {unbound}"
 
 
 def test_the_real_assembly_keeps_nothing_in_memory() -> None:
-    house = Container(settings=OVER_REDIS)
+    house = assembled(OVER_REDIS)
     wrong = {name for name, module in _adapters(house) if module.startswith("adapters.memory")}
     # Counts for the process alone while Redis is away, and keeps what every process can have again.
     assert wrong == {"process_limiter", "process_cache"}
@@ -161,16 +163,39 @@ def _is_port(thing: object) -> bool:
 
 
 def _bindings() -> dict[str, object]:
-    """What each annotated provider of the assembly provides; from the source, for the library forgets it."""
-    (assembly,) = (n for n in _tree(Path(table.__file__)).body if isinstance(n, ast.ClassDef) and n.name == "Container")
-    found = {}
-    for node in assembly.body:
-        match node:
-            case ast.AnnAssign(
-                target=ast.Name(id=name), annotation=ast.Subscript(value=ast.Name(id="Provider"), slice=provided)
-            ):
-                found[name] = eval(ast.unparse(provided), vars(table))
+    """What each provider of the assembly provides; from the annotations in the source, for the library forgets it."""
+    found: dict[str, object] = {}
+    for info in iter_modules(container.__path__, f"{container.__name__}."):
+        module = import_module(info.name)
+        for node in ast.walk(_tree(Path(str(module.__file__)))):
+            match node:
+                case ast.ClassDef(name="Container"):
+                    found |= _annotated(node, module)
+                case ast.FunctionDef():
+                    annotated = _annotated(node, module)
+                    found |= {name: annotated[local] for name, local in _set(node) if local in annotated}
     return found
+
+
+def _annotated(scope: ast.ClassDef | ast.FunctionDef, module: ModuleType) -> dict[str, object]:
+    """What is annotated as a provider in this class or function, by its name there."""
+    found = {}
+    for node in ast.walk(scope):
+        match node:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Subscript(ast.Name("Provider"), provided))
+                | ast.arg(arg=name, annotation=ast.Subscript(ast.Name("Provider"), provided))
+            ):
+                found[name] = eval(ast.unparse(provided), vars(module))
+    return found
+
+
+def _set(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    """The names in the assembly that this function gives to providers, each with the name that it has here."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="set_providers"), keywords=given):
+                yield from ((str(each.arg), each.value.id) for each in given if isinstance(each.value, ast.Name))
 
 
 def _rows(assembly: Container) -> set[type]:

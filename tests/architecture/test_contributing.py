@@ -29,4 +29,4 @@ def test_the_files_that_it_names_exist() -> None:
 def test_it_has_a_row_for_each_list_that_a_context_can_add_to() -> None:
     house = assembly.in_memory(in_memory())
     lists = {name for name, provider in house.providers.items() if isinstance(provider, Dict | List)}
-    assert set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE)) == (lists - OWN) | {"loops"}
+    assert set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE)) == lists - OWN

@@ -9,7 +9,6 @@ import pytest
 import pytest_asyncio
 from redis import Redis
 
-from adapters import memory, postgres
 from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.cache import MemoryCache
 from adapters.memory.consumers import MemoryCursors
@@ -47,7 +46,7 @@ from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
 from adapters.redis.presence import RedisPresence
 from application.ports.events import Broker
-from entrypoints.container import in_memory
+from entrypoints.container import assembled, in_memory, offline
 from tests.contracts.crowd import NewPresence
 from tests.contracts.house import CLERK, PORTER, House
 from tests.support.services import SEAL, PostgresService, RedisService
@@ -69,7 +68,8 @@ def house(request: pytest.FixtureRequest) -> House:
 async def memory_house() -> AsyncIterator[House]:
     """All ports in memory."""
     clock, ids, broker = MovableClock(), SequentialIds(), MemoryBroker()
-    database, quotas = MemoryDatabase(clock), in_memory().quotas()
+    database, assembly = MemoryDatabase(clock), in_memory()
+    quotas, repositories = assembly.quota_limits(), assembly.repositories()
     presence, cache = MemoryPresence(), MemoryCache(CACHE_BYTES, clock, MemoryObserver())
 
     async def pass_time(duration: timedelta) -> None:
@@ -77,7 +77,7 @@ async def memory_house() -> AsyncIterator[House]:
 
     async with _carrying(broker):
         yield House(
-            work=MemoryUnitOfWork(database, broker, ids, quotas, memory.REPOSITORIES, [CLERK, PORTER]),
+            work=MemoryUnitOfWork(database, broker, ids, quotas, repositories, [CLERK, PORTER]),
             quotas=quotas,
             cursors=MemoryCursors(database),
             task_queries=MemoryTaskQueries(database),
@@ -110,7 +110,9 @@ async def postgres_and_redis_house(
     empty_database: Database, numbers_database: Database, empty_redis: str
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
-    clock, ids, database, quotas = MovableClock(), SequentialIds(), empty_database, in_memory().quotas()
+    clock, ids, database = MovableClock(), SequentialIds(), empty_database
+    assembly = assembled(offline())
+    quotas, repositories = assembly.quota_limits(), assembly.repositories()
     long_reads = LongReads(database, 4, 5.0, PATIENT_SECONDS)
     broker, elsewhere = (RedisBroker(empty_redis, SEAL, MemoryObserver()) for _ in range(2))
 
@@ -136,9 +138,7 @@ async def postgres_and_redis_house(
     )
     async with _carrying(broker), _carrying(elsewhere):
         yield House(
-            work=PostgresUnitOfWork(
-                database, elsewhere, ids, MemoryObserver(), quotas, postgres.REPOSITORIES, [CLERK, PORTER]
-            ),
+            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas, repositories, [CLERK, PORTER]),
             quotas=quotas,
             cursors=PostgresCursors(database),
             task_queries=PostgresTaskQueries(database, long_reads),

@@ -92,7 +92,7 @@ async def test_a_link_that_was_taken_back_while_many_accepted_it_stays_so(door: 
 
 
 async def test_where_there_is_no_room_nobody_comes_in_and_no_use_is_lost(door: Door) -> None:
-    door.house.quotas.of_workspaces["members"] = 3  # type: ignore[index]
+    door.house.quotas.limits["members"] = 3
     made, people = await door.invite(uses=20), await door.people(8)
     outcomes = await asyncio.gather(*(door.accept(person, made) for person in people), return_exceptions=True)
     assert sum(isinstance(outcome, WorkspaceView) for outcome in outcomes) == 2
@@ -105,8 +105,8 @@ async def test_who_accepts_again_is_let_in_whatever_became_of_the_link_and_of_th
     (bob,) = await door.people(1)
     made = await door.invite()
     before = await door.accept(bob, made)
-    door.house.quotas.of_workspaces["members"] = 1  # type: ignore[index]
-    door.house.quotas.of_accounts["workspaces"] = 1  # type: ignore[index]
+    door.house.quotas.limits["members"] = 1
+    door.house.quotas.limits["workspaces"] = 1
     await door.withdraw(made)
     door.house.clock.advance(made.invitation.expires_at - door.house.clock.now())
     after = await door.accept(bob, made)
@@ -159,7 +159,7 @@ async def test_who_accepts_links_into_many_workspaces_at_once_gets_as_many_as_th
     teams = [(await a_team(house, door.ada.id)).id for _ in range(8)]
     made = [await door.workspaces.invite(principal(door.ada), team, NewInvitation()) for team in teams]
     (bob,) = await door.people(1)
-    house.quotas.of_accounts["workspaces"] = 3  # type: ignore[index]
+    house.quotas.limits["workspaces"] = 3
     outcomes = await asyncio.gather(*(door.accept(bob, link) for link in made), return_exceptions=True)
     assert sum(isinstance(outcome, WorkspaceView) for outcome in outcomes) == 2
     assert sum(isinstance(outcome, QuotaExceeded) for outcome in outcomes) == 6

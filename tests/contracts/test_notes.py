@@ -12,7 +12,7 @@ import pytest_asyncio
 from adapters.memory.system import MovableClock
 from application.ports.unit_of_work import Stale, UnitOfWork
 from application.principal import Principal
-from domain.errors import NotFound, VersionConflict
+from domain.errors import NotFound, QuotaExceeded, VersionConflict
 from domain.ids import AccountId
 from entrypoints.container import Container
 from entrypoints.lifetimes import furnished
@@ -114,6 +114,23 @@ async def test_of_many_who_come_at_once_as_many_get_in_as_there_is_room_for(shel
     assert sorted(type(each).__name__ for each in came) == ["NoneType"] * 3 + [NoteFull.__name__] * 3
     stream = note_stream(shelf.id)
     assert (await shelf.journal.heads([stream]))[stream] == PARTICIPANTS_MAX == (await shelf.view()).version
+
+
+async def test_of_many_notes_at_once_an_account_gets_as_many_as_its_quota_and_a_burnt_one_makes_room(
+    shelf: Shelf,
+) -> None:
+    shelf.house.quota_limits().limits["notes"] = 3
+    opened = await asyncio.gather(
+        *(shelf.notes.open(shelf.ada, NoteText("One more.")) for _ in range(6)), return_exceptions=True
+    )
+    refused = [each.extra for each in opened if isinstance(each, QuotaExceeded)]
+    assert refused == [{"quota": "notes", "limit": 3}] * 4
+    await shelf.notes.write(shelf.bob, shelf.id, NoteText("Full, but not for this."))
+    await shelf.notes.open(shelf.bob, NoteText("Not Ada's."))
+    await shelf.notes.burn(shelf.bob, shelf.id)
+    await shelf.notes.open(shelf.ada, NoteText("There is room."))
+    with pytest.raises(QuotaExceeded):
+        await shelf.notes.open(shelf.ada, NoteText("And no more."))
 
 
 async def test_what_was_burnt_for_long_enough_goes_in_pieces_and_nothing_else_does(shelf: Shelf) -> None:

@@ -78,9 +78,7 @@ class Place:
         return {kind: used for kind, used in found.items() if used}
 
     def limit(self, kind: str, most: int) -> None:
-        quotas = self.house.quotas
-        limits = quotas.of_workspaces if kind in quotas.of_workspaces else quotas.of_accounts
-        limits[kind] = most  # type: ignore[index]
+        self.house.quotas.limits[kind] = most
 
 
 @pytest.fixture
@@ -208,7 +206,7 @@ async def test_whoever_leaves_a_workspace_or_loses_it_has_room_for_another(place
 
 async def test_workspaces_that_many_share_are_joined_and_ended_at_once_without_a_wrong_number(house: House) -> None:
     people = [await an_account(house, f"Person {number}") for number in range(6)]
-    house.quotas.of_accounts["workspaces"] = 4  # type: ignore[index]
+    house.quotas.limits["workspaces"] = 4
 
     async def make(number: int) -> Workspace | None:
         order = people[number % 6 :] + people[: number % 6]
@@ -299,7 +297,7 @@ async def test_a_personal_workspace_is_one_of_the_account_and_none_of_its_own(ho
     ada = await an_account(house)
     found = await house.workspace_queries.usage(WorkspaceId(ada.id), ada.id, house.clock.now())
     assert (found["members"], found.get("tasks", 0)) == (1, 0)
-    house.quotas.of_accounts["workspaces"] = 1  # type: ignore[index]
+    house.quotas.limits["workspaces"] = 1
     with pytest.raises(QuotaExceeded):
         await a_team(house, ada.id)
     assert (await house.workspace_queries.page(ada.id, None, 10)).data[0].kind == WorkspaceKind.PERSONAL

@@ -12,7 +12,7 @@ from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.observer import MemoryObserver
 from application.principal import Principal
 from application.retention import Expiring
-from entrypoints.container import Container, in_memory, offline, without_redis
+from entrypoints.container import assembled, in_memory, offline
 from entrypoints.http.request import ApiRequest
 from entrypoints.lifetimes import Loop
 from entrypoints.websocket.calls import Method
@@ -80,8 +80,7 @@ def test_a_name_that_does_not_exist_is_an_error() -> None:
 
 
 def test_an_assembly_without_redis_keeps_what_processes_would_share() -> None:
-    house = Container(settings=offline())
-    without_redis(house)
+    house = assembled(offline())
 
     assert house.limiter() is house.process_limiter()
     assert house.cache() is house.process_cache()

@@ -9,7 +9,6 @@ import pytest_asyncio
 from adapters.memory.events import MemoryBroker
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.postgres import REPOSITORIES
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
@@ -22,7 +21,7 @@ from application.ports.events import EventFilter
 from application.ports.tasks import TaskFilter
 from domain.channels import workspace_stream
 from domain.ids import AccountId, WorkspaceId
-from entrypoints.container import in_memory
+from entrypoints.container import assembled, offline
 from tests.support.builders import a_new_task, an_account
 
 LARGE = "x" * 50_000
@@ -51,8 +50,9 @@ class House:
     def __init__(self, database: Watched) -> None:
         self.database = database
         self.clock, self.ids = MovableClock(), SequentialIds()
+        assembly = assembled(offline())
         self.work = PostgresUnitOfWork(
-            database, MemoryBroker(), self.ids, MemoryObserver(), in_memory().quotas(), REPOSITORIES
+            database, MemoryBroker(), self.ids, MemoryObserver(), assembly.quota_limits(), assembly.repositories()
         )
         long_reads = LongReads(database, 1, 1.0)
         self.tasks = PostgresTaskQueries(database, long_reads)

@@ -28,8 +28,8 @@ from application.identity import Device
 from application.ports.events import EventFilter
 from application.ports.tasks import SORTS, TaskView
 from application.principal import Principal
-from application.tasks import NewComment, NewTask, TaskPatch, TaskQuery
-from application.workspaces import NewWorkspace
+from application.tasks import NewComment, NewTask, TaskPatch, TaskQuery, Tasks
+from application.workspaces import NewWorkspace, Workspaces
 from domain.errors import Invalid
 from domain.identity import Session
 from domain.ids import SessionId, TaskId
@@ -231,11 +231,9 @@ class House:
             clock=providers.Singleton(MovableClock),
         )
         self.work, self.clock, self.ids = self.container.work(), self.container.clock(), self.container.ids()
-        self.tasks, self.workspaces, self.events = (
-            self.container.tasks(),
-            self.container.workspaces(),
-            self.container.events(),
-        )
+        self.tasks: Tasks = self.container.tasks()
+        self.workspaces: Workspaces = self.container.workspaces()
+        self.events = self.container.events()
 
     async def kept(self, **values: Any) -> TaskView:
         """A new task with these values as it was kept; it was answered with the same."""

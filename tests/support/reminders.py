@@ -240,7 +240,7 @@ class RunningClock(MovableClock):
 
 @cache
 def quotas() -> Quotas:
-    return in_memory().quotas()
+    return in_memory().quota_limits()
 
 
 def bedside_in_memory(clock: MovableClock | None = None, broker: MemoryBroker | None = None) -> Bedside:

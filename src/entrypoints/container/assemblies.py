@@ -6,8 +6,11 @@ from dependency_injector.providers import Dict, Object, Singleton
 
 from adapters import memory
 from adapters.security import Argon2Hasher
+from entrypoints.container import identity, market, tasks, workspaces
 from entrypoints.container.table import Container
 from entrypoints.settings import Settings
+
+CONTEXTS = (identity, workspaces, tasks, market)
 
 
 def assembled(settings: Any, **changes: Any) -> Container:
@@ -18,6 +21,8 @@ def assembled(settings: Any, **changes: Any) -> Container:
     house = Container(settings=settings)
     if not house.settings().redis_url:
         without_redis(house)
+    for context in CONTEXTS:
+        context.on_postgres(house)
     house.override_providers(**changes)
     return house
 
@@ -46,9 +51,10 @@ def without_redis(house: Container) -> None:
 
 
 def without_postgres(house: Container) -> None:
-    """Keep everything in memory until the process ends, with a clock and ids that tests can predict."""
+    """Give a table without contexts all of them, in memory until the process ends, with a clock and ids to predict."""
     database = house.database
-    house.repositories.set_kwargs(memory.REPOSITORIES)  # not overridden, so that contexts can still add to them
+    # Not overridden, so that contexts can still add to them.
+    house.repositories.set_kwargs(access=memory.MemoryAccess, cursors=memory.MemoryCursorRepository)
     house.override_providers(
         clock=Singleton(memory.MovableClock),
         ids=Singleton(memory.SequentialIds),
@@ -63,15 +69,11 @@ def without_postgres(house: Container) -> None:
             database,
             house.broker,
             house.ids,
-            house.quotas,
+            house.quota_limits,
             house.repositories,
             house.consumers,
         ),
         cursors=Singleton(memory.MemoryCursors, database),
-        stored_task_queries=Singleton(memory.MemoryTaskQueries, database),
-        task_numbers=Singleton(memory.MemoryTaskNumbers, database),
-        task_words=Singleton(memory.MemoryTaskWords),
-        workspace_queries=Singleton(memory.MemoryWorkspaceQueries, database),
         access_queries=Singleton(memory.MemoryAccessQueries, database),
         session_queries=Singleton(memory.MemorySessionQueries, database),
         journal=Singleton(memory.MemoryJournalQueries, database),
@@ -82,6 +84,8 @@ def without_postgres(house: Container) -> None:
         # The cheapest parameters that argon2 takes, because these hashes end with the process.
         hasher=Singleton(Argon2Hasher, memory_kib=8, passes=1),
     )
+    for context in CONTEXTS:
+        context.in_memory(house)
 
 
 def offline() -> Settings:

@@ -4,32 +4,22 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import List, Provider, Singleton
+from dependency_injector.providers import Provider, Singleton
 from litestar import Litestar
 from litestar.types import ASGIApp
 
-from adapters.cached.tasks import CachedTaskQueries
 from adapters.postgres import Database, LongReads, Replica
 from adapters.telemetry import Metrics, TelemetryObserver, Traces
-from application.accounts import ACCOUNT_READ, AccountFeeds
 from application.authentication import Authentication
-from application.feeds import Channels
 from application.limits import Limits
-from application.market import MARKET_READ, MarketFeeds
-from application.ports import AccessQueries, Cache, Feeds, Observer, RateLimiter, TaskQueries
-from application.quotas import Quotas
+from application.ports import Observer, RateLimiter
 from application.realtime import Doorstep
-from application.tasks import TASKS_READ, TASKS_WRITE, TaskFeeds
-from application.workspaces import EVENTS_READ, WORKSPACE_ADMIN, WORKSPACE_READ, WorkspaceFeeds
 from entrypoints import VERSION
-from entrypoints.http import Edge, RefreshCookie
+from entrypoints.http import Edge
 from entrypoints.http.facts import paths
 from entrypoints.settings import Settings
 
 T = TypeVar("T")
-
-# Those of all contexts. Each context adds its own.
-SCOPES = (ACCOUNT_READ, EVENTS_READ, MARKET_READ, TASKS_READ, TASKS_WRITE, WORKSPACE_ADMIN, WORKSPACE_READ)
 
 
 def traces(settings: Settings) -> Traces | None:
@@ -76,21 +66,6 @@ def long_reads(settings: Settings, database: Database) -> LongReads:
     return LongReads(database, max(1, settings.database_pool_size // 4), settings.long_list_seconds)
 
 
-def kept_queries(settings: Settings, stored: TaskQueries, access: AccessQueries, cache: Cache) -> TaskQueries:
-    """Task queries, behind a cache if CACHE_MAX_BYTES is not 0."""
-    return CachedTaskQueries(stored, access, cache) if settings.cache_max_bytes else stored
-
-
-def quotas(settings: Settings) -> Quotas:
-    def limits(*kinds: str) -> dict[str, int]:
-        return {kind: getattr(settings, f"quota_{kind}") for kind in kinds}
-
-    return Quotas(
-        of_workspaces=limits("tasks", "open_tasks", "comments", "members", "invitations"),
-        of_accounts=limits("workspaces", "sessions", "tickets"),
-    )
-
-
 def limits(settings: Settings, limiter: RateLimiter, observer: Observer) -> Limits:
     return Limits(
         limiter,
@@ -104,10 +79,6 @@ def limits(settings: Settings, limiter: RateLimiter, observer: Observer) -> Limi
 
 def doorstep(settings: Settings, observer: Observer) -> Doorstep:
     return Doorstep(settings.unconnected_per_address, settings.unconnected_max, settings.rate_limit_enabled, observer)
-
-
-def cookie(settings: Settings) -> RefreshCookie:
-    return RefreshCookie(settings.cors_origin, settings.cookie_samesite)
 
 
 def edge(
@@ -143,13 +114,3 @@ def _watched(observer: Observer, thing: Any) -> Any:
 def handed(part: type[DeclarativeContainer], table: Mapping[str, Any]) -> Mapping[str, Provider[Any]]:
     """The dependencies that this part declares, taken from the table by name."""
     return {name: table[name] for name in part.dependencies}
-
-
-def feeds(access: Provider[AccessQueries]) -> List:
-    """The kinds of feeds that accounts can follow. Each context adds its own."""
-    shared = (Singleton(WorkspaceFeeds, access), Singleton(TaskFeeds, access))
-    return List(*shared, Singleton(AccountFeeds), Singleton(MarketFeeds))
-
-
-def channels(feeds: Provider[list[Feeds]]) -> Singleton[Channels]:
-    return Singleton(Channels, feeds)

@@ -12,7 +12,6 @@ from application.due import Later
 from application.reactions import EveryWork
 from application.retention import Aging, Expiring, Retention
 from application.statistics import Statistics
-from application.tasks import WordsAnew
 from entrypoints import VERSION
 from entrypoints.drift import Drift
 from entrypoints.http.documentation import documentation_routes
@@ -53,12 +52,12 @@ class Operations(containers.DeclarativeContainer):
     lobby: Dependency[Any] = Dependency()
     live: Dependency[Any] = Dependency()
     patrol: Dependency[Any] = Dependency()
-    task_words: Dependency[Any] = Dependency()
     work: Dependency[Any] = Dependency()
     cursors: Dependency[Any] = Dependency()
     consumers: Dependency[Any] = Dependency()
     due: Dependency[Any] = Dependency()
     retention: Dependency[Any] = Dependency()
+    loops: Dependency[Any] = Dependency()
     observer: Dependency[Any] = Dependency()
 
     memory = Singleton(Memory, given.memory_degraded_percent, given.memory_unhealthy_percent)
@@ -106,11 +105,10 @@ class Operations(containers.DeclarativeContainer):
         Singleton(Aging, "events", given.event_retention_days, upkeep.provided.forget_events, clock),
     )
     forgetting = Singleton(Retention, process_retention, retention)
-    words_anew = Singleton(WordsAnew, task_words)
     # Lifetimes, which no other provider depends on.
     open_database = providers.Resource(opened, database, numbers_database, replica)
     close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, traces)
-    loops = providers.List(
+    process_loops = providers.List(
         Singleton(Loop, "heart", "all", heart.provided.beat),
         Singleton(Loop, "broker", "all", broker.provided.run),
         Singleton(Loop, "drift", "all", drift.provided.run),
@@ -122,9 +120,8 @@ class Operations(containers.DeclarativeContainer):
         Singleton(Loop, "retention", "working", forgetting.provided.run),
         Singleton(Loop, "consumers", "working", following_up.provided.run),
         Singleton(Loop, "due", "working", later.provided.run),
-        Singleton(Loop, "words", "working", words_anew.provided.run),
     )
-    running = Singleton(Running, loops, authentication.provided.refresh)
+    running = Singleton(Running, authentication.provided.refresh, process_loops, loops)
     # The routes beside the versioned API.
     routes = providers.List(
         Singleton(documentation_routes, VERSION, catalogue, calling),

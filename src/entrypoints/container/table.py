@@ -1,4 +1,4 @@
-"""The whole assembly on one screen: the adapter of each port, and the ports of each use case."""
+"""The assembly on one screen: the adapter of each port, and what serves every context."""
 
 from dependency_injector import containers, providers
 from dependency_injector.providers import Dict, List, Provider, Singleton
@@ -10,17 +10,14 @@ from adapters.security import Argon2Hasher, HmacSecrets, JwtAccessTokens
 from adapters.system import SystemClock, TimeOrderedIds
 from adapters.telemetry import Metrics
 from application import ports
-from application.administration import Administration
 from application.authentication import Authentication
 from application.catalogue import Catalogue
 from application.events import Events
-from application.identity import Identity
+from application.feeds import Channels
 from application.lease import Lease
-from application.reactions import AGGREGATES, DEPARTED, EveryWork, registered
+from application.quotas import Quotas
+from application.reactions import EveryWork
 from application.realtime import Hub, Live, Lobby, Patrol, Surroundings, Tickets
-from application.retention import Aging
-from application.tasks import Tasks
-from application.workspaces import REMOVAL_DAYS, Workspaces
 from entrypoints import VERSION, http, websocket
 from entrypoints.container import made
 from entrypoints.container.operations import Operations
@@ -30,7 +27,7 @@ from entrypoints.settings import Settings
 class Container(containers.DeclarativeContainer):
     """Every provider is a singleton, so HTTP, sockets and the command line use the same parts.
 
-    A context adds to `repositories` and to the lists.
+    It names no context. The module of a context beside it sets its ports and adds its rows to the lists.
     """
 
     settings = providers.Dependency(instance_of=Settings)
@@ -40,7 +37,11 @@ class Container(containers.DeclarativeContainer):
     metrics = Singleton(Metrics, VERSION, given.instance)
     traces = Singleton(made.traces, settings)
     observer: Provider[ports.Observer] = Singleton(made.observer, settings, metrics, traces)
-    quotas = Singleton(made.quotas, settings)
+    # To these, and to `routes`, each context adds rows.
+    repositories = Dict(access=postgres.PostgresAccess, cursors=postgres.PostgresCursorRepository)
+    aggregates, scopes, feeds, quotas = List(), List(), List(), List()
+    credentials: Provider[list[ports.CredentialKind]] = List()  # besides tokens
+    consumers, due, calls, retention, loops = List(), List(), List(), List(), List()
     # Technology
     database = Singleton(made.database, settings, observer)
     numbers_database = Singleton(made.numbers_database, settings, observer)
@@ -52,7 +53,6 @@ class Container(containers.DeclarativeContainer):
     hasher: Provider[ports.PasswordHasher] = made.watched(observer, Argon2Hasher)
     secrets: Provider[ports.Secrets] = Singleton(HmacSecrets, *_keys)
     tokens: Provider[ports.AccessTokens] = Singleton(JwtAccessTokens, *_keys, "signalbox", "signalbox")
-    credentials: Provider[list[ports.CredentialKind]] = List()  # besides tokens
     broker: Provider[ports.Broker] = Singleton(RedisBroker, given.redis_url, Singleton(Seal, "hints", *_keys), observer)
     presence: Provider[ports.Presence] = Singleton(RedisPresence, given.redis_url, observer)
     process_limiter: Provider[ports.RateLimiter] = Singleton(MemoryRateLimiter, clock)
@@ -61,10 +61,9 @@ class Container(containers.DeclarativeContainer):
     cache: Provider[ports.Cache] = Singleton(
         RedisCache, given.redis_url, process_cache, given.cache_max_bytes, Singleton(Seal, "cache", *_keys), observer
     )
-    repositories, consumers = Dict(postgres.REPOSITORIES), List(DEPARTED)
-    due = List()
+    quota_limits = Singleton(Quotas, quotas)
     work: Provider[ports.UnitOfWork[EveryWork]] = Singleton(
-        postgres.PostgresUnitOfWork, database, broker, ids, observer, quotas, repositories, consumers
+        postgres.PostgresUnitOfWork, database, broker, ids, observer, quota_limits, repositories, consumers
     )
     cursors: Provider[ports.Cursors] = Singleton(postgres.PostgresCursors, database)
     journal: Provider[ports.JournalQueries] = Singleton(postgres.PostgresJournalQueries, database, long_reads, replica)
@@ -72,54 +71,32 @@ class Container(containers.DeclarativeContainer):
     access_queries: Provider[ports.AccessQueries] = Singleton(postgres.PostgresAccessQueries, database)
     session_queries: Provider[ports.SessionQueries] = Singleton(postgres.PostgresSessionQueries, numbers_database)
     ticket_store: Provider[ports.TicketStore] = Singleton(postgres.PostgresTicketStore, database, given.quota_tickets)
-    workspace_queries: Provider[ports.WorkspaceQueries] = Singleton(postgres.PostgresWorkspaceQueries, database)
-    task_numbers: Provider[ports.TaskNumbers] = Singleton(postgres.PostgresTaskNumbers, numbers_database)
-    task_words: Provider[ports.TaskWords] = Singleton(postgres.PostgresTaskWords, database)
-    stored_task_queries: Provider[ports.TaskQueries] = Singleton(postgres.PostgresTaskQueries, database, long_reads)
-    task_queries = Singleton(made.kept_queries, settings, stored_task_queries, access_queries, cache)
     store: Provider[ports.StoreQueries] = Singleton(postgres.PostgresStoreQueries, database)
     upkeep: Provider[ports.Upkeep] = Singleton(postgres.PostgresUpkeep, database)
-
     # Use cases
     limits = Singleton(made.limits, settings, limiter, observer)
     lease = Singleton(Lease)
     authentication = Singleton(Authentication, tokens, session_queries, credentials, clock, observer, lease)
-    _sessions = (hasher, tokens, secrets, authentication, limits, given.quota_sessions, clock, ids, observer)
-    identity = made.watched(observer, Identity, work, registered, *_sessions)
-    administration = Singleton(Administration, work, authentication, clock)
-    workspaces = made.watched(observer, Workspaces, work, workspace_queries, secrets, quotas, clock, ids)
-    tasks = made.watched(observer, Tasks, work, task_queries, task_numbers, clock, ids)
-    feeds = made.feeds(access_queries)
-    channels = made.channels(feeds)
+    channels = Singleton(Channels, feeds)
     events = made.watched(observer, Events, journal, channels)
-    retention = List(
-        Singleton(Aging, "sessions", given.session_retention_days, upkeep.provided.forget_sessions, clock),
-        Singleton(Aging, "invitations", given.invitation_retention_days, upkeep.provided.forget_invitations, clock),
-        Singleton(Aging, "removals", REMOVAL_DAYS, upkeep.provided.forget_removals, clock),
-    )
     # Live
     hub = Singleton(Hub, journal, broker, observer, lease, channels)
     patrol = Singleton(Patrol, hub)
     lobby = Singleton(Lobby, presence, broker, hub, given.rate_limit_enabled)
     tickets = Singleton(Tickets, ticket_store, secrets, authentication, limits, clock)
-    calls = List(Singleton(websocket.task_methods, tasks))
     calling = Singleton(websocket.Calls, calls, idempotency, observer)
     surroundings = Singleton(Surroundings, authentication, hub, lobby, broker, calling, limits, observer)
     doorstep = Singleton(made.doorstep, settings, observer)
     connect_seconds: Provider[float] = providers.Object(10.0)
     live = Singleton(Live, surroundings, authentication, clock, connect_seconds, doorstep)
     # What runs, and what can be asked
-    aggregates, scopes = List(*AGGREGATES), List(*made.SCOPES)
     catalogue = Singleton(Catalogue, aggregates)
     operations = providers.Container(Operations, **made.handed(Operations, locals()))
-    open_database, loops, running = operations.open_database, operations.loops, operations.running
-    following_up, words_anew, needed = operations.following_up, operations.words_anew, operations.needed
+    open_database, running, following_up = operations.open_database, operations.running, operations.following_up
+    needed, heart, drift = operations.needed, operations.heart, operations.drift
     own, optional, statistics, rights = operations.own, operations.optional, operations.statistics, operations.rights
-    health, exposition, heart, drift = operations.health, operations.exposition, operations.heart, operations.drift
+    health, exposition = operations.health, operations.exposition
     routes = List(
-        Singleton(http.identity_routes, identity, Singleton(made.cookie, settings)),
-        Singleton(http.workspace_routes, workspaces),
-        Singleton(http.task_routes, tasks, events),
         Singleton(http.event_routes, events, hub, authentication),
         Singleton(http.catalogue_routes, catalogue),
         Singleton(http.live_routes, tickets),

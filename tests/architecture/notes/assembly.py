@@ -7,6 +7,7 @@ from dependency_injector.providers import Provider, Singleton
 from adapters.memory import MemoryDeadlines
 from adapters.postgres import PostgresDeadlines
 from application.ports import Deadlines, Due
+from application.quotas import Quota
 from application.retention import Aging
 from entrypoints.container import Container
 from entrypoints.container.made import watched
@@ -22,6 +23,7 @@ from tests.architecture.notes.use_cases import Notes
 from tests.architecture.notes.websocket import note_methods
 
 BURNT_KEPT_DAYS = 30
+NOTES_MAX = 100
 
 
 def on_postgres(house: Container) -> Container:
@@ -56,6 +58,7 @@ def _with_notes(
     house.set_providers(notes=use_cases, note_queries=queries, note_upkeep=upkeep)
     house.aggregates.add_args(Note)
     house.scopes.add_args(NOTES_READ, NOTES_WRITE)
+    house.quotas.add_args(Singleton(Quota, "notes", "account", NOTES_MAX))
     house.feeds.add_args(feeds)
     house.consumers.add_args(Singleton(counting, feeds, house.broker))
     house.due.add_args(Singleton(Due, "notes", deadlines, use_cases.provided.elapse))

@@ -12,7 +12,7 @@ from application.ports.events import Entry
 from domain.errors import NotFound
 from domain.ids import AccountId
 from tests.architecture.notes.domain import Note, NoteId
-from tests.architecture.notes.ports import NoteQueries, NoteRepository, NoteUpkeep, NoteView
+from tests.architecture.notes.ports import NoteQueries, NoteRepository, NoteUpkeep, NoteView, uses_of
 
 NOTES: Table[NoteId, Note] = Table("notes")
 
@@ -47,7 +47,7 @@ class MemoryNotes(NoteRepository):
             self._unit.note_due(saved.due_at)
             return copied(saved)
 
-        self._unit.saving(note.id, note, NOTES, kept=kept)
+        self._unit.saving(note.id, note, NOTES, kept=kept, uses=uses_of)
 
 
 class MemoryNoteQueries(NoteQueries):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from application.quotas import Use
 from domain.ids import AccountId
 from tests.architecture.notes.domain import Note, NoteId
 
@@ -24,8 +25,17 @@ class NoteView(Struct, frozen=True):
     version: int
 
 
+def uses_of(note: Note) -> Mapping[Use, int]:
+    """The quota that a note uses: until it is burnt, it is one of the `notes` of the account that opened it."""
+    return {} if note.burnt_at else {Use(note.created_by, note.created_by, "notes"): 1}
+
+
 class NoteRepository(Protocol):
-    """Notes inside a unit of work. What is burnt is absent, and what is saved is due when it says."""
+    """Notes inside a unit of work. What is burnt is absent, and what is saved is due when it says.
+
+    A unit that would leave an account more notes than the quota allows is QuotaExceeded on leaving, even if several
+    units add to them at the same time.
+    """
 
     async def get(self, id: NoteId, by: AccountId) -> Note:
         """The note, or NotFound if it is absent or `by` does not take part in it."""

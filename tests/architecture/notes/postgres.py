@@ -1,7 +1,7 @@
 """Notes in PostgreSQL: the table, and its statements."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -32,10 +32,11 @@ from adapters.postgres.due import due_index
 from adapters.postgres.statement import Lookup, Part, Statement, lookup_keys
 from adapters.postgres.tables import Instant
 from adapters.postgres.unit_of_work import PostgresUnit
+from application.quotas import Use
 from domain.errors import NotFound
 from domain.ids import AccountId
 from tests.architecture.notes.domain import Note, NoteId
-from tests.architecture.notes.ports import NoteQueries, NoteRepository, NoteUpkeep, NoteView
+from tests.architecture.notes.ports import NoteQueries, NoteRepository, NoteUpkeep, NoteView, uses_of
 
 metadata = MetaData()
 notes = Table(
@@ -97,14 +98,15 @@ class PostgresNotes(NoteRepository):
         return _note(await self._unit.fetchrow(_FIND, id=id))
 
     def add(self, note: Note) -> None:
-        self._write(note, _INSERT)
+        self._write(note, _INSERT, {})
 
     def save(self, note: Note) -> None:
-        self._write(note, _UPDATE)
+        self._write(note, _UPDATE, uses_of(replace(note, burnt_at=None)))  # only a note that is not burnt is found
 
-    def _write(self, note: Note, statement: Statement) -> None:
+    def _write(self, note: Note, statement: Statement, before: Mapping[Use, int]) -> None:
         def writes(loaded: int) -> Iterable[Part]:
             self._unit.note_due(note.due_at)
+            self._unit.count(uses_of(note), before)
             values = {name: getattr(note, name) for name in _FIELDS}
             yield statement.part(values | {"key": note.id, "loaded": loaded})
 

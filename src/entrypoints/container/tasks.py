@@ -1,0 +1,70 @@
+"""What tasks bring to the assembly: their comments, numbers and words with them."""
+
+from dependency_injector.providers import Provider, Singleton
+
+from adapters.cached.tasks import CachedTaskQueries
+from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTasks, MemoryTaskWords
+from adapters.postgres.task_numbers import PostgresTaskNumbers
+from adapters.postgres.task_words import PostgresTaskWords
+from adapters.postgres.tasks import PostgresTaskQueries, PostgresTasks
+from application.ports import AccessQueries, Cache, TaskNumbers, TaskQueries, TaskWords
+from application.quotas import Quota
+from application.reactions import DEPARTED
+from application.tasks import TASKS_READ, TASKS_WRITE, TaskFeeds, Tasks, WordsAnew
+from domain.tasks import Task
+from entrypoints.container.made import watched
+from entrypoints.container.table import Container
+from entrypoints.http.tasks import task_routes
+from entrypoints.lifetimes import Loop
+from entrypoints.settings import Settings
+from entrypoints.websocket.tasks import task_methods
+
+
+def on_postgres(house: Container) -> Container:
+    house.repositories.add_kwargs(tasks=PostgresTasks)
+    return _with_tasks(
+        house,
+        Singleton(PostgresTaskQueries, house.database, house.long_reads),
+        Singleton(PostgresTaskNumbers, house.numbers_database),
+        Singleton(PostgresTaskWords, house.database),
+    )
+
+
+def in_memory(house: Container) -> Container:
+    house.repositories.add_kwargs(tasks=MemoryTasks)
+    database = house.database
+    return _with_tasks(
+        house,
+        Singleton(MemoryTaskQueries, database),
+        Singleton(MemoryTaskNumbers, database),
+        Singleton(MemoryTaskWords),
+    )
+
+
+def _with_tasks(
+    house: Container, stored: Provider[TaskQueries], numbers: Provider[TaskNumbers], words: Provider[TaskWords]
+) -> Container:
+    given = house.settings.provided
+    queries: Provider[TaskQueries] = Singleton(_kept, house.settings, stored, house.access_queries, house.cache)
+    tasks = watched(house.observer, Tasks, house.work, queries, numbers, house.clock, house.ids)
+    words_anew = Singleton(WordsAnew, words)
+    house.set_providers(tasks=tasks, task_queries=queries, task_numbers=numbers, task_words=words)
+    house.set_providers(stored_task_queries=stored, words_anew=words_anew)
+    house.aggregates.add_args(Task)
+    house.scopes.add_args(TASKS_READ, TASKS_WRITE)
+    house.feeds.add_args(Singleton(TaskFeeds, house.access_queries))
+    house.consumers.add_args(DEPARTED)
+    house.quotas.add_args(
+        Singleton(Quota, "tasks", "workspace", given.quota_tasks),
+        Singleton(Quota, "open_tasks", "workspace", given.quota_open_tasks),
+        Singleton(Quota, "comments", "workspace", given.quota_comments),
+    )
+    house.calls.add_args(Singleton(task_methods, tasks))
+    house.routes.add_args(Singleton(task_routes, tasks, house.events))
+    house.loops.add_args(Singleton(Loop, "words", "working", words_anew.provided.run))
+    return house
+
+
+def _kept(settings: Settings, stored: TaskQueries, access: AccessQueries, cache: Cache) -> TaskQueries:
+    """Task queries, behind a cache if CACHE_MAX_BYTES is not 0."""
+    return CachedTaskQueries(stored, access, cache) if settings.cache_max_bytes else stored

@@ -1,0 +1,53 @@
+"""What workspaces bring to the assembly: their members, and the invitations to them."""
+
+from dependency_injector.providers import Provider, Singleton
+
+from adapters.memory.workspaces import MemoryWorkspaceQueries, MemoryWorkspaces
+from adapters.postgres.workspaces import PostgresWorkspaceQueries, PostgresWorkspaces
+from application.ports import WorkspaceQueries
+from application.quotas import Quota
+from application.retention import Aging
+from application.workspaces import (
+    EVENTS_READ,
+    REMOVAL_DAYS,
+    WORKSPACE_ADMIN,
+    WORKSPACE_READ,
+    WorkspaceFeeds,
+    Workspaces,
+)
+from domain.workspaces import Workspace
+from entrypoints.container.made import watched
+from entrypoints.container.table import Container
+from entrypoints.http.workspaces import workspace_routes
+
+
+def on_postgres(house: Container) -> Container:
+    house.repositories.add_kwargs(workspaces=PostgresWorkspaces)
+    return _with_workspaces(house, Singleton(PostgresWorkspaceQueries, house.database))
+
+
+def in_memory(house: Container) -> Container:
+    house.repositories.add_kwargs(workspaces=MemoryWorkspaces)
+    return _with_workspaces(house, Singleton(MemoryWorkspaceQueries, house.database))
+
+
+def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> Container:
+    given, upkeep, clock = house.settings.provided, house.upkeep.provided, house.clock
+    workspaces = watched(
+        house.observer, Workspaces, house.work, queries, house.secrets, house.quota_limits, clock, house.ids
+    )
+    house.set_providers(workspaces=workspaces, workspace_queries=queries)
+    house.aggregates.add_args(Workspace)
+    house.scopes.add_args(EVENTS_READ, WORKSPACE_ADMIN, WORKSPACE_READ)
+    house.feeds.add_args(Singleton(WorkspaceFeeds, house.access_queries))
+    house.quotas.add_args(
+        Singleton(Quota, "members", "workspace", given.quota_members),
+        Singleton(Quota, "invitations", "workspace", given.quota_invitations),
+        Singleton(Quota, "workspaces", "account", given.quota_workspaces),
+    )
+    house.routes.add_args(Singleton(workspace_routes, workspaces))
+    house.retention.add_args(
+        Singleton(Aging, "invitations", given.invitation_retention_days, upkeep.forget_invitations, clock),
+        Singleton(Aging, "removals", REMOVAL_DAYS, upkeep.forget_removals, clock),
+    )
+    return house
