@@ -28,7 +28,7 @@ from entrypoints.websocket.wire import JSON_FRAMES
 from tests.support.builders import a_task, a_team, an_account, principal
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 Frame = dict[str, Any]
 At = Callable[[str], Awaitable[None]]
 

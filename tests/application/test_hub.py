@@ -24,7 +24,7 @@ from tests.application.live_house import turns
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
 from tests.support.promised import stretched
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 STREAM = "workspace:one"
 # Made once, as thousands of orders of what happens are tried.
 CHANNELS = in_memory().channels()

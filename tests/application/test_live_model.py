@@ -10,7 +10,7 @@ from domain.tasks import Task
 from tests.application.live_house import House, Visitor, turns
 from tests.support.faulty_broker import Fate, dealing
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 CLIENTS = 3
 
 

