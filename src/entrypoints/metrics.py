@@ -150,7 +150,7 @@ class Exposition(Collector):
                 self._drift.seconds,
             ),
             ("signalbox_cache_bytes", "What this process keeps of lists that were asked for.", self._cache.size),
-            ("signalbox_tasks", "Tasks on the event loop.", self._heart.tasks),
+            ("signalbox_tasks", "Coroutines that the event loop runs.", self._heart.tasks),
             ("signalbox_memory_used_bytes", "Memory of the container, or without a limit of the process.", used),
             (
                 "signalbox_memory_limit_bytes",

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from importlib import import_module
@@ -16,9 +17,10 @@ from dependency_injector.providers import Factory, List, Resource
 
 from application.reactions import EveryWork
 from entrypoints import container
-from entrypoints.container import Container, assembled, in_memory, table
+from entrypoints.container import Container, assembled, assemblies, in_memory, table
 from entrypoints.settings import Settings
 from tests.architecture.notes import assembly as notes
+from tests.contracts.house import House
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
@@ -49,6 +51,18 @@ MADE: Mapping[str, Callable[[], Container]] = {
     "in one process": lambda: assembled(in_memory().settings()),
     "in memory": in_memory,
 }
+# Floors whose contexts import-linter holds to be independent of each other.
+HELD_APART = ["domain", "application", "application.ports", "entrypoints.http", "entrypoints.container"]
+# Those with suites of their own: adapters that every assembly has, and what stands behind or in for another port.
+SUITES_OF_THEIR_OWN = {
+    "hasher",
+    "observer",
+    "process_cache",
+    "process_limiter",
+    "secrets",
+    "stored_task_queries",
+    "tokens",
+}
 FORBIDDEN_NAMES = re.compile(r"I(?=[A-Z][a-z])|Abstract|Base(?=[A-Z])|.*(Impl|Manager|Helpers?|Utils?)\Z")
 
 
@@ -58,6 +72,21 @@ def test_every_context_has_every_floor(context: str, floor: str) -> None:
     name = DOMAIN_ELSEWHERE.get(context, context) if floor.startswith("src/domain") else context
     module = floor.format(name)
     assert (ROOT / f"{module}.py").exists() or (ROOT / module).is_dir(), f"missing: {module}.py"
+
+
+@pytest.mark.parametrize("floor", HELD_APART)
+def test_the_contexts_of_a_floor_are_held_to_be_independent(floor: str) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = [contract["modules"] for contract in contracts if contract["type"] == "independence"]
+    brought = {*CONTEXTS, *(context.__name__.rpartition(".")[2] for context in assemblies.CONTEXTS)}
+    there = {module.name for module in iter_modules([str(SRC / floor.replace(".", "/"))])}
+    assert {f"{floor}.{context}" for context in brought & there} in map(set, held), floor
+
+
+def test_every_port_of_the_assembly_is_held_to_its_contract_on_both_stores() -> None:
+    bound = {name for name, provided in _bindings().items() if _is_port(get_origin(provided) or provided)}
+    missing = bound - House.__annotations__.keys()
+    assert missing == SUITES_OF_THEIR_OWN, "House of tests/contracts/house.py lacks one"
 
 
 def test_every_port_is_bound_in_the_assembly() -> None:
