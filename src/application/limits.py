@@ -1,11 +1,15 @@
-"""How often what may be done, by whom: the one table of limits, and the refusal when one is reached."""
+"""How often what may be done, by whom: the limits of requests, those that contexts declare, and the refusals."""
 
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from math import ceil
 from typing import Self
 
-from application.ports.limits import RateLimiter, Verdict
-from application.ports.observer import Observer
+from msgspec.structs import replace
+
+from application.happenings import REFUSED
+from application.ports.limits import Policy, RateLimiter, Verdict
+from application.ports.observer import Happening, Observer
 from domain.errors import Exhausted
 from domain.ids import AccountId
 
@@ -67,17 +71,11 @@ class Bill:
 
 
 class Limits:
-    """Applies the table of limits. With `enabled` false everything passes, for load tests on loopback.
+    """Applies limits. With `enabled` false everything passes, for load tests on loopback.
 
     `requests` in a window are what an account may cost, and an address from which nobody is signed in; `in_hand` is
     how much of that one process does for an account at a time.
     """
-
-    LOGIN_PER_ACCOUNT_AND_ADDRESS = (10, 15 * 60_000)
-    LOGIN_PER_ADDRESS = (100, 15 * 60_000)
-    REGISTER_PER_ADDRESS = (30, 60 * 60_000)
-    PASSWORD_PER_ACCOUNT = (10, 15 * 60_000)
-    FAILURES_TOLD_PER_ACCOUNT = (10, 60 * 60_000)
 
     def __init__(
         self, limiter: RateLimiter, enabled: bool, requests: int, window_ms: int, in_hand: int, observer: Observer
@@ -119,30 +117,38 @@ class Limits:
         """Count an attempt to open a live connection with a ticket as a request from its address."""
         await self.bill(address).charge(1)
 
-    async def login(self, email: str, address: str) -> None:
-        """Exhausted after too many attempts; somebody else's attempts from elsewhere do not lock the owner out."""
-        await self._require("login_address", f"login:{address}", self.LOGIN_PER_ADDRESS)
-        await self._require("login_account", f"login:{address}:{email}", self.LOGIN_PER_ACCOUNT_AND_ADDRESS)
-
-    async def logged_in(self, email: str, address: str) -> None:
-        """Forget the failures before a success."""
-        if self.enabled:
-            await self.limiter.forget(f"login:{address}:{email}")
-
-    async def register(self, address: str) -> None:
-        await self._require("register", f"register:{address}", self.REGISTER_PER_ADDRESS)
-
-    async def password(self, account: str) -> None:
-        await self._require("password", f"password:{account}", self.PASSWORD_PER_ACCOUNT)
-
-    async def may_tell_failure(self, account: AccountId) -> bool:
-        """Whether a login that failed is told to the account, so that nobody fills its journal."""
-        return not self.enabled or (await self.limiter.take(f"told:{account}", *self.FAILURES_TOLD_PER_ACCOUNT)).allowed
-
-    async def _require(self, policy: str, key: str, limit: tuple[int, int]) -> None:
+    async def require(self, policy: Policy, key: str) -> None:
+        """Count an attempt of `key`, such as an address. Exhausted if the policy allows no more for now."""
         if not self.enabled:
             return
-        verdict = await self.limiter.take(key, *limit)
+        verdict = await self._take(policy, key)
         if not verdict.allowed:
-            self.observer.happened("rate_limited", policy)
-            raise Exhausted("Too many attempts; try again later.", retry_after_seconds=verdict.retry_after_seconds)
+            self.observer.happened("rate_limited", policy.name)
+            raise Exhausted(policy.refusal, retry_after_seconds=verdict.retry_after_seconds)
+
+    async def allows(self, policy: Policy, key: str) -> bool:
+        """Count an attempt of `key`, and return whether the policy allows it. Nobody is told of a refusal."""
+        return not self.enabled or (await self._take(policy, key)).allowed
+
+    async def forget(self, policy: Policy, key: str) -> None:
+        """Reset the count of attempts to 0, as after a success."""
+        if self.enabled:
+            await self.limiter.forget(f"{policy.name}:{key}")
+
+    async def _take(self, policy: Policy, key: str) -> Verdict:
+        return await self.limiter.take(f"{policy.name}:{key}", policy.limit, policy.window_ms)
+
+
+def with_policies(happenings: Iterable[Happening], policies: Iterable[Policy]) -> Sequence[Happening]:
+    """The happenings, where the refusals of each of these policies are counted from zero.
+
+    ValueError if two policies share a name, because their attempts would be counted together.
+    """
+    names = [policy.name for policy in policies]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two policies share a name: {', '.join(sorted(names))}")
+    return [_with(row, names) if row.name == "rate_limited" else row for row in happenings]
+
+
+def _with(row: Happening, names: Sequence[str]) -> Happening:
+    return replace(row, outcomes=(*row.outcomes, *names), security={**row.security, **dict.fromkeys(names, REFUSED)})

@@ -1,11 +1,12 @@
 """What whoever runs the installation does to accounts, and what an account learns of those who did not get in."""
 
+import msgspec
 import pytest
 from msgspec import json
 
 from application.administration import PAGE
 from application.identity import Device
-from application.limits import Limits
+from application.identity.measures import FAILURES_TOLD_PER_ACCOUNT
 from domain.channels import account_stream
 from domain.errors import NotFound
 from domain.identity import AccountRole, InvalidCredentials
@@ -95,7 +96,7 @@ async def test_an_account_sees_from_where_somebody_did_not_get_in(door: FrontDoo
 
 async def test_an_attacker_from_everywhere_does_not_fill_the_journal(door: FrontDoor) -> None:
     ada = await door.register()
-    most, window_ms = Limits.FAILURES_TOLD_PER_ACCOUNT
+    _, most, window_ms, _ = msgspec.structs.astuple(FAILURES_TOLD_PER_ACCOUNT)
     for number in range(2 * most):
         await fail(door, Device(f"198.51.100.{number}", "a botnet"))
     assert len(await told(door, ada)) == most

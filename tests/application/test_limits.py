@@ -13,6 +13,12 @@ from hypothesis import given
 from hypothesis.strategies import integers, lists, tuples
 
 from application.identity import Device, PasswordChange
+from application.identity.measures import (
+    LOGIN_PER_ACCOUNT_AND_ADDRESS,
+    LOGIN_PER_ADDRESS,
+    PASSWORD_PER_ACCOUNT,
+    REGISTER_PER_ADDRESS,
+)
 from application.limits import Bill, Limits, TooManyAtOnce, charge
 from application.ports.identity import PasswordHasher
 from application.ports.limits import Verdict
@@ -22,8 +28,8 @@ from domain.ids import AccountId
 from entrypoints.container import in_memory, offline
 from tests.application.front_door import AWAY, HOME, PASSWORD, FrontDoor, Visit
 
-PER_ACCOUNT, WINDOW_MS = Limits.LOGIN_PER_ACCOUNT_AND_ADDRESS
-PER_ADDRESS = Limits.LOGIN_PER_ADDRESS[0]
+_, PER_ACCOUNT, WINDOW_MS, _ = msgspec.structs.astuple(LOGIN_PER_ACCOUNT_AND_ADDRESS)
+PER_ADDRESS = LOGIN_PER_ADDRESS.limit
 
 
 class CountingHasher(PasswordHasher):
@@ -156,7 +162,7 @@ async def test_the_attempts_come_back_evenly(door: FrontDoor) -> None:
 
 
 async def test_registrations_are_limited_by_address(door: FrontDoor) -> None:
-    limit = Limits.REGISTER_PER_ADDRESS[0]
+    limit = REGISTER_PER_ADDRESS.limit
     for number in range(limit):
         await door.register(f"member{number}@example.org")
     with pytest.raises(Exhausted):
@@ -166,7 +172,7 @@ async def test_registrations_are_limited_by_address(door: FrontDoor) -> None:
 
 async def test_changing_a_password_is_limited_by_account(door: FrontDoor) -> None:
     ada, bob = await door.register(), await door.register("bob@example.org")
-    for _ in range(Limits.PASSWORD_PER_ACCOUNT[0]):
+    for _ in range(PASSWORD_PER_ACCOUNT.limit):
         with pytest.raises(WrongPassword):
             await door.identity.change_password(ada.actor, PasswordChange("wrong", "an entirely new one"))
     with pytest.raises(Exhausted):
@@ -284,7 +290,7 @@ async def test_switched_off_no_limit_is_left(hasher: CountingHasher) -> None:
     visits: list[Visit] = [await door.register(f"member{number}@example.org") for number in range(40)]
     for _ in range(PER_ADDRESS + 1):
         await fail(door, "member0@example.org")
-    for _ in range(Limits.PASSWORD_PER_ACCOUNT[0] + 1):
+    for _ in range(PASSWORD_PER_ACCOUNT.limit + 1):
         with pytest.raises(WrongPassword):
             await door.identity.change_password(visits[0].actor, PasswordChange("wrong", "an entirely new one"))
     await door.log_in("member0@example.org")

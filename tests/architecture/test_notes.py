@@ -13,9 +13,11 @@ from dependency_injector import providers
 from msgspec import Raw
 
 from application.ports.events import Entry, Signal
+from application.ports.observer import by_name
 from application.realtime.news import Begun, RightLost, follow
 from domain.ids import AccountId
 from entrypoints.container import Container
+from entrypoints.container import in_memory as container_in_memory
 from tests.application.live_house import House, Visitor, turns
 from tests.architecture.notes.assembly import in_memory
 from tests.architecture.notes.domain import NoteId
@@ -312,3 +314,15 @@ async def test_another_door_follows_a_note_without_a_frame() -> None:
     assert (written.offset, written.type) == (3, "note.written")
     await library.notes.leave(principal(library.house.ada), library.id, library.house.bob.id)
     assert [type(each) for each in [each async for each in news]] == [Entry, RightLost]
+
+
+def test_everything_that_the_source_says_has_happened_has_a_row() -> None:
+    rows = by_name(container_in_memory().counted())
+    said: dict[str, set[object]] = {}
+    for path in SRC.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="happened"), args=[ast.Constant(str() as what), outcome]):
+                    said.setdefault(what, set()).update([outcome.value] if isinstance(outcome, ast.Constant) else [])
+    assert said.keys() == rows.keys()
+    assert {what: unlisted for what in said if (unlisted := said[what] - set(rows[what].outcomes))} == {}

@@ -15,8 +15,9 @@ from adapters.memory.observer import MemoryObserver
 from adapters.telemetry.metrics import Histogram, Metrics
 from adapters.telemetry.observer import TelemetryObserver
 from adapters.telemetry.tracing import Traces
+from application.happenings import HAPPENINGS
 from application.ports.events import Entry
-from application.ports.observer import OTHER, OUTCOMES, Observer
+from application.ports.observer import OTHER, UNKNOWN, Happening, Observer
 from application.principal import NOTHING, Correlation, correlation
 from domain.ids import AccountId
 from tests.support.exposition import Samples
@@ -69,10 +70,10 @@ async def test_a_command_is_a_trace_of_its_own(observer: Observer) -> None:
 
 async def test_nothing_that_is_told_raises(observer: Observer) -> None:
     for activity in (None, observer.request("BREW", "", ""), observer.command("connect", "c", Correlation("r", ""))):
-        for what, outcomes in OUTCOMES.items():
-            for outcome in (*outcomes, "an outcome that nobody lists"):
-                observer.happened(what, outcome)
-                observer.happened(what, outcome, connection="c", seconds=0.1, user=None)
+        for row in (*HAPPENINGS, msgspec.structs.replace(HAPPENINGS[0], name="what_nobody_lists")):
+            for outcome in (*row.outcomes, "an outcome that nobody lists"):
+                observer.happened(row.name, outcome)
+                observer.happened(row.name, outcome, connection="c", seconds=0.1, user=None)
         observer.called("postgresql", "select tasks", time.perf_counter())
         observer.called("redis", "limit", time.perf_counter(), TimeoutError())
         observer.delivered([entry(""), entry(f"00-{TRACE}-{SPAN}-01"), entry("00-x")], 3, time.perf_counter())
@@ -93,6 +94,37 @@ async def test_an_outcome_that_nobody_lists_is_one_of_the_others() -> None:
     found = Samples(generate_latest(metrics.registry).decode())
     assert found.by("signalbox_ws_closed_total") == {("server", "4100"): 1, (OTHER, ""): 2}
     assert found("signalbox_ws_connection_duration_seconds_sum") == 7.5
+
+
+async def test_what_a_row_describes_is_counted_from_zero_and_the_rest_as_unknown() -> None:
+    rows = [Happening("sneeze", "sneezes", "loudness", "How often somebody sneezed.", ("soft", "loud"))]
+    metrics, memory = Metrics("0", "test", rows), MemoryObserver(rows)
+    for observer in (TelemetryObserver(metrics, None, 1.0, 0.0, 0.0), memory):
+        for what, outcome in (("sneeze", "loud"), ("sneeze", "endless"), ("yawn", "loud"), ("yawn", "soft")):
+            observer.happened(what, outcome)
+    assert memory.happenings == {
+        ("sneeze", "loud"): 1, ("sneeze", OTHER): 1, (UNKNOWN, "yawn"): 2
+    }  # fmt: skip
+    found = Samples(generate_latest(metrics.registry).decode())
+    assert found.by("signalbox_sneezes_total") == {("loud",): 1, (OTHER,): 1}
+    assert found("signalbox_sneezes_total", loudness="soft") == 0
+    assert found("signalbox_happenings_unknown_total") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "counter", "label"),
+    [
+        ("cache", "sneezes", "loudness"),
+        ("sneeze", "cache_reads", "loudness"),
+        ("sneeze", "ws_bytes", "loudness"),
+        ("sneeze", "no name", "loudness"),
+        ("sneeze", "sneezes", "loud/soft"),
+        ("", "sneezes", "loudness"),
+    ],
+)
+def test_a_row_that_would_break_the_metrics_is_refused_at_the_start(name: str, counter: str, label: str) -> None:
+    with pytest.raises(ValueError, match=r"name|describe"):
+        Metrics("0", "test", [*HAPPENINGS, Happening(name, counter, label, "Hatchoo.", ("soft",))])
 
 
 async def test_calls_of_each_kind_of_service_are_timed_apart() -> None:

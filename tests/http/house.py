@@ -37,9 +37,15 @@ def house_in_memory(**changes: Any) -> Container:
 
 def watched_house(**settings: Any) -> Container:
     """An assembly in memory that is watched as one in production is."""
-    metrics = providers.Singleton(Metrics, "1.2.3", "web-1")
-    observer = providers.Singleton(TelemetryObserver, metrics, None, 1.0, 1_000.0, 200.0)
-    return house_in_memory(settings=set_to(**settings), metrics=metrics, observer=observer)
+    return observed(house_in_memory(settings=set_to(**settings)))
+
+
+def observed(house: Container, traces: Any = None, ratio: float = 1.0) -> Container:
+    """The assembly, watched as one in production is."""
+    metrics = providers.Singleton(Metrics, "1.2.3", "web-1", house.counted)
+    observer = providers.Singleton(TelemetryObserver, metrics, traces, ratio, 1_000.0, 200.0)
+    house.override_providers(metrics=metrics, observer=observer)
+    return house
 
 
 def house_on_postgres(database_url: str, **changes: Any) -> Container:

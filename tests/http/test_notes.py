@@ -10,13 +10,25 @@ from dependency_injector.providers import Singleton
 from msgspec.structs import replace
 
 from adapters.memory.system import MovableClock
-from adapters.telemetry import Metrics, Traces
-from adapters.telemetry.observer import TelemetryObserver
+from adapters.telemetry import Traces
 from entrypoints.container import Container
 from tests.architecture.notes.assembly import in_memory
 from tests.architecture.notes.domain import Note
-from tests.http.house import house_in_memory, served, visited
-from tests.support.clients import API, Json, Person, client, done, following, listening, log_in, sign_up, until
+from tests.architecture.notes.measures import OPENED_PER_ACCOUNT
+from tests.http.house import house_in_memory, observed, served, set_to, visited
+from tests.http.test_problems import problem
+from tests.support.clients import (
+    API,
+    Json,
+    Person,
+    client,
+    done,
+    following,
+    listening,
+    log_in,
+    sign_up,
+    until,
+)
 from tests.support.collector import collecting
 from tests.support.exposition import Samples
 
@@ -164,9 +176,7 @@ async def test_the_documents_know_notes(url: str, people: tuple[Person, Person, 
 async def test_operators_see_notes_among_the_figures_and_steps_of_all_others() -> None:
     async with collecting() as collector:
         traces = Singleton(Traces, collector.endpoint, "signalbox", "0", "here")
-        metrics = Singleton(Metrics, "0", "here")
-        observer = Singleton(TelemetryObserver, metrics, traces, 1.0, 1_000.0, 200.0)
-        house = in_memory(house_in_memory(metrics=metrics, traces=traces, observer=observer))
+        house = observed(in_memory(house_in_memory(traces=traces)), traces)
         async with visited(house) as http:
             ada = await sign_up(http)
             note = await a_note(ada)
@@ -177,3 +187,17 @@ async def test_operators_see_notes_among_the_figures_and_steps_of_all_others() -
     assert figures("http_server_request_duration_seconds_count", **request) == 1
     assert figures("signalbox_consumer_failing_streams", consumer="notes_count") == 0
     assert "Notes.write" in [span.name for span in tree.below()]
+
+
+async def test_notes_have_a_limit_and_a_counter_of_their_own_and_operators_see_both() -> None:
+    async with visited(observed(in_memory(house_in_memory(settings=set_to(rate_limit_enabled=True))))) as http:
+        before = Samples((await http.get("/metrics")).text)
+        ada = await sign_up(http)
+        opened = [await a_note(ada) for _ in range(OPENED_PER_ACCOUNT.limit)]
+        refused = problem(await ada.post("/notes", {"text": TEXT}), 429, "rate_limited")
+        done(await ada.delete(f"/notes/{opened[0]['id']}"))
+        after = Samples((await http.get("/metrics")).text)
+    assert refused["detail"] == OPENED_PER_ACCOUNT.refusal
+    for name, labels in (("rate_limited", {"policy": "notes_opened"}), ("notes_burnt", {"length": "short"})):
+        assert [found(f"signalbox_{name}_total", **labels) for found in (before, after)] == [0, 1]
+    assert after("signalbox_notes_burnt_total", length="long") == 0

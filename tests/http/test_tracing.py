@@ -9,12 +9,10 @@ import pytest_asyncio
 from dependency_injector.providers import Singleton
 
 from adapters.telemetry import tracing
-from adapters.telemetry.metrics import Metrics
-from adapters.telemetry.observer import TelemetryObserver
 from adapters.telemetry.tracing import Traces
 from application.ports.tasks import TaskQueries
 from entrypoints.container import Container
-from tests.http.house import house_in_memory, visited
+from tests.http.house import house_in_memory, observed, visited
 from tests.support.clients import done, sign_up, until
 from tests.support.collector import Collector, collecting
 from tests.support.promised import within
@@ -31,8 +29,7 @@ async def collector() -> AsyncIterator[Collector]:
 def traced_house(endpoint: str, ratio: float, **changes: object) -> Container:
     """An assembly in memory whose traces go there."""
     traces = Singleton(Traces, endpoint, "signalbox", "0", "here")
-    observer = Singleton(TelemetryObserver, Singleton(Metrics, "0", "here"), traces, ratio, 1_000.0, 200.0)
-    return house_in_memory(traces=traces, observer=observer, **changes)
+    return observed(house_in_memory(traces=traces, **changes), traces, ratio)
 
 
 @pytest.mark.parametrize(("ratio", "flag"), [(1.0, "00"), (1.0, "01"), (0.0, "00"), (0.0, "01")])

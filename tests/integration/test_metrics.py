@@ -13,15 +13,13 @@ from dependency_injector import providers
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.system import MovableClock
 from adapters.redis.broker import RedisBroker
-from adapters.telemetry.metrics import Metrics
-from adapters.telemetry.observer import TelemetryObserver
 from application.ports.unit_of_work import Stale
 from application.principal import Principal
 from application.tasks import NewTask, TaskPatch
 from domain.errors import Unavailable
 from domain.ids import TaskId
 from entrypoints.container import Container
-from tests.http.house import house_on_postgres, opened
+from tests.http.house import house_on_postgres, observed, opened
 from tests.support.builders import an_account, principal
 from tests.support.clients import until
 from tests.support.exposition import Samples
@@ -30,9 +28,7 @@ from tests.support.services import SEAL, RedisService
 
 @asynccontextmanager
 async def watched(database_url: str, **settings: object) -> AsyncIterator[Container]:
-    metrics = providers.Singleton(Metrics, "1.2.3", "web-1")
-    observer = providers.Singleton(TelemetryObserver, metrics, None, 1.0, 1_000.0, 200.0)
-    house = house_on_postgres(database_url, metrics=metrics, observer=observer, **settings)
+    house = observed(house_on_postgres(database_url, **settings))
     async with opened(house):
         yield house
 

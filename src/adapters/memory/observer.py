@@ -1,11 +1,22 @@
 """An observer that remembers what it was told, for tests and for assemblies without telemetry."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
+from application.happenings import HAPPENINGS
 from application.ports.events import Entry
-from application.ports.observer import OTHER, OUTCOMES, Activity, Command, Frames, Happening, Observer, Service
+from application.ports.observer import (
+    OTHER,
+    UNKNOWN,
+    Activity,
+    Command,
+    Frames,
+    Happening,
+    Observer,
+    Service,
+    by_name,
+)
 from application.principal import Correlation, correlation, new_correlation
 from domain.ids import AccountId
 
@@ -17,9 +28,10 @@ T = TypeVar("T")
 class MemoryObserver(Observer):
     """Counts calls and happenings, and remembers how the last 1,000 activities ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, happenings: Iterable[Happening] = HAPPENINGS) -> None:
+        self._rows = by_name(happenings)
         self.calls: Counter[tuple[Service, str]] = Counter()
-        self.happenings: Counter[tuple[Happening, str]] = Counter()
+        self.happenings: Counter[tuple[str, str]] = Counter()
         self.ended: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_MAX)
         self.frames: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
@@ -33,8 +45,12 @@ class MemoryObserver(Observer):
     def called(self, service: Service, operation: str, began: float, error: BaseException | None = None) -> None:
         self.calls[service, operation] += 1
 
-    def happened(self, what: Happening, outcome: str, **facts: object) -> None:
-        self.happenings[what, outcome if outcome in OUTCOMES[what] else OTHER] += 1
+    def happened(self, what: str, outcome: str, **facts: object) -> None:
+        if what not in self._rows:
+            what, outcome = UNKNOWN, what
+        elif outcome not in self._rows[what].outcomes:
+            outcome = OTHER
+        self.happenings[what, outcome] += 1
 
     def received(self, size: int) -> None:
         self.frames["received"] += 1

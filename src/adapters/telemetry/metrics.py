@@ -10,7 +10,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from application.ports.observer import OTHER, OUTCOMES, Happening
+from application.happenings import HAPPENINGS
+from application.ports.observer import OTHER, UNKNOWN, Happening, by_name
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 CALL_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
@@ -18,64 +19,8 @@ DELIVERY_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 CONNECTION_BUCKETS = (0.1, 1, 10, 60, 300, 900, 3_600, 14_400, 86_400)
 
-# The counter of each happening: its name, labels and meaning.
-_HAPPENINGS: Mapping[Happening, tuple[str, Sequence[str], str]] = {
-    "cache": (
-        "cache_reads",
-        ["outcome"],
-        "Lists that were kept (`hit`), as of before (`stale`) or not (`miss`); of these `shared` in Redis or `forged`.",
-    ),
-    "commit_unknown": ("commit_unknown", ["outcome"], "Commits of which nobody knows whether they happened."),
-    "consumed": (
-        "consumed_events",
-        ["outcome"],
-        "Events that a consumer has done, pieces of the work that one of them makes, and attempts that failed.",
-    ),
-    "denied": ("denied", ["kind"], "Requests, and commands over live connections, that lacked a right."),
-    "dropped": (
-        "ws_dropped",
-        ["kind"],
-        "Signals that a congested peer never got: ephemeral ones, and values that a newer one superseded.",
-    ),
-    "elapsed": (
-        "elapsed",
-        ["outcome"],
-        "Things that were due and were seen to; `overtaken`: somebody else was faster, `failed`: they are tried again.",
-    ),
-    "gap": (
-        "gaps",
-        ["source"],
-        "Holes in what the broker brought, filled from the journal; `head`: found by the check of the heads.",
-    ),
-    "hint_refused": (
-        "hints_refused",
-        ["reason"],
-        "Messages over Redis that were dropped; `forged`: no process under the same secret sent them there.",
-    ),
-    "idempotent_replay": ("idempotent_replays", ["kind"], "Answers that were given again under their idempotency key."),
-    "login": ("logins", ["outcome"], "Attempts to sign in with address and password."),
-    "origin_rejected": ("origin_rejected", ["kind"], "Pages of foreign sites that were kept out."),
-    "position_check": (
-        "position_checks",
-        ["outcome"],
-        "Checks of the heads of all followed streams; `behind`: a reader had not come to one of them yet.",
-    ),
-    "rate_limited": ("rate_limited", ["policy"], "Refusals by a rate limit."),
-    "refresh": (
-        "refreshes",
-        ["outcome"],
-        "Uses of refresh tokens; `grace`: not the newest, `reuse`: two hold copies.",
-    ),
-    "resume": ("resumes", ["outcome"], "Channels that were resumed, or why their position meant nothing: a resync."),
-    "retry": ("tx_retries", ["reason"], "Use cases that were run again because what they were built on had changed."),
-    "socket_closed": (
-        "ws_closed",
-        ["code", "by"],
-        "Live connections that ended: by the server with a code of its own, by the peer, or by the network.",
-    ),
-    "socket_opened": ("ws_opened", ["status_code"], "Upgrades to live connections by the status of their answer."),
-    "token_rejected": ("token_rejected", ["reason"], "Access tokens that were no good."),
-}
+# Its counter has a second label: the side that closed the connection.
+CLOSED = "socket_closed"
 
 
 class Histogram:
@@ -135,9 +80,10 @@ class Metrics(Collector):
     """The metrics of one process. They have a registry of their own, so that one test can hold several.
 
     `process` is the name of the process. Labels have few values, which come from this code and never from a caller.
+    ValueError if two metrics share a name.
     """
 
-    def __init__(self, version: str, process: str) -> None:
+    def __init__(self, version: str, process: str, happenings: Iterable[Happening] = HAPPENINGS) -> None:
         self._about = (version, process)
         self.registry = CollectorRegistry()
         self.requests = Histograms(
@@ -190,21 +136,26 @@ class Metrics(Collector):
         )
         self.connections = self._connections.of()
         self.active_requests = 0
-        self.happenings: dict[tuple[Happening, str], int] = {
-            (what, outcome): 0 for what, outcomes in OUTCOMES.items() for outcome in outcomes
-        }
+        self.rows = by_name(happenings)
+        self.happenings = {(row.name, outcome): 0 for row in self.rows.values() for outcome in row.outcomes}
+        self.unknown = 0
         self.frames = dict.fromkeys(("event", "signal", "answer", "command"), 0)
         self.bytes = dict.fromkeys(self.frames, 0)
+        names = [family.name for family in self.collect()]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two metrics share a name: {', '.join(sorted(names))}")
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def happened(self, what: Happening, outcome: str) -> None:
+    def happened(self, what: str, outcome: str) -> None:
         key = (what, outcome)
-        if key not in self.happenings:
-            key = (what, OTHER)
-            self.happenings.setdefault(key, 0)
-        self.happenings[key] += 1
+        if key in self.happenings:
+            self.happenings[key] += 1
+        elif what in self.rows:
+            self.happenings[what, OTHER] = self.happenings.get((what, OTHER), 0) + 1
+        else:
+            self.unknown += 1
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, because all metrics are collected when they are asked for."""
@@ -239,12 +190,17 @@ class Metrics(Collector):
 
     def _happenings(self) -> Iterable[Metric]:
         families = {
-            what: CounterMetricFamily(f"signalbox_{name}", text, labels=labels)
-            for what, (name, labels, text) in _HAPPENINGS.items()
+            row.name: CounterMetricFamily(f"signalbox_{row.counter}", row.text, labels=_labels(row))
+            for row in self.rows.values()
         }
         for (what, outcome), count in list(self.happenings.items()):
-            families[what].add_metric(_closing(outcome) if what == "socket_closed" else [outcome], count)
+            families[what].add_metric(_closing(outcome) if what == CLOSED else [outcome], count)
         yield from families.values()
+        yield CounterMetricFamily(
+            f"signalbox_happenings_{UNKNOWN}",
+            "Happenings that no row describes: a mistake of ours.",
+            value=self.unknown,
+        )
 
     @staticmethod
     def _traffic(what: str, text: str, counts: Mapping[str, int]) -> Metric:
@@ -252,6 +208,10 @@ class Metrics(Collector):
         for kind, count in counts.items():
             family.add_metric(["in" if kind == "command" else "out", kind], count)
         return family
+
+
+def _labels(row: Happening) -> Sequence[str]:
+    return [row.label, "by"] if row.name == CLOSED else [row.label]
 
 
 def _closing(outcome: str) -> Sequence[str]:

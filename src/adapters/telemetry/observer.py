@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from random import random
@@ -16,7 +16,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from adapters.telemetry.metrics import Metrics
 from adapters.telemetry.tracing import Traces, Watched, below, is_sampled, span_of, traceparent_of
 from application.ports.events import Entry
-from application.ports.observer import OUTCOMES, Activity, Command, Frames, Happening, Observer, Service
+from application.ports.observer import Activity, Command, Frames, Observer, Service
 from application.principal import Correlation, correlation, new_correlation
 from domain.ids import AccountId
 
@@ -26,18 +26,6 @@ INTERNAL = "internal_error"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Machines ask these every few seconds, and report bad answers themselves.
 PROBES = frozenset({"/live", "/ready", "/health", "/metrics"})
-
-# Security events, by the names of OWASP's logging vocabulary.
-SECURITY: Mapping[tuple[Happening, str], str] = {
-    ("login", "ok"): "authn_login_success",
-    ("login", "refused"): "authn_login_fail",
-    ("refresh", "reuse"): "authn_token_reuse",
-    ("token_rejected", "token_expired"): "session_use_after_expire",
-    ("token_rejected", "session_ended"): "session_use_after_expire",
-    **{("denied", outcome): "authz_fail" for outcome in OUTCOMES["denied"]},
-    **{("origin_rejected", outcome): "authz_fail" for outcome in OUTCOMES["origin_rejected"]},
-    **{("rate_limited", policy): "excess_rate_limit_exceeded" for policy in OUTCOMES["rate_limited"]},
-}
 
 T = TypeVar("T")
 
@@ -66,6 +54,9 @@ class TelemetryObserver(Observer):
         self._ratio = ratio
         self.slow_request_seconds = slow_request_ms / 1000
         self._slow_call_seconds = slow_call_ms / 1000
+        self._security = {
+            (row.name, outcome): event for row in metrics.rows.values() for outcome, event in row.security.items()
+        }
 
     def request(self, method: str, request_id: str, traceparent: str) -> Activity:
         self.metrics.active_requests += 1
@@ -109,10 +100,10 @@ class TelemetryObserver(Observer):
                 span.set_attribute("error.type", failure)
             span.end()
 
-    def happened(self, what: Happening, outcome: str, **facts: object) -> None:
+    def happened(self, what: str, outcome: str, **facts: object) -> None:
         self.metrics.happened(what, outcome)
         activity = _activity.get()
-        security = SECURITY.get((what, outcome))
+        security = self._security.get((what, outcome))
         if activity is not None and not activity.is_over:
             activity.facts[what] = outcome
             if security:

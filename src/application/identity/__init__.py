@@ -1,6 +1,17 @@
 """The use cases of one's own account: register, sign in and out, and manage profile, sessions and password."""
 
+from application.identity.measures import HAPPENINGS, POLICIES
 from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
 from application.identity.use_cases import Identity
 
-__all__ = ["Credentials", "Device", "Identity", "PasswordChange", "ProfilePatch", "Registration", "SignedIn"]
+__all__ = [
+    "HAPPENINGS",
+    "POLICIES",
+    "Credentials",
+    "Device",
+    "Identity",
+    "PasswordChange",
+    "ProfilePatch",
+    "Registration",
+    "SignedIn",
+]

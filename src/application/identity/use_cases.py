@@ -10,6 +10,13 @@ from msgspec import UNSET
 
 from application.accounts import ACCOUNT_READ
 from application.authentication import Authentication
+from application.identity.measures import (
+    FAILURES_TOLD_PER_ACCOUNT,
+    LOGIN_PER_ACCOUNT_AND_ADDRESS,
+    LOGIN_PER_ADDRESS,
+    PASSWORD_PER_ACCOUNT,
+    REGISTER_PER_ADDRESS,
+)
 from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
 from application.limits import Limits
 from application.paging import Page
@@ -76,7 +83,7 @@ class Identity:
 
     async def register(self, registration: Registration, device: Device) -> tuple[SignedIn, str]:
         """Create an account and sign in. Returns the answer and a refresh token. EmailTaken if the account exists."""
-        await self._limits.register(device.address)
+        await self._limits.require(REGISTER_PER_ADDRESS, device.address)
         check_password(registration.password, normal_email(registration.email))
         encoded = await self._hasher.hash(registration.password)
         return await self._register(registration, encoded, device)
@@ -99,14 +106,16 @@ class Identity:
         InvalidCredentials if the address or the password is wrong. Both take the same time.
         """
         email = normal_email(credentials.email)
-        await self._limits.login(email, device.address)
+        # The address counts apart, so that attempts of others from elsewhere do not lock the owner out.
+        await self._limits.require(LOGIN_PER_ADDRESS, device.address)
+        await self._limits.require(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{device.address}:{email}")
         try:
             signed_in = await self._log_in(email, credentials.password, device)
         except InvalidCredentials:
             self._observer.happened("login", "refused")
             raise
         self._observer.happened("login", "ok")
-        await self._limits.logged_in(email, device.address)
+        await self._limits.forget(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{device.address}:{email}")
         self._authentication.end(await self._end_surplus(AccountId(signed_in[0].user.id)))
         return signed_in
 
@@ -157,7 +166,8 @@ class Identity:
 
     async def _tell(self, account: AccountId, device: Device) -> None:
         try:
-            if await self._limits.may_tell_failure(account):
+            # Otherwise anybody could fill the journal of the account.
+            if await self._limits.allows(FAILURES_TOLD_PER_ACCOUNT, str(account)):
                 async with self._work() as work:
                     id, now = self._ids.new(), self._clock.now()
                     work.accounts.tell(FailedLogin.of(id, account, device.address, device.user_agent, now))
@@ -310,7 +320,7 @@ class Identity:
     async def change_password(self, actor: Principal, change: PasswordChange) -> None:
         """Replace the password, given the present one, and end all sessions. Every client has to sign in again."""
         actor.require(SESSION)
-        await self._limits.password(str(actor.account_id))
+        await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
         check_password(change.new_password, account.email, "/new_password")

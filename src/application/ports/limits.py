@@ -17,6 +17,18 @@ class Verdict(Struct, frozen=True):
     retry_after_seconds: float
 
 
+class Policy(Struct, frozen=True):
+    """How often something may be tried: `limit` times at once, refilled evenly over a window of `window_ms`.
+
+    A context declares its own. Refusals are counted under `name`, and told to the caller with `refusal`.
+    """
+
+    name: str
+    limit: int
+    window_ms: int
+    refusal: str = "Too many attempts; try again later."
+
+
 class RateLimiter(Protocol):
     """Counts calls by key (generic cell rate algorithm): `limit` calls at once, refilled evenly over a window."""
 

@@ -1,7 +1,9 @@
 """The port through which the application reports what happens. Adapters make logs, metrics and traces of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
+
+from msgspec import Struct
 
 from application.ports.events import Entry
 from application.principal import Correlation
@@ -9,57 +11,42 @@ from domain.ids import AccountId
 
 Service = Literal["postgresql", "redis", "http"]
 Command = Literal["connect", "subscribe", "publish", "call"]
-Happening = Literal[
-    "cache",
-    "commit_unknown",
-    "consumed",
-    "denied",
-    "dropped",
-    "elapsed",
-    "gap",
-    "hint_refused",
-    "idempotent_replay",
-    "login",
-    "origin_rejected",
-    "position_check",
-    "rate_limited",
-    "refresh",
-    "resume",
-    "retry",
-    "socket_closed",
-    "socket_opened",
-    "token_rejected",
-]
 Frames = Literal["event", "signal", "answer"]
 
-# Every outcome of each happening. The set is closed, so that each outcome can be counted from zero.
-OUTCOMES: Mapping[Happening, Sequence[str]] = {
-    "cache": ("hit", "miss", "stale", "shared", "unavailable", "forged"),
-    "commit_unknown": ("lost",),
-    "consumed": ("done", "piece", "failed"),
-    "denied": ("request", "command"),
-    "dropped": ("ephemeral", "superseded"),
-    "elapsed": ("done", "overtaken", "failed"),
-    "gap": ("hint", "head"),
-    "hint_refused": ("forged", "unreadable"),
-    "idempotent_replay": ("request", "call"),
-    "login": ("ok", "refused"),
-    "origin_rejected": ("cookie", "preflight", "upgrade"),
-    "position_check": ("level", "behind", "unavailable"),
-    "rate_limited": ("request", "in_hand", "login_address", "login_account", "register", "password", "unconnected"),
-    "refresh": ("ok", "grace", "reuse", "expired"),
-    "resume": ("recovered", "offset", "epoch", "pruned"),
-    "retry": ("stale",),
-    "socket_closed": (
-        *("by_peer", "lost", "1002", "1007", "1009", "4001", "4002", "4003", "4004", "4008"),
-        *("4100", "4101", "4103", "4104", "4105", "4200", "4300"),
-    ),
-    "socket_opened": ("101", "401", "403", "429", "503"),
-    "token_rejected": ("token_invalid", "token_expired", "session_ended", "credential_revoked"),
-}
-OTHER = "other"
+# What an outcome counts as that its happening does not list, and a happening that no row describes.
+OTHER, UNKNOWN = "other", "unknown"
 
 T = TypeVar("T")
+
+
+class Happening(Struct, frozen=True):
+    """Something that is counted, by a label of a few outcomes that are known beforehand.
+
+    `name` is what the log calls it. Its counter is `signalbox_{counter}_total`, with the help `text`. `security` gives
+    the outcomes that are security events, each with its name in OWASP's logging vocabulary. ValueError if a name is no
+    identifier.
+    """
+
+    name: str
+    counter: str
+    label: str
+    text: str
+    outcomes: Sequence[str]
+    security: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        for name in (self.name, self.counter, self.label):
+            if not (name.isidentifier() and name.isascii()):
+                raise ValueError(f"{name!r} is no name of something that is counted")
+
+
+def by_name(happenings: Iterable[Happening]) -> Mapping[str, Happening]:
+    """The rows by their names. ValueError if two share a name."""
+    rows: dict[str, Happening] = {}
+    for row in happenings:
+        if rows.setdefault(row.name, row) is not row:
+            raise ValueError(f"two rows describe what happens as {row.name}")
+    return rows
 
 
 class Activity(Protocol):
@@ -109,8 +96,10 @@ class Observer(Protocol):
         """
         ...
 
-    def happened(self, what: Happening, outcome: str, **facts: object) -> None:
-        """Count one more of a happening. An outcome that OUTCOMES does not list counts as `other`.
+    def happened(self, what: str, outcome: str, **facts: object) -> None:
+        """Count one more of a happening, which is given by its name. The observer is made with the rows of all.
+
+        An outcome that the row does not list counts as `other`. A happening without a row counts as unknown.
 
         With `facts`, it is also logged. It belongs to the activity of the present context. The fact `seconds` is its
         duration.

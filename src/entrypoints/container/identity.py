@@ -6,7 +6,7 @@ from adapters.memory.identity import MemoryAccounts, MemorySessions
 from adapters.postgres.identity import PostgresAccounts, PostgresSessions
 from application.accounts import ACCOUNT_READ, AccountFeeds
 from application.administration import Administration
-from application.identity import Identity
+from application.identity import HAPPENINGS, POLICIES, Identity
 from application.reactions import registered
 from application.retention import Aging
 from domain.identity import Account, FailedLogin, Session
@@ -48,6 +48,8 @@ def _with_identity(house: Container) -> Container:
     )
     house.aggregates.add_args(Account, FailedLogin, Session)
     house.scopes.add_args(ACCOUNT_READ)
+    house.policies.add_args(*POLICIES)
+    house.happenings.add_args(*HAPPENINGS)
     house.feeds.add_args(Singleton(AccountFeeds))
     house.routes.add_args(
         Singleton(identity_routes, identity, Singleton(RefreshCookie, given.cors_origin, given.cookie_samesite))

@@ -14,7 +14,9 @@ from application.authentication import Authentication
 from application.catalogue import Catalogue
 from application.events import Events
 from application.feeds import Channels
+from application.happenings import HAPPENINGS
 from application.lease import Lease
+from application.limits import with_policies
 from application.quotas import Quotas
 from application.reactions import EveryWork
 from application.realtime import Hub, Live, Lobby, Patrol, Surroundings, Tickets
@@ -34,10 +36,12 @@ class Container(containers.DeclarativeContainer):
     given = settings.provided
     clock: Provider[ports.Clock] = Singleton(SystemClock)
     ids: Provider[ports.Ids] = Singleton(TimeOrderedIds)
-    metrics = Singleton(Metrics, VERSION, given.instance)
+    policies, happenings = List(), List(*HAPPENINGS)
+    counted = Singleton(with_policies, happenings, policies)
+    metrics = Singleton(Metrics, VERSION, given.instance, counted)
     traces = Singleton(made.traces, settings)
     observer: Provider[ports.Observer] = Singleton(made.observer, settings, metrics, traces)
-    # To these, and to `routes`, each context adds rows.
+    # To these, to `policies`, `happenings` and `routes`, each context adds rows.
     repositories = Dict(access=postgres.PostgresAccess, cursors=postgres.PostgresCursorRepository)
     aggregates, scopes, feeds, quotas = List(), List(), List(), List()
     credentials: Provider[list[ports.CredentialKind]] = List()  # besides tokens

@@ -14,6 +14,7 @@ from entrypoints.container.made import watched
 from tests.architecture.notes.domain import Note
 from tests.architecture.notes.feeds import NoteFeeds
 from tests.architecture.notes.http import note_routes
+from tests.architecture.notes.measures import BURNT, OPENED_PER_ACCOUNT
 from tests.architecture.notes.memory import NOTES, MemoryNoteQueries, MemoryNotes, MemoryNoteUpkeep
 from tests.architecture.notes.ports import NoteQueries, NoteUpkeep
 from tests.architecture.notes.postgres import PostgresNoteQueries, PostgresNotes, PostgresNoteUpkeep, notes
@@ -53,12 +54,15 @@ def in_memory(house: Container) -> Container:
 def _with_notes(
     house: Container, queries: Provider[NoteQueries], upkeep: Provider[NoteUpkeep], deadlines: Provider[Deadlines]
 ) -> Container:
-    use_cases = watched(house.observer, Notes, house.work, queries, house.clock, house.ids, house.broker)
+    parts = (house.work, queries, house.limits, house.observer, house.clock, house.ids, house.broker)
+    use_cases = watched(house.observer, Notes, *parts)
     feeds = Singleton(NoteFeeds, queries)
     house.set_providers(notes=use_cases, note_queries=queries, note_upkeep=upkeep)
     house.aggregates.add_args(Note)
     house.scopes.add_args(NOTES_READ, NOTES_WRITE)
     house.quotas.add_args(Singleton(Quota, "notes", "account", NOTES_MAX))
+    house.policies.add_args(OPENED_PER_ACCOUNT)
+    house.happenings.add_args(BURNT)
     house.feeds.add_args(feeds)
     house.consumers.add_args(Singleton(counting, feeds, house.broker))
     house.due.add_args(Singleton(Due, "notes", deadlines, use_cases.provided.elapse))

@@ -9,7 +9,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from application.limits import Limits
 from application.ports.events import Broker, Signal
+from application.ports.observer import Observer
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
@@ -17,6 +19,7 @@ from domain.channels import Channel
 from domain.errors import VersionConflict
 from domain.ids import AccountId
 from tests.architecture.notes.domain import TEXT_MAX, WAVES, Note, NoteId, place
+from tests.architecture.notes.measures import OPENED_PER_ACCOUNT
 from tests.architecture.notes.ports import NoteQueries, NoteView, NoteWork
 from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
 
@@ -43,9 +46,18 @@ class Notes:
     """What those who take part in a note can do; strangers are told NotFound, whatever they ask."""
 
     def __init__(
-        self, work: UnitOfWork[NoteWork], queries: NoteQueries, clock: Clock, ids: Ids, broker: Broker
+        self,
+        work: UnitOfWork[NoteWork],
+        queries: NoteQueries,
+        limits: Limits,
+        observer: Observer,
+        clock: Clock,
+        ids: Ids,
+        broker: Broker,
     ) -> None:
         self._work = work
+        self._limits = limits
+        self._observer = observer
         self._queries = queries
         self._clock = clock
         self._ids = ids
@@ -57,6 +69,7 @@ class Notes:
 
     async def open(self, actor: Principal, new: NoteText) -> NoteView:
         actor.require(NOTES_WRITE)
+        await self._limits.require(OPENED_PER_ACCOUNT, str(actor.account_id))
         note = Note.open(NoteId(self._ids.new()), new.text, actor.account_id, self._clock.now())
         async with self._work() as work:
             work.notes.add(note)
@@ -97,6 +110,7 @@ class Notes:
         actor.require(NOTES_WRITE)
         async with self._changing(actor, id) as note:
             note.burn(actor.account_id, self._clock.now())
+        self._observer.happened("note_burnt", "short" if len(note.text) < TEXT_MAX / 2 else "long")
 
     async def wave(self, actor: Principal, id: NoteId, wave: Wave) -> None:
         """Wave at those who follow it. It asks the store nothing: the caller has to follow the note."""

@@ -1,0 +1,32 @@
+"""How often somebody may try to sign in and the like, and what is counted of that."""
+
+from application.ports.limits import Policy
+from application.ports.observer import Happening
+
+LOGIN_PER_ACCOUNT_AND_ADDRESS = Policy("login_account", 10, 15 * 60_000)
+LOGIN_PER_ADDRESS = Policy("login_address", 100, 15 * 60_000)
+REGISTER_PER_ADDRESS = Policy("register", 30, 60 * 60_000)
+PASSWORD_PER_ACCOUNT = Policy("password", 10, 15 * 60_000)
+# Nobody is refused by this one, so it is not among those that are counted.
+FAILURES_TOLD_PER_ACCOUNT = Policy("told", 10, 60 * 60_000)
+
+POLICIES = (LOGIN_PER_ADDRESS, LOGIN_PER_ACCOUNT_AND_ADDRESS, REGISTER_PER_ADDRESS, PASSWORD_PER_ACCOUNT)
+
+HAPPENINGS = (
+    Happening(
+        "login",
+        "logins",
+        "outcome",
+        "Attempts to sign in with address and password.",
+        ("ok", "refused"),
+        {"ok": "authn_login_success", "refused": "authn_login_fail"},
+    ),
+    Happening(
+        "refresh",
+        "refreshes",
+        "outcome",
+        "Uses of refresh tokens; `grace`: not the newest, `reuse`: two hold copies.",
+        ("ok", "grace", "reuse", "expired"),
+        {"reuse": "authn_token_reuse"},
+    ),
+)

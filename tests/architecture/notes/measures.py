@@ -1,0 +1,7 @@
+"""How often a note may be opened, and what is counted of notes."""
+
+from application.ports.limits import Policy
+from application.ports.observer import Happening
+
+OPENED_PER_ACCOUNT = Policy("notes_opened", 5, 60_000, "Those are notes enough for a minute.")
+BURNT = Happening("note_burnt", "notes_burnt", "length", "Notes that were burnt, by their length.", ("short", "long"))
