@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -51,9 +50,12 @@ _EVERYTHING = TaskFilter()
 _RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
-def _view(columns: Sequence[Any]) -> TaskView:
-    values = list(columns)
-    values[_CUSTOM_SEEN] = msgspec.json.decode(values[_CUSTOM_SEEN])
+_decode = msgspec.json.Decoder().decode
+
+
+def _view(row: asyncpg.Record) -> TaskView:
+    *values, _ = row
+    values[_CUSTOM_SEEN] = _decode(values[_CUSTOM_SEEN])
     return TaskView(*values)
 
 
@@ -71,7 +73,7 @@ class PostgresTaskQueries(TaskQueries):
         row = await self._database.look_up(_VIEW, id, by)
         if row is None:
             raise NotFound
-        return _view(row[:-1])
+        return _view(row)
 
     async def page(
         self, workspace: WorkspaceId, by: AccountId, wanted: TaskFilter, sort: str, cursor: str | None, limit: int
@@ -117,7 +119,7 @@ class PostgresTaskQueries(TaskQueries):
             key = _RANKS[last.priority] if name == "priority" else getattr(last, name)
             return encode_cursor(query, key, last.id)
 
-        page = await page_of(fetch, limit, lambda row: _view(row[:-1]), cursor_behind)
+        page = await page_of(fetch, limit, _view, cursor_behind)
         if not page.data and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
             raise NotFound
         return page
