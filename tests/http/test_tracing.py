@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import pytest
 import pytest_asyncio
@@ -85,9 +86,12 @@ async def test_what_does_not_fit_is_counted(collector: Collector) -> None:
     traces = Traces(collector.endpoint, "signalbox", "0", "here")
     # The collector is on this loop, so it takes nothing meanwhile.
     count = tracing.QUEUE_MAX + 2 * tracing.BATCH_MAX
+    began = monotonic()
     for _ in range(count):
         traces.tracer.start_span("one of many").end()
+    took = monotonic() - began
     assert traces.dropped > 0
     await collector.until(lambda: len(collector.spans) + traces.dropped == count)
     await asyncio.to_thread(traces.close)
-    assert len(collector.spans) >= tracing.QUEUE_MAX
+    # Unless the first batch was waiting for so long that it is lost as well.
+    assert len(collector.spans) >= tracing.QUEUE_MAX or took > tracing.EXPORT_SECONDS / 2
