@@ -1,4 +1,4 @@
-"""The seven kinds of refusal. Each entry point maps them once, so no rule knows a status code."""
+"""The eight kinds of refusal. Each entry point maps them once, so no rule knows a status code."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -62,6 +62,12 @@ class QuotaExceeded(Conflict):
         super().__init__(
             f"The quota of {limit:,} {quota.replace('_', ' ')} is reached.", extra={"quota": quota, "limit": limit}
         )
+
+
+class Gone(DomainError):
+    """The caller may see that it was there, and it is over for good; no other request brings it back."""
+
+    code = "gone"
 
 
 class Exhausted(DomainError):

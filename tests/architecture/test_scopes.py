@@ -56,7 +56,7 @@ def called(house: Container, kind: type, name: str) -> Awaitable[object]:
     made = (provider() for provider in house.providers.values() if not isinstance(provider, Resource | Factory))
     method: Callable[..., Awaitable[object]] = getattr(next(thing for thing in made if isinstance(thing, kind)), name)
     hints = get_type_hints(method)
-    assert hints.pop("actor") is Principal
+    assert hints.pop("actor") in (Principal, Principal | None)
     needed = [p.name for p in inspect.signature(method).parameters.values() if p.default is p.empty][1:]
     return method(POWERLESS, *(f"workspace:{ID}" if hints[name] is str else None for name in needed))
 

@@ -209,7 +209,7 @@ async def test_the_interactive_page_loads_nothing_from_elsewhere(http: httpx.Asy
 
 
 def test_nothing_is_public_unless_it_is_meant_to_be() -> None:
-    assert paths(LITESTAR, lambda facts: facts.is_public) == PUBLIC
+    assert paths(LITESTAR, lambda facts: facts.callers != "known") == PUBLIC
 
 
 # Fields of answers by which somebody gets in.

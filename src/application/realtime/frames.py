@@ -119,7 +119,7 @@ class Refused(Struct, frozen=True, omit_defaults=True):
     extra: Mapping[str, Any] = {}
 
 
-class Gone(Struct, frozen=True):
+class Leaver(Struct, frozen=True):
     """An account that has left, and why: it left by itself (`bye`), or its connection was `lost`."""
 
     account_id: UUID
@@ -168,7 +168,7 @@ class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence"):
 
     channel: str
     joined: Sequence[UUID]
-    left: Sequence[Gone]
+    left: Sequence[Leaver]
 
 
 class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):

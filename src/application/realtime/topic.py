@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from application.ports.events import Signal
-from application.realtime.frames import Gone, PresenceChange, ServerFrame, Value
+from application.realtime.frames import Leaver, PresenceChange, ServerFrame, Value
 from application.realtime.groups import Groups
 from application.realtime.wire import WireFormat
 from domain.channels import PRESENCE, Channel, ChannelClass
@@ -110,7 +110,7 @@ class Topic:
                     self._pass_on(key, self._change(UUID(key), here))
 
     def _change(self, account: UUID, here: Here) -> PresenceChange:
-        joined, left = ([account], []) if here.present else ([], [Gone(account, here.why)])
+        joined, left = ([account], []) if here.present else ([], [Leaver(account, here.why)])
         return PresenceChange(self.name, joined, left)
 
     def _pass_on(self, key: str | None, frame: ServerFrame) -> None:

@@ -16,7 +16,7 @@ from application.ports import Observer, RateLimiter
 from application.realtime import Doorstep
 from entrypoints import VERSION
 from entrypoints.http import Edge
-from entrypoints.http.facts import paths
+from entrypoints.http.facts import open_paths
 from entrypoints.settings import Settings
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ def edge(
 ) -> Edge:
     return Edge(
         app,
-        paths(routes, lambda facts: facts.is_public),
+        open_paths(routes),
         authentication,
         limits,
         settings.cors_origin,

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ from entrypoints.addresses import IpAddress, address
 from entrypoints.http.answer import Responder, Upgrade
 from entrypoints.http.caller import Caller
 from entrypoints.http.cors import Cors, Headers
+from entrypoints.http.facts import Callers
 from entrypoints.http.problems import (
     INTERNAL,
     BodyTooLarge,
@@ -28,7 +29,7 @@ from entrypoints.http.problems import (
     UnsupportedMediaType,
 )
 
-# Paths that need a principal. So a new route is closed until its facts say that it is public.
+# Paths that need a principal. So a new route is closed until its facts say that strangers may call it.
 CLOSED = ("/api/", "/stats")
 URL_MAX = 8_192
 HEADERS_MAX = 16_384
@@ -47,7 +48,7 @@ class Edge:
     def __init__(
         self,
         app: ASGIApp,
-        public: Container[str],
+        open_to: Mapping[str, Callers],
         authentication: Authentication,
         limits: Limits,
         origins: Sequence[str],
@@ -57,7 +58,7 @@ class Edge:
         observer: Observer,
     ) -> None:
         self._app = app
-        self._public = public
+        self._open_to = open_to
         self._observer = observer
         self._authentication = authentication
         self._limits = limits
@@ -176,20 +177,22 @@ class Edge:
             self._inspect(scope, caller.headers)
             await self._app(scope, bounded, answer.send)
             return
-        is_public = scope["path"] in self._public
-        stranger = None
+        callers = self._open_to.get(scope["path"], "known")
+        refused = None
         try:
-            text = _bearer(caller.headers.get(b"authorization"))
-            caller.principal = self._authentication.known(text) or await self._authentication.identify(text)
-            if not is_public:
-                acts(caller.principal)
+            credential = caller.headers.get(b"authorization")
+            if credential is not None or callers == "known":
+                text = _bearer(credential)
+                caller.principal = self._authentication.known(text) or await self._authentication.identify(text)
+                if callers != "anybody":
+                    acts(caller.principal)
         except Unauthenticated as error:
-            stranger = None if is_public else error
+            refused = None if callers == "anybody" else error
         who = caller.address if caller.principal is None else caller.principal.account_id
         with self._limits.bill(who) as answer.bill:
             await answer.bill.charge(1)
-            if stranger:
-                raise stranger
+            if refused:
+                raise refused
             self._inspect(scope, caller.headers)
             await self._app(scope, bounded, answer.send)
 

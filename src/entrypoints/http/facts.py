@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 from litestar import Litestar
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
@@ -13,14 +13,18 @@ from application.scopes import Scope
 # The id in examples.
 AN_ID = "0195f3a2-7c41-7b3e-9d52-3f6a1c2b4d5e"
 
+Callers: TypeAlias = Literal["known", "anybody", "either"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The option `facts` of a handler. A handler without it is closed, and has no body, secret or condition.
 
-    `is_public`: it may be called without a principal.
+    `callers`: who may call it. `known`: only a principal. `anybody`: it acts for nobody, and an invalid credential
+    counts as none. `either`: it acts for a principal or for a stranger, and a credential that is sent has to be valid.
+    `sets_cookie`: its answers set or clear the refresh cookie.
     `is_secret`: its answers hold a secret. They are not compressed, and are stored encrypted only.
-    `is_keyless`: it ignores idempotency keys, as public routes do: a repetition is carried out again.
+    `is_keyless`: it ignores idempotency keys, as routes for `anybody` do: a repetition is carried out again.
     `example`: a body that works.
     `current`: the message that a condition on its version is about, and that a 412 carries.
     `by_header`: that version comes in `If-Match`.
@@ -30,7 +34,8 @@ class Facts:
     `refuses`: statuses besides those that follow from its parameters and answers.
     """
 
-    is_public: bool = False
+    callers: Callers = "known"
+    sets_cookie: bool = False
     is_secret: bool = False
     is_keyless: bool = False
     example: Mapping[str, object] | None = None
@@ -57,7 +62,7 @@ def scope_of(handler: HTTPRouteHandler) -> Scope | None:
     everything else.
     """
     facts = facts_of(handler)
-    if facts.is_public or facts.scope is not None:
+    if facts.callers == "anybody" or facts.scope is not None:
         return facts.scope
     reading, changing = handler.opt.get("scopes", (None, None))
     return cast("Scope | None", reading if "GET" in handler.http_methods else changing)
@@ -73,5 +78,13 @@ def paths(app: Litestar, wanted: Callable[[Facts], bool]) -> frozenset[str]:
         if wanted(facts_of(handler))
     }
     if several := sorted(path for path in found if "{" in path):
-        raise ValueError(f"What is public or keyless has one path: {several}")
+        raise ValueError(f"What is open to strangers or keyless has one path: {several}")
     return frozenset(found)
+
+
+def open_paths(app: Litestar) -> Mapping[str, Callers]:
+    """Who may call the paths that are open to strangers. ValueError for a path with a parameter: it stands for many."""
+    anybody = dict.fromkeys(paths(app, lambda facts: facts.callers == "anybody"), "anybody")
+    return cast(
+        Mapping[str, Callers], anybody | dict.fromkeys(paths(app, lambda facts: facts.callers == "either"), "either")
+    )

@@ -43,7 +43,7 @@ class IdempotentRequests:
 
     def __init__(self, app: Litestar, idempotency: Idempotency, secrets: Secrets, observer: Observer) -> None:
         self._app = app
-        self._keyless = paths(app, lambda facts: facts.is_public or facts.is_keyless)
+        self._keyless = paths(app, lambda facts: facts.callers == "anybody" or facts.is_keyless)
         self._idempotency = idempotency
         self._secrets = secrets
         self._observer = observer

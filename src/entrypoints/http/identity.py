@@ -34,7 +34,8 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
     @post(
         "/auth/register",
         facts=Facts(
-            is_public=True,
+            callers="anybody",
+            sets_cookie=True,
             is_secret=True,
             example={"email": "ada@example.org", "password": "correct horse battery", "display_name": "Ada"},
             refuses={409},
@@ -49,7 +50,8 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
         "/auth/login",
         status_code=200,
         facts=Facts(
-            is_public=True,
+            callers="anybody",
+            sets_cookie=True,
             is_secret=True,
             example={"email": "ada@example.org", "password": "correct horse battery"},
             refuses={401},
@@ -64,7 +66,7 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
         "/auth/refresh",
         status_code=200,
         security=[{"refresh": []}],
-        facts=Facts(is_public=True, is_secret=True, refuses={401, 403}),
+        facts=Facts(callers="anybody", sets_cookie=True, is_secret=True, refuses={401, 403}),
     )
     async def refresh(request: ApiRequest) -> Response[SignedIn]:
         """Exchange the refresh cookie for a new access token and a new cookie."""
@@ -74,7 +76,7 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
         "/auth/logout",
         status_code=204,
         security=[{"refresh": []}, {}],
-        facts=Facts(is_public=True, is_secret=True, refuses={403}),
+        facts=Facts(callers="anybody", sets_cookie=True, is_secret=True, refuses={403}),
     )
     async def log_out(request: ApiRequest) -> Response[None]:
         """End the session of the refresh cookie."""

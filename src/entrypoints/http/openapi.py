@@ -32,6 +32,7 @@ _MEANINGS: Mapping[int, str] = {
     404: "There is no such thing, or you may not see it.",
     408: "The request took too long.",
     409: "The present state does not allow this; `code` says why.",
+    410: "It is over for good.",
     412: "`If-Match` or `version` names another version; `current` is the resource as it is now.",
     413: "The body is too large.",
     415: "The body is not plain `application/json`.",
@@ -165,7 +166,7 @@ class _Operation:
 
     @property
     def takes_key(self) -> bool:
-        return not (self.is_reading or self.facts.is_public or self.facts.is_keyless)
+        return not (self.is_reading or self.facts.callers == "anybody" or self.facts.is_keyless)
 
     @property
     def is_versioned(self) -> bool:
@@ -222,8 +223,9 @@ def _complete(operation: dict[str, Any], of: _Operation) -> None:
     facts = of.facts
     operation.pop("deprecated", None)
     operation["summary"] = operation["description"].partition(".")[0]
-    if not facts.is_public:
-        operation["security"] = [{"bearer": [] if of.scope is None else [of.scope.name]}]
+    if facts.callers != "anybody":
+        bearer = {"bearer": [] if of.scope is None else [of.scope.name]}
+        operation["security"] = [bearer, {}] if facts.callers == "either" else [bearer]
     operation["parameters"] = [_parameter(p) for p in operation.get("parameters", ())] + [
         {"name": header, "in": "header", "required": False, **_REQUEST_HEADERS[header]}
         for header in _request_headers(of)
@@ -237,7 +239,7 @@ def _complete(operation: dict[str, Any], of: _Operation) -> None:
     success["headers"] = _headers(
         *(["Idempotency-Replayed"] if of.takes_key else []),
         *(["ETag"] if of.is_versioned else []),
-        *(["Set-Cookie"] if facts.is_public else []),
+        *(["Set-Cookie"] if facts.sets_cookie else []),
     )
     success["description"] = "Done."
     if facts.streamed is not None:
@@ -296,7 +298,7 @@ def _request_headers(of: _Operation) -> Iterator[str]:
 
 def _refusals(of: _Operation) -> set[int]:
     statuses = {*_ALWAYS, *of.facts.refuses}
-    if not of.facts.is_public:
+    if of.facts.callers != "anybody":
         statuses.add(401)
     if of.scope is not None:
         statuses.add(403)
