@@ -111,7 +111,7 @@ def test_the_page_about_the_interface_lists_every_scope_with_its_operations() ->
     section = Path("docs/api.md").read_text().partition("## Scopes\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\S+)` \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
     expected = []
-    for scope in (*SCOPES, SESSION):
+    for scope in (*sorted(SCOPES, key=lambda scope: scope.name), SESSION):
         theirs = [o for o in GUARDED.values() if told(o) == scope.name and o.name not in BY_CHANNEL]
         operations = ", ".join(f"`{operation.method} {operation.path}`" for operation in theirs)
         expected.append((scope.name, scope.allows, operations))
