@@ -1,8 +1,10 @@
 """Figures about the store and this process, for admins of the installation."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
-from application.ports.store import Pool, Stored, StoreQueries
+from application.ports.store import Pool, StoreQueries
 from application.principal import Principal
 from application.realtime.hub import Hub
 from application.realtime.live import Live
@@ -17,7 +19,7 @@ class Summary(Struct, frozen=True):
     connections: int
     streams_followed: int
     pool: Pool
-    stored: Stored
+    stored: Mapping[str, int]
 
 
 class Statistics:

@@ -201,3 +201,16 @@ async def test_notes_have_a_limit_and_a_counter_of_their_own_and_operators_see_b
     for name, labels in (("rate_limited", {"policy": "notes_opened"}), ("notes_burnt", {"length": "short"})):
         assert [found(f"signalbox_{name}_total", **labels) for found in (before, after)] == [0, 1]
     assert after("signalbox_notes_burnt_total", length="long") == 0
+
+
+async def test_notes_are_among_the_figures_of_an_installation(
+    library: Container, people: tuple[Person, Person, Person]
+) -> None:
+    ada, bob, _ = people
+    for author in (ada, bob):
+        await a_note(author)
+    await library.administration().make_admin(ada.email)
+    admin = await log_in(ada.http, ada.email)
+    stored = done(await ada.http.get("/stats", headers=admin.authorization))["stored"]
+    assert list(stored) == ["accounts", "workspaces", "tasks", "comments", "notes", "streams", "events"]
+    assert (stored["accounts"], stored["notes"]) == (3, 2)

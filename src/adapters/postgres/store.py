@@ -8,12 +8,12 @@ from sqlalchemy import BigInteger, Select, Table, cast, column, func, literal_co
 from adapters.postgres import tables
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
-from application.ports.store import Pool, Stored, StoreQueries
+from application.ports.store import Pool, StoreQueries
 
 COUNTED_MAX = 10_000
 
 _relations = table("pg_class", column("oid"), column("reltuples"))
-_TABLES: Mapping[str, Table] = {name: getattr(tables, name) for name in Stored.__struct_fields__}
+_JOURNAL: Mapping[str, Table] = {"streams": tables.streams, "events": tables.events}
 
 
 def _figures(name: str, counted: Table) -> Select[tuple[str, int, int]]:
@@ -25,24 +25,22 @@ def _figures(name: str, counted: Table) -> Select[tuple[str, int, int]]:
     )
 
 
-_STORED = Statement(union_all(*(_figures(name, counted) for name, counted in _TABLES.items())))
-
-
 class PostgresStoreQueries(StoreQueries):
     """Counts exactly up to 10,000 rows of a table. Beyond that it gives the number that the last ANALYZE found."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, counted: Mapping[str, Table]) -> None:
         self._database = database
+        self._counted = {**counted, **_JOURNAL}
+        self._stored = Statement(union_all(*(_figures(name, table) for name, table in self._counted.items())))
 
     async def now(self) -> datetime:
         _, now = await self._database.identify()
         return now
 
-    async def stored(self) -> Stored:
-        rows = await self._database.fetch(_STORED)
-        return Stored(
-            **{name: counted if counted <= COUNTED_MAX else max(counted, about) for name, counted, about in rows}
-        )
+    async def stored(self) -> Mapping[str, int]:
+        rows = await self._database.fetch(self._stored)
+        found = {name: counted if counted <= COUNTED_MAX else max(counted, about) for name, counted, about in rows}
+        return {name: found[name] for name in self._counted}  # in their order, which a union does not keep
 
     def pool(self) -> Pool:
         return Pool(*self._database.pool_state(), self._database.waiting)

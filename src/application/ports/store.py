@@ -1,5 +1,6 @@
 """The store's figures about itself, for operators."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -18,26 +19,18 @@ class Pool(Struct, frozen=True):
     waiting: int
 
 
-class Stored(Struct, frozen=True):
-    """Estimates of how much is stored: the number of each kind, and of the `events` in the journals of `streams`."""
-
-    accounts: int
-    workspaces: int
-    tasks: int
-    comments: int
-    streams: int
-    events: int
-
-
 class StoreQueries(Protocol):
-    """Figures about the store."""
+    """Figures about the store. It is made with the tables that contexts want counted, by the names of their figures."""
 
     async def now(self) -> datetime:
         """The time by the store's clock."""
         ...
 
-    async def stored(self) -> Stored:
-        """Estimates of how much is stored, exact where counting is cheap. The cost does not grow with the store."""
+    async def stored(self) -> Mapping[str, int]:
+        """Estimates of the number of rows of each table, and of the `events` in the journals of `streams`.
+
+        They are exact where counting is cheap. The cost does not grow with the store.
+        """
         ...
 
     def pool(self) -> Pool:

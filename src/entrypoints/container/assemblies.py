@@ -79,7 +79,7 @@ def without_postgres(house: Container) -> None:
         journal=Singleton(memory.MemoryJournalQueries, database),
         idempotency=Singleton(memory.MemoryIdempotency, database, house.clock),
         ticket_store=Singleton(memory.MemoryTicketStore, house.settings.provided.quota_tickets, house.clock),
-        store=Singleton(memory.MemoryStoreQueries, database, house.clock),
+        store=Singleton(memory.MemoryStoreQueries, database, house.clock, house.figures),
         upkeep=Singleton(memory.MemoryUpkeep, database),
         # The cheapest parameters that argon2 takes, because these hashes end with the process.
         hasher=Singleton(Argon2Hasher, memory_kib=8, passes=1),

@@ -2,7 +2,8 @@
 
 from dependency_injector.providers import Singleton
 
-from adapters.memory.identity import MemoryAccounts, MemorySessions
+from adapters.memory.identity import ACCOUNTS, MemoryAccounts, MemorySessions
+from adapters.postgres import tables
 from adapters.postgres.identity import PostgresAccounts, PostgresSessions
 from application.accounts import ACCOUNT_READ, AccountFeeds
 from application.administration import Administration
@@ -18,11 +19,13 @@ from entrypoints.http.refresh_cookie import RefreshCookie
 
 def on_postgres(house: Container) -> Container:
     house.repositories.add_kwargs(accounts=PostgresAccounts, sessions=PostgresSessions)
+    house.figures.add_kwargs(accounts=tables.accounts)
     return _with_identity(house)
 
 
 def in_memory(house: Container) -> Container:
     house.repositories.add_kwargs(accounts=MemoryAccounts, sessions=MemorySessions)
+    house.figures.add_kwargs(accounts=ACCOUNTS)
     return _with_identity(house)
 
 

@@ -43,6 +43,7 @@ class Container(containers.DeclarativeContainer):
     observer: Provider[ports.Observer] = Singleton(made.observer, settings, metrics, traces)
     # To these, to `policies`, `happenings` and `routes`, each context adds rows.
     repositories = Dict(access=postgres.PostgresAccess, cursors=postgres.PostgresCursorRepository)
+    figures: Dict = Dict()
     aggregates, scopes, feeds, quotas = List(), List(), List(), List()
     credentials: Provider[list[ports.CredentialKind]] = List()  # besides tokens
     consumers, due, calls, retention, loops = List(), List(), List(), List(), List()
@@ -75,7 +76,7 @@ class Container(containers.DeclarativeContainer):
     access_queries: Provider[ports.AccessQueries] = Singleton(postgres.PostgresAccessQueries, database)
     session_queries: Provider[ports.SessionQueries] = Singleton(postgres.PostgresSessionQueries, numbers_database)
     ticket_store: Provider[ports.TicketStore] = Singleton(postgres.PostgresTicketStore, database, given.quota_tickets)
-    store: Provider[ports.StoreQueries] = Singleton(postgres.PostgresStoreQueries, database)
+    store: Provider[ports.StoreQueries] = Singleton(postgres.PostgresStoreQueries, database, figures)
     upkeep: Provider[ports.Upkeep] = Singleton(postgres.PostgresUpkeep, database)
     # Use cases
     limits = Singleton(made.limits, settings, limiter, observer)

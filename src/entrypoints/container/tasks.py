@@ -3,7 +3,8 @@
 from dependency_injector.providers import Provider, Singleton
 
 from adapters.cached.tasks import CachedTaskQueries
-from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTasks, MemoryTaskWords
+from adapters.memory.tasks import COMMENTS, TASKS, MemoryTaskNumbers, MemoryTaskQueries, MemoryTasks, MemoryTaskWords
+from adapters.postgres import tables
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.task_words import PostgresTaskWords
 from adapters.postgres.tasks import PostgresTaskQueries, PostgresTasks
@@ -22,6 +23,7 @@ from entrypoints.websocket.tasks import task_methods
 
 def on_postgres(house: Container) -> Container:
     house.repositories.add_kwargs(tasks=PostgresTasks)
+    house.figures.add_kwargs(tasks=tables.tasks, comments=tables.comments)
     return _with_tasks(
         house,
         Singleton(PostgresTaskQueries, house.database, house.long_reads),
@@ -32,6 +34,7 @@ def on_postgres(house: Container) -> Container:
 
 def in_memory(house: Container) -> Container:
     house.repositories.add_kwargs(tasks=MemoryTasks)
+    house.figures.add_kwargs(tasks=TASKS, comments=COMMENTS)
     database = house.database
     return _with_tasks(
         house,

@@ -2,7 +2,8 @@
 
 from dependency_injector.providers import Provider, Singleton
 
-from adapters.memory.workspaces import MemoryWorkspaceQueries, MemoryWorkspaces
+from adapters.memory.workspaces import WORKSPACES, MemoryWorkspaceQueries, MemoryWorkspaces
+from adapters.postgres import tables
 from adapters.postgres.workspaces import PostgresWorkspaceQueries, PostgresWorkspaces
 from application.ports import WorkspaceQueries
 from application.quotas import Quota
@@ -23,11 +24,13 @@ from entrypoints.http.workspaces import workspace_routes
 
 def on_postgres(house: Container) -> Container:
     house.repositories.add_kwargs(workspaces=PostgresWorkspaces)
+    house.figures.add_kwargs(workspaces=tables.workspaces)
     return _with_workspaces(house, Singleton(PostgresWorkspaceQueries, house.database))
 
 
 def in_memory(house: Container) -> Container:
     house.repositories.add_kwargs(workspaces=MemoryWorkspaces)
+    house.figures.add_kwargs(workspaces=WORKSPACES)
     return _with_workspaces(house, Singleton(MemoryWorkspaceQueries, house.database))
 
 

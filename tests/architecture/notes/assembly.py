@@ -30,6 +30,7 @@ NOTES_MAX = 100
 def on_postgres(house: Container) -> Container:
     """The assembly with notes, on PostgreSQL."""
     house.repositories.add_kwargs(notes=PostgresNotes)
+    house.figures.add_kwargs(notes=notes)
     database = house.database
     return _with_notes(
         house,
@@ -42,6 +43,7 @@ def on_postgres(house: Container) -> Container:
 def in_memory(house: Container) -> Container:
     """The assembly in memory with notes."""
     house.repositories.add_kwargs(notes=MemoryNotes)
+    house.figures.add_kwargs(notes=NOTES)
     database = house.database
     return _with_notes(
         house,
