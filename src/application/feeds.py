@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Raw
 
 from application.ports.events import Entry, Signal
 from application.ports.feeds import Asked, Feeds, Ground
@@ -64,14 +65,18 @@ class Channels:
                 raise ValueError(f"two contexts lose rights by {loss.type}")
             self._losses[loss.type] = loss.account
 
-    def refusal(self, actor: Principal, name: str) -> ScopeMissing | None:
-        """The refusal if the actor's credential lacks the scope for this channel. It does not check the account."""
+    def refusal(self, actor: Principal, name: str, *, to_say: bool = False) -> ScopeMissing | None:
+        """The error if the actor's credential lacks the scope to follow a channel, or `to_say` something on it.
+
+        Whether the account may follow the channel is not checked.
+        """
         if actor.scopes is None:
             return None
         try:
-            scope = self._of[self.grammar.parse(name).place.kind].scope
+            context = self._of[self.grammar.parse(name).place.kind]
         except NotFound:
             return None
+        scope = (to_say and context.saying) or context.scope
         return None if scope.name in actor.scopes else ScopeMissing(scope.name)
 
     async def feed(self, account: AccountId, name: str) -> Feed:
@@ -125,6 +130,11 @@ class Channels:
             kept = await context.allowed(pairs)
             lost |= {pairs[pair] for pair in pairs if pair not in kept}
         return lost
+
+    async def said(self, account: AccountId, name: str, word: Raw) -> None:
+        """Let the context of a channel check a message before it is published; a DomainError refuses it."""
+        channel = self.grammar.parse(name)
+        await self._of[channel.place.kind].said(account, channel, word)
 
     def loser_of(self, entry: Entry) -> AccountId | Everybody | None:
         """The account that loses the right to follow its stream by this entry, or EVERYBODY; None if it is no loss."""

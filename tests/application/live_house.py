@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from application.ports.access import AccessQueries
 from application.realtime.connection import Connection
 from application.realtime.frames import CloseCode
 from application.realtime.wire import WireFormat
+from application.scopes import Scope
 from application.tasks import TaskPatch
 from application.workspaces import Acceptance, NewInvitation
 from domain.access import Role
@@ -116,11 +118,17 @@ class House:
 
     @asynccontextmanager
     async def visit(
-        self, account: Account | None = None, connected: bool = True, visitor: "Visitor | None" = None
+        self, account: Account | None = None, connected: bool = True, visitor: "Visitor | None" = None, *scopes: Scope
     ) -> "AsyncIterator[Visitor]":
-        """A live connection; the account, if there is one, comes by the ticket of the upgrade."""
+        """A live connection; the account, if there is one, comes by the ticket of the upgrade.
+
+        With `scopes` its credential is not a session, and has these scopes alone.
+        """
         visitor = visitor or Visitor()
-        visitor.connection = self.container.live().begin(visitor, principal(account) if account else None)
+        caller = principal(account) if account else None
+        if caller is not None and scopes:
+            caller = replace(caller, scopes=frozenset(scope.name for scope in scopes))
+        visitor.connection = self.container.live().begin(visitor, caller)
         try:
             if connected:
                 await visitor.say(type="connect", id=1)

@@ -18,10 +18,12 @@ from application.realtime.news import Begun, RightLost, follow
 from domain.ids import AccountId
 from entrypoints.container import Container
 from entrypoints.container import in_memory as container_in_memory
-from tests.application.live_house import House, Visitor, turns
+from tests.application.live_house import Frame, House, Visitor, turns
 from tests.architecture.notes.assembly import in_memory
 from tests.architecture.notes.domain import NoteId
+from tests.architecture.notes.measures import WAVES_PER_ACCOUNT
 from tests.architecture.notes.ports import NoteQueries, NoteView
+from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
 from tests.architecture.notes.use_cases import Notes, NoteText
 from tests.support.builders import an_account, principal
 
@@ -234,6 +236,40 @@ async def test_a_word_on_another_ephemeral_channel_reaches_those_who_follow_it()
         assert answer["type"] == "reply"
         await bob.until(lambda visitor: bool(visitor.of("value")))
         assert bob.of("value")[0]["key"] == str(library.house.ada.id)
+
+
+async def test_a_word_passes_its_context_which_refuses_a_wrong_shape_and_more_than_its_own_limit() -> None:
+    async with at_the_note("waves:{}", "typing:{}") as (library, ada, bob):
+        said = [await say(ada, f"waves:{library.channel}", id, {"hands": 9 if id == 4 else 1}) for id in range(4, 11)]
+        assert [answer.get("code") for answer in said] == [
+            "validation_failed",
+            *[None] * WAVES_PER_ACCOUNT.limit,
+            "rate_limited",
+        ]
+        assert (said[0]["retry"], said[-1]["retry"]) == ("no", "later")
+        assert (await say(ada, f"typing:{library.channel}", 12, "anything"))["type"] == "reply"  # it has no shape
+        assert (await say(bob, f"waves:{library.channel}", 12, {"hands": 2}))["type"] == "reply"  # he has not waved yet
+        await bob.until(lambda visitor: len(visitor.of("value")) == WAVES_PER_ACCOUNT.limit + 2)
+        assert {"hands": 9} not in [frame["data"] for frame in bob.of("value")]
+
+
+async def test_a_credential_that_may_only_read_follows_words_and_says_none() -> None:
+    library = await Library().open()
+    house, waves = library.house, f"waves:{library.channel}"
+    async with house.visit(house.ada) as ada, house.visit(house.bob, True, None, NOTES_READ) as reader:
+        for id, name in enumerate((waves, f"typing:{library.channel}"), 2):
+            assert (await reader.say(type="subscribe", id=id, channel=name))["type"] == "reply"
+            refused = await say(reader, name, id + 10, {"hands": 1})
+            assert (refused["code"], refused["extra"]) == ("scope_missing", {"required_scope": NOTES_WRITE.name})
+        await ada.say(type="subscribe", id=2, channel=waves)
+        await say(ada, waves, 3, {"hands": 2})
+        await reader.until(lambda visitor: bool(visitor.of("value")))
+        assert [frame["data"] for frame in reader.of("value")] == [{"hands": 2}]
+
+
+async def say(visitor: Visitor, channel: str, id: int, word: object) -> Frame:
+    """The answer to a word on an ephemeral channel."""
+    return await visitor.say(type="publish", id=id, channel=channel, data=word)
 
 
 async def test_who_takes_part_is_present_there() -> None:

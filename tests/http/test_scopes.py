@@ -173,6 +173,7 @@ async def test_a_live_connection_does_what_its_scopes_say_whichever_door_it_came
 
         assert (await live.call("presence", channel=f"presence:{site.task}"))["type"] == "reply"
         assert (await live.call("subscribe", channel=f"typing:{site.task}"))["type"] == "reply"
+        assert lacks(await live.call("publish", channel=f"typing:{site.task}", data={}), TASKS_WRITE)
         done(await site.ada.patch(f"/tasks/{site.task.partition(':')[2]}", {"title": "Changed"}))
         assert (await live.event())["event"]["type"] == "task.updated"
     assert [task["title"] for task in done(await site.ada.get("/tasks"))["data"]] == ["Changed"]

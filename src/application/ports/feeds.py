@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from msgspec import Raw
+
 from application.ports.events import Signal
 from application.scopes import Scope
 from domain.channels import Channel, ChannelKind, Loss
@@ -26,13 +28,15 @@ class Ground(NamedTuple):
 class Feeds(Protocol):
     """The channels of one context, which alone knows which accounts may follow them.
 
-    `kinds` are its kinds of channels, and `scope` is the scope that a credential needs to follow them. `losses` are the
-    entries by which an account loses the right to follow one of its streams. They are in that stream itself. The right
-    to a stream covers every channel of it.
+    `kinds` are its kinds of channels, and `scope` is the scope that a credential needs to follow them. To publish on
+    the ephemeral channels of its places a credential also needs `saying`, if that is not None. `losses` are the entries
+    by which an account loses the right to follow one of its streams. They are in that stream itself. The right to a
+    stream covers every channel of it.
     """
 
     kinds: Sequence[ChannelKind]
     scope: Scope
+    saying: Scope | None = None
     losses: Sequence[Loss] = ()
 
     def ground(self, place: Channel, account: AccountId) -> Ground | None:
@@ -53,3 +57,12 @@ class Feeds(Protocol):
         its channels then begin with the values that the process has received.
         """
         return ()
+
+    async def said(self, account: AccountId, channel: Channel, word: Raw) -> None:
+        """Check a message that an account publishes on an ephemeral channel, which it follows.
+
+        `word` is JSON of at most 4 KiB. Any DomainError refuses it: Invalid for a wrong shape, Exhausted beyond a limit
+        of the context, Forbidden for an account that may only listen. Nobody gets the message before this returns. A
+        context that accepts every message leaves this method out.
+        """
+        return

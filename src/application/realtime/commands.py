@@ -130,8 +130,12 @@ class Commands:
             subscriptions.go_on()
 
     async def _say(self, asker: Asker, word: Say) -> None:
-        assert asker.conversation.principal
-        signal = Signal(word.channel, str(asker.conversation.principal.account_id), 0, word.data)
+        actor, channels = asker.conversation.principal, self._shared.hub.channels
+        assert actor
+        if (refusal := channels.refusal(actor, word.channel, to_say=True)) is not None:
+            raise refusal
+        await channels.said(actor.account_id, word.channel, word.data)
+        signal = Signal(word.channel, str(actor.account_id), 0, word.data)
         self._shared.broker.publish([signal])
         asker.do(asker.conversation.carried_out(word.id, {}))
 

@@ -6,7 +6,7 @@ from cachetools import FIFOCache
 
 from application.ports.access import AccessQueries
 from application.ports.feeds import Asked, Feeds, Ground
-from application.tasks.scopes import TASKS_READ
+from application.tasks.scopes import TASKS_READ, TASKS_WRITE
 from domain.channels import Channel, ChannelKind, workspace_stream
 from domain.ids import AccountId
 from domain.tasks import TASK
@@ -19,6 +19,7 @@ class TaskFeeds(Feeds):
 
     kinds: Sequence[ChannelKind] = (TASK,)
     scope = TASKS_READ
+    saying = TASKS_WRITE
 
     def __init__(self, access: AccessQueries) -> None:
         self._access = access

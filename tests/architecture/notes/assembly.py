@@ -14,7 +14,7 @@ from entrypoints.container.made import watched
 from tests.architecture.notes.domain import Note
 from tests.architecture.notes.feeds import NoteFeeds
 from tests.architecture.notes.http import note_routes
-from tests.architecture.notes.measures import BURNT, OPENED_PER_ACCOUNT
+from tests.architecture.notes.measures import BURNT, OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT
 from tests.architecture.notes.memory import NOTES, MemoryNoteQueries, MemoryNotes, MemoryNoteUpkeep
 from tests.architecture.notes.ports import NoteQueries, NoteUpkeep
 from tests.architecture.notes.postgres import PostgresNoteQueries, PostgresNotes, PostgresNoteUpkeep, notes
@@ -58,12 +58,12 @@ def _with_notes(
 ) -> Container:
     parts = (house.work, queries, house.limits, house.observer, house.clock, house.ids, house.broker)
     use_cases = watched(house.observer, Notes, *parts)
-    feeds = Singleton(NoteFeeds, queries)
+    feeds = Singleton(NoteFeeds, queries, house.limits)
     house.set_providers(notes=use_cases, note_queries=queries, note_upkeep=upkeep)
     house.aggregates.add_args(Note)
     house.scopes.add_args(NOTES_READ, NOTES_WRITE)
     house.quotas.add_args(Singleton(Quota, "notes", "account", NOTES_MAX))
-    house.policies.add_args(OPENED_PER_ACCOUNT)
+    house.policies.add_args(OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT)
     house.happenings.add_args(BURNT)
     house.feeds.add_args(feeds)
     house.consumers.add_args(Singleton(counting, feeds, house.broker))

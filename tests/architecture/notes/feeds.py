@@ -5,13 +5,19 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
+from application.limits import Limits
 from application.ports.events import Signal
 from application.ports.feeds import Asked, Feeds, Ground
+from application.reading import Reader
 from domain.channels import Channel, ChannelKind, Loss
 from domain.ids import AccountId
 from tests.architecture.notes.domain import LOSSES, NOTE, STATUS, WAVES, note_stream
+from tests.architecture.notes.measures import WAVES_PER_ACCOUNT
 from tests.architecture.notes.ports import NoteQueries
-from tests.architecture.notes.scopes import NOTES_READ
+from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
+from tests.architecture.notes.use_cases import Wave
+
+_wave: Reader[Wave] = Reader(Wave)
 
 
 class NoteFeeds(Feeds):
@@ -20,9 +26,11 @@ class NoteFeeds(Feeds):
     kinds: Sequence[ChannelKind] = (NOTE, STATUS, WAVES)
     losses: Sequence[Loss] = LOSSES
     scope = NOTES_READ
+    saying = NOTES_WRITE
 
-    def __init__(self, queries: NoteQueries) -> None:
+    def __init__(self, queries: NoteQueries, limits: Limits) -> None:
         self._queries = queries
+        self._limits = limits
 
     def ground(self, place: Channel, account: AccountId) -> Ground | None:
         return Ground(note_stream(place.id))
@@ -44,3 +52,10 @@ class NoteFeeds(Feeds):
             for version, text in [texts.get(channel.place.id, (0, ""))]
             if version
         ]
+
+    async def said(self, account: AccountId, channel: Channel, word: Raw) -> None:
+        """A wave has one or two hands, and an account waves five times in five seconds at most."""
+        if channel.kind is not WAVES:
+            return
+        _wave.part(bytes(word))
+        await self._limits.require(WAVES_PER_ACCOUNT, str(account))

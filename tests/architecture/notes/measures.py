@@ -4,4 +4,5 @@ from application.ports.limits import Policy
 from application.ports.observer import Happening
 
 OPENED_PER_ACCOUNT = Policy("notes_opened", 5, 60_000, "Those are notes enough for a minute.")
+WAVES_PER_ACCOUNT = Policy("waves", 5, 5_000, "Wave a little less.")
 BURNT = Happening("note_burnt", "notes_burnt", "length", "Notes that were burnt, by their length.", ("short", "long"))

@@ -19,7 +19,7 @@ from domain.channels import Channel
 from domain.errors import VersionConflict
 from domain.ids import AccountId
 from tests.architecture.notes.domain import TEXT_MAX, WAVES, Note, NoteId, place
-from tests.architecture.notes.measures import OPENED_PER_ACCOUNT
+from tests.architecture.notes.measures import OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT
 from tests.architecture.notes.ports import NoteQueries, NoteView, NoteWork
 from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
 
@@ -115,6 +115,7 @@ class Notes:
     async def wave(self, actor: Principal, id: NoteId, wave: Wave) -> None:
         """Wave at those who follow it. It asks the store nothing: the caller has to follow the note."""
         actor.require(NOTES_WRITE)
+        await self._limits.require(WAVES_PER_ACCOUNT, str(actor.account_id))
         data = Raw(msgspec.json.encode(wave))
         self._broker.publish([Signal(str(Channel(WAVES, place(id))), str(actor.account_id), 0, data)])
 
