@@ -12,6 +12,7 @@ from dependency_injector import providers
 from hypothesis import given
 from hypothesis.strategies import integers, lists, tuples
 
+from application.happenings import HAPPENINGS
 from application.identity import Device, PasswordChange
 from application.identity.measures import (
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
@@ -19,7 +20,7 @@ from application.identity.measures import (
     PASSWORD_PER_ACCOUNT,
     REGISTER_PER_ADDRESS,
 )
-from application.limits import Bill, Limits, TooManyAtOnce, charge
+from application.limits import Bill, Limits, TooManyAtOnce, charge, with_policies
 from application.ports.identity import PasswordHasher
 from application.ports.limits import Verdict
 from domain.errors import Exhausted
@@ -303,3 +304,9 @@ async def test_switched_off_no_limit_is_left(hasher: CountingHasher) -> None:
         await charge(limits.requests)
         for _ in range(limits.requests + 1):
             await limits.ticket("192.0.2.1")
+
+
+def test_two_policies_of_one_name_are_refused_as_they_would_count_together() -> None:
+    twice = [LOGIN_PER_ADDRESS, msgspec.structs.replace(LOGIN_PER_ADDRESS, limit=1)]
+    with pytest.raises(ValueError, match="login_address"):
+        with_policies(HAPPENINGS, twice)
