@@ -89,7 +89,8 @@ GENERIC = (
     "entrypoints/worker.py",
 )
 CONTEXTS = re.compile(
-    r"workspace|\btasks?\b|\brooms?\b|\bquotes?\b|\bmarket|member\.|invitation|comment|typing:|presence:", re.IGNORECASE
+    r"workspace|\btasks?\b|\brooms?\b|\bquotes?\b|\bmarket|member\.|invitation|comment|login|typing:|presence:",
+    re.IGNORECASE,
 )
 
 
