@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import pytest
@@ -14,10 +16,12 @@ from adapters.memory.presence import MemoryPresence
 from adapters.memory.system import MovableClock
 from application.lease import Lease
 from application.ports.events import Signal
-from application.ports.presence import Attendance, Present
+from application.ports.presence import Attendance, Attended, Present
+from application.realtime.attendances import WAITING_MAX, Attendances
 from application.realtime.hub import Hub
 from application.realtime.lobby import CONNECTIONS_MAX, Lobby
 from application.realtime.topic import Here, Topic
+from domain.channels import Channel
 from domain.errors import Unavailable
 from domain.ids import AccountId
 from entrypoints.container import in_memory
@@ -120,15 +124,37 @@ def test_a_correction_tells_the_differences_and_nothing_that_is_known_to_be_newe
 class House:
     """A lobby in which somebody watches a place."""
 
-    def __init__(self, presence: MemoryPresence | None = None, grace_seconds: float = 0.0) -> None:
+    def __init__(
+        self, presence: MemoryPresence | None = None, grace_seconds: float = 0.0, problems: Sequence[Exception] = ()
+    ) -> None:
+        """The context of the place has these problems with the first changes that it is told."""
         broker = MemoryBroker()
         self.hub = Hub(
             MemoryJournalQueries(MemoryDatabase(MovableClock())), broker, MemoryObserver(), Lease(), CHANNELS
         )
         self.presence = presence or MemoryPresence()
-        self.lobby = Lobby(self.presence, broker, self.hub, grace_seconds=grace_seconds)
+        self.told: list[tuple[AccountId, bool, str]] = []
+        self.tried = asyncio.Semaphore(0)
+        self._problems = list(problems)
+        self.attendances = Attendances([Attended(PLACE.place.kind, self.changed)], CHANNELS, MovableClock())
+        self.lobby = Lobby(self.presence, broker, self.hub, self.attendances, grace_seconds=grace_seconds)
         self.topic = self.hub.topic(PLACE)
         self.listener = followed(self.topic)
+
+    async def changed(
+        self, place: Channel, account: AccountId, is_here: bool, why: Literal["", "bye", "lost"], at: datetime
+    ) -> None:
+        assert place == PLACE.place
+        self.tried.release()
+        if self._problems:
+            raise self._problems.pop()
+        self.told.append((account, is_here, why))
+
+    async def all_told(self) -> Sequence[tuple[AccountId, bool, str]]:
+        """What the context was told, once nothing waits to be told."""
+        if self.attendances._telling is not None:
+            await self.attendances._telling
+        return self.told
 
     async def all_left(self) -> None:
         await asyncio.gather(*self.lobby._leaving.values())
@@ -278,3 +304,65 @@ async def test_what_was_not_told_is_learnt_by_asking_the_store() -> None:
     await house.presence.leave(house.topic.name, "one")
     await house.lobby.correct(house.topic)
     assert house.listener.changes == [came(ADA), went(ADA, "lost")]
+    assert await house.all_told() == [(ADA, False, "lost")]  # nobody else may have told the context
+
+
+async def test_the_context_of_a_place_is_told_once_for_each_account_that_comes_and_goes() -> None:
+    house = House()
+    for connection in ("one", "two"):
+        await house.lobby.enter(house.topic, ADA, connection)
+    assert await house.all_told() == [(ADA, True, "")]
+    house.lobby.leave(house.topic.name, "one")
+    await house.all_left()
+    house.lobby.linger(house.topic.name, "two")
+    assert await house.all_told() == [(ADA, True, "")]
+    await house.all_left()
+    assert await house.all_told() == [(ADA, True, ""), (ADA, False, "lost")]
+
+
+async def test_who_finds_that_the_process_of_somebody_died_tells_the_context_of_the_place() -> None:
+    class Reaped(MemoryPresence):
+        """A store in which another process died, as the first who asks finds out."""
+
+        dead: Sequence[Attendance] = tuple(
+            Attendance(name, ADA, 0, 7) for name in ("presence:unheard:of", f"connections:{ADA}", str(PLACE))
+        )
+
+        async def reap(self) -> Sequence[Attendance]:
+            found, self.dead = self.dead, ()
+            return found
+
+    house = House(Reaped())
+    running = asyncio.create_task(house.lobby.run())
+    try:
+        async with asyncio.timeout(10):
+            await house.tried.acquire()
+        assert await house.all_told() == [(ADA, False, "lost")]
+    finally:
+        running.cancel()
+
+
+async def test_a_context_that_fails_harms_no_lobby_and_is_told_again_if_it_was_away() -> None:
+    house = House(problems=[RuntimeError("a mistake"), Unavailable("It is away.")])
+    await house.lobby.enter(house.topic, ADA, "one")
+    async with asyncio.timeout(10):
+        await house.tried.acquire()
+        await house.lobby.enter(house.topic, BOB, "two")
+        await house.all_told()
+    assert house.listener.changes == [came(ADA), came(BOB)]
+    assert len(house.told) == 1
+    house.lobby.leave(house.topic.name, "two")
+    await house.all_left()
+    assert (BOB, False, "bye") in await house.all_told()
+
+
+async def test_of_an_account_only_the_newest_change_waits_and_no_more_than_so_many_accounts_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    house = House()
+    accounts = [AccountId(UUID(int=number)) for number in range(WAITING_MAX + 5)]
+    for here in (Here(True), Here(False, "bye")):
+        for account in accounts:
+            house.attendances.tell(str(PLACE), account, here)
+    assert await house.all_told() == [(account, False, "bye") for account in accounts[:WAITING_MAX]]
+    assert "too many wait" in caplog.text

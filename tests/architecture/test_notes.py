@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from entrypoints.container import Container
 from entrypoints.container import in_memory as container_in_memory
 from tests.application.live_house import Frame, House, Visitor, turns
 from tests.architecture.notes.assembly import in_memory
-from tests.architecture.notes.domain import NoteId
+from tests.architecture.notes.domain import MISSED_AFTER, NoteId
 from tests.architecture.notes.measures import WAVES_PER_ACCOUNT
 from tests.architecture.notes.ports import NoteQueries, NoteView
 from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
@@ -283,6 +284,25 @@ async def test_who_takes_part_is_present_there() -> None:
         await bob.say(type="presence", id=2, channel=place)
         await ada.until(lambda visitor: bool(visitor.of("presence")))
         assert ada.of("presence")[0]["joined"] == [str(library.house.bob.id)]
+
+
+def has_heard(times: int, visitor: Visitor) -> bool:
+    """Whether somebody got so many events at least."""
+    return len(visitor.events()) >= times
+
+
+async def test_a_note_falls_due_when_somebody_has_gone_from_it_and_not_if_they_are_back_in_time() -> None:
+    async with at_the_note("{}") as (library, ada, bob):
+        place, changes = f"presence:{library.channel}", library.house.container.operations.later()
+        for id in (3, 5):
+            await bob.say(type="presence", id=id, channel=place)
+            await bob.say(type="unsubscribe", id=id + 1, channel=place)
+            await ada.until(partial(has_heard, id - 2))
+        library.house.clock.advance(MISSED_AFTER)
+        assert await changes.turn() == 1
+        told = ["note.reminder_set"] * 3 + ["note.fell_due"]
+        await ada.until(lambda visitor: [type for _, type in visitor.events()] == told)
+        assert await changes.turn() == 0
 
 
 async def test_a_note_is_written_by_a_command_and_its_key_makes_that_once() -> None:

@@ -1,8 +1,10 @@
 """The port to presence: which accounts are in which channel, over all instances."""
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol
 
+from domain.channels import Channel, ChannelKind
 from domain.ids import AccountId
 
 
@@ -23,6 +25,25 @@ class Present(NamedTuple):
 
     version: int
     accounts: Collection[AccountId]
+
+
+Changed = Callable[[Channel, AccountId, bool, Literal["", "bye", "lost"], datetime], Awaitable[None]]
+"""Called with a place, an account, whether it is there now, why it left, and when this was noticed."""
+
+
+class Attended(NamedTuple):
+    """A row: the context of the places of this `kind` is told who comes to them and who leaves.
+
+    `changed` is called for the first connection of an account at a place, and after its last one: at once if it left by
+    itself (`bye`), and 10 s after a connection was lost (`lost`). The process that makes the change calls it. If a
+    process is killed, another one finds within 15 s who is gone. Several processes may tell the same, and of several
+    changes that wait only the newest is told. So `changed` has to be idempotent, and asks `Presence.present` if it must
+    be certain. It is called again after Unavailable; any other error ends the call alone. A change may be lost with the
+    process that is about to tell it.
+    """
+
+    kind: ChannelKind
+    changed: Changed
 
 
 class Presence(Protocol):

@@ -1,5 +1,6 @@
 """Live delivery, independent of any socket: followers of the journal, and the conversation of a live connection."""
 
+from application.realtime.attendances import Attendances
 from application.realtime.doorstep import Doorstep
 from application.realtime.hub import Hub
 from application.realtime.live import Live
@@ -9,6 +10,7 @@ from application.realtime.surroundings import Surroundings
 from application.realtime.tickets import Tickets
 
 __all__ = [
+    "Attendances",
     "Doorstep",
     "Hub",
     "Live",

@@ -12,8 +12,9 @@ from msgspec import Raw
 
 from application.ports.events import Broker, Signal
 from application.ports.presence import Attendance, Presence
+from application.realtime.attendances import Attendances
 from application.realtime.hub import Hub
-from application.realtime.topic import Here, Topic
+from application.realtime.topic import GONE, Here, Topic
 from domain.channels import PRESENCE
 from domain.errors import Unavailable
 from domain.ids import AccountId
@@ -64,6 +65,7 @@ class Lobby:
         presence: Presence,
         broker: Broker,
         hub: Hub,
+        attendances: Attendances,
         is_limited: bool = True,
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
@@ -73,6 +75,7 @@ class Lobby:
         self._grace_seconds = grace_seconds
         self._broker = broker
         self._hub = hub
+        self._attendances = attendances
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._leaving: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._guests: dict[AccountId, dict[str, Guest]] = {}
@@ -161,7 +164,8 @@ class Lobby:
     async def correct(self, topic: Topic) -> None:
         """Ask the store who is present; Unavailable if it does not answer."""
         found = await self._presence.present(topic.name)
-        topic.correct(found.version, found.accounts)
+        for account in topic.correct(found.version, found.accounts):
+            self._attendances.tell(topic.name, account, GONE)
 
     async def run(self) -> None:
         """Renew the lease of this process, end the attendances of dead processes, and correct the followed channels."""
@@ -204,13 +208,12 @@ class Lobby:
             self._tell([attendance], Here(False, why))
 
     def _tell(self, attendances: Iterable[Attendance], here: Here) -> None:
-        signals = [
-            Signal(channel, str(account), version, Raw(msgspec.json.encode(here)))
-            for channel, account, _, version in attendances
-            if not channel.startswith(_DOOR)
-        ]
-        if signals:
-            self._broker.publish(signals)
+        changes = [each for each in attendances if not each.channel.startswith(_DOOR)]
+        if changes:
+            data = Raw(msgspec.json.encode(here))
+            self._broker.publish([Signal(each.channel, str(each.account), each.version, data) for each in changes])
+            for each in changes:
+                self._attendances.tell(each.channel, each.account, here)
 
 
 _DOOR = "connections:"

@@ -1,7 +1,7 @@
 """A channel that is not durable: it has the newest value of each key, or passes messages on without keeping them."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -23,7 +23,7 @@ class Here(Struct, frozen=True):
     why: Literal["", "bye", "lost"] = ""
 
 
-_GONE = Here(False, "lost")
+GONE = Here(False, "lost")
 _decode_here = msgspec.json.Decoder(Here).decode
 
 
@@ -94,13 +94,14 @@ class Topic:
         """The accounts that are present on a presence channel."""
         return [AccountId(UUID(key)) for key, signal in self._newest.items() if _decode_here(signal.data).present]
 
-    def correct(self, version: int, present: Collection[AccountId]) -> None:
+    def correct(self, version: int, present: Collection[AccountId]) -> Sequence[AccountId]:
         """Take the accounts that the store knows as present, as of `version`, and tell the followers what differs."""
+        gone: list[AccountId] = []
         said: Mapping[str, Here] = {str(account): Here(True) for account in present}
         for key in self._newest.keys() | said.keys():
             known = self._newest.get(key)
             if known is None or known.version <= version:
-                here, was_present = said.get(key, _GONE), known is not None and _decode_here(known.data).present
+                here, was_present = said.get(key, GONE), known is not None and _decode_here(known.data).present
                 # An account that has left is remembered until the next correction. A late signal that it has come is
                 # then recognized as old.
                 self._newest.pop(key, None)
@@ -108,6 +109,9 @@ class Topic:
                     self._newest[key] = Signal(self.name, key, version, msgspec.Raw(msgspec.json.encode(here)))
                 if here.present != was_present:
                     self._pass_on(key, self._change(UUID(key), here))
+                    if not here.present:
+                        gone.append(AccountId(UUID(key)))
+        return gone
 
     def _change(self, account: UUID, here: Here) -> PresenceChange:
         joined, left = ([account], []) if here.present else ([], [Leaver(account, here.why)])

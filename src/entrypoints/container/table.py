@@ -19,7 +19,7 @@ from application.lease import Lease
 from application.limits import with_policies
 from application.quotas import Quotas
 from application.reactions import EveryWork
-from application.realtime import Hub, Live, Lobby, Patrol, Surroundings, Tickets
+from application.realtime import Attendances, Hub, Live, Lobby, Patrol, Surroundings, Tickets
 from entrypoints import VERSION, http, websocket
 from entrypoints.container import made
 from entrypoints.container.operations import Operations
@@ -46,7 +46,7 @@ class Container(containers.DeclarativeContainer):
     figures: Dict = Dict()
     aggregates, scopes, feeds, quotas = List(), List(), List(), List()
     credentials: Provider[list[ports.CredentialKind]] = List()  # besides tokens
-    consumers, due, calls, retention, loops = List(), List(), List(), List(), List()
+    attendances, consumers, due, calls, retention, loops = List(), List(), List(), List(), List(), List()
     # Technology
     database = Singleton(made.database, settings, observer)
     numbers_database = Singleton(made.numbers_database, settings, observer)
@@ -87,7 +87,8 @@ class Container(containers.DeclarativeContainer):
     # Live
     hub = Singleton(Hub, journal, broker, observer, lease, channels)
     patrol = Singleton(Patrol, hub)
-    lobby = Singleton(Lobby, presence, broker, hub, given.rate_limit_enabled)
+    telling = Singleton(Attendances, attendances, channels, clock)
+    lobby = Singleton(Lobby, presence, broker, hub, telling, given.rate_limit_enabled)
     tickets = Singleton(Tickets, ticket_store, secrets, authentication, limits, clock)
     calling = Singleton(websocket.Calls, calls, idempotency, observer)
     surroundings = Singleton(Surroundings, authentication, hub, lobby, broker, calling, limits, observer)

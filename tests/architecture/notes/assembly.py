@@ -7,11 +7,12 @@ from dependency_injector.providers import Provider, Singleton
 from adapters.memory import MemoryDeadlines
 from adapters.postgres import PostgresDeadlines
 from application.ports import Deadlines, Due
+from application.ports.presence import Attended
 from application.quotas import Quota
 from application.retention import Aging
 from entrypoints.container import Container
 from entrypoints.container.made import watched
-from tests.architecture.notes.domain import Note
+from tests.architecture.notes.domain import NOTE, Note
 from tests.architecture.notes.feeds import NoteFeeds
 from tests.architecture.notes.http import note_routes
 from tests.architecture.notes.measures import BURNT, OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT
@@ -57,7 +58,7 @@ def _with_notes(
     house: Container, queries: Provider[NoteQueries], upkeep: Provider[NoteUpkeep], deadlines: Provider[Deadlines]
 ) -> Container:
     parts = (house.work, queries, house.limits, house.observer, house.clock, house.ids, house.broker)
-    use_cases = watched(house.observer, Notes, *parts)
+    use_cases = watched(house.observer, Notes, *parts, house.presence)
     feeds = Singleton(NoteFeeds, queries, house.limits)
     house.set_providers(notes=use_cases, note_queries=queries, note_upkeep=upkeep)
     house.aggregates.add_args(Note)
@@ -66,6 +67,7 @@ def _with_notes(
     house.policies.add_args(OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT)
     house.happenings.add_args(BURNT)
     house.feeds.add_args(feeds)
+    house.attendances.add_args(Singleton(Attended, NOTE, use_cases.provided.attended))
     house.consumers.add_args(Singleton(counting, feeds, house.broker))
     house.due.add_args(Singleton(Due, "notes", deadlines, use_cases.provided.elapse))
     house.calls.add_args(Singleton(note_methods, use_cases))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, NewType
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from domain.text import clean
 
 NoteId = NewType("NoteId", UUID)
 TEXT_MAX = 2_000
+MISSED_AFTER = timedelta(seconds=30)
 PARTICIPANTS_MAX = 50
 
 NOTE = ChannelKind("note", ChannelClass.DURABLE, by_id, is_place=True)
@@ -95,6 +96,16 @@ class Note(Aggregate):
         old, self.due_at = self.due_at, due_at
         if self.due_at != old:
             self._tell("note.reminder_set", by, at, {"due_at": (old, due_at)})
+
+    def missed(self, account: AccountId, at: datetime) -> None:
+        """It will be due soon, because somebody who takes part has gone, unless it will be due anyway."""
+        if account in self.participants and self.due_at is None:
+            self.remind(at + MISSED_AFTER, account, at)
+
+    def found(self, account: AccountId, at: datetime) -> None:
+        """Somebody who takes part is there, so nobody needs to be reminded."""
+        if account in self.participants:
+            self.remind(None, account, at)
 
     def elapse(self, now: datetime) -> None:
         """Tell that its time has come, if it has; once, however often it is asked."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -12,10 +12,11 @@ from msgspec import Meta, Raw, Struct
 from application.limits import Limits
 from application.ports.events import Broker, Signal
 from application.ports.observer import Observer
+from application.ports.presence import Presence
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
-from domain.channels import Channel
+from domain.channels import PRESENCE, Channel
 from domain.errors import VersionConflict
 from domain.ids import AccountId
 from tests.architecture.notes.domain import TEXT_MAX, WAVES, Note, NoteId, place
@@ -54,6 +55,7 @@ class Notes:
         clock: Clock,
         ids: Ids,
         broker: Broker,
+        presence: Presence,
     ) -> None:
         self._work = work
         self._limits = limits
@@ -62,6 +64,7 @@ class Notes:
         self._clock = clock
         self._ids = ids
         self._broker = broker
+        self._presence = presence
 
     async def read(self, actor: Principal, id: NoteId) -> NoteView:
         actor.require(NOTES_READ)
@@ -118,6 +121,20 @@ class Notes:
         await self._limits.require(WAVES_PER_ACCOUNT, str(actor.account_id))
         data = Raw(msgspec.json.encode(wave))
         self._broker.publish([Signal(str(Channel(WAVES, place(id))), str(actor.account_id), 0, data)])
+
+    @retried
+    async def attended(
+        self, place: Channel, account: AccountId, is_here: bool, why: Literal["", "bye", "lost"], now: datetime
+    ) -> None:
+        """Let a note fall due some time after somebody has gone, unless they are back by then."""
+        there = await self._presence.present(str(Channel(PRESENCE, place)))
+        async with self._work() as work:
+            note = await work.notes.find(NoteId(place.id))
+            if account in there.accounts:
+                note.found(account, now)
+            else:
+                note.missed(account, now)
+            work.notes.save(note)
 
     async def elapse(self, id: UUID, now: datetime) -> None:
         """Let time do to a note what is due at `now`."""
