@@ -91,7 +91,8 @@ async def test_what_does_not_fit_is_counted(collector: Collector) -> None:
         traces.tracer.start_span("one of many").end()
     took = monotonic() - began
     assert traces.dropped > 0
-    await collector.until(lambda: len(collector.spans) + traces.dropped == count)
+    # More, if the collector got a batch after its export had been given up.
+    await collector.until(lambda: len(collector.spans) + traces.dropped >= count)
     await asyncio.to_thread(traces.close)
     # Unless the first batch was waiting for so long that it is lost as well.
     assert len(collector.spans) >= tracing.QUEUE_MAX or took > tracing.EXPORT_SECONDS / 2
