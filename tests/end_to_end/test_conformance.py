@@ -32,7 +32,7 @@ CASES: list[Json] = [
 async def url() -> AsyncIterator[str]:
     """A server that waits half a second for the first frame, and limits nothing but the connections of an account."""
     house = house_in_memory(connect_seconds=providers.Object(0.5))
-    house.lobby.override(providers.Singleton(Lobby, house.presence, house.broker, house.hub))
+    house.lobby.override(providers.Singleton(Lobby, house.presence, house.broker, house.hub, house.telling))
     async with served(house) as url:
         yield url
 
