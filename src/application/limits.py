@@ -1,4 +1,4 @@
-"""How often what may be done, by whom: the limits of requests, those that contexts declare, and the refusals."""
+"""Limits how often a caller may do something: the limits of requests, and those that contexts declare."""
 
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
@@ -18,9 +18,9 @@ _open: ContextVar["Bill | None"] = ContextVar("bill", default=None)
 
 
 async def charge(cost: float) -> None:
-    """Charge more to the request in whose course this is called, before it is done; 1 is what any request costs.
+    """Charge more to the current request before the work is done; every request costs 1 in any case.
 
-    Exhausted if that much is not left. What is done for nobody, as by the worker, costs nothing.
+    Exhausted if less than that is left. Work outside a request, such as that of the worker, costs nothing.
     """
     bill = _open.get()
     if bill is not None:
@@ -28,16 +28,16 @@ async def charge(cost: float) -> None:
 
 
 class TooManyAtOnce(Exhausted):
-    """The account has all in hand that it may have; more is taken once something of that is answered."""
+    """The account has as many requests in progress as it may have. The next one is accepted after an answer."""
 
     code = "too_many_at_once"
 
 
 class Bill:
-    """What one request, or one command over a live connection, costs.
+    """The cost of one request, or of one command over a live connection.
 
-    Inside its block `charge` of this module goes on it, and what was charged is in hand until the end of the block.
-    `verdict` is what the limiter said last, or None before the first charge and while nothing is limited.
+    Inside its block, `charge` of this module adds to it. The charged cost is in hand until the end of the block.
+    `verdict` is the last answer of the limiter; None before the first charge, and if limits are disabled.
     """
 
     __slots__ = ("_before", "_held", "_key", "_limits", "verdict")
@@ -58,7 +58,7 @@ class Bill:
             self._limits.let_go(self._key, self._held)
 
     async def charge(self, cost: float) -> None:
-        """TooManyAtOnce if that would be too much in hand, which is not counted; Exhausted if so much is not left."""
+        """TooManyAtOnce, without counting it, if too much would be in hand; Exhausted if less than that is left."""
         limits = self._limits
         if not limits.enabled:
             return
@@ -73,8 +73,8 @@ class Bill:
 class Limits:
     """Applies limits. With `enabled` false everything passes, for load tests on loopback.
 
-    `requests` in a window are what an account may cost, and an address from which nobody is signed in; `in_hand` is
-    how much of that one process does for an account at a time.
+    `requests` is the cost that an account may have in a window, and an address for requests without a credential.
+    `in_hand` is the cost that one process works on for an account at a time.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Limits:
         self.in_hand = in_hand
 
     def bill(self, who: AccountId | str) -> Bill:
-        """A bill of an account, or of an address."""
+        """A bill for an account, or for an address."""
         return Bill(self, f"{_ADDRESS}{who}" if isinstance(who, str) else f"{_ACCOUNT}{who}")
 
     def hold(self, key: str, weight: int, already: int) -> int:
-        """Take so much more in hand for a request that has `already` as much; how much it was.
+        """Take `weight` more in hand for a request that has `already` in hand. Returns the weight that was counted.
 
         TooManyAtOnce if that does not fit beside the account's other requests. A request that is alone always fits.
         """
@@ -108,7 +108,7 @@ class Limits:
         return weight
 
     def let_go(self, key: str, weight: int) -> None:
-        """So much is answered."""
+        """Release this weight after the answer."""
         held = self._held.pop(key, 0) - weight
         if held > 0:
             self._held[key] = held

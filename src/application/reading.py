@@ -1,4 +1,4 @@
-"""JSON from outside, read as a message: one reader for every door, which says where it stumbled."""
+"""Reads JSON from clients as messages, the same over HTTP and live connections, and points to what is wrong in it."""
 
 import json
 import re
@@ -12,9 +12,9 @@ from domain.values import DEPTH_MAX
 
 T = TypeVar("T")
 
-# What is kept, and a few levels around it.
+# The depth of what is kept, and a few levels around it.
 NESTED_MAX = DEPTH_MAX + 8
-# As far as it is looked for the place of a mistake, and for an id: it costs a µs a byte, and anybody can ask for it.
+# The place of a mistake, and an id, are searched in so many bytes: it costs a µs a byte, and any client can cause it.
 SEARCHED_BYTES = 8_192
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -30,7 +30,7 @@ _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 
 
 class Unreadable(DomainError):
-    """What came is not JSON in UTF-8."""
+    """The text is not JSON in UTF-8."""
 
     code = "malformed"
 
@@ -69,7 +69,7 @@ class Reader(Generic[T]):
         return message
 
     def part(self, text: bytes) -> T:
-        """Read a part of what was read before as a whole, and is known to be JSON; Invalid for another shape."""
+        """Read a part of a text that was read before as a whole, so it is JSON; Invalid for another shape."""
         try:
             return self._decode(text)  # type: ignore[no-any-return]
         except msgspec.ValidationError as error:
@@ -77,7 +77,7 @@ class Reader(Generic[T]):
 
 
 def id_in(text: bytes) -> int | None:
-    """The number that the outermost object of a text has as its `id`, whatever is wrong with the rest of it."""
+    """The `id` of the outermost object of a text, if it is a number, even if the rest cannot be read."""
     for token in _tokens(text):
         if token.path == ["id"] and token.is_value and token.text.isdigit() and len(token.text) < 17:
             return int(token.text)

@@ -1,4 +1,4 @@
-"""How long work goes on in one piece while everybody else in the process waits."""
+"""Keeps long work from blocking the event loop."""
 
 import asyncio
 from time import perf_counter
@@ -7,7 +7,7 @@ TURN_SECONDS = 0.005
 
 
 class Turn:
-    """A turn of the event loop for work that may be much: between two pieces of it others get theirs, if it is time."""
+    """One turn of the event loop in work that may be long. The work calls `share` between its pieces."""
 
     __slots__ = ("_ends",)
 
@@ -15,7 +15,7 @@ class Turn:
         self._ends = perf_counter() + TURN_SECONDS
 
     async def share(self) -> None:
-        """Wait until everybody else who is ready has had a turn, if this one has lasted 5 ms."""
+        """Let the other ready tasks of the loop run, if this turn has lasted 5 ms."""
         if perf_counter() > self._ends:
             await asyncio.sleep(0)
             self._ends = perf_counter() + TURN_SECONDS

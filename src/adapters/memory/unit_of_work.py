@@ -8,6 +8,7 @@ from typing import Any, Self, TypeAlias
 
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.unit import MemoryUnit
+from adapters.repositories import with_repositories
 from application.ports.consumers import Consumer, wanting
 from application.ports.events import Broker
 from application.ports.system import Ids
@@ -18,7 +19,7 @@ Repository: TypeAlias = Callable[[MemoryUnit], Any]
 
 
 class MemoryWork:
-    """One unit of work; see `UnitOfWork`. `_work_with` derives a class that has each repository as a property."""
+    """One unit of work; see `UnitOfWork`. `with_repositories` adds those of the contexts."""
 
     def __init__(
         self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]
@@ -37,15 +38,6 @@ class MemoryWork:
             # Lets other tasks run between reading and writing, as they do with a remote store.
             await asyncio.sleep(0)
             await self._database.apply(self.unit.apply, self._broker.publish)
-
-
-def _work_with(repositories: Mapping[str, Repository]) -> type[MemoryWork]:
-    """A class of units of work with a property for each of these repositories, which creates it when it is read."""
-
-    def made(make: Repository) -> property:
-        return property(lambda work: make(work.unit))
-
-    return type("MemoryWork", (MemoryWork,), {name: made(make) for name, make in repositories.items()})
 
 
 class MemoryUnitOfWork(UnitOfWork[Any]):
@@ -67,7 +59,7 @@ class MemoryUnitOfWork(UnitOfWork[Any]):
         self._broker = broker
         self._ids = ids
         self._quotas = quotas
-        self._work = _work_with(repositories)
+        self._work = with_repositories(MemoryWork, repositories)
         self._wanted = wanting(consumers)
 
     def __call__(self) -> AbstractAsyncContextManager[Any]:

@@ -12,9 +12,9 @@ from msgspec import Raw, Struct
 from application.ports.events import Signal
 
 DUE = "due"
-"""The topic on which is told that something is due sooner than everybody looks again."""
+"""The topic of signals for deadlines that come before the next regular look."""
 LOOK = timedelta(seconds=1)
-"""So often everybody looks who waits for what is due."""
+"""The longest time between two looks of a process."""
 
 
 class Late(Struct, frozen=True):

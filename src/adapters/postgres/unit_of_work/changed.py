@@ -34,8 +34,8 @@ class Change(NamedTuple):
     """Everything that one unit of work changes, in the order in which it takes its locks.
 
     `parts` verify and write rows, exactly one each, in the order of their places. `counts` are the quotas whose usage
-    changes, each at most once. `records` are the events, which have `size` bytes together; `is_wanted` says whether a
-    consumer wants one of them. `quiet` are the writes without an event, one row each, in the order of their places too.
+    changes, each at most once. `records` are the events, which have `size` bytes together. `quiet`
+    are the writes without an event, one row each, in the order of their places too.
 
     So every unit locks rows by table and key, then counts, then streams, and finally quiet rows. A unit that holds a
     lock only waits for locks that come later in this order, so there is no deadlock.
@@ -46,7 +46,11 @@ class Change(NamedTuple):
     records: Sequence[Record]
     size: int
     quiet: Sequence[Part] = ()
-    is_wanted: bool = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a consumer wants one of its events."""
+        return any(record.consumers for record in self.records)
 
     @property
     def stream(self) -> str | None:

@@ -195,16 +195,14 @@ class PostgresUnit:
         counts = [Count(use, change, self.quotas[use.kind]) for use, change in self._counts.items() if change]
         told = News()
         records: list[Record] = []
-        is_wanted = False
         for event in events:
             if records:
                 await turn.share()
             id = self._ids.new()
             body = told.add(event, id).decode()
             wanted = self._wanted.get(event.type, ())
-            is_wanted = is_wanted or bool(wanted)
             records.append(Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body, wanted))
-        return Change(parts, counts, records, told.size, sorted(self._quiet, key=_PLACE), is_wanted)
+        return Change(parts, counts, records, told.size, sorted(self._quiet, key=_PLACE))
 
     async def _reconnect(self) -> Connection:
         """A new connection in place of a lost one; Interrupted if a transaction was open on that."""

@@ -11,6 +11,7 @@ from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.unit_of_work.noted import PostgresUnit
 from adapters.postgres.unit_of_work.queued import Commits
+from adapters.repositories import with_repositories
 from application.ports.consumers import Consumer, wanting
 from application.ports.events import Broker, Entry, Signal
 from application.ports.observer import Observer
@@ -36,7 +37,7 @@ Repository: TypeAlias = Callable[[PostgresUnit], Any]
 
 
 class PostgresWork:
-    """One unit of work; see `UnitOfWork`. `_work_with` derives a class that has each repository as a property."""
+    """One unit of work; see `UnitOfWork`. `with_repositories` adds those of the contexts."""
 
     def __init__(
         self,
@@ -80,15 +81,6 @@ class PostgresWork:
                 self._broker.publish(entries)
 
 
-def _work_with(repositories: Mapping[str, Repository]) -> type[PostgresWork]:
-    """A class of units of work with a property for each of these repositories, which creates it when it is read."""
-
-    def made(make: Repository) -> property:
-        return property(lambda work: make(work.unit))
-
-    return type("PostgresWork", (PostgresWork,), {name: made(make) for name, make in repositories.items()})
-
-
 class PostgresUnitOfWork(UnitOfWork[Any]):
     """Opens units of work on a database, and publishes their events once they are committed.
 
@@ -111,7 +103,7 @@ class PostgresUnitOfWork(UnitOfWork[Any]):
         self._broker = broker
         self._ids = ids
         self._observer = observer
-        self._work = _work_with(repositories)
+        self._work = with_repositories(PostgresWork, repositories)
         self._wanted = wanting(consumers)
 
     def __call__(self) -> AbstractAsyncContextManager[Any]:
