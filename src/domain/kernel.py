@@ -39,7 +39,8 @@ class Event:
 
     `stream` is the sequence it belongs to (`workspace:…`, `account:…`). `version` is the version of the resource after
     the event. `actor` is the account that caused it, or None for the system. `changes` maps a field to its old and new
-    value; `data` holds further fields that a reader needs. `schema_version` is the version of its type.
+    value; `data` holds further fields that a reader needs. `schema_version` is the version of its type. `within` is the
+    stream of the place that the stream belongs to, such as its workspace. The first event of a stream decides on it.
     """
 
     type: str
@@ -52,6 +53,7 @@ class Event:
     changes: Changes = field(default_factory=dict)
     data: Mapping[str, object] = field(default_factory=dict)
     schema_version: int = 1
+    within: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,11 +80,12 @@ class Aggregate:
         by: AccountId | None,
         changes: Changes | None = None,
         data: Mapping[str, object] | None = None,
+        within: str | None = None,
     ) -> None:
         schema = self.announces[type].version
         self.version += 1
         self._news.append(
-            Event(type, stream, self.resource_type, id, self.version, at, by, changes or {}, data or {}, schema)
+            Event(type, stream, self.resource_type, id, self.version, at, by, changes or {}, data or {}, schema, within)
         )
 
     @property

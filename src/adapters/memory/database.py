@@ -35,6 +35,7 @@ class Tables:
         self._tables: dict[Table[Any, Any], dict[Any, Any]] = {}
         self.streams: dict[str, list[Entry]] = {}
         self.tails: dict[str, int] = {}
+        self.within: dict[str, str] = {}
         # The streams whose lists are still shared with the tables that these were copied from.
         self.borrowed: set[str] = set()
 
@@ -46,11 +47,14 @@ class Tables:
         """A copy that can be changed without changing the original. It takes time in proportion to the rows."""
         copy = Tables()
         copy._tables = {table: dict(rows) for table, rows in self._tables.items()}
-        copy.streams, copy.tails, copy.borrowed = dict(self.streams), dict(self.tails), set(self.streams)
+        copy.streams, copy.tails, copy.within = dict(self.streams), dict(self.tails), dict(self.within)
+        copy.borrowed = set(self.streams)
         return copy
 
-    def append(self, entry: Entry) -> None:
-        """Write an entry at the end of its stream."""
+    def append(self, entry: Entry, within: str | None = None) -> None:
+        """Write an entry at the end of its stream. The stream is `within` another if its first entry says so."""
+        if within is not None and not self.head(entry.stream):
+            self.within[entry.stream] = within
         if entry.stream in self.borrowed:
             self.streams[entry.stream] = list(self.streams[entry.stream])
             self.borrowed.discard(entry.stream)

@@ -164,7 +164,7 @@ class MemoryUnit:
         told: list[Entry | Signal] = []
         for event, body in bodies:
             entry = Entry(event.stream, tables.head(event.stream) + 1, event.type, event.resource_id, Raw(body))
-            tables.append(entry)
+            tables.append(entry, event.within)
             told.append(entry)
             self._notice(tables, entry, event.at)
         return [*told, *self._signals(events)]

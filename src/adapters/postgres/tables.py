@@ -276,7 +276,10 @@ streams = Table(
     # A lower bound of the times of the kept events, updated by pruning. Writers do not update it, so that a new head
     # needs no new entry in the index.
     Column("oldest_at", Instant, nullable=False, server_default=text("'-infinity'")),
+    # The stream of the place that it belongs to; null for none. It is written once, with the first event.
+    Column("within", Text(collation="C")),
     Index("ix_streams_oldest_at", "oldest_at"),
+    Index("ix_streams_within", "within", postgresql_where=text("within IS NOT NULL")),
 )
 
 events = Table(

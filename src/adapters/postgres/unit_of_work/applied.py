@@ -32,8 +32,8 @@ _COUNTED = """counted AS (
 _WITHIN = """(SELECT bool_and(within(c.kind, c.used, n.most)) FROM counted AS c
   JOIN {counts} AS n (scope, subject, kind, change, most) USING (scope, subject, kind))"""
 _JOURNAL = """head AS (
-  INSERT INTO streams AS s (name, head)
-  SELECT n.name, n.count FROM {streams} AS n (name, count) WHERE {verified} ORDER BY n.name
+  INSERT INTO streams AS s ({columns})
+  SELECT * FROM {streams} AS n ({columns}) WHERE {verified} ORDER BY n.name
   ON CONFLICT (name) DO UPDATE SET head = s.head + excluded.head
   RETURNING name, head
 ),
@@ -52,7 +52,8 @@ _NOTICED = """noticed AS (
 )"""
 _COUNT_TYPES = ("uuid", "uuid", "text", "bigint", "bigint")
 _NOTICE_TYPES = ("text", "text", "bigint", "timestamptz")
-_STREAM_TYPES = ("text", "bigint")
+# Only a stream that is within another has the third column: all others write what they would without it.
+_STREAM_TYPES, _STREAM_COLUMNS = ("text", "bigint", "text"), ("name", "head", "within")
 _EVENT_TYPES = ("text", "uuid", "text", "uuid", "uuid", "timestamptz", "json", "bigint")
 
 _PLACE, _TABLE = attrgetter("place"), attrgetter("table")
@@ -96,14 +97,19 @@ async def _write(
     quiet: Sequence[Part],
 ) -> Sequence[Entry]:
     left: dict[str, int] = {}
+    places: dict[str, str | None] = {}
     for record in records:
+        if record.stream not in left:
+            places[record.stream] = record.within
         left[record.stream] = left.get(record.stream, 0) + 1
-    streams = list(left.items())
+    streams: list[tuple[Any, ...]] = list(left.items())
+    if has_places := any(places.values()):
+        streams = [(stream, count, places[stream]) for stream, count in streams]
     rows: list[tuple[Any, ...]] = []
     notices: dict[tuple[str, str], tuple[int, datetime]] = {}
     for record in records:
         behind = left[record.stream] = left[record.stream] - 1
-        rows.append((*record[:-1], behind))
+        rows.append((*record[:-2], behind))
         for consumer in record.consumers:
             notices.setdefault((record.stream, consumer), (behind, record.at))
     args = _arguments(parts)
@@ -119,7 +125,7 @@ async def _write(
         args += map(list, zip(*(key + told for key, told in notices.items()), strict=True))
     args += _arguments(quiet)
     texts, ending = tuple([part.text for part in parts]), tuple([part.text for part in quiet])
-    statement = _compose(texts, min(len(counts), 2), min(len(records), 2), bool(notices), ending)
+    statement = _compose(texts, min(len(counts), 2), min(len(records), 2), bool(notices), ending, has_places)
     found = await connection.fetch(statement, *args)
     heads: dict[str, int] = dict(found) if records else {}
     return [
@@ -162,6 +168,7 @@ def _compose(
     records: int = 0,
     has_notices: bool = False,
     quiet: tuple[str, ...] = (),
+    has_places: bool = False,
 ) -> str:
     """One statement of all these parts, each of which must touch exactly one row.
 
@@ -175,10 +182,12 @@ def _compose(
         parts.append(_COUNTED.format(counts=counted, verified=conditions))
         conditions = _WITHIN.format(counts=counted)
     if records:
-        streams = _rows(_STREAM_TYPES, count, single=records == 1)
-        logged = _rows(_EVENT_TYPES, count + len(_STREAM_TYPES), single=records == 1)
-        parts.append(_JOURNAL.format(streams=streams, events=logged, verified=conditions))
-        count += len(_STREAM_TYPES) + len(_EVENT_TYPES)
+        width = 3 if has_places else 2
+        streams = _rows(_STREAM_TYPES[:width], count, single=records == 1)
+        columns = ", ".join(_STREAM_COLUMNS[:width])
+        logged = _rows(_EVENT_TYPES, count + width, single=records == 1)
+        parts.append(_JOURNAL.format(columns=columns, streams=streams, events=logged, verified=conditions))
+        count += width + len(_EVENT_TYPES)
     if has_notices:
         parts.append(_NOTICED.format(notices=_rows(_NOTICE_TYPES, count, single=False)))
         count += len(_NOTICE_TYPES)

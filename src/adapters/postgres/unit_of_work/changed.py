@@ -18,7 +18,7 @@ class Count(NamedTuple):
 
 
 class Record(NamedTuple):
-    """An event for the journal that has no offset yet, and the names of the consumers that want it."""
+    """An event for the journal that has no offset yet, the names of the consumers that want it, and `Event.within`."""
 
     stream: str
     id: UUID
@@ -28,6 +28,7 @@ class Record(NamedTuple):
     at: datetime
     body: str
     consumers: Sequence[str] = ()
+    within: str | None = None
 
 
 class Change(NamedTuple):

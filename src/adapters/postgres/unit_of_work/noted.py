@@ -201,7 +201,19 @@ class PostgresUnit:
             id = self._ids.new()
             body = told.add(event, id).decode()
             wanted = self._wanted.get(event.type, ())
-            records.append(Record(event.stream, id, event.type, event.resource_id, event.actor, event.at, body, wanted))
+            records.append(
+                Record(
+                    event.stream,
+                    id,
+                    event.type,
+                    event.resource_id,
+                    event.actor,
+                    event.at,
+                    body,
+                    wanted,
+                    event.within,
+                )
+            )
         return Change(parts, counts, records, told.size, sorted(self._quiet, key=_PLACE))
 
     async def _reconnect(self) -> Connection:
