@@ -45,6 +45,7 @@ from application.realtime.frames import (
     Renew,
     Reply,
     Subscribed,
+    TellTime,
 )
 from application.realtime.wire import BadFrame
 from application.scopes import ScopeMissing
@@ -165,6 +166,7 @@ def desk() -> Desk:
         b'{"type":"authenticate","id":1,"token":"x"}',
         b'{"type":"call","id":1,"method":"x"}',
         b'{"type":"pong"}',
+        b'{"type":"ping","time":1}',
         b'{"type":"connect"}',
         b'{"type":"connect","id":-1}',
         b"[]",
@@ -397,6 +399,22 @@ def test_a_silent_peer_is_pinged_and_given_up_after_a_minute(desk: Desk) -> None
         (2 * PING_SECONDS, Send(Ping(begun + 2 * PING_SECONDS))),
         (GONE_SECONDS, Close(CloseCode.NO_PONG, "no_pong")),
     ]
+
+
+def test_a_peer_that_pings_is_told_the_time_and_how_long_its_ping_has_waited(desk: Desk) -> None:
+    conversation, now_ms = desk.connected(), round(desk.clock.now().timestamp() * 1_000)
+    assert desk.say(conversation, type="ping", time=12.5) == [Send(TellTime(12.5, now_ms, now_ms))]
+    waited = conversation.receive(JSON_FRAMES.read(b'{"type":"ping","time":-3,"id":7}'), waited=1.25)
+    assert waited == [Send(TellTime(-3, now_ms - 1_250, now_ms, 7))]
+    for nonsense in ({}, {"time": "soon"}, {"time": 1, "id": -1}, {"time": 1, "clock": 2}):
+        assert desk.error(conversation, type="ping", **nonsense)[1:] == ("bad_frame", "no")
+
+
+def test_pings_count_like_any_frame(desk: Desk) -> None:
+    conversation = desk.connected()
+    for _ in range(FRAMES_AT_ONCE):
+        desk.say(conversation, type="ping", time=0)
+    assert desk.error(conversation, type="ping", time=0, id=3) == (3, "rate_limited", "later")
 
 
 def test_whatever_a_peer_says_is_a_sign_of_life(desk: Desk) -> None:

@@ -420,6 +420,29 @@ async def test_a_peer_that_talks_faster_than_it_is_answered_is_listened_to_again
         await bob.until(lambda v: v.listening[-1])
 
 
+async def test_a_ping_tells_how_long_it_has_waited_for_an_earlier_command() -> None:
+    loop, taken_up = asyncio.get_running_loop(), asyncio.Event()
+
+    async def at(point: str) -> None:
+        if taken_up.is_set():
+            return
+        taken_up.set()
+        bob.send(type="ping", time=7)
+        arrived = loop.time()
+        while loop.time() < arrived + 0.02:
+            await asyncio.sleep(0)
+
+    house = await House(at).settle()
+    taken_up.set()
+    async with house.visit(house.bob) as bob:
+        taken_up.clear()
+        await bob.say(type="subscribe", id=2, channel=house.channel)
+        await bob.until(lambda v: bool(v.of("pong")))
+    (told,) = bob.of("pong")
+    assert told["time"] == 7
+    assert told["sent"] - told["received"] >= 20
+
+
 async def test_a_command_is_carried_out_and_answered_and_a_refused_one_is_told_why() -> None:
     house = await House().settle()
     async with house.visit(house.bob) as bob:

@@ -93,7 +93,8 @@ class Connection:
         self.origin = correlation.get()
         self._opened_at = time.monotonic()
         self._received = 0
-        self._inbox: deque[bytes] = deque()
+        # Messages, and when each came.
+        self._inbox: deque[tuple[bytes, float]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._carries_out = False
         self.subscriptions = Subscriptions(self.id, conversation, shared, self, self.say)
@@ -133,7 +134,7 @@ class Connection:
             return
         self._shared.observer.received(len(message))
         self._received += 1
-        self._inbox.append(message)
+        self._inbox.append((message, self.conversation.heard_at))
         if self._worker is None:
             self._work_off()
         elif len(self._inbox) >= INBOX_MAX:
@@ -300,13 +301,15 @@ class Connection:
 
     def _work_off(self) -> None:
         """Handle the messages in the inbox, up to one whose effects have to wait."""
+        now = asyncio.get_running_loop().time()
         while self._inbox and self._worker is None and not self.is_closed:
+            message, came = self._inbox.popleft()
             try:
-                frame = self.format.read(self._inbox.popleft())
+                frame = self.format.read(message)
             except BadFrame as bad:
                 self.do(self.conversation.misread(bad))
             else:
-                self._begin(self.conversation.receive(frame))
+                self._begin(self.conversation.receive(frame, now - came))
 
     def _begin(self, effects: Effects) -> None:
         """Perform effects up to the first that has to wait; a task performs that one and the rest."""

@@ -24,6 +24,7 @@ from application.realtime.effects import (
 from application.realtime.frames import (
     CHANNELS_MAX,
     DATA_MAX_BYTES,
+    AskTime,
     Authenticate,
     BePresent,
     Call,
@@ -38,6 +39,7 @@ from application.realtime.frames import (
     Reply,
     Subscribe,
     Subscribed,
+    TellTime,
     Unsubscribe,
     connected_data,
 )
@@ -130,11 +132,13 @@ class Conversation:
         """When the last frame of the peer came."""
         return self._heard
 
-    def receive(self, frame: ClientFrame) -> Effects:
-        """The effects of a frame."""
+    def receive(self, frame: ClientFrame, waited: float = 0.0) -> Effects:
+        """The effects of a frame that came `waited` seconds ago."""
         if isinstance(frame, Connect):
             return self.connect(frame, self._heard)
-        return [_CONNECT_FIRST] if self.principal is None else self._command(frame)
+        if self.principal is None:
+            return [_CONNECT_FIRST]
+        return self._tell_time(frame, waited) if isinstance(frame, AskTime) else self._command(frame)
 
     def misread(self, bad: BadFrame) -> Effects:
         """The answer to a message that is not a valid frame."""
@@ -161,6 +165,10 @@ class Conversation:
                 return [CarryOut(command)]
             case _:
                 return []  # a pong only shows that the peer is there
+
+    def _tell_time(self, asked: AskTime, waited: float) -> Effects:
+        sent = round(self._clock.now().timestamp() * 1_000)
+        return [Send(TellTime(asked.time, sent - round(waited * 1_000), sent, asked.id))]
 
     def connect(self, command: Connect, now: float) -> Effects:
         """The effects of the first command, or of an upgrade that takes its place."""

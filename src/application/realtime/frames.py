@@ -93,7 +93,14 @@ class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
     time: float | None = None
 
 
-ClientFrame = Connect | Subscribe | Unsubscribe | Publish | BePresent | Authenticate | Call | Pong
+class AskTime(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="ping"):
+    """Ask for the server's clock. `time` is the peer's clock in any unit, and comes back unchanged."""
+
+    time: float
+    id: FrameId | None = None
+
+
+ClientFrame = Connect | Subscribe | Unsubscribe | Publish | BePresent | Authenticate | Call | Pong | AskTime
 Retry = Literal["no", "later", "reauthenticate", "resync"]
 
 
@@ -211,7 +218,21 @@ class Ping(Struct, frozen=True, tag_field="type", tag="ping"):
     time: float
 
 
-ServerFrame = Reply | Error | Happened | Value | PresenceChange | Unsubscribed | Resync | Renew | GoingAway | Ping
+class TellTime(Struct, frozen=True, tag_field="type", tag="pong", omit_defaults=True):
+    """The answer to a peer's ping: its `time` and `id`, and when that was `received` and this was `sent`.
+
+    The last two are the clock of the server, in milliseconds since 1970. With both a peer can tell the way from a wait.
+    """
+
+    time: float
+    received: int
+    sent: int
+    id: int | None = None
+
+
+ServerFrame = (
+    Reply | Error | Happened | Value | PresenceChange | Unsubscribed | Resync | Renew | GoingAway | Ping | TellTime
+)
 
 
 class CloseCode(IntEnum):
