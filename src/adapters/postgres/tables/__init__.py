@@ -1,0 +1,33 @@
+"""The schema, a module for each context.
+
+Alembic compares the migrations with it, and every statement is written against it.
+"""
+
+from adapters.postgres.tables.events import cursors, events, lineage, streams
+from adapters.postgres.tables.identity import accounts, sessions, tickets
+from adapters.postgres.tables.kept import idempotency, usage
+from adapters.postgres.tables.schema import QUIET, Instant, metadata
+from adapters.postgres.tables.tasks import comments, task_numbers, tasks
+from adapters.postgres.tables.workspaces import invitations, members, removals, workspaces
+
+__all__ = [
+    "QUIET",
+    "Instant",
+    "accounts",
+    "comments",
+    "cursors",
+    "events",
+    "idempotency",
+    "invitations",
+    "lineage",
+    "members",
+    "metadata",
+    "removals",
+    "sessions",
+    "streams",
+    "task_numbers",
+    "tasks",
+    "tickets",
+    "usage",
+    "workspaces",
+]

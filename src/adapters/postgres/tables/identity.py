@@ -1,0 +1,86 @@
+"""Accounts, their sessions, and the tickets of their live connections."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+    true,
+)
+
+from adapters.postgres.tables.schema import Instant, metadata, one_of
+from domain.identity import AccountRole, EndReason
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("email"),
+    one_of("role", AccountRole),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
+    Column("token_digest", LargeBinary, nullable=False),
+    Column("signing_key", LargeBinary, nullable=False, server_default=text("''")),
+    Column("rotations", Integer, nullable=False),
+    Column("used", Integer, nullable=False, server_default=text("0")),
+    Column("spent", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
+    Column("address", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("rotated_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_because", Text),
+    Column("told_at", Instant),
+    Column("version", Integer, nullable=False),
+    one_of("ended_because", EndReason),
+    Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_sessions_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+    # A process from before revision 0008 does not write `told_at`.
+    Index("ix_sessions_told_at", text("coalesce(told_at, ended_at)"), postgresql_where=text("ended_at IS NOT NULL")),
+    Index("ix_sessions_created_at", "created_at"),
+)
+
+# No foreign keys: a row lives for seconds, and its account was authenticated just before.
+tickets = Table(
+    "tickets",
+    metadata,
+    # The order of issue, which times cannot tell reliably.
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("account_id", Uuid, nullable=False),
+    # The id of the credential, which was always a session when this column was named.
+    Column("session_id", Uuid, nullable=False),
+    Column("is_session", Boolean, nullable=False, server_default=true()),
+    # Only set for a credential that is not a session.
+    Column("scopes", ARRAY(Text)),
+    Column("role", Text, nullable=False),
+    Column("token_expires_at", Instant, nullable=False),
+    Column("opening", LargeBinary, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    UniqueConstraint("digest"),
+    Index("ix_tickets_account_id", "account_id", "number"),
+    one_of("role", AccountRole),
+)

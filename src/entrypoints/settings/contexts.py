@@ -1,0 +1,39 @@
+"""Settings of the contexts."""
+
+from typing import Annotated
+
+from entrypoints.settings.bounds import Bounds
+from entrypoints.settings.setting import Setting, number, quota
+
+
+class Contexts(Bounds, frozen=True, kw_only=True):
+    """How many of a thing there may be, and how long it is kept."""
+
+    quota_tasks: Annotated[int, Setting("Tasks of a workspace that are not deleted.", quota, "tasks")] = 200_000
+    quota_open_tasks: Annotated[int, Setting("Open tasks of one member of a workspace.", quota, "tasks")] = 10_000
+    quota_comments: Annotated[int, Setting("Comments on those tasks of a workspace.", quota, "comments")] = 1_000_000
+    quota_members: Annotated[int, Setting("Members of a workspace.", number(1, 10_000, int), "members")] = 500
+    quota_invitations: Annotated[
+        int, Setting("Invitations into a workspace that still admit somebody.", number(1, 200, int), "invitations")
+    ] = 200
+    quota_workspaces: Annotated[int, Setting("Workspaces that an account is in.", quota, "workspaces")] = 50
+    quota_sessions: Annotated[
+        int, Setting("Sessions of an account; one more ends the oldest.", number(1, 1_000, int), "sessions")
+    ] = 100
+    quota_tickets: Annotated[
+        int, Setting("Tickets of an account; one more replaces the oldest.", number(1, 1_000, int), "tickets")
+    ] = 10
+    event_retention_days: Annotated[
+        int,
+        Setting("How long events are kept, and with them histories; 0: for ever.", number(0, 36_500, int), "days"),
+    ] = 0
+    session_retention_days: Annotated[
+        int,
+        Setting(
+            "How long a session that is over is kept, with its address; 0: for ever.", number(0, 3_650, int), "days"
+        ),
+    ] = 30
+    invitation_retention_days: Annotated[
+        int,
+        Setting("How long an invitation that ran out is kept; 0: for ever.", number(0, 3_650, int), "days"),
+    ] = 30
