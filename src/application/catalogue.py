@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from domain.kernel import Aggregate
+from domain.kernel import Aggregate, EventType
 
 
 class EventTypeView(Struct, frozen=True):
@@ -27,16 +27,16 @@ class Catalogue:
     """All types of events by name, in `types`, in the order of the aggregates that announce them."""
 
     def __init__(self, aggregates: Sequence[type[Aggregate]]) -> None:
-        self.types: Mapping[str, EventTypeView] = {
-            kind.name: EventTypeView(
-                kind.name,
-                kind.version,
-                kind.stream,
-                aggregate.resource_type,
-                kind.sentence,
-                list(kind.changes),
-                dict(kind.data),
-            )
-            for aggregate in aggregates
-            for kind in aggregate.announces.values()
-        }
+        """ValueError if two aggregates announce the same type: the schema of one would be taken for the other's."""
+        self.types: dict[str, EventTypeView] = {}
+        for aggregate in aggregates:
+            for kind in aggregate.announces.values():
+                if kind.name in self.types:
+                    raise ValueError(f"two aggregates announce {kind.name}")
+                self.types[kind.name] = _view(kind, aggregate.resource_type)
+
+
+def _view(kind: EventType, resource: str) -> EventTypeView:
+    return EventTypeView(
+        kind.name, kind.version, kind.stream, resource, kind.sentence, list(kind.changes), dict(kind.data)
+    )

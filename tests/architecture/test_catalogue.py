@@ -5,7 +5,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from domain.kernel import Aggregate
+from domain.tasks import Task
 from entrypoints.container import in_memory
 
 DOMAIN = Path(__file__).parents[2] / "src" / "domain"
@@ -34,6 +37,13 @@ def test_every_aggregate_has_its_types_in_the_catalogue_once() -> None:
 
     assert set(kinds) == set(in_memory().aggregates())
     assert len(names) == len(set(names))
+
+
+def test_a_type_that_two_aggregates_announce_is_refused() -> None:
+    house = in_memory()
+    house.aggregates.add_args(Task)
+    with pytest.raises(ValueError, match=r"two aggregates announce task\.created"):
+        house.catalogue()
 
 
 def test_a_type_says_what_happened_and_where() -> None:

@@ -195,20 +195,20 @@ async def test_a_note_is_followed_and_resumed_by_its_participants_alone() -> Non
             await again.until(lambda visitor: visitor.events() == [(4, "note.written")])
         eve = await an_account(library.house, "Eve")
         async with library.house.visit(eve) as stranger:
-            for kind in ("", "presence:", "typing:", "status:", "waves:"):
+            for kind in ("", "presence:", "typing:", "pulse:", "waves:"):
                 answer = await stranger.say(type="subscribe", id=2, channel=f"{kind}{library.channel}")
                 assert answer["code"] == "not_found"
 
 
 async def test_who_leaves_a_note_loses_every_channel_of_it_and_the_others_none() -> None:
-    names = ("{}", "status:{}", "waves:{}", "presence:{}", "typing:{}")
+    names = ("{}", "pulse:{}", "waves:{}", "presence:{}", "typing:{}")
     async with at_the_note(*names) as (library, ada, bob):
         await library.notes.leave(principal(library.house.ada), library.id, library.house.bob.id)
         await bob.until(lambda visitor: len(visitor.of("unsubscribed")) == len(names))
         await library.notes.write(principal(library.house.ada), library.id, NoteText("Alone now."))
         await ada.until(lambda visitor: len(visitor.events()) == 2)
         await turns(10)
-        assert [type for _, type in bob.events()] == ["participant.left"]
+        assert [type for _, type in bob.events()] == ["writer.left"]
         assert not ada.of("unsubscribed")
         await library.notes.burn(principal(library.house.ada), library.id)
         await ada.until(lambda visitor: len(visitor.of("unsubscribed")) == len(names))
@@ -217,18 +217,18 @@ async def test_who_leaves_a_note_loses_every_channel_of_it_and_the_others_none()
 async def test_a_keyed_channel_begins_with_what_its_context_keeps_and_goes_on_with_what_is_newer() -> None:
     library = await Library().open()
     async with library.house.visit(library.house.ada) as ada:
-        await ada.say(type="subscribe", id=2, channel=f"status:{library.channel}")
+        await ada.say(type="subscribe", id=2, channel=f"pulse:{library.channel}")
         await ada.until(lambda visitor: bool(visitor.of("value")))
         await library.write("Bring the lamp, too.")
         await library.work()
         await ada.until(lambda visitor: len(visitor.of("value")) > 1)
-        library.house.broker.publish([Signal(f"status:{library.channel}", "words", 2, Raw(b"3"))])  # late
+        library.house.broker.publish([Signal(f"pulse:{library.channel}", "words", 2, Raw(b"3"))])  # late
         await turns(10)
         assert [frame["data"] for frame in ada.of("value")] == [3, 4]
 
 
 async def test_a_value_whose_word_was_lost_on_the_way_is_found_by_asking() -> None:
-    async with at_the_note("status:{}") as (library, ada, _):
+    async with at_the_note("pulse:{}") as (library, ada, _):
         await ada.until(lambda visitor: bool(visitor.of("value")))
         await library.write("Bring the lamp, too.")
         await library.house.container.hub().renew_topics()

@@ -48,6 +48,6 @@ async def test_a_killed_server_tells_after_its_restart_what_fell_due_meanwhile_a
         history = done(await ada.get(f"{path}/history"))["data"]
         assert (await bob.get(f"{path}/history")).status_code == 404
     assert [event["type"] for event in reversed(history)] == [
-        *("note.opened", "participant.joined", "note.written", "note.reminder_set", "note.fell_due"),
-        "participant.left",
+        *("note.opened", "writer.joined", "note.written", "note.reminder_set", "note.fell_due"),
+        "writer.left",
     ]

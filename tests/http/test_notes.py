@@ -70,7 +70,7 @@ async def test_those_who_take_part_write_a_note_over_http(people: tuple[Person, 
     for refused in (await eve.get(path), await eve.patch(path, {"text": "Mine."}), await eve.get(f"{path}/history")):
         assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
     history = done(await bob.get(f"{path}/history"))["data"]
-    assert [event["type"] for event in history] == ["note.written", "participant.joined", "note.opened"]
+    assert [event["type"] for event in history] == ["note.written", "writer.joined", "note.opened"]
     assert (history[0]["actor"], history[0]["changes"]) == (bob.id, {"text": [TEXT, "Bring the lamp."]})
     assert (await ada.delete(path)).status_code == 204
     assert (await ada.get(path)).status_code == 404
@@ -89,7 +89,7 @@ async def test_those_who_take_part_see_live_what_is_written_and_what_it_counts(
     ada, bob, _ = people
     note = await a_note(ada, bob)
     channel = f"note:{note['id']}"
-    async with listening(url, bob.token, channel, f"status:{channel}", f"presence:{channel}") as live:
+    async with listening(url, bob.token, channel, f"pulse:{channel}", f"presence:{channel}") as live:
         assert (await live.frame("value"))["data"] == 3
         params = {"id": note["id"], "note": {"text": "Bring the map and the lamp."}}
         assert (await live.call("call", method="note.write", params=params))["data"]["version"] == 3
@@ -97,7 +97,7 @@ async def test_those_who_take_part_see_live_what_is_written_and_what_it_counts(
         assert (await live.frame("value"))["data"] == 6
         done(await ada.delete(f"/notes/{note['id']}/participants/{bob.id}"))
         lost = {(await live.frame("unsubscribed"))["channel"] for _ in range(3)}
-        assert lost == {channel, f"status:{channel}", f"presence:{channel}"}
+        assert lost == {channel, f"pulse:{channel}", f"presence:{channel}"}
         assert (await live.call("call", method="note.write", params=params))["code"] == "not_found"
 
 
@@ -126,7 +126,7 @@ async def test_an_event_stream_tells_a_note_from_any_offset_on_until_it_is_burnt
     async with following(bob, f"note:{note['id']}", since=1) as stream:
         done(await ada.delete(f"/notes/{note['id']}"))
         told = [await stream.next() for _ in range(3)]
-        assert [(event or {})["event"] for event in told] == ["participant.joined", "note.burnt", "unsubscribed"]
+        assert [(event or {})["event"] for event in told] == ["writer.joined", "note.burnt", "unsubscribed"]
         assert await stream.next() is None
 
 

@@ -101,6 +101,9 @@ def described(version: str, scopes: Sequence[Scope]) -> OpenAPIConfig:
 
 
 def _scopes_told(scopes: Sequence[Scope]) -> str:
+    names = [scope.name for scope in scopes]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two scopes share a name: {', '.join(sorted(names))}")
     rows = "\n".join(f"- `{scope.name}`: {scope.allows}" for scope in (*scopes, SESSION))
     return f"A session may do everything that its account may. Any other credential needs scopes:\n{rows}"
 

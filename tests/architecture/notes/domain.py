@@ -18,10 +18,10 @@ MISSED_AFTER = timedelta(seconds=30)
 PARTICIPANTS_MAX = 50
 
 NOTE = ChannelKind("note", ChannelClass.DURABLE, by_id, is_place=True)
-STATUS = ChannelKind("status", ChannelClass.KEYED, About(NOTE))
+PULSE = ChannelKind("pulse", ChannelClass.KEYED, About(NOTE))
 WAVES = ChannelKind("waves", ChannelClass.EPHEMERAL, About(NOTE))
-LOSSES = (Loss("participant.left", "participant"), Loss("note.burnt"))
-_WHO = {"participant": "The account."}
+LOSSES = (Loss("writer.left", "writer"), Loss("note.burnt"))
+_WHO = {"writer": "The account."}
 
 
 def place(id: UUID) -> Channel:
@@ -48,8 +48,8 @@ class Note(Aggregate):
         EventType("note.written", "note", "It says something else.", changes=("text",)),
         EventType("note.reminder_set", "note", "It will be due at another time, or never.", changes=("due_at",)),
         EventType("note.fell_due", "note", "Its time has come.", {"due_at": "When that was."}),
-        EventType("participant.joined", "note", "Somebody takes part.", _WHO),
-        EventType("participant.left", "note", "Somebody takes part no longer.", _WHO),
+        EventType("writer.joined", "note", "Somebody takes part.", _WHO),
+        EventType("writer.left", "note", "Somebody takes part no longer.", _WHO),
         EventType("note.burnt", "note", "It is gone, and nobody takes part any more."),
     )
 
@@ -79,7 +79,7 @@ class Note(Aggregate):
         if len(self.participants) >= PARTICIPANTS_MAX:
             raise NoteFull(f"At most {PARTICIPANTS_MAX} take part in a note.")
         self.participants = (*self.participants, account)
-        self._tell("participant.joined", by, at, data={"participant": account})
+        self._tell("writer.joined", by, at, data={"writer": account})
 
     def leave(self, account: AccountId, by: AccountId, at: datetime) -> None:
         """End somebody's part in it, or one's own; the last one burns it instead."""
@@ -88,7 +88,7 @@ class Note(Aggregate):
         if len(self.participants) == 1:
             raise Conflict("You are the last one here: burn the note.")
         self.participants = tuple(each for each in self.participants if each != account)
-        self._tell("participant.left", by, at, data={"participant": account})
+        self._tell("writer.left", by, at, data={"writer": account})
 
     def remind(self, due_at: datetime | None, by: AccountId, at: datetime) -> None:
         if due_at is not None and due_at <= at:

@@ -11,7 +11,7 @@ from application.ports.feeds import Asked, Feeds, Ground
 from application.reading import Reader
 from domain.channels import Channel, ChannelKind, Loss
 from domain.ids import AccountId
-from tests.architecture.notes.domain import LOSSES, NOTE, STATUS, WAVES, note_stream
+from tests.architecture.notes.domain import LOSSES, NOTE, PULSE, WAVES, note_stream
 from tests.architecture.notes.measures import WAVES_PER_ACCOUNT
 from tests.architecture.notes.ports import NoteQueries
 from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
@@ -21,9 +21,9 @@ _wave: Reader[Wave] = Reader(Wave)
 
 
 class NoteFeeds(Feeds):
-    """`note:{id}`, and `status:`, `waves:`, `presence:` and `typing:` of it, for those who take part."""
+    """`note:{id}`, and `pulse:`, `waves:`, `presence:` and `typing:` of it, for those who take part."""
 
-    kinds: Sequence[ChannelKind] = (NOTE, STATUS, WAVES)
+    kinds: Sequence[ChannelKind] = (NOTE, PULSE, WAVES)
     losses: Sequence[Loss] = LOSSES
     scope = NOTES_READ
     saying = NOTES_WRITE
@@ -44,7 +44,7 @@ class NoteFeeds(Feeds):
         }
 
     async def newest(self, channels: Collection[Channel]) -> Sequence[Signal]:
-        """The status of a note: how many words there are, since this version of it."""
+        """The pulse of a note: how many words there are, since this version of it."""
         texts = await self._queries.texts({channel.place.id for channel in channels})
         return [
             Signal(str(channel), "words", version, Raw(msgspec.json.encode(len(text.split()))))
