@@ -3,19 +3,43 @@
 from contextlib import suppress
 
 import msgspec
+import pytest
 from dependency_injector import providers
+from msgspec import Struct
 
+from adapters.memory.idempotency import ANSWERS
+from adapters.security.secrets import HmacSecrets
+from application.principal import Principal
 from application.realtime.frames import CloseCode
 from domain.errors import Exhausted
-from entrypoints.container import offline
+from entrypoints.answers import SecretAnswers
+from entrypoints.container import Container, in_memory, offline
+from entrypoints.websocket.calls import Method
 from tests.application.live_house import House
 
 HOUR_MS = 3_600_000
 
 
+class Asked(Struct, frozen=True):
+    """The params of a method that needs none."""
+
+
+async def a_secret(actor: Principal, asked: Asked) -> str:
+    return f"the secret of {actor.account_id}"
+
+
+SECRET = Method("secret", Asked, a_secret, is_secret=True)
+CHEAP = Method("cheap", Asked, a_secret, cost=0.1)
+
+
+def with_methods(container: Container) -> Container:
+    container.calls.add_args(providers.Object([SECRET, CHEAP]))
+    return container
+
+
 async def house_with(**changes: object) -> House:
     """Ten requests an hour and account, or with these changes to the settings."""
-    house = House()
+    house = House(furnish=with_methods)
     limits = {"rate_limit_max_requests": 10, "rate_limit_window_ms": HOUR_MS} | changes
     house.container.settings.override(providers.Object(msgspec.structs.replace(offline(), **limits)))
     return await house.settle()
@@ -44,6 +68,35 @@ async def test_a_call_costs_as_much_as_a_request() -> None:
         assert await left(house) == 0
         async with house.visit(house.bob) as bob:
             assert (await bob.say(type="call", id=1, **call))["type"] == "reply"
+
+
+async def test_a_method_costs_what_its_context_says() -> None:
+    house = await house_with()
+    async with house.visit(house.ada) as visitor:
+        for n in range(10):
+            assert (await visitor.say(type="call", id=n, method="cheap"))["type"] == "reply"
+        assert await left(house) == 7  # of 7.99
+        assert (await visitor.say(type="call", id=10, method="unknown"))["code"] == "not_found"
+        assert await left(house) == 6
+
+
+async def test_an_answer_that_holds_a_secret_is_given_twice_and_kept_in_no_readable_form() -> None:
+    house = await house_with()
+    async with house.visit(house.ada) as visitor:
+        first, again = [await visitor.say(type="call", id=n, method="secret", key="k") for n in range(2)]
+        assert first["data"] == again["data"] == f"the secret of {house.ada.id}"
+        kept = house.container.database().committed[ANSWERS]
+        assert "the secret of" not in repr(kept[house.ada.id, "k"])
+        replaced = HmacSecrets("what replaced the secret, long enough")
+        house.container.calling()._secret_answers = SecretAnswers(replaced)
+        assert (await visitor.say(type="call", id=3, method="secret", key="k"))["code"] == "answer_lost"
+
+
+def test_two_methods_of_one_name_are_refused() -> None:
+    container = in_memory()
+    container.calls.add_args(providers.Object([CHEAP, CHEAP]))
+    with pytest.raises(ValueError, match="two methods are called cheap"):
+        container.calling()
 
 
 async def test_a_word_to_others_costs_a_tenth_of_a_request() -> None:

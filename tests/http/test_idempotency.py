@@ -17,6 +17,7 @@ from adapters.security.secrets import HmacSecrets
 from application.ports.idempotency import Attempt, Idempotency
 from application.ports.unit_of_work import Interrupted
 from domain.ids import AccountId
+from entrypoints.answers import SecretAnswers
 from entrypoints.container import Container
 from tests.http.house import house_in_memory, visited
 from tests.http.test_problems import problem
@@ -275,7 +276,7 @@ async def test_an_answer_with_a_secret_that_was_lost_is_a_conflict_and_not_done_
         ada = await sign_up(http)
         path, headers = f"/workspaces/{(await ada.create_team())['id']}/invitations", key()
         done(await ada.post(path, {}, headers=headers))
-        house.answering()._secrets = HmacSecrets("what the secret was replaced by, long enough")
+        house.answering()._secret_answers = SecretAnswers(HmacSecrets("what the secret was replaced by, long enough"))
 
         problem(await ada.post(path, {}, headers=headers), 409, "answer_lost")
         assert len(done(await ada.get(path))["data"]) == 1

@@ -55,7 +55,8 @@ class Commands:
             case Say():
                 await self._at_cost(asker, "publish", effect.id, CHANNEL_COST, lambda: self._say(asker, effect))
             case CarryOut(call):
-                await self._at_cost(asker, "call", call.id, 1, lambda: self._carry_out(asker, call))
+                cost = self._shared.dispatch.cost(call.method)
+                await self._at_cost(asker, "call", call.id, cost, lambda: self._carry_out(asker, call))
             case _:
                 asker.do([effect])
 

@@ -1,9 +1,9 @@
 """The services that all live connections of a process share."""
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-import msgspec
+from msgspec import Raw
 
 from application.authentication import Authentication
 from application.limits import Limits
@@ -15,7 +15,22 @@ from application.realtime.lobby import Lobby
 
 Holds = Callable[[str], Awaitable[None]]
 """NotFound unless the connection follows this channel and may; Unavailable if that cannot be told now."""
-Dispatch = Callable[[Principal, str, msgspec.Raw, str | None, Holds], Coroutine[Any, Any, object]]
+
+
+class Dispatch(Protocol):
+    """The methods of `call`, by name."""
+
+    def cost(self, method: str) -> float:
+        """What a method costs its account: 1 for as much as a request. An unknown one costs 1."""
+        ...
+
+    async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None, holds: Holds) -> Raw:
+        """Carry out a method, and return its answer as JSON. With a `key` it is carried out once; the answer is kept.
+
+        `holds` tells whether the connection follows what a method is about. NotFound for an unknown method, Invalid for
+        params of another shape, and every error of `holds` and of the use case.
+        """
+        ...
 
 
 class Surroundings:

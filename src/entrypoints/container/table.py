@@ -90,7 +90,7 @@ class Container(containers.DeclarativeContainer):
     telling = Singleton(Attendances, attendances, channels, clock)
     lobby = Singleton(Lobby, presence, broker, hub, telling, given.rate_limit_enabled)
     tickets = Singleton(Tickets, ticket_store, secrets, authentication, limits, clock)
-    calling = Singleton(websocket.Calls, calls, idempotency, observer)
+    calling = Singleton(websocket.Calls, calls, idempotency, secrets, observer)
     surroundings = Singleton(Surroundings, authentication, hub, lobby, broker, calling, limits, observer)
     doorstep = Singleton(made.doorstep, settings, observer)
     connect_seconds: Provider[float] = providers.Object(10.0)

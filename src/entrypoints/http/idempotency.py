@@ -4,7 +4,6 @@ import re
 from hashlib import sha256
 from typing import Any
 
-import msgspec
 from litestar import Litestar
 from litestar.types import Receive, Send
 
@@ -12,8 +11,8 @@ from application.ports.idempotency import Answer, Idempotency
 from application.ports.observer import Observer
 from application.ports.secrets import Secrets
 from application.ports.unit_of_work import uninterrupted
-from domain.errors import Conflict
 from domain.ids import AccountId
+from entrypoints.answers import SecretAnswers
 from entrypoints.http.caller import Caller
 from entrypoints.http.facts import paths
 from entrypoints.http.problems import InvalidParameter
@@ -21,16 +20,8 @@ from entrypoints.http.problems import InvalidParameter
 _METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 # 1 to 255 visible ASCII characters, bare or as the quoted string of the IETF draft.
 _KEY = re.compile(rb'"?([\x21\x23-\x7e]{1,255})"?\Z')
-# Marks an answer that is stored encrypted, in place of its headers.
-_HIDDEN = ((b"hidden", b""),)
 # Headers of one transmission, which are not part of the answer.
 _TRANSIENT = frozenset({b"date", b"content-length", b"x-request-id"})
-
-
-class AnswerLost(Conflict):
-    """The key was used and had its effect, but its answer was encrypted under a secret that has been replaced."""
-
-    code = "answer_lost"
 
 
 class IdempotentRequests:
@@ -45,7 +36,7 @@ class IdempotentRequests:
         self._app = app
         self._keyless = paths(app, lambda facts: facts.callers == "anybody" or facts.is_keyless)
         self._idempotency = idempotency
-        self._secrets = secrets
+        self._secret_answers = SecretAnswers(secrets)
         self._observer = observer
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -81,25 +72,13 @@ class IdempotentRequests:
                 scope["state"] = {}  # Litestar notes here that the request was answered, and the attempt may run again
                 await self._app(scope, _once(body), answer.send)
                 if 200 <= answer.status < 300:
-                    attempt.record(self._kept(answer.recorded(), caller, account, key))
+                    kept = answer.recorded()
+                    attempt.record(self._secret_answers.hidden(account, key, kept) if caller.holds_secret else kept)
             else:
                 self._observer.happened("idempotent_replay", "request")
-                answer.replay(self._shown(attempt.replay, caller, account, key))
+                caller.holds_secret |= self._secret_answers.is_hidden(attempt.replay)
+                answer.replay(self._secret_answers.shown(account, key, attempt.replay))
         return answer
-
-    def _kept(self, answer: Answer, caller: Caller, account: AccountId, key: str) -> Answer:
-        if not caller.holds_secret:
-            return answer
-        return Answer(answer.status, _HIDDEN, self._secrets.hide(_place(account, key), msgspec.msgpack.encode(answer)))
-
-    def _shown(self, answer: Answer, caller: Caller, account: AccountId, key: str) -> Answer:
-        if answer.headers != _HIDDEN:
-            return answer
-        caller.holds_secret = True
-        shown = self._secrets.show(_place(account, key), answer.body)
-        if shown is None:
-            raise AnswerLost("This was done before, and its answer cannot be read any more.")
-        return msgspec.msgpack.decode(shown, type=Answer)
 
 
 class _Recorder:
@@ -129,10 +108,6 @@ class _Recorder:
     async def deliver(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": self._headers})
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
-
-
-def _place(account: AccountId, key: str) -> bytes:
-    return f"answer {account} {key}".encode()
 
 
 async def _read(receive: Receive) -> bytes:

@@ -10,19 +10,22 @@ from msgspec import Raw
 
 from application.ports.idempotency import Answer, Idempotency
 from application.ports.observer import Observer
+from application.ports.secrets import Secrets
 from application.ports.unit_of_work import uninterrupted
 from application.principal import Principal
 from application.reading import Reader
-from application.realtime.surroundings import Holds
+from application.realtime.surroundings import Dispatch, Holds
 from domain.channels import Channel
 from domain.errors import NotFound
+from entrypoints.answers import SecretAnswers
 
 
 class Method:
     """A use case that can be called by name. `params` is the type of its argument; it may return any message.
 
     `about` gives the channel that the caller has to follow on the same connection. So the handler need not ask whether
-    the caller may see that place. Without it the handler asks.
+    the caller may see that place. Without it the handler asks. `is_secret`: its answers hold a secret, and are stored
+    encrypted only. `cost` is what it costs the account; a request costs 1.
     """
 
     def __init__(
@@ -31,33 +34,44 @@ class Method:
         params: type,
         handler: Callable[[Principal, Any], Awaitable[object]],
         about: Callable[[Any], Channel] | None = None,
+        is_secret: bool = False,
+        cost: float = 1,
     ) -> None:
         self.name = name
         self.about = about
+        self.is_secret = is_secret
+        self.cost = cost
         self.params = params
         self.reader: Reader[Any] = Reader(params)
         self.handler = handler
 
 
-class Calls:
+class Calls(Dispatch):
     """The methods that can be called, collected from all contexts."""
 
-    def __init__(self, methods: Sequence[Sequence[Method]], idempotency: Idempotency, observer: Observer) -> None:
+    def __init__(
+        self, methods: Sequence[Sequence[Method]], idempotency: Idempotency, secrets: Secrets, observer: Observer
+    ) -> None:
+        """ValueError if two methods have the same name."""
         self._idempotency = idempotency
+        self._secret_answers = SecretAnswers(secrets)
         self._observer = observer
-        self._methods: Mapping[str, Method] = {method.name: method for method in chain.from_iterable(methods)}
+        self._methods: dict[str, Method] = {}
+        for method in chain.from_iterable(methods):
+            if method.name in self._methods:
+                raise ValueError(f"two methods are called {method.name}")
+            self._methods[method.name] = method
 
     @property
     def params(self) -> Mapping[str, type]:
         """The type of the params of each method, by its name."""
         return {name: method.params for name, method in self._methods.items()}
 
-    async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None, holds: Holds) -> Raw:
-        """Carry out a method, and return its answer as JSON. With a `key` it is carried out once; the answer is kept.
+    def cost(self, method: str) -> float:
+        called = self._methods.get(method)
+        return 1 if called is None else called.cost
 
-        `holds` tells whether the connection follows what a method is about. NotFound for an unknown method, Invalid for
-        params of another shape, and every error of `holds` and of the use case.
-        """
+    async def __call__(self, actor: Principal, method: str, params: Raw, key: str | None, holds: Holds) -> Raw:
         called = self._methods.get(method)
         if called is None:
             raise NotFound(f"There is no method {method!r}.")
@@ -75,7 +89,8 @@ class Calls:
         async with self._idempotency.attempt(actor.account_id, key, fingerprint) as attempt:
             if attempt.replay is not None:
                 self._observer.happened("idempotent_replay", "call")
-                return Raw(attempt.replay.body)
-            body = msgspec.json.encode(await method.handler(actor, decoded))
-            attempt.record(Answer(200, (), body))
-        return Raw(body)
+                return Raw(self._secret_answers.shown(actor.account_id, key, attempt.replay).body)
+            answer = Answer(200, (), msgspec.json.encode(await method.handler(actor, decoded)))
+            kept = self._secret_answers.hidden(actor.account_id, key, answer) if method.is_secret else answer
+            attempt.record(kept)
+        return Raw(answer.body)

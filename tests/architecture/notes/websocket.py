@@ -29,5 +29,11 @@ def note_methods(notes: Notes) -> Sequence[Method]:
     """What can be done with notes without a request of one's own."""
     return (
         Method("note.write", WriteParams, lambda a, p: notes.write(a, NoteId(p.id), p.note, p.version)),
-        Method("note.wave", WaveParams, lambda a, p: notes.wave(a, NoteId(p.id), p.wave), about=lambda p: place(p.id)),
+        Method(
+            "note.wave",
+            WaveParams,
+            lambda a, p: notes.wave(a, NoteId(p.id), p.wave),
+            about=lambda p: place(p.id),
+            cost=0.1,
+        ),
     )
