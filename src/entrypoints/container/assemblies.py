@@ -6,11 +6,11 @@ from dependency_injector.providers import Dict, Object, Singleton
 
 from adapters import memory
 from adapters.security import Argon2Hasher
-from entrypoints.container import identity, market, tasks, workspaces
+from entrypoints.container import identity, market, rooms, tasks, workspaces
 from entrypoints.container.table import Container
 from entrypoints.settings import Settings
 
-CONTEXTS = (identity, workspaces, tasks, market)
+CONTEXTS = (identity, workspaces, tasks, rooms, market)
 
 
 def assembled(settings: Any, **changes: Any) -> Container:
