@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from application.authentication import Authentication
@@ -11,17 +12,18 @@ from application.ports.identity import IdentityWork
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
 from domain.errors import NotFound
-from domain.identity import Account, AccountRole, EndReason, normal_email
+from domain.identity import Account, AccountKind, AccountRole, EndReason, normal_email
 from domain.ids import AccountId, SessionId
 
 PAGE = 500
 
 
 class AccountLine(Struct, frozen=True):
-    """An account as operators see it."""
+    """An account as operators see it. The e-mail address of a guest is null."""
 
     id: UUID
-    email: str
+    kind: AccountKind
+    email: str | None
     display_name: str
     role: AccountRole
     created_at: datetime
@@ -110,6 +112,4 @@ async def _find(work: IdentityWork, email: str) -> Account:
 
 
 def _line(account: Account) -> AccountLine:
-    return AccountLine(
-        account.id, account.email, account.display_name, account.role, account.created_at, account.disabled_at
-    )
+    return msgspec.convert(account, AccountLine, from_attributes=True)

@@ -162,7 +162,8 @@ def _list_accounts(chosen: argparse.Namespace) -> int:
                 print(msgspec.json.encode(account).decode())
             else:
                 state = "disabled" if account.disabled_at else "active"
-                print(f"{account.id}  {account.created_at:%Y-%m-%d}  {account.role:5}  {state:8}  {account.email}")
+                who = account.email or account.kind
+                print(f"{account.id}  {account.created_at:%Y-%m-%d}  {account.role:5}  {state:8}  {who}")
 
     _once(assembled(_settings(os.environ)), show)
     return 0

@@ -14,6 +14,7 @@ from adapters.memory.cache import MemoryCache
 from adapters.memory.consumers import MemoryCursors
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
+from adapters.memory.guest_passes import MemoryGuestPassStore
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
@@ -30,6 +31,7 @@ from adapters.postgres.access import PostgresAccessQueries
 from adapters.postgres.consumers import PostgresCursors
 from adapters.postgres.database import Database
 from adapters.postgres.events import PostgresJournalQueries
+from adapters.postgres.guest_passes import PostgresGuestPassStore
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
 from adapters.postgres.long_reads import LongReads
@@ -45,6 +47,8 @@ from adapters.redis.broker import RedisBroker
 from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
 from adapters.redis.presence import RedisPresence
+from adapters.security.secrets import HmacSecrets
+from application.identity import Guests
 from application.ports.events import Broker
 from entrypoints.container import assembled, in_memory, offline
 from tests.contracts.crowd import NewPresence
@@ -53,6 +57,7 @@ from tests.support.services import SEAL, PostgresService, RedisService
 
 CACHE_BYTES = 1_000_000
 TICKETS_MAX = 10
+SECRETS = HmacSecrets("only for tests 0123456789 abcdefghij")
 # Instead of the fractions of a second that a request waits for Redis: a busy machine is not a Redis that is away.
 PATIENT_SECONDS = 30.0
 
@@ -87,6 +92,8 @@ async def memory_house() -> AsyncIterator[House]:
             workspace_queries=MemoryWorkspaceQueries(database),
             access_queries=MemoryAccessQueries(database),
             session_queries=MemorySessionQueries(database),
+            guest_passes=(guest_passes := MemoryGuestPassStore(database)),
+            guests=Guests(guest_passes, SECRETS, clock, ids),
             journal=MemoryJournalQueries(database),
             broker=broker,
             elsewhere=broker,
@@ -148,6 +155,8 @@ async def postgres_and_redis_house(
             workspace_queries=PostgresWorkspaceQueries(database),
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
+            guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),
+            guests=Guests(guest_passes, SECRETS, clock, ids),
             journal=PostgresJournalQueries(database, long_reads),
             broker=broker,
             elsewhere=elsewhere,

@@ -9,12 +9,13 @@ from uuid import UUID
 from msgspec import Raw
 
 from adapters.memory.system import MovableClock
+from application.identity import Guests
 from application.ports.access import AccessQueries
 from application.ports.cache import Cache
 from application.ports.consumers import Consumer, Cursors
 from application.ports.events import Broker, Entry, EventView, JournalQueries, Signal
 from application.ports.idempotency import Idempotency
-from application.ports.identity import SessionQueries
+from application.ports.identity import GuestPassStore, SessionQueries
 from application.ports.limits import RateLimiter
 from application.ports.presence import Presence
 from application.ports.store import StoreQueries
@@ -58,6 +59,8 @@ class House:
     workspace_queries: WorkspaceQueries
     access_queries: AccessQueries
     session_queries: SessionQueries
+    guest_passes: GuestPassStore
+    guests: Guests
     journal: JournalQueries
     broker: Broker
     elsewhere: Broker

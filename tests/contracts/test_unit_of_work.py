@@ -227,7 +227,7 @@ async def test_a_constraint_speaks_when_the_block_is_left_and_undoes_all_of_it(h
     ada = await an_account(house)
     team = await a_team(house, ada.id)
     now = house.clock.now()
-    twin = Account.register(AccountId(house.ids.new()), ada.email, "Twin", "a hash", now)
+    twin = Account.register(AccountId(house.ids.new()), str(ada.email), "Twin", "a hash", now)
     with pytest.raises(EmailTaken):
         async with house.work() as work:
             work.accounts.add(twin)

@@ -149,7 +149,7 @@ async def test_a_unit_that_fails_takes_none_of_its_contemporaries_down(house: Ho
                 old.edit(ada.id, house.clock.now(), title="Older")
                 work.tasks.save(old)
             if number == 13:
-                twin = Account.register(AccountId(house.ids.new()), ada.email, "Twin", "a hash", house.clock.now())
+                twin = Account.register(AccountId(house.ids.new()), str(ada.email), "Twin", "a hash", house.clock.now())
                 work.accounts.add(twin)
 
     outcomes = await asyncio.gather(*(add(number) for number in range(20)), return_exceptions=True)

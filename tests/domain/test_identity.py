@@ -17,14 +17,16 @@ from domain.identity import (
     SESSION_IDLE,
     USER_AGENT_MAX,
     Account,
+    AccountKind,
     AccountRole,
     EndReason,
+    GuestPass,
     RefreshToken,
     Session,
     check_password,
     normal_email,
 )
-from domain.ids import AccountId, SessionId
+from domain.ids import AccountId, GuestPassId, SessionId
 
 ADA = AccountId(UUID(int=1))
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -70,6 +72,33 @@ def test_no_event_of_an_account_holds_its_password_hash_or_address() -> None:
     said = repr(account.take_news())
     assert "hash'" not in said
     assert "ada@example.org" not in said
+
+
+def test_a_guest_is_known_by_a_name_alone() -> None:
+    guest = Account.guest(AccountId(UUID(int=7)), "  Grace ", NOW)
+    assert (guest.kind, guest.display_name) == (AccountKind.GUEST, "Grace")
+    assert (guest.email, guest.password_hash, guest.role) == (None, None, AccountRole.USER)
+    assert [event.type for event in guest.take_news()] == ["account.guest_came"]
+
+
+def test_a_pass_that_is_over_stays_over() -> None:
+    day = timedelta(days=1)
+    ended = GuestPass.issue(GuestPassId(UUID(int=8)), AccountId(UUID(int=7)), b"digest", ["look"], NOW + day, NOW)
+    assert not ended.is_over(NOW + day - timedelta.resolution)
+    assert ended.is_over(NOW + day)
+    ended.extend(NOW + day, None, NOW)
+    ended.extend(NOW + 2 * day, None, NOW + day)
+    assert ended.expires_at == NOW + day
+    ended.extend(NOW + 3 * day, None, NOW)
+    ended.end(None, NOW)
+    ended.end(None, NOW + day)
+    ended.extend(NOW + 4 * day, None, NOW)
+    assert (ended.expires_at, ended.ended_at, ended.is_over(NOW)) == (NOW + 3 * day, NOW, True)
+    assert [event.type for event in ended.take_news()] == [
+        "guest_pass.issued",
+        "guest_pass.extended",
+        "guest_pass.ended",
+    ]
 
 
 def test_a_verb_that_changes_nothing_announces_nothing() -> None:

@@ -210,7 +210,7 @@ async def test_whatever_is_wrong_with_a_unit_nothing_of_it_is_left(process: Proc
 
 
 def twin_of(process: Process, account: Account) -> Account:
-    return Account.register(AccountId(uuid4()), account.email, "Twin", "a hash", process.clock.now())
+    return Account.register(AccountId(uuid4()), str(account.email), "Twin", "a hash", process.clock.now())
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ class MemoryAccounts(AccountRepository):
 
     def save(self, account: Account) -> None:
         def check(tables: Tables) -> None:
-            other = _by_email(tables, account.email)
+            other = account.email and _by_email(tables, account.email)
             if other and other.id != account.id:
                 raise EmailTaken("An account with this e-mail address exists.", pointer="/email")
 

@@ -20,6 +20,7 @@ from domain.identity import (
     SESSION_ABSOLUTE,
     SESSION_IDLE,
     Account,
+    AccountKind,
     AccountRole,
     EmailTaken,
     EndReason,
@@ -29,7 +30,7 @@ from domain.identity import (
 from domain.ids import AccountId, SessionId
 
 _ACCOUNT = tuple(f.name for f in fields(Account) if f.init and f.name != "version")
-_ACCOUNT_ROLE = _ACCOUNT.index("role")
+_ACCOUNT_KIND, _ACCOUNT_ROLE = _ACCOUNT.index("kind"), _ACCOUNT.index("role")
 _ACCOUNT_ROW = select(*(accounts.c[name] for name in _ACCOUNT), accounts.c.version)
 _GET_ACCOUNT = Statement(_ACCOUNT_ROW.where(accounts.c.id == bindparam("id")))
 _ACCOUNT_PAGE = Statement(
@@ -41,7 +42,7 @@ _INSERT_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for n
 _UPDATE_ACCOUNT = Statement(
     update(accounts)
     .where(accounts.c.id == bindparam("key"), accounts.c.version == bindparam("loaded"))
-    .values({name: bindparam(name) for name in (*_ACCOUNT, "version") if name not in {"id", "created_at"}})
+    .values({name: bindparam(name) for name in (*_ACCOUNT, "version") if name not in {"id", "kind", "created_at"}})
 )
 
 _SESSION = tuple(f.name for f in fields(Session) if f.init and f.name != "version")
@@ -186,6 +187,7 @@ def _young(now: datetime) -> Mapping[str, datetime]:
 
 def _account(row: asyncpg.Record) -> Account:
     *values, version = row
+    values[_ACCOUNT_KIND] = AccountKind(values[_ACCOUNT_KIND])
     values[_ACCOUNT_ROLE] = AccountRole(values[_ACCOUNT_ROLE])
     return Account(*values, version=version)
 

@@ -133,17 +133,18 @@ class Identity:
     async def _log_in(self, email: str, password: str, device: Device) -> tuple[SignedIn, str]:
         async with self._work() as work:
             found = await work.accounts.find(email)
-        correct = await self._hasher.verify(password, found.password_hash if found else None)
-        if found is None or not correct or found.disabled_at:
+        encoded = found.password_hash if found else None
+        correct = await self._hasher.verify(password, encoded)
+        if found is None or encoded is None or not correct or found.disabled_at:
             if found is not None:
                 self._tell_soon(found.id, device)
             raise InvalidCredentials("No account has this e-mail address and password.")
         renewed = None
-        if self._hasher.is_outdated(found.password_hash):
+        if self._hasher.is_outdated(encoded):
             renewed = await self._hasher.hash(password)
         async with self._work() as work:
             account = await work.accounts.get(found.id)
-            if account.password_hash != found.password_hash or account.disabled_at:
+            if account.password_hash != encoded or account.disabled_at:
                 raise Stale
             if renewed:
                 account.rehash(renewed, self._clock.now())
@@ -323,7 +324,7 @@ class Identity:
         await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
-        check_password(change.new_password, account.email, "/new_password")
+        check_password(change.new_password, account.email or "", "/new_password")
         if not await self._hasher.verify(change.current_password, account.password_hash):
             raise WrongPassword("This is not your present password.", pointer="/current_password")
         encoded = await self._hasher.hash(change.new_password)
@@ -331,7 +332,7 @@ class Identity:
         await self._end_all(account.id, EndReason.PASSWORD_CHANGED)  # sessions that a login began at the same moment
 
     @retried
-    async def _change_password(self, actor: Principal, verified: str, encoded: str) -> Sequence[SessionId]:
+    async def _change_password(self, actor: Principal, verified: str | None, encoded: str) -> Sequence[SessionId]:
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
             if account.password_hash != verified:

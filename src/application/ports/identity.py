@@ -1,25 +1,26 @@
 """The ports of the identity context, to the store and to cryptography."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
 from application.principal import Principal
-from domain.identity import ACCESS_LIFETIME, Account, AccountRole, FailedLogin, Session
-from domain.ids import AccountId, SessionId
+from domain.identity import ACCESS_LIFETIME, Account, AccountKind, AccountRole, FailedLogin, GuestPass, Session
+from domain.ids import AccountId, GuestPassId, SessionId
 
 # An ended session is remembered for twice the lifetime of an access token, because clocks of processes may differ.
 ENDS_KNOWN = 2 * ACCESS_LIFETIME
 
 
 class UserView(Struct, frozen=True):
-    """An account as its owner sees it."""
+    """An account as its owner sees it. The e-mail address of a guest is null."""
 
     id: UUID
-    email: str
+    kind: AccountKind
+    email: str | None
     display_name: str
     role: AccountRole
     created_at: datetime
@@ -93,6 +94,20 @@ class SessionRepository(Protocol):
         ...
 
 
+class GuestPassRepository(Protocol):
+    """Passes of guests inside a unit of work."""
+
+    async def live(self, accounts: Collection[AccountId], now: datetime) -> Sequence[GuestPass]:
+        """The passes of these accounts that are not over. An account of a person has none."""
+        ...
+
+    def add(self, guest_pass: GuestPass) -> None: ...
+
+    def save(self, guest_pass: GuestPass) -> None:
+        """Store a changed pass; `Stale` on leaving if another unit of work has saved it since it was read."""
+        ...
+
+
 class IdentityWork(Protocol):
     """The slice of a unit of work that the identity context sees."""
 
@@ -101,6 +116,9 @@ class IdentityWork(Protocol):
 
     @property
     def sessions(self) -> SessionRepository: ...
+
+    @property
+    def guest_passes(self) -> GuestPassRepository: ...
 
 
 class SessionQueries(Protocol):
@@ -112,6 +130,22 @@ class SessionQueries(Protocol):
         Both times are of the store's clock, not of the process that ended a session. None asks for the sessions that
         ended in the last 30 minutes.
         """
+        ...
+
+
+class GuestPassStore(Protocol):
+    """Passes of guests outside of a unit of work."""
+
+    async def find(self, token_digest: bytes) -> GuestPass | None:
+        """The pass whose token has this digest, over or not; None if absent."""
+        ...
+
+    async def ended_since(self, since: datetime | None) -> tuple[Collection[GuestPassId], datetime]:
+        """The passes that were ended, exactly as in `SessionQueries.ended_since`."""
+        ...
+
+    async def forget(self, now: datetime, kept: timedelta, most: int) -> int:
+        """Drop passes that expired longer than `kept` before `now`, at most `most`. Returns their number."""
         ...
 
 

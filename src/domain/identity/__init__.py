@@ -1,6 +1,16 @@
-"""Identity: accounts, the rules of their passwords, and the sessions in which they are signed in."""
+"""Identity: accounts, the rules of their passwords, the sessions in which they are signed in, and passes of guests."""
 
-from domain.identity.account import DISPLAY_NAME_MAX, EMAIL_MAX, ME, Account, AccountRole, EmailTaken, normal_email
+from domain.identity.account import (
+    DISPLAY_NAME_MAX,
+    EMAIL_MAX,
+    ME,
+    Account,
+    AccountKind,
+    AccountRole,
+    EmailTaken,
+    normal_email,
+)
+from domain.identity.guest_pass import GuestPass
 from domain.identity.logins import USER_AGENT_MAX, FailedLogin, InvalidCredentials
 from domain.identity.passwords import PASSWORD_MAX, PASSWORD_MIN, WrongPassword, check_password
 from domain.identity.session import (
@@ -29,10 +39,12 @@ __all__ = [
     "SPENT_MAX",
     "USER_AGENT_MAX",
     "Account",
+    "AccountKind",
     "AccountRole",
     "EmailTaken",
     "EndReason",
     "FailedLogin",
+    "GuestPass",
     "InvalidCredentials",
     "RefreshToken",
     "Session",

@@ -1,4 +1,4 @@
-"""The aggregate of an account, with which a person signs in."""
+"""The aggregate of an account: of a person who signs in with it, or of a guest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +25,13 @@ class AccountRole(StrEnum):
     ADMIN = "admin"
 
 
+class AccountKind(StrEnum):
+    """Who has the account: a person who signs in with it, or a guest, of whom it knows only a name."""
+
+    PERSON = "person"
+    GUEST = "guest"
+
+
 class EmailTaken(Conflict):
     """An account with this address exists."""
 
@@ -33,11 +40,15 @@ class EmailTaken(Conflict):
 
 @dataclass(slots=True)
 class Account(Aggregate):
-    """The account of one person, who signs in with its e-mail address and password."""
+    """The account of one person, who signs in with its e-mail address and password, or of a guest, who has neither.
+
+    A guest acts with a `GuestPass` alone, and is never an admin.
+    """
 
     resource_type: ClassVar[str] = "account"
     announces: ClassVar[Mapping[str, EventType]] = declared(
         EventType("account.registered", "account", "Somebody signed up."),
+        EventType("account.guest_came", "account", "Somebody came as a guest, without signing up."),
         EventType("account.updated", "account", "The profile changed.", changes=("display_name",)),
         EventType("account.password_changed", "account", "The password was replaced, and every session ended."),
         EventType("account.password_rehashed", "account", "The same password is kept under newer parameters."),
@@ -47,9 +58,10 @@ class Account(Aggregate):
     )
 
     id: AccountId
-    email: str
+    kind: AccountKind
+    email: str | None
     display_name: str
-    password_hash: str
+    password_hash: str | None
     role: AccountRole
     created_at: datetime
     updated_at: datetime
@@ -57,8 +69,15 @@ class Account(Aggregate):
 
     @classmethod
     def register(cls, id: AccountId, email: str, display_name: str, password_hash: str, at: datetime) -> "Account":
-        account = cls(id, normal_email(email), _display_name(display_name), password_hash, AccountRole.USER, at, at)
+        name, address = _display_name(display_name), normal_email(email)
+        account = cls(id, AccountKind.PERSON, address, name, password_hash, AccountRole.USER, at, at)
         account._tell("account.registered", id, at)
+        return account
+
+    @classmethod
+    def guest(cls, id: AccountId, display_name: str, at: datetime) -> "Account":
+        account = cls(id, AccountKind.GUEST, None, _display_name(display_name), None, AccountRole.USER, at, at)
+        account._tell("account.guest_came", id, at)
         return account
 
     def rename(self, display_name: str, at: datetime) -> None:

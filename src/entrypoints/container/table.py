@@ -45,7 +45,7 @@ class Container(containers.DeclarativeContainer):
     repositories = Dict(access=postgres.PostgresAccess, cursors=postgres.PostgresCursorRepository)
     figures: Dict = Dict()
     aggregates, scopes, feeds, quotas = List(), List(), List(), List()
-    credentials: Provider[list[ports.CredentialKind]] = List()  # besides tokens
+    credentials = List()  # besides tokens
     attendances, consumers, due, calls, retention, loops = List(), List(), List(), List(), List(), List()
     # Technology
     database = Singleton(made.database, settings, observer)

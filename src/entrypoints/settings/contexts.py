@@ -30,7 +30,9 @@ class Contexts(Bounds, frozen=True, kw_only=True):
     session_retention_days: Annotated[
         int,
         Setting(
-            "How long a session that is over is kept, with its address; 0: for ever.", number(0, 3_650, int), "days"
+            "How long a session that is over, or the pass of a guest, is kept; 0: for ever.",
+            number(0, 3_650, int),
+            "days",
         ),
     ] = 30
     invitation_retention_days: Annotated[

@@ -4,7 +4,7 @@ Alembic compares the migrations with it, and every statement is written against 
 """
 
 from adapters.postgres.tables.events import cursors, events, lineage, streams
-from adapters.postgres.tables.identity import accounts, sessions, tickets
+from adapters.postgres.tables.identity import accounts, guest_passes, sessions, tickets
 from adapters.postgres.tables.kept import idempotency, usage
 from adapters.postgres.tables.schema import QUIET, Instant, metadata
 from adapters.postgres.tables.tasks import comments, task_numbers, tasks
@@ -17,6 +17,7 @@ __all__ = [
     "comments",
     "cursors",
     "events",
+    "guest_passes",
     "idempotency",
     "invitations",
     "lineage",

@@ -1,9 +1,10 @@
-"""Accounts, their sessions, and the tickets of their live connections."""
+"""Accounts, their sessions, the passes of guests, and the tickets of live connections."""
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Identity,
@@ -19,22 +20,29 @@ from sqlalchemy import (
 )
 
 from adapters.postgres.tables.schema import Instant, metadata, one_of
-from domain.identity import AccountRole, EndReason
+from domain.identity import AccountKind, AccountRole, EndReason
 
 accounts = Table(
     "accounts",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("email", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default=text("'person'")),
+    Column("email", Text),
     Column("display_name", Text, nullable=False),
-    Column("password_hash", Text, nullable=False),
+    Column("password_hash", Text),
     Column("role", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("disabled_at", Instant),
     Column("version", Integer, nullable=False),
     UniqueConstraint("email"),
+    one_of("kind", AccountKind),
     one_of("role", AccountRole),
+    CheckConstraint(
+        "CASE kind WHEN 'guest' THEN email IS NULL AND password_hash IS NULL AND role = 'user'"
+        " ELSE email IS NOT NULL AND password_hash IS NOT NULL END",
+        name="guest",
+    ),
 )
 
 sessions = Table(
@@ -61,6 +69,24 @@ sessions = Table(
     # A process from before revision 0008 does not write `told_at`.
     Index("ix_sessions_told_at", text("coalesce(told_at, ended_at)"), postgresql_where=text("ended_at IS NOT NULL")),
     Index("ix_sessions_created_at", "created_at"),
+)
+
+guest_passes = Table(
+    "guest_passes",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
+    Column("token_digest", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("told_at", Instant),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("token_digest"),
+    Index("ix_guest_passes_account_id", "account_id"),
+    Index("ix_guest_passes_told_at", "told_at", postgresql_where=text("told_at IS NOT NULL")),
+    Index("ix_guest_passes_expires_at", "expires_at"),
 )
 
 # No foreign keys: a row lives for seconds, and its account was authenticated just before.
