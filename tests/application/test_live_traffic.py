@@ -1,6 +1,7 @@
 """Every frame and every byte of a live connection is told to the observer, whichever way it takes."""
 
 from adapters.memory.observer import MemoryObserver
+from application.realtime.topic import Batch
 from tests.application.live_house import House, turns
 
 KINDS = {"event": "event", "value": "signal", "presence": "signal"}
@@ -48,7 +49,7 @@ async def test_a_value_that_a_newer_one_supersedes_is_counted_as_dropped_and_the
     async with house.visit(house.bob) as bob:
         bob.connection.congested()
         for key, data in (("a", b"\x81\x012"), ("b", b"\x81\x013"), ("a", b"\x81\x014")):
-            bob.connection.pass_on("market", key, data)
+            bob.connection.pass_on("market", Batch([(key, data)], data))
         assert (observer.happenings["dropped", "superseded"], observer.frames["signal"]) == (1, 0)
         bob.connection.relieved()
         assert (observer.frames["signal"], observer.bytes["signal"]) == (2, 6)

@@ -20,7 +20,7 @@ from application.ports.presence import Attendance, Attended, Present
 from application.realtime.attendances import WAITING_MAX, Attendances
 from application.realtime.hub import Hub
 from application.realtime.lobby import CONNECTIONS_MAX, Lobby
-from application.realtime.topic import Here, Topic
+from application.realtime.topic import UNSENT_MAX, Batch, Here, Topic
 from domain.channels import Channel
 from domain.errors import Unavailable
 from domain.ids import AccountId
@@ -36,23 +36,30 @@ TYPING = CHANNELS.grammar.parse(f"typing:task:{UUID(int=9)}")
 
 
 class Listener:
-    """Notes what is passed on to it."""
+    """Notes what is passed on to it by a topic, which delivers before anybody looks."""
 
     format = JSON_FRAMES
 
-    def __init__(self) -> None:
+    def __init__(self, topic: Topic) -> None:
+        self._topic = topic
+        self.writes = 0
         self.heard: list[tuple[str | None, dict[str, object]]] = []
 
-    def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
-        self.heard += [(key, json.decode(text)) for text in texts(data)]
+    def pass_on(self, channel: str, batch: Batch) -> bool:
+        self.writes += 1
+        assert batch.joined == b"".join(data for _, data in batch.frames)
+        self.heard += [(key, json.decode(text)) for key, data in batch.frames for text in texts(data)]
+        return True
 
     @property
     def values(self) -> list[tuple[str | None, object]]:
+        self._topic.deliver()
         return [(key, frame["data"]) for key, frame in self.heard]
 
     @property
     def changes(self) -> list[tuple[object, object]]:
         """Who came, and who went and why."""
+        self._topic.deliver()
         assert all(frame["type"] == "presence" for _, frame in self.heard)
         return [(frame["joined"], frame["left"]) for _, frame in self.heard]
 
@@ -66,7 +73,7 @@ def went(account: AccountId, why: str) -> tuple[object, object]:
 
 
 def followed(topic: Topic) -> Listener:
-    listener = Listener()
+    listener = Listener(topic)
     topic.followers.add(listener.format, listener)
     return listener
 
@@ -79,17 +86,47 @@ def here(account: AccountId, version: int, is_present: bool) -> Signal:
     return Signal(str(PLACE), str(account), version, Raw(json.encode(Here(is_present, "" if is_present else "bye"))))
 
 
-def test_of_every_key_the_newest_value_is_passed_on_and_older_ones_are_dropped() -> None:
-    topic = Topic(MARKET)
+async def test_of_every_key_the_newest_value_is_passed_on_and_older_ones_are_dropped() -> None:
+    topic = Topic(MARKET, MemoryObserver())
     listener = followed(topic)
     for key, version in (("bid", 1), ("bid", 3), ("bid", 2), ("bid", 3), ("ask", 1), ("bid", 4)):
         topic.take(value(key, version))
+        topic.deliver()
     assert listener.values == [("bid", 1), ("bid", 3), ("ask", 1), ("bid", 4)]
     assert {(signal.key, signal.version) for signal in topic.newest()} == {("bid", 4), ("ask", 1)}
 
 
-def test_words_are_passed_on_one_and_all_and_none_is_kept() -> None:
-    topic = Topic(TYPING)
+async def test_what_comes_in_one_turn_is_one_write_with_the_newest_value_of_each_key() -> None:
+    topic, loop = Topic(MARKET, MemoryObserver()), asyncio.get_running_loop()
+    listener = followed(topic)
+    for key, version in (("bid", 1), ("ask", 2), ("bid", 3)):
+        topic.take(value(key, version))
+    assert listener.heard == []
+    await turns(1)
+    assert (listener.writes, [key for key, _ in listener.heard]) == (1, ["bid", "ask"])
+    assert listener.values == [("bid", 3), ("ask", 2)]
+    began = loop.time()
+    topic.take(value("ask", 4))
+    async with asyncio.timeout(10):
+        while listener.writes < 2:
+            await asyncio.sleep(0)
+    assert listener.values[2:] == [("ask", 4)]
+    topic.take(value("ask", 5))
+    topic.end()
+    await asyncio.sleep(2 * (loop.time() - began))
+    assert listener.writes == 2
+
+
+async def test_what_waits_is_delivered_at_once_when_it_becomes_much() -> None:
+    topic = Topic(MARKET, MemoryObserver())
+    listener = followed(topic)
+    for version in range(1, UNSENT_MAX + 1):
+        topic.take(value(str(version), version))
+    assert (listener.writes, len(listener.heard)) == (1, UNSENT_MAX)
+
+
+async def test_words_are_passed_on_one_and_all_and_none_is_kept() -> None:
+    topic = Topic(TYPING, MemoryObserver())
     listener = followed(topic)
     for _ in range(3):
         topic.take(Signal(str(TYPING), "ada", 0, Raw(b"1")))
@@ -97,8 +134,8 @@ def test_words_are_passed_on_one_and_all_and_none_is_kept() -> None:
     assert list(topic.newest()) == []
 
 
-def test_a_coming_and_a_going_are_told_once_however_often_and_late_they_are_heard_of() -> None:
-    topic = Topic(PLACE)
+async def test_a_coming_and_a_going_are_told_once_however_often_and_late_they_are_heard_of() -> None:
+    topic = Topic(PLACE, MemoryObserver())
     listener = followed(topic)
     for version, is_present in ((2, True), (2, True), (1, False), (3, True), (5, False), (4, True), (5, False)):
         topic.take(here(ADA, version, is_present))
@@ -106,10 +143,11 @@ def test_a_coming_and_a_going_are_told_once_however_often_and_late_they_are_hear
     assert list(topic.present()) == []
 
 
-def test_a_correction_tells_the_differences_and_nothing_that_is_known_to_be_newer() -> None:
-    topic = Topic(PLACE)
+async def test_a_correction_tells_the_differences_and_nothing_that_is_known_to_be_newer() -> None:
+    topic = Topic(PLACE, MemoryObserver())
     listener = followed(topic)
     topic.take(here(ADA, 3, is_present=True))
+    topic.deliver()
     listener.heard.clear()
     topic.correct(2, [])
     assert listener.changes == []

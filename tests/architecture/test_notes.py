@@ -232,6 +232,7 @@ async def test_a_value_whose_word_was_lost_on_the_way_is_found_by_asking() -> No
         await ada.until(lambda visitor: bool(visitor.of("value")))
         await library.write("Bring the lamp, too.")
         await library.house.container.hub().renew_topics()
+        await ada.until(lambda visitor: len(visitor.of("value")) > 1)
         assert [frame["data"] for frame in ada.of("value")] == [3, 4]
 
 

@@ -29,6 +29,7 @@ from application.realtime.effects import (
 from application.realtime.frames import CloseCode, Connect, Error, GoingAway, Opening, ServerFrame
 from application.realtime.subscriptions import Subscriptions
 from application.realtime.surroundings import Surroundings
+from application.realtime.topic import Batch
 from application.realtime.wire import BadFrame, Wire, WireFormat
 
 INBOX_MAX = 32
@@ -225,21 +226,23 @@ class Connection:
             self._relieved.clear()
             await self._relieved.wait()
 
-    def pass_on(self, channel: str, key: str | None, data: bytes) -> None:
+    def pass_on(self, channel: str, batch: Batch) -> bool:
         if self._congested_at is None and self._shared.hub.lease.is_held:
             if self._held is not None:
                 self.pass_on_held()
-            self.wire.write(data)
-            self._shared.observer.sent("signal", 1, len(data))
-        elif key is None:
-            self.dropped += 1
-            self._shared.observer.happened("dropped", "ephemeral")
-        else:
+            self.wire.write(batch.joined)
+            return True
+        for key, data in batch.frames:
+            if key is None:
+                self.dropped += 1
+                self._shared.observer.happened("dropped", "ephemeral")
+                continue
             if self._held is None:
                 self._held = {}
             elif (channel, key) in self._held:
                 self._shared.observer.happened("dropped", "superseded")
             self._held[channel, key] = data
+        return False
 
     def pass_on_held(self) -> None:
         """Send the values of keyed channels that were held back, if the peer keeps up and the lease is held."""

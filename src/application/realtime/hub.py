@@ -147,7 +147,7 @@ class Hub:
         name = str(channel)
         topic = self._topics.get(name)
         if topic is None:
-            topic = self._topics[name] = Topic(channel)
+            topic = self._topics[name] = Topic(channel, self._observer)
             self._broker.follow(name)
         return topic
 
@@ -177,6 +177,7 @@ class Hub:
     def forget(self, topic: Topic) -> None:
         """Stop listening to a topic if it has no followers."""
         if not topic.followers and self._topics.get(topic.name) is topic:
+            topic.end()
             del self._topics[topic.name]
             self._broker.unfollow(topic.name)
 

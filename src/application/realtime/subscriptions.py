@@ -17,7 +17,7 @@ from application.realtime.frames import (
 from application.realtime.peer import Peer
 from application.realtime.stream import Following
 from application.realtime.surroundings import Surroundings
-from application.realtime.topic import Listener, Topic, value_of
+from application.realtime.topic import Listener, Topic
 from application.scopes import ScopeMissing
 from domain.channels import PRESENCE
 from domain.errors import DomainError, NotFound, Unavailable
@@ -239,6 +239,7 @@ class Subscriptions:
     async def _attend(self, name: str, feed: Feed, *, be_present: bool) -> Subscribed | DomainError:
         """Follow a channel that is not durable."""
         topic = self._topics[name] = self._shared.hub.topic(feed.channel)
+        topic.deliver()
         topic.followers.add(self._peer.format, self._peer)
         try:
             if feed.channel.kind is not PRESENCE:
@@ -258,11 +259,10 @@ class Subscriptions:
             if be_present:
                 self._shared.lobby.leave(name, self._id)
             return NotFound()
+        topic.deliver()
         if feed.channel.kind is PRESENCE:
             return Subscribed(present=list(topic.present()))
-        for signal in topic.newest():
-            if data := self._peer.format.frame(value_of(signal)):
-                self._peer.pass_on(name, signal.key, data)
+        topic.tell(self._peer)
         return Subscribed()
 
     def _entitled(self) -> set[str]:
