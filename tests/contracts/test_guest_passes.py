@@ -10,7 +10,7 @@ from application.ports.unit_of_work import Stale
 from application.scopes import Scope
 from domain.channels import account_stream
 from domain.errors import Invalid
-from domain.identity import Account, AccountKind, GuestPass
+from domain.identity import NAMELESS, Account, AccountKind, GuestPass
 from tests.contracts.house import House
 from tests.support.builders import an_account
 
@@ -135,7 +135,7 @@ async def test_an_end_is_learnt_whatever_the_clock_of_the_process_says_that_wrot
     assert list((await house.guest_passes.ended_since(now + MILLISECOND))[0]) == []
 
 
-async def test_passes_that_expired_long_ago_are_dropped_in_pieces(house: House) -> None:
+async def test_passes_that_expired_long_ago_are_dropped_in_pieces_with_the_names_of_their_guests(house: House) -> None:
     guests = [await a_guest(house) for _ in range(3)]
     house.clock.advance(STAY + KEPT)
     young, _ = await a_guest(house)
@@ -144,3 +144,6 @@ async def test_passes_that_expired_long_ago_are_dropped_in_pieces(house: House) 
     assert await house.guest_passes.forget(house.clock.now(), KEPT, 2) == 2
     assert await house.guest_passes.forget(house.clock.now(), KEPT, 2) == 1
     assert len(await passes(house, young, *(guest for guest, _ in guests))) == 1
+    async with house.work() as work:
+        names = [account.display_name for account in await work.accounts.page(None, 9)]
+    assert names == [*[NAMELESS] * 3, "Grace"]

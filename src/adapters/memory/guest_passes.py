@@ -1,13 +1,15 @@
 """Passes of guests in memory."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapters.memory.database import MemoryDatabase, Table, Tables, copied
+from adapters.memory.identity import ACCOUNTS
 from adapters.memory.unit import MemoryUnit
 from application.ports.events import Entry
 from application.ports.identity import ENDS_KNOWN, GuestPassRepository, GuestPassStore
-from domain.identity import GuestPass
+from domain.identity import NAMELESS, GuestPass
 from domain.ids import AccountId, GuestPassId
 
 GUEST_PASSES: Table[GuestPassId, GuestPass] = Table("guest_passes")
@@ -56,7 +58,8 @@ class MemoryGuestPassStore(GuestPassStore):
             passes = tables[GUEST_PASSES]
             dropped.extend([id for id, each in passes.items() if each.expires_at < now - kept][:most])
             for id in dropped:
-                del passes[id]
+                account = tables[ACCOUNTS][passes.pop(id).account_id]
+                tables[ACCOUNTS][account.id] = replace(account, display_name=NAMELESS)
             return ()
 
         await self._database.apply(drop, lambda _: None)

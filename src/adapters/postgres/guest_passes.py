@@ -21,10 +21,10 @@ from sqlalchemy import (
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Part, Statement, picked
-from adapters.postgres.tables import Instant, guest_passes
+from adapters.postgres.tables import Instant, accounts, guest_passes
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.identity import ENDS_KNOWN, GuestPassRepository, GuestPassStore
-from domain.identity import GuestPass
+from domain.identity import NAMELESS, GuestPass
 from domain.ids import AccountId, GuestPassId
 
 _PASS = tuple(f.name for f in fields(GuestPass) if f.init and f.name != "version")
@@ -57,7 +57,7 @@ _ENDED = Statement(
         func.clock_timestamp(),
     )
 )
-_FORGET = Statement(
+_dropped = (
     delete(guest_passes)
     .where(
         guest_passes.c.id.in_(
@@ -69,6 +69,13 @@ _FORGET = Statement(
             )
         )
     )
+    .returning(guest_passes.c.account_id)
+    .cte("dropped")
+)
+_FORGET = Statement(
+    update(accounts)
+    .where(accounts.c.id.in_(select(_dropped.c.account_id)))
+    .values(display_name=NAMELESS)
     .returning(literal_column("1"))
 )
 

@@ -145,7 +145,10 @@ class GuestPassStore(Protocol):
         ...
 
     async def forget(self, now: datetime, kept: timedelta, most: int) -> int:
-        """Drop passes that expired longer than `kept` before `now`, at most `most`. Returns their number."""
+        """Drop passes that expired longer than `kept` before `now`, at most `most`. Returns their number.
+
+        The accounts stay, because others may refer to them, with the name `NAMELESS`.
+        """
         ...
 
 

@@ -14,6 +14,8 @@ from domain.text import email_address, normal_name
 
 EMAIL_MAX = 254
 DISPLAY_NAME_MAX = 80
+# The name of a guest whose own name is forgotten.
+NAMELESS = "Guest"
 
 ME = ChannelKind("me", ChannelClass.DURABLE)
 

@@ -30,7 +30,7 @@ class Contexts(Bounds, frozen=True, kw_only=True):
     session_retention_days: Annotated[
         int,
         Setting(
-            "How long a session that is over, or the pass of a guest, is kept; 0: for ever.",
+            "How long a session that is over, or the pass and name of a guest, is kept; 0: for ever.",
             number(0, 3_650, int),
             "days",
         ),
