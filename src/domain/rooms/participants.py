@@ -78,12 +78,8 @@ class Participant:
         """Whether the others wait for this participant at all."""
         return self.is_here and self.progress is not Progress.LATE
 
-    @property
-    def holds_up(self) -> bool:
-        """Whether its player stands still, and it has not made the others wait three times within five minutes."""
-        since = self.buffering_since
-        if since is None or not self.is_awaited:
-            return False
+    def may_hold_up(self, since: datetime) -> bool:
+        """Whether the others wait for this one again, which they do three times within five minutes."""
         return sum(hold > since - _HOLDS_COUNTED for hold in self.holds) < HOLDS_MAX
 
     def heard(self, report: Report, playback: Playback, wait: Wait, at: datetime) -> "Participant":
@@ -155,19 +151,17 @@ def all_ended(participants: Collection[Participant]) -> bool:
 
 
 def holding_up(participants: Collection[Participant], wait: Wait) -> list[Participant]:
-    """Those for whom the others have to wait, longest first; none if they are so few that the room goes on."""
+    """Those for whom the others have to wait; none if they are so few that the room goes on."""
     awaited = [each for each in participants if each.is_awaited]
-    stuck = [(each.buffering_since, each.id, each) for each in awaited if each.buffering_since and each.holds_up]
-    return [each for *_, each in sorted(stuck)] if len(stuck) > _spared(awaited, wait) else []
+    stuck = [each for each in awaited if (since := each.buffering_since) and each.may_hold_up(since)]
+    return stuck if len(stuck) > _spared(awaited, wait) else []
 
 
 def stalls_at(participants: Collection[Participant], wait: Wait) -> datetime | None:
     """When the room has to stop for those who stand still; None if it does not have to."""
-    stuck = holding_up(participants, wait)
-    if not stuck:
-        return None
-    since = stuck[_spared([each for each in participants if each.is_awaited], wait)].buffering_since
-    return None if since is None else since + BUFFERING_IGNORED
+    since = sorted(each.buffering_since for each in holding_up(participants, wait) if each.buffering_since)
+    spared = _spared([each for each in participants if each.is_awaited], wait)
+    return since[spared] + BUFFERING_IGNORED if since else None
 
 
 def median_duration_ms(participants: Collection[Participant]) -> int | None:

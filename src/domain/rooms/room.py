@@ -175,8 +175,9 @@ class Room(Gathering):
             self._go_on(queue, "skipped", by, at, lead_ms)
 
     def advance(self, queue: Queue, epoch: int, at: datetime, lead_ms: int) -> None:
-        """Play the next item after the end of the one that ended with this epoch; at another epoch change nothing."""
-        if self.closed_at is None and self.playback.status is PlaybackStatus.ENDED and self.playback.epoch == epoch:
+        """Play what comes after the item that ended with this epoch; at another epoch, or with nobody in, nothing."""
+        ended = self.playback.status is PlaybackStatus.ENDED and self.playback.epoch == epoch
+        if ended and self.participants and self.closed_at is None:
             self._go_on(queue, "next", None, at, lead_ms)
 
     def state_duration(self, item: QueueItem, by: AccountId, at: datetime) -> None:
