@@ -15,7 +15,7 @@ from application.tasks import TaskPatch
 from domain.ids import TaskId, WorkspaceId
 from tests.contracts.house import eventually
 from tests.integration.test_journal import DEADLINE_SECONDS, Process, two_processes
-from tests.integration.test_statements import ALL
+from tests.integration.test_statements import KEPT
 from tests.support.builders import a_task, a_team, an_account, principal
 
 # What stands beside others in a unit of work, and so has to know its place.
@@ -94,15 +94,15 @@ async def test_what_is_committed_together_in_two_processes_never_locks_the_other
             await asyncio.gather(*(write(process, id, f"By {number}") for process, id in chosen))
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name.rpartition("._")[2].startswith(PARTS)])
+@pytest.mark.parametrize("name", [name for name in KEPT if name.rpartition("._")[2].startswith(PARTS)])
 def test_what_stands_beside_others_knows_its_table_and_the_key_of_its_row(name: str) -> None:
-    statement = ALL[name]
+    statement = KEPT[name]
     assert statement.table is not None
     assert len(statement.key) == len(statement.table.primary_key)
 
 
 def test_a_row_comes_behind_those_that_it_refers_to() -> None:
-    by_table = {s.table: s for s in ALL.values() if s.table is not None and s.key}
+    by_table = {s.table: s for s in KEPT.values() if s.table is not None and s.key}
     assert len(by_table) > 5
     for table, statement in by_table.items():
         for key in table.foreign_keys:

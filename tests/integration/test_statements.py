@@ -2,8 +2,9 @@
 
 import itertools
 import pkgutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from importlib import import_module
 from typing import Any
 from uuid import uuid4
@@ -45,25 +46,37 @@ ARRAYS = {"uuid[]", "text[]", "int8[]", "timestamptz[]", "json[]"}
 PROCESSED = (Boolean, ARRAY, JSONB)
 
 
-def statements() -> Iterator[tuple[str, Statement]]:
-    """Every statement of every module, and of those that are composed of conditions each condition and all of them."""
+def kept_in_modules() -> Iterator[tuple[str, Statement]]:
+    """Every statement of every module."""
     for module in pkgutil.walk_packages(adapters.postgres.__path__, "adapters.postgres."):
         for name, value in vars(import_module(module.name)).items():
             if isinstance(value, Statement):
                 yield f"{module.name}.{name}", value
+
+
+KEPT = dict(kept_in_modules())
+
+
+@cache
+def statements() -> Mapping[str, Statement]:
+    """These, and of those that are composed of conditions each condition and all of them.
+
+    Made when they are asked for: to compile them takes seconds, and every process that collects tests comes by here.
+    """
+    return {**KEPT, **dict(composed())}
+
+
+def composed() -> Iterator[tuple[str, Statement]]:
     conditions = lists.CONDITIONS
     for chosen in [(), conditions, *((name,) for name in conditions)]:
         for sort, falling, continued in itertools.product(SORTS, ("", "-"), (False, True)):
             for archived in (False, True, None):
-                name = f"tasks {chosen} {falling}{sort} {archived}"
+                name = f"tasks {chosen} {falling}{sort} {archived} {continued}"
                 yield name, lists.listing(chosen, archived, falling + sort, continued)
     conditions = EventFilter.__struct_fields__
     for chosen in [(), conditions, *((name,) for name in conditions)]:
         for flags in itertools.product((False, True), repeat=3):
             yield f"events {chosen} {flags}", events._page(chosen, *flags)
-
-
-ALL = dict(statements())
 
 
 def problem_with(type: TypeEngine[Any]) -> str | None:
@@ -79,7 +92,7 @@ def problem_with(type: TypeEngine[Any]) -> str | None:
 
 
 def test_there_are_statements_to_look_at() -> None:
-    modules = {name.split(".")[2] for name in ALL if name.startswith("adapters.")}
+    modules = {name.split(".")[2] for name in KEPT}
     assert {
         "access",
         "events",
@@ -90,18 +103,18 @@ def test_there_are_statements_to_look_at() -> None:
         "tickets",
         "workspaces",
     } <= modules
-    assert len(ALL) > 200
+    assert len(statements()) > 200
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_no_parameter_needs_a_processor_that_asyncpg_is_not_told_of(name: str) -> None:
-    problems = {key: problem_with(bind.type) for key, bind in ALL[name].compiled.binds.items()}  # type: ignore[attr-defined]
-    assert not {key: problem for key, problem in problems.items() if problem}
+def test_no_parameter_needs_a_processor_that_asyncpg_is_not_told_of() -> None:
+    for name, statement in statements().items():
+        problems = {key: problem_with(bind.type) for key, bind in statement.compiled.binds.items()}  # type: ignore[attr-defined]
+        assert not {key: problem for key, problem in problems.items() if problem}, name
 
 
 def test_every_statement_is_counted_by_its_verb_and_table() -> None:
     verbs, names = {"SELECT", "INSERT", "UPDATE", "DELETE"}, set(tables.metadata.tables)
-    for name, statement in ALL.items():
+    for name, statement in statements().items():
         verb, _, table = statement.operation.partition(" ")
         assert verb in verbs, name
         assert table in names, name
@@ -125,7 +138,7 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 async def test_postgresql_takes_every_statement_with_parameters_of_known_types(
     connection: asyncpg.Connection,
 ) -> None:
-    for name, statement in ALL.items():
+    for name, statement in statements().items():
         prepared = await connection.prepare(statement.text)
         types = [parameter.name for parameter in prepared.get_parameters()]
         assert len(types) == len(statement.names), name
@@ -133,7 +146,9 @@ async def test_postgresql_takes_every_statement_with_parameters_of_known_types(
 
 
 def test_what_is_picked_to_be_changed_is_picked_once() -> None:
-    picking = [statement.text for statement in ALL.values() if statement.changes and "SKIP LOCKED" in statement.text]
+    picking = [
+        statement.text for statement in statements().values() if statement.changes and "SKIP LOCKED" in statement.text
+    ]
     assert len(picking) > 5
     assert [text for text in picking if not text.startswith("WITH ")] == []
 
@@ -158,10 +173,10 @@ async def test_no_more_go_than_the_limit_whatever_the_plan(connection: asyncpg.C
 
 async def test_postgresql_takes_every_composition_of_writes_and_events(connection: asyncpg.Connection) -> None:
     lock, writes = (
-        ALL["adapters.postgres.access.STILL_MEMBER"].text,
+        KEPT["adapters.postgres.access.STILL_MEMBER"].text,
         [
             statement.text
-            for name, statement in ALL.items()
+            for name, statement in KEPT.items()
             if name.rpartition("._")[2].startswith(("INSERT", "UPDATE", "DELETE"))
         ],
     )
@@ -171,7 +186,7 @@ async def test_postgresql_takes_every_composition_of_writes_and_events(connectio
             await connection.prepare(applied._compose((lock, write), counts, records))
         prepared = await connection.prepare(applied._compose((lock, *writes), counts, records))
         assert {parameter.name for parameter in prepared.get_parameters()} <= PARAMETERS | ARRAYS
-    quiet = ALL["adapters.postgres.consumers._MOVE"].text
+    quiet = KEPT["adapters.postgres.consumers._MOVE"].text
     for counts, records, has_notices in [(0, 0, False), (0, 1, False), (0, 2, True), (2, 2, True)]:
         await connection.prepare(applied._compose((lock,), counts, records, has_notices, (quiet, quiet)))
     await connection.prepare(idempotency._LOCK)
