@@ -1,5 +1,6 @@
 """What tests on every floor ask for: a real PostgreSQL, a real Redis, and servers that run on them."""
 
+import gc
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,3 +98,10 @@ def start_server(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Ca
 def server(start_server: Callable[..., ServerProcess]) -> ServerProcess:
     """One server with a database of its own and no Redis."""
     return start_server()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage as a server does: seldom, and not among what was imported, which stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
