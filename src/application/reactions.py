@@ -7,6 +7,7 @@ from uuid import UUID
 from application.ports.consumers import Consumer, ConsumerWork
 from application.ports.events import EventView
 from application.ports.identity import IdentityWork
+from application.ports.rooms import RoomWork
 from application.ports.tasks import TaskWork
 from application.ports.workspaces import WorkspaceWork
 from application.tasks import release
@@ -15,7 +16,7 @@ from domain.identity import Account
 from domain.ids import AccountId, WorkspaceId
 
 
-class EveryWork(IdentityWork, WorkspaceWork, TaskWork, ConsumerWork, Protocol):
+class EveryWork(IdentityWork, WorkspaceWork, TaskWork, RoomWork, ConsumerWork, Protocol):
     """The unit of work of all use cases. Each of them sees only its own slice."""
 
 

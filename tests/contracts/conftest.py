@@ -20,6 +20,7 @@ from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
+from adapters.memory.rooms import MemoryRoomQueries, MemoryRoomUpkeep
 from adapters.memory.store import MemoryStoreQueries
 from adapters.memory.system import MovableClock, SequentialIds
 from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskWords
@@ -35,6 +36,7 @@ from adapters.postgres.guest_passes import PostgresGuestPassStore
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
 from adapters.postgres.long_reads import LongReads
+from adapters.postgres.rooms import PostgresRoomQueries, PostgresRoomUpkeep
 from adapters.postgres.store import PostgresStoreQueries
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.task_words import PostgresTaskWords
@@ -90,6 +92,8 @@ async def memory_house() -> AsyncIterator[House]:
             task_words=MemoryTaskWords(),
             task_numbers_elsewhere=MemoryTaskNumbers(database),
             workspace_queries=MemoryWorkspaceQueries(database),
+            room_queries=MemoryRoomQueries(database),
+            room_upkeep=MemoryRoomUpkeep(database),
             access_queries=MemoryAccessQueries(database),
             session_queries=MemorySessionQueries(database),
             guest_passes=(guest_passes := MemoryGuestPassStore(database)),
@@ -153,6 +157,8 @@ async def postgres_and_redis_house(
             task_words=PostgresTaskWords(database),
             task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),
             workspace_queries=PostgresWorkspaceQueries(database),
+            room_queries=PostgresRoomQueries(database),
+            room_upkeep=PostgresRoomUpkeep(database),
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
             guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),

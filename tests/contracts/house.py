@@ -18,6 +18,7 @@ from application.ports.idempotency import Idempotency
 from application.ports.identity import GuestPassStore, SessionQueries
 from application.ports.limits import RateLimiter
 from application.ports.presence import Presence
+from application.ports.rooms import RoomQueries, RoomUpkeep
 from application.ports.store import StoreQueries
 from application.ports.system import Ids
 from application.ports.tasks import TaskNumbers, TaskQueries, TaskWords
@@ -57,6 +58,8 @@ class House:
     task_words: TaskWords
     task_numbers_elsewhere: TaskNumbers
     workspace_queries: WorkspaceQueries
+    room_queries: RoomQueries
+    room_upkeep: RoomUpkeep
     access_queries: AccessQueries
     session_queries: SessionQueries
     guest_passes: GuestPassStore

@@ -6,11 +6,11 @@ from adapters.postgres.store import COUNTED_MAX
 from domain.channels import account_stream, workspace_stream
 from domain.ids import WorkspaceId
 from tests.contracts.house import House
-from tests.support.builders import a_comment, a_task, a_team, an_account
+from tests.support.builders import a_comment, a_room, a_task, a_team, an_account
 
 
 async def test_what_there_is_is_counted(house: House) -> None:
-    assert list((await house.store.stored()).values()) == [0] * 6
+    assert list((await house.store.stored()).values()) == [0] * 9
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team = await a_team(house, ada.id)
     task = await a_task(house, team.id, ada.id)
@@ -22,6 +22,19 @@ async def test_what_there_is_is_counted(house: House) -> None:
     heads = await house.journal.heads(streams)
     assert found["events"] == sum(heads.values())
     assert found["streams"] == sum(head > 0 for head in heads.values())
+
+
+async def test_rooms_are_counted_and_those_that_are_open_with_who_is_in_them(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    for closed in (False, False, True):
+        room = await a_room(house, ada.id, bob.id)
+        if closed:
+            async with house.work() as work:
+                there = await work.rooms.get(room.id)
+                there.close(ada.id, house.clock.now())
+                work.rooms.save(there)
+    found = await house.store.stored()
+    assert [found[name] for name in ("rooms", "rooms_open", "room_participants")] == [3, 2, 4]
 
 
 async def test_connections_are_never_more_than_there_may_be(house: House) -> None:

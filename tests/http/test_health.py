@@ -229,5 +229,8 @@ async def test_statistics_are_for_admins_of_the_installation(house: Container, h
     admin: Person = await log_in(http, ada.email)
     figures = done(await http.get("/stats", headers=admin.authorization))
     assert set(figures) == {"instance", "connections", "streams_followed", "pool", "stored"}
-    assert list(figures["stored"]) == ["accounts", "workspaces", "tasks", "comments", "streams", "events"]
+    assert list(figures["stored"]) == [
+        *("accounts", "workspaces", "tasks", "comments", "rooms", "rooms_open", "room_participants"),
+        *("streams", "events"),
+    ]
     assert figures["stored"]["accounts"] >= 1

@@ -212,5 +212,5 @@ async def test_notes_are_among_the_figures_of_an_installation(
     await library.administration().make_admin(ada.email)
     admin = await log_in(ada.http, ada.email)
     stored = done(await ada.http.get("/stats", headers=admin.authorization))["stored"]
-    assert list(stored) == ["accounts", "workspaces", "tasks", "comments", "notes", "streams", "events"]
+    assert list(stored)[-3:] == ["notes", "streams", "events"]
     assert (stored["accounts"], stored["notes"]) == (3, 2)

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from dependency_injector import providers
 from msgspec.structs import replace
-from sqlalchemy import ARRAY, Boolean, DateTime, Integer, LargeBinary, String, Uuid
+from sqlalchemy import ARRAY, Boolean, DateTime, Double, Integer, LargeBinary, String, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import NullType, TypeEngine
 
@@ -39,8 +39,21 @@ from entrypoints.container import assembled, offline
 from tests.support.builders import an_account, principal
 
 # What asyncpg is handed as it is, by SQLAlchemy's types and as PostgreSQL understands the parameters.
-SCALARS = (Uuid, String, Integer, Boolean, DateTime, LargeBinary)
-PARAMETERS = {"uuid", "text", "varchar", "int2", "int4", "int8", "bool", "timestamptz", "bytea", "jsonb", "json"}
+SCALARS = (Uuid, String, Integer, Double, Boolean, DateTime, LargeBinary)
+PARAMETERS = {
+    "uuid",
+    "text",
+    "varchar",
+    "int2",
+    "int4",
+    "int8",
+    "float8",
+    "bool",
+    "timestamptz",
+    "bytea",
+    "jsonb",
+    "json",
+}
 ARRAYS = {"uuid[]", "text[]", "int8[]", "timestamptz[]", "json[]"}
 # SQLAlchemy would check that a boolean is one, walk through arrays, and encode JSON, for which there is a codec.
 PROCESSED = (Boolean, ARRAY, JSONB)

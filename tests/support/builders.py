@@ -4,14 +4,25 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from itertools import count
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from application.ports.system import Clock, Ids
 from application.principal import Principal
 from application.reactions import EveryWork, registered
 from domain.access import Role
 from domain.identity import Account, AccountRole, Session
-from domain.ids import AccountId, CommentId, SessionId, TaskId, WorkspaceId
+from domain.ids import (
+    AccountId,
+    CommentId,
+    MessageId,
+    ParticipantId,
+    QueueItemId,
+    RoomId,
+    SessionId,
+    TaskId,
+    WorkspaceId,
+)
+from domain.rooms import Message, QueueItem, Room
 from domain.tasks import Comment, Task
 from domain.workspaces import Workspace, WorkspaceKind
 
@@ -87,6 +98,41 @@ async def a_comment(store: Store, task: TaskId, by: AccountId, text: str = "Look
         work.tasks.add_comment(comment)
         work.tasks.save(found)
     return comment
+
+
+def a_code() -> str:
+    """A code that opens no room yet."""
+    return f"{next(_numbers):08d}"
+
+
+async def a_room(store: Store, host: AccountId, *others: AccountId, **values: Any) -> Room:
+    """A new room with these in it; `values` are its settings, `workspace_id` among them."""
+    now = store.clock.now()
+    values = {"name": "Film night", "join_code": a_code(), **values}
+    room = Room.open(
+        RoomId(store.ids.new()), ParticipantId(store.ids.new()), by=host, display_name="Ada", at=now, **values
+    )
+    for number, account in enumerate(others, 1):
+        room.join(ParticipantId(store.ids.new()), account, f"Guest {number}", now)
+    async with store.work() as work:
+        work.rooms.add(room)
+    return room
+
+
+def an_item(store: Store, by: AccountId, title: str = "The film") -> QueueItem:
+    """Something to play, which is in no queue yet."""
+    id = QueueItemId(store.ids.new())
+    return QueueItem.of(id, f"https://example.org/{id}.mp4", title, 60_000, by, store.clock.now())
+
+
+async def a_message(store: Store, room: RoomId, by: AccountId, text: str = "Hello.") -> Message:
+    """A new message of a participant."""
+    async with store.work() as work:
+        seat, workspace, playback = await work.rooms.seat(room, by)
+        id, now = MessageId(store.ids.new()), store.clock.now()
+        message = Message.say(id, room, workspace, seat, text, playback.item_id, playback.position_ms(now), now)
+        work.messages.add(message)
+    return message
 
 
 def principal(account: Account, session: SessionId | None = None) -> Principal:

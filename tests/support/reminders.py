@@ -36,11 +36,11 @@ from adapters.memory.system import MovableClock, SequentialIds
 from adapters.memory.unit import MemoryUnit
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.postgres.database import Database
-from adapters.postgres.due import PostgresDeadlines, due_index
+from adapters.postgres.due import PostgresDeadlines
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.statement import Part, Statement
-from adapters.postgres.tables import Instant
+from adapters.postgres.tables import Instant, due_index
 from adapters.postgres.unit_of_work.noted import PostgresUnit
 from adapters.postgres.unit_of_work.opened import PostgresUnitOfWork
 from adapters.system import SystemClock, TimeOrderedIds

@@ -1,11 +1,10 @@
 """The state that the repositories of one unit of work share: the tables to read, and the noted changes."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
-from uuid import UUID
 
 from msgspec import Raw
 
@@ -70,7 +69,7 @@ class MemoryUnit:
         self._quiet: list[Callable[[Tables], None]] = []
         self._due: list[datetime] = []
         # What a repository remembers of the things that it has loaded, by their ids.
-        self.loaded: dict[UUID, Any] = {}
+        self.loaded: dict[Hashable, Any] = {}
 
     @property
     def tables(self) -> Tables:

@@ -3,7 +3,7 @@
 from adapters.postgres.access import PostgresAccess, PostgresAccessQueries
 from adapters.postgres.consumers import PostgresCursorRepository, PostgresCursors
 from adapters.postgres.database import Database
-from adapters.postgres.due import PostgresDeadlines, due_index
+from adapters.postgres.due import PostgresDeadlines
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
@@ -11,6 +11,7 @@ from adapters.postgres.long_reads import LongReads
 from adapters.postgres.replica import Replica
 from adapters.postgres.schema import Rights, Schema
 from adapters.postgres.store import PostgresStoreQueries
+from adapters.postgres.tables import due_index
 from adapters.postgres.tickets import PostgresTicketStore
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from adapters.postgres.upkeep import PostgresUpkeep

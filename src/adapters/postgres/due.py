@@ -3,17 +3,12 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Index, Table, Uuid, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import ARRAY, Table, Uuid, bindparam, func, literal_column, select, tuple_
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement
 from adapters.postgres.tables import Instant
 from application.ports.due import Ahead, Deadlines, Late
-
-
-def due_index(table: Table) -> Index:
-    """An index over the rows of a table that have a `due_at`. All other rows cost it nothing."""
-    return Index(f"{table.name}_due", table.c.due_at, postgresql_where=table.c.due_at.is_not(None))
 
 
 class PostgresDeadlines(Deadlines):

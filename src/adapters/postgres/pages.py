@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import Column, ColumnElement, Integer, Select, bindparam, case, literal_column, select
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, case, literal_column, select
 
 from adapters.postgres.statement import Statement
 from application.paging import PAGE_BYTES, PAGE_MAX, Page, fitting
@@ -22,7 +22,7 @@ Fetch = Callable[[int, int], Awaitable[Sequence[asyncpg.Record]]]
 def measured(
     rows: Select[Any],
     size: ColumnElement[int],
-    wide: Sequence[Column[Any]],
+    wide: Sequence[ColumnElement[Any]],
     *order: ColumnElement[Any],
     descending: bool = False,
     is_walked: bool = False,

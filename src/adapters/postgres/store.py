@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Select, Table, cast, column, func, literal_column, select, table, union_all
+from sqlalchemy import BigInteger, Index, Select, Table, cast, column, func, literal_column, select, table, union_all
 
 from adapters.postgres import tables
 from adapters.postgres.database import Database
@@ -16,9 +16,17 @@ _relations = table("pg_class", column("oid"), column("reltuples"))
 _JOURNAL: Mapping[str, Table] = {"streams": tables.streams, "events": tables.events}
 
 
-def _figures(name: str, counted: Table) -> Select[tuple[str, int, int]]:
-    """The exact number of rows of a table, up to 10,001, and the number that the last ANALYZE found."""
-    some = select(literal_column("1")).select_from(counted).limit(literal_column(str(COUNTED_MAX + 1))).subquery()
+def _figures(name: str, counted: Table | Index) -> Select[tuple[str, int, int]]:
+    """The exact number of rows of a table, up to 10,001, and the number that the last ANALYZE found.
+
+    Of a partial index, the rows that are in it.
+    """
+    rows = select(literal_column("1"))  # type: ignore[var-annotated]
+    if isinstance(counted, Table):
+        rows = rows.select_from(counted)
+    else:
+        rows = rows.where(counted.dialect_options["postgresql"]["where"])
+    some = rows.limit(literal_column(str(COUNTED_MAX + 1))).subquery()
     count = select(func.count()).select_from(some).scalar_subquery()
     return select(literal_column(f"'{name}'"), count, cast(_relations.c.reltuples, BigInteger)).where(
         _relations.c.oid == func.to_regclass(literal_column(f"'{counted.name}'"))
@@ -26,9 +34,12 @@ def _figures(name: str, counted: Table) -> Select[tuple[str, int, int]]:
 
 
 class PostgresStoreQueries(StoreQueries):
-    """Counts exactly up to 10,000 rows of a table. Beyond that it gives the number that the last ANALYZE found."""
+    """Counts exactly up to 10,000 rows of a table, or of a partial index for those of its rows that count.
 
-    def __init__(self, database: Database, counted: Mapping[str, Table]) -> None:
+    Beyond that it gives the number that the last ANALYZE found.
+    """
+
+    def __init__(self, database: Database, counted: Mapping[str, Table | Index]) -> None:
         self._database = database
         self._counted = {**counted, **_JOURNAL}
         self._stored = Statement(union_all(*(_figures(name, table) for name, table in self._counted.items())))

@@ -12,6 +12,7 @@ from application.ports.identity import AccessTokens, PasswordHasher, SessionQuer
 from application.ports.limits import RateLimiter
 from application.ports.observer import Observer
 from application.ports.presence import Presence
+from application.ports.rooms import RoomQueries, RoomUpkeep
 from application.ports.secrets import Secrets
 from application.ports.store import StoreQueries
 from application.ports.system import Clock, Ids
@@ -40,6 +41,8 @@ __all__ = [
     "PasswordHasher",
     "Presence",
     "RateLimiter",
+    "RoomQueries",
+    "RoomUpkeep",
     "Secrets",
     "SessionQueries",
     "StoreQueries",

@@ -23,6 +23,7 @@ from domain.rooms.refusals import (
     RoomFull,
     StaleEpoch,
     WrongRoomPassword,
+    refuse_closed,
 )
 from domain.rooms.rights import Control, HostLeave, Policies, Right, RoomRole, Seat, Visibility, Wait
 from domain.rooms.room import Room
@@ -73,5 +74,6 @@ __all__ = [
     "Wait",
     "WrongRoomPassword",
     "lead_ms",
+    "refuse_closed",
     "room_stream",
 ]

@@ -18,6 +18,13 @@ class RoomExpired(RoomClosed):
     code = "room_expired"
 
 
+def refuse_closed(closed_at: datetime | None, reason: str | None) -> None:
+    """RoomExpired or RoomClosed, if a room was closed."""
+    if closed_at is not None:
+        kind, how = (RoomExpired, "expired") if reason == "expired" else (RoomClosed, "was closed")
+        raise kind(f"The room {how}.", extra={"reason": reason, "closed_at": closed_at})
+
+
 class RoomFull(Conflict):
     """As many people are in the room as it lets in."""
 

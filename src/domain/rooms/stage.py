@@ -11,7 +11,7 @@ from domain.kernel import Aggregate, Changes
 from domain.rooms.channels import room_stream
 from domain.rooms.participants import Participant, all_ended, are_ready, heir, holding_up, median_duration_ms
 from domain.rooms.playback import RUNNING, Playback, PlaybackStatus
-from domain.rooms.refusals import RoomClosed, RoomExpired
+from domain.rooms.refusals import refuse_closed
 from domain.rooms.rights import HostLeave, Policies, RoomRole, Seat, Visibility
 
 # After these it plays whoever is ready.
@@ -72,9 +72,7 @@ class Stage(Aggregate):
 
     def refuse_closed(self) -> None:
         """RoomExpired or RoomClosed, if it is."""
-        if self.closed_at is not None:
-            kind, how = (RoomExpired, "expired") if self.close_reason == "expired" else (RoomClosed, "was closed")
-            raise kind(f"The room {how}.", extra={"reason": self.close_reason, "closed_at": self.closed_at})
+        refuse_closed(self.closed_at, self.close_reason)
 
     # ------------------------------------------------------------------------------------------------ of the timeline
 

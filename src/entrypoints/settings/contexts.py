@@ -20,6 +20,16 @@ class Contexts(Bounds, frozen=True, kw_only=True):
     quota_sessions: Annotated[
         int, Setting("Sessions of an account; one more ends the oldest.", number(1, 1_000, int), "sessions")
     ] = 100
+    quota_rooms: Annotated[int, Setting("Open rooms that an account has opened.", quota, "rooms")] = 20
+    max_participants_per_room: Annotated[
+        int, Setting("How many a room lets in at most; a room may let in fewer.", number(2, 10, int), "participants")
+    ] = 10
+    room_lifetime_seconds: Annotated[
+        int,
+        Setting(
+            "After that a room ends, unless it is extended: to 7 days at most.", number(300, 604_800, int), "seconds"
+        ),
+    ] = 86_400
     quota_tickets: Annotated[
         int, Setting("Tickets of an account; one more replaces the oldest.", number(1, 1_000, int), "tickets")
     ] = 10
@@ -31,6 +41,14 @@ class Contexts(Bounds, frozen=True, kw_only=True):
         int,
         Setting(
             "How long a session that is over, or the pass and name of a guest, is kept; 0: for ever.",
+            number(0, 3_650, int),
+            "days",
+        ),
+    ] = 30
+    room_retention_days: Annotated[
+        int,
+        Setting(
+            "How long a closed room is kept for those who were in it, with its messages; 0: for ever.",
             number(0, 3_650, int),
             "days",
         ),

@@ -28,9 +28,8 @@ from sqlalchemy import (
 )
 
 from adapters.postgres.database import Database
-from adapters.postgres.due import due_index
 from adapters.postgres.statement import Lookup, Part, Statement, lookup_keys
-from adapters.postgres.tables import Instant
+from adapters.postgres.tables import Instant, due_index
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.quotas import Use
 from domain.errors import NotFound

@@ -6,7 +6,16 @@ Alembic compares the migrations with it, and every statement is written against 
 from adapters.postgres.tables.events import cursors, events, lineage, streams
 from adapters.postgres.tables.identity import accounts, guest_passes, sessions, tickets
 from adapters.postgres.tables.kept import idempotency, usage
-from adapters.postgres.tables.schema import QUIET, Instant, metadata
+from adapters.postgres.tables.rooms import (
+    messages,
+    open_rooms,
+    participants,
+    present_participants,
+    queue_items,
+    queues,
+    rooms,
+)
+from adapters.postgres.tables.schema import QUIET, Instant, due_index, metadata
 from adapters.postgres.tables.tasks import comments, task_numbers, tasks
 from adapters.postgres.tables.workspaces import invitations, members, removals, workspaces
 
@@ -16,14 +25,22 @@ __all__ = [
     "accounts",
     "comments",
     "cursors",
+    "due_index",
     "events",
     "guest_passes",
     "idempotency",
     "invitations",
     "lineage",
     "members",
+    "messages",
     "metadata",
+    "open_rooms",
+    "participants",
+    "present_participants",
+    "queue_items",
+    "queues",
     "removals",
+    "rooms",
     "sessions",
     "streams",
     "task_numbers",

@@ -1,6 +1,6 @@
 """What every table is made with: the metadata, and how columns of a kind look."""
 
-from sqlalchemy import CheckConstraint, DateTime, MetaData
+from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, Table
 
 metadata = MetaData(
     naming_convention={
@@ -22,3 +22,8 @@ def one_of(column: str, values: type) -> CheckConstraint:
     """A check that a text column has one of these values. Each new connection would have to look up a native enum."""
     listed = ", ".join(f"'{value}'" for value in values)  # type: ignore[attr-defined]
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def due_index(table: Table) -> Index:
+    """An index over the rows of a table that have a `due_at`. All other rows cost it nothing."""
+    return Index(f"{table.name}_due", table.c.due_at, postgresql_where=table.c.due_at.is_not(None))

@@ -1,11 +1,10 @@
 """The state that the repositories of one unit of work share: its reads, and its writes, noted until the flush."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
@@ -59,7 +58,7 @@ class PostgresUnit:
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
         self._counts: dict[Use, int] = {}
         # What a repository remembers of the things that it has loaded, by their ids.
-        self.loaded: dict[UUID, Any] = {}
+        self.loaded: dict[Hashable, Any] = {}
 
     async def fetch(self, statement: Statement, **values: Any) -> Sequence[asyncpg.Record]:
         connection = self.connection or await self._connect()

@@ -1,0 +1,225 @@
+"""Rooms, their queues and messages for reading only."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Text, and_, bindparam, cast, func, literal_column, select, true, tuple_
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from adapters.postgres.database import Database
+from adapters.postgres.pages import measured, page_of
+from adapters.postgres.rooms.repository import queue_of
+from adapters.postgres.rooms.terms import ITEMS, PEOPLE, PLAYBACK, POLICIES
+from adapters.postgres.statement import Lookup, Statement, lookup_keys
+from adapters.postgres.tables import lineage, messages, participants, queues, rooms, streams
+from application.paging import Page, decode_cursor, encode_cursor, fitting
+from application.ports.rooms import (
+    MESSAGES_KEPT,
+    MESSAGES_SHOWN,
+    DoorView,
+    MessageView,
+    ParticipantView,
+    PoliciesView,
+    QueueView,
+    RoomQueries,
+    RoomSnapshot,
+    RoomView,
+    StateView,
+    queue_view,
+)
+from domain.errors import NotFound
+from domain.ids import AccountId, RoomId
+from domain.rooms import Control, HostLeave, PlaybackStatus, Visibility, Wait
+
+_OWN = (
+    rooms.c.id,
+    rooms.c.workspace_id,
+    rooms.c.name,
+    rooms.c.join_code,
+    rooms.c.visibility,
+    rooms.c.password_hash.is_not(None).label("password_set"),
+    rooms.c.max_participants,
+    rooms.c.allow_guests,
+)
+_AGE = ("created_by", "created_at", "updated_at", "expires_at", "closed_at", "close_reason", "version")
+_VIEWED = (
+    *_OWN,
+    *(rooms.c[name] for name in (*POLICIES, *PLAYBACK)),
+    PEOPLE.label("people"),
+    *(rooms.c[name] for name in _AGE),
+)
+_KEY = lookup_keys("room", "account")
+_MINE = and_(participants.c.room_id == _KEY.c.room, participants.c.account_id == _KEY.c.account)
+_VIEW = Lookup(
+    _KEY,
+    select(*_VIEWED).select_from(_KEY).join(participants, _MINE).join(rooms, rooms.c.id == participants.c.room_id),
+)
+_IS_IN = Lookup(_KEY, select(participants.c.id).select_from(_KEY).join(participants, _MINE))
+_PARTICIPATING = Lookup(
+    _KEY, select(participants.c.id).select_from(_KEY).join(participants, and_(_MINE, ~participants.c.is_over))
+)
+_PAGE = Statement(
+    select(*_VIEWED)
+    .join(participants, participants.c.room_id == rooms.c.id)
+    .where(
+        participants.c.account_id == bindparam("account"),
+        participants.c.is_over == bindparam("closed"),
+        participants.c.room_id < bindparam("before"),
+    )
+    .order_by(participants.c.room_id.desc())
+    .limit(bindparam("limit"))
+)
+_PRESENT = select(func.count()).select_from(participants).where(participants.c.room_id == rooms.c.id)
+_DOOR = Statement(
+    select(
+        rooms.c.id,
+        rooms.c.name,
+        rooms.c.visibility,
+        rooms.c.password_hash.is_not(None).label("password_set"),
+        rooms.c.allow_guests,
+        _PRESENT.scalar_subquery().label("participants"),
+        rooms.c.max_participants,
+    ).where(rooms.c.join_code == bindparam("code"), rooms.c.closed_at.is_(None))
+)
+_QUEUE_COLUMNS = (
+    queues.c.mode,
+    queues.c.current_id,
+    queues.c.ordered,
+    queues.c.skips,
+    queues.c.version.label("queue_version"),
+    ITEMS.label("items"),
+)
+_QUEUE = Lookup(
+    _KEY,
+    select(*_QUEUE_COLUMNS)
+    .select_from(_KEY)
+    .join(participants, _MINE)
+    .join(rooms, rooms.c.id == participants.c.room_id)
+    .outerjoin(queues, queues.c.id == rooms.c.id),
+)
+_MESSAGE = tuple(messages.c[name] for name in MessageView.__struct_fields__)
+_LAST = (
+    select(*_MESSAGE)
+    .where(messages.c.room_id == rooms.c.id)
+    .order_by(messages.c.said_at.desc(), messages.c.id.desc())
+    .limit(literal_column(str(MESSAGES_SHOWN)))
+    .correlate(rooms)
+    .subquery("said")
+)
+_SAID = select(cast(func.json_agg(aggregate_order_by(literal_column("said"), _LAST.c.said_at, _LAST.c.id)), Text))
+_STREAM = literal_column("'room:'", Text) + cast(rooms.c.id, Text)  # as `room_stream` names it
+# One statement sees one snapshot: what it shows of the room is all that its stream tells up to the head in it.
+_SNAPSHOT = Lookup(
+    _KEY,
+    select(
+        *_VIEWED,
+        *_QUEUE_COLUMNS,
+        _SAID.select_from(_LAST).correlate(rooms).scalar_subquery().label("said"),
+        lineage.c.epoch.label("journal_epoch"),
+        func.coalesce(streams.c.head, literal_column("0")),
+    )
+    .select_from(_KEY)
+    .join(lineage, true())
+    .join(participants, _MINE)
+    .join(rooms, rooms.c.id == participants.c.room_id)
+    .outerjoin(queues, queues.c.id == rooms.c.id)
+    .outerjoin(streams, streams.c.name == _STREAM),
+)
+_NEWEST = (
+    select(*_MESSAGE)
+    .where(messages.c.room_id == bindparam("room"))
+    .order_by(messages.c.said_at.desc(), messages.c.id.desc())
+    .limit(literal_column(str(MESSAGES_KEPT)))
+    .subquery("newest")
+)
+_PLACE = tuple_(
+    bindparam("before_time", type_=messages.c.said_at.type), bindparam("before_id", type_=messages.c.id.type)
+)
+_SIZE = 400 + func.octet_length(_NEWEST.c.text) + func.octet_length(_NEWEST.c.display_name)
+_SHOWN = select(*(_NEWEST.c[name] for name in MessageView.__struct_fields__))
+_MESSAGES, _EARLIER = (
+    measured(shown, _SIZE, [_NEWEST.c.text], _NEWEST.c.said_at, _NEWEST.c.id, descending=True)
+    for shown in (_SHOWN, _SHOWN.where(tuple_(_NEWEST.c.said_at, _NEWEST.c.id) < _PLACE))
+)
+_AFTER_ALL = UUID(int=2**128 - 1)
+_people = msgspec.json.Decoder(list[ParticipantView])
+_said = msgspec.json.Decoder(list[MessageView])
+
+
+class PostgresRoomQueries(RoomQueries):
+    """Rooms for reading only; views are made from rows directly."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def view(self, id: RoomId, by: AccountId) -> RoomView:
+        return _view(await self._seen(_VIEW, id, by))
+
+    async def door(self, join_code: str) -> DoorView:
+        row = await self._database.fetchrow(_DOOR, code=join_code)
+        if row is None:
+            raise NotFound
+        id, name, visibility, *others = row
+        return DoorView(id, name, Visibility(visibility), *others)
+
+    async def page(self, by: AccountId, closed: bool, cursor: str | None, limit: int) -> Page[RoomView]:
+        query = f"rooms {by} {closed}"
+        before = _AFTER_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
+        rows = await self._database.fetch(_PAGE, account=by, closed=closed, before=before, limit=limit + 1)
+        views = fitting([_view(iter(row)) for row in rows[:limit]])
+        return Page(views, encode_cursor(query, views[-1].id) if len(views) < len(rows) else None)
+
+    async def snapshot(self, id: RoomId, by: AccountId) -> RoomSnapshot:
+        row = await self._seen(_SNAPSHOT, id, by)
+        room, queue = _view(row), _queue(id, row)
+        said = next(row)
+        return RoomSnapshot(room, queue, _said.decode(said) if said else [], next(row), next(row))
+
+    async def queue(self, id: RoomId, by: AccountId) -> QueueView:
+        return _queue(id, await self._seen(_QUEUE, id, by))
+
+    async def messages(self, id: RoomId, by: AccountId, cursor: str | None, limit: int) -> Page[MessageView]:
+        query = f"messages {id}"
+        values: dict[str, Any] = {"room": id}
+        if cursor is not None:
+            values["before_time"], values["before_id"] = decode_cursor(cursor, query, datetime, UUID)
+        statement = _MESSAGES if cursor is None else _EARLIER
+        page = await page_of(
+            lambda limit, most: self._database.fetch(statement, **values, limit=limit, most=most),
+            limit,
+            lambda row: MessageView(*row[:-1]),
+            lambda last: encode_cursor(query, last.said_at, last.id),
+        )
+        await self._seen(_IS_IN, id, by)
+        return page
+
+    async def participating(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        return (await self._database.look_up_all(_PARTICIPATING, list(asked))).keys()
+
+    async def _seen(self, lookup: Lookup, id: RoomId, by: AccountId) -> Iterator[Any]:
+        """The columns that the lookup finds for somebody who is in the room; NotFound for others."""
+        row = await self._database.look_up(lookup, id, by)
+        if row is None:
+            raise NotFound
+        return iter(row)
+
+
+def _view(row: Iterator[Any]) -> RoomView:
+    own = {column.name: value for column, value in zip(_OWN, row, strict=False)}
+    own["visibility"] = Visibility(own["visibility"])
+    policies = PoliciesView(Control(next(row)), Wait(next(row)), HostLeave(next(row)))
+    state = StateView(PlaybackStatus(next(row)), *_next(row, len(PLAYBACK) - 1))
+    people = _people.decode(next(row))
+    return RoomView(**own, policies=policies, state=state, participants=people, **dict(zip(_AGE, row, strict=False)))
+
+
+def _queue(id: RoomId, row: Iterator[Any]) -> QueueView:
+    return queue_view(queue_of(id, None, _next(row, len(_QUEUE_COLUMNS))))
+
+
+def _next(row: Iterator[Any], count: int) -> Sequence[Any]:
+    return list(islice(row, count))

@@ -1,0 +1,266 @@
+"""What everybody who asks for rooms is promised, and what is forgotten of them."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from application.paging import InvalidCursor
+from application.ports.rooms import (
+    MESSAGES_KEPT,
+    MESSAGES_SHOWN,
+    DoorView,
+    MessageView,
+    RoomQueries,
+    RoomUpkeep,
+    message_view,
+    queue_view,
+    view_of,
+)
+from application.ports.unit_of_work import retried
+from domain.errors import NotFound
+from domain.ids import AccountId, MessageId, ParticipantId, RoomId
+from domain.rooms import Control, HostLeave, Message, Policies, Room, Visibility, Wait, room_stream
+from tests.contracts.house import House
+from tests.contracts.test_rooms import LEAD_MS, change, kept, kept_queue, with_an_item
+from tests.support.builders import a_message, a_room, an_account, an_item
+
+PORTS = (RoomQueries, RoomUpkeep)
+
+
+async def close(house: House, room: Room) -> Room:
+    return await change(house, room.id, lambda r: r.close(room.created_by, house.clock.now()))
+
+
+async def say_often(house: House, room: Room, times: int) -> list[Message]:
+    """So many messages of the host, in one unit of work."""
+    seat, now = room.seat(room.created_by), house.clock.now()
+    said = [
+        Message.say(MessageId(house.ids.new()), room.id, room.workspace_id, seat, f"{n}", None, 0, now)
+        for n in range(times)
+    ]
+    async with house.work() as work:
+        for message in said:
+            work.messages.add(message)
+    return said
+
+
+async def test_a_room_is_seen_by_those_who_are_in_it_as_it_was_saved_and_by_nobody_else(house: House) -> None:
+    ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
+    policies = Policies(Control.MODERATORS, Wait.QUORUM, HostLeave.PAUSE)
+    room = await a_room(house, ada.id, bob.id, password_hash="a hash", policies=policies, allow_guests=True)
+    house.clock.advance(timedelta(seconds=1))
+    await change(house, room.id, lambda r: r.attend([bob.id], house.clock.now()))
+    await with_an_item(house, room)
+    queries = house.room_queries
+    for account in (ada.id, bob.id):
+        assert await queries.view(room.id, account) == view_of(await kept(house, room.id))
+        assert await queries.queue(room.id, account) == queue_view(await kept_queue(house, room.id))
+    for id, account in ((room.id, eve.id), (RoomId(uuid4()), ada.id)):
+        for seen in (
+            queries.view(id, account),
+            queries.queue(id, account),
+            queries.snapshot(id, account),
+            queries.messages(id, account, None, 9),
+        ):
+            with pytest.raises(NotFound):
+                await seen
+    assert (await queries.view(room.id, bob.id)).password_set
+
+
+async def test_a_closed_room_is_seen_by_those_who_were_in_it_last_and_opens_nothing(house: House) -> None:
+    ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
+    room = await a_room(house, ada.id, bob.id, eve.id)
+    await a_message(house, room.id, bob.id)
+    await change(house, room.id, lambda r: r.leave(eve.id, eve.id, house.clock.now()))
+    queries, asked = house.room_queries, {(room.id, each.id) for each in (ada, bob, eve)}
+    assert set(await queries.participating(asked)) == {(room.id, ada.id), (room.id, bob.id)}
+    closed = await close(house, room)
+    assert await queries.view(room.id, bob.id) == view_of(closed)
+    assert len((await queries.messages(room.id, ada.id, None, 9)).data) == 1
+    with pytest.raises(NotFound):
+        await queries.view(room.id, eve.id)
+    with pytest.raises(NotFound):
+        await queries.door(room.join_code)
+    assert not await queries.participating(asked)
+    assert not await queries.participating([])
+
+
+async def test_who_knows_the_code_sees_the_door(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    room = await a_room(house, ada.id, bob.id, max_participants=5, visibility=Visibility.LINK, password_hash="a hash")
+    door = DoorView(room.id, "Film night", Visibility.LINK, True, False, 2, 5)
+    assert await house.room_queries.door(room.join_code) == door
+    with pytest.raises(NotFound):
+        await house.room_queries.door("00000000")
+
+
+async def test_the_rooms_of_an_account_come_in_pages_the_newest_first_open_or_closed(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    house.quotas.limits["rooms"] = 50
+    rooms = [await a_room(house, ada.id, bob.id) for _ in range(7)]
+    await a_room(house, ada.id)
+    for room in rooms[:3]:
+        await close(house, room)
+
+    async def listed(closed: bool) -> list[str]:
+        names, cursor = [], None
+        while True:
+            page = await house.room_queries.page(bob.id, closed, cursor, 2)
+            assert len(page.data) <= 2
+            names += [str(view.id) for view in page.data]
+            cursor = page.next_cursor
+            if cursor is None:
+                return names
+
+    assert await listed(closed=False) == [str(room.id) for room in reversed(rooms[3:])]
+    assert await listed(closed=True) == [str(room.id) for room in reversed(rooms[:3])]
+    (newest,) = (await house.room_queries.page(bob.id, False, None, 1)).data
+    assert newest == await house.room_queries.view(rooms[-1].id, bob.id)
+    cursor = (await house.room_queries.page(bob.id, False, None, 1)).next_cursor
+    with pytest.raises(InvalidCursor):
+        await house.room_queries.page(bob.id, True, cursor, 1)
+
+
+async def test_a_snapshot_has_all_of_a_room(house: House) -> None:
+    ada = await an_account(house)
+    room = await a_room(house, ada.id)
+    bare = await house.room_queries.snapshot(room.id, ada.id)
+    assert (bare.queue.version, bare.queue.current, list(bare.queue.items), list(bare.messages)) == (0, None, [], [])
+    await with_an_item(house, room)
+    said = [await a_message(house, room.id, ada.id, f"{n}") for n in range(MESSAGES_SHOWN + 2)]
+    snapshot = await house.room_queries.snapshot(room.id, ada.id)
+    assert snapshot.room == await house.room_queries.view(room.id, ada.id)
+    assert snapshot.queue == queue_view(await kept_queue(house, room.id))
+    assert snapshot.messages == [message_view(each) for each in said[2:]]
+    survey = await house.journal.survey([room_stream(room.id)])
+    assert (snapshot.journal_epoch, snapshot.offset) == (survey.epoch, survey.spans[room_stream(room.id)].head)
+
+
+async def test_a_snapshot_has_what_the_stream_tells_up_to_its_offset_and_nothing_of_what_comes_then(
+    house: House,
+) -> None:
+    """However many write meanwhile: who goes on from the offset misses nothing, and gets nothing twice."""
+    ada = await an_account(house)
+    room = await a_room(house, ada.id)
+    await with_an_item(house, room)
+
+    @retried
+    async def write(number: int) -> None:
+        async with house.work() as work:
+            there, queue = await work.rooms.get(room.id), await work.queues.get(room.id)
+            there.seek(ada.id, house.clock.now(), LEAD_MS, number)
+            queue.add(there.seat(ada.id), [an_item(house, ada.id)], house.clock.now())
+            work.rooms.save(there)
+            work.queues.save(queue)
+        await a_message(house, room.id, ada.id)
+
+    writing = asyncio.gather(*map(write, range(8)))
+    snapshots = []
+    while not writing.done():
+        snapshots.append(await house.room_queries.snapshot(room.id, ada.id))
+        await asyncio.sleep(0)
+    await writing
+    snapshots.append(await house.room_queries.snapshot(room.id, ada.id))
+    entries = await house.journal.read(room_stream(room.id), 0, 1_000)
+    for snapshot in snapshots:
+        told = [entry.type.partition(".")[0] for entry in entries if entry.offset <= snapshot.offset]
+        shown = snapshot.room.version, snapshot.queue.version, len(snapshot.messages)
+        assert shown == tuple(map(told.count, ("room", "queue", "message")))
+    assert snapshots[-1].offset == len(entries)
+    assert len({snapshot.offset for snapshot in snapshots}) > 1
+
+
+async def test_messages_come_in_pages_the_newest_first_and_no_more_than_the_newest_five_hundred(house: House) -> None:
+    ada = await an_account(house)
+    room, other = await a_room(house, ada.id), await a_room(house, ada.id)
+    said = [message for times in (7, 300, 200) for message in await say_often(house, room, times)]
+    await say_often(house, other, 3)
+    seen: list[MessageView] = []
+    cursor = None
+    while True:
+        page = await house.room_queries.messages(room.id, ada.id, cursor, 200)
+        seen += page.data
+        if (cursor := page.next_cursor) is None:
+            break
+    assert seen == [message_view(message) for message in reversed(said[7:])]
+    with pytest.raises(InvalidCursor):
+        cursor = (await house.room_queries.messages(room.id, ada.id, None, 1)).next_cursor
+        await house.room_queries.messages(other.id, ada.id, cursor, 1)
+    async with house.work() as work:
+        last = await work.messages.get(said[-1].id, room.id)
+        last.delete(room.seat(ada.id), house.clock.now())
+        work.messages.save(last)
+    (newest,) = (await house.room_queries.messages(room.id, ada.id, None, 1)).data
+    assert (newest.text, newest.deleted_at) == ("", house.clock.now())
+
+
+async def test_older_messages_of_open_rooms_are_forgotten_in_pieces_and_no_others(house: House) -> None:
+    ada = await an_account(house)
+    room, quiet = await a_room(house, ada.id), await a_room(house, ada.id)
+    said = [message for times in (8, 400, 100) for message in await say_often(house, room, times)]
+    await say_often(house, quiet, 5)
+    assert await house.room_upkeep.forget_messages(5) == 5
+    assert await house.room_upkeep.forget_messages(5) == 3
+    assert await house.room_upkeep.forget_messages(5) == 0
+    async with house.work() as work:
+        for message in said[:8]:
+            with pytest.raises(NotFound):
+                await work.messages.get(message.id, room.id)
+        assert await work.messages.get(said[8].id, room.id) == said[8]
+    assert len((await house.room_queries.messages(quiet.id, ada.id, None, 9)).data) == 5
+    assert len(said) == MESSAGES_KEPT + 8
+
+
+async def test_a_room_that_was_closed_for_long_enough_goes_with_all_that_is_in_it_and_no_other(house: House) -> None:
+    ada = await an_account(house)
+    house.quotas.limits["rooms"] = 50
+    old = [await a_room(house, ada.id) for _ in range(25)]
+    for room in old:
+        await with_an_item(house, room)
+        await a_message(house, room.id, ada.id)
+        await close(house, room)
+    house.clock.advance(timedelta(days=1))
+    younger, open_room = await a_room(house, ada.id), await a_room(house, ada.id)
+    await close(house, younger)
+    house.clock.advance(timedelta(days=29, seconds=1))
+    upkeep, now, month = house.room_upkeep, house.clock.now(), timedelta(days=30)
+    assert [await upkeep.forget(now, month, 23) for _ in range(3)] == [23, 2, 0]
+    for room in old:
+        with pytest.raises(NotFound):
+            await house.room_queries.view(room.id, ada.id)
+        async with house.work() as work:
+            with pytest.raises(NotFound):
+                await work.queues.get(room.id)
+    assert [view.id for view in (await house.room_queries.page(ada.id, True, None, 9)).data] == [younger.id]
+    assert (await house.room_queries.view(open_room.id, ada.id)).closed_at is None
+    assert (await house.store.stored())["rooms"] == 2
+
+
+async def test_a_message_for_a_room_that_was_forgotten_meanwhile_is_refused(house: House) -> None:
+    ada = await an_account(house)
+    room = await a_room(house, ada.id)
+    seat, now = room.seat(ada.id), house.clock.now()
+    message = Message.say(MessageId(house.ids.new()), room.id, None, seat, "Anybody?", None, 0, now)
+    await close(house, room)
+    assert await house.room_upkeep.forget(now + timedelta(days=1), timedelta(), 9) == 1
+    with pytest.raises(NotFound):
+        async with house.work() as work:
+            work.messages.add(message)
+
+
+async def test_who_is_asked_about_often_is_told_for_each_room_and_account_by_itself(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    rooms = [await a_room(house, ada.id), await a_room(house, bob.id), await a_room(house, ada.id, bob.id)]
+    pairs = {(room.id, account) for room in rooms for account in (ada.id, bob.id, AccountId(uuid4()))}
+    found = set(await house.room_queries.participating(pairs | {(uuid4(), ada.id)}))
+    assert found == {(room.id, who.account_id) for room in rooms for who in room.participants.values()}
+    await change(house, rooms[2].id, lambda r: r.remove(_id(rooms[2], bob.id), ada.id, house.clock.now()))
+    assert set(await house.room_queries.participating(pairs)) == found - {(rooms[2].id, bob.id)}
+
+
+def _id(room: Room, account: AccountId) -> ParticipantId:
+    who = room.participant_of(account)
+    assert who is not None
+    return who.id
