@@ -15,7 +15,7 @@ from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from adapters.memory.system import MovableClock
 from application.lease import Lease
-from application.ports.events import Signal
+from application.ports.events import GONE, Signal
 from application.ports.presence import Attendance, Attended, Present
 from application.realtime.attendances import WAITING_MAX, Attendances
 from application.realtime.hub import Hub
@@ -123,6 +123,34 @@ async def test_what_waits_is_delivered_at_once_when_it_becomes_much() -> None:
     for version in range(1, UNSENT_MAX + 1):
         topic.take(value(str(version), version))
     assert (listener.writes, len(listener.heard)) == (1, UNSENT_MAX)
+
+
+async def test_a_value_that_ends_is_told_to_be_gone_and_forgotten_unless_it_comes_again() -> None:
+    topic = Topic(MARKET, MemoryObserver())
+    listener = followed(topic)
+    topic.begin([Signal(str(MARKET), "ask", 1, Raw(b"1"), 0.02)])
+    topic.take(Signal(str(MARKET), "bid", 1, Raw(b"1"), 0.02))
+    topic.take(Signal(str(MARKET), "sum", 1, Raw(b"1"), 0.02))
+    topic.take(Signal(str(MARKET), "sum", 2, Raw(b"1"), 60))
+    topic.take(value("day", 1))
+    async with asyncio.timeout(10):
+        while len(listener.values) < 5:
+            await asyncio.sleep(0)
+    assert listener.values[:3] == [("bid", 1), ("sum", 1), ("day", 1)]  # the same again is not repeated
+    assert set(listener.values[3:]) == {("ask", None), ("bid", None)}
+    assert {signal.key for signal in topic.newest()} == {"sum", "day"}
+
+
+async def test_a_key_that_is_gone_is_told_once_and_comes_back_with_a_newer_value_only() -> None:
+    topic = Topic(MARKET, MemoryObserver())
+    listener = followed(topic)
+    for version, data in ((2, b"1"), (4, b"null"), (3, b"1"), (5, b"null"), (6, b"7")):
+        topic.take(Signal(str(MARKET), "bid", version, Raw(data), 60))
+        topic.deliver()
+    assert listener.values == [("bid", 1), ("bid", None), ("bid", 7)]
+    topic.take(Signal(str(MARKET), "ask", 1, GONE, 60))
+    assert [key for key, _ in listener.values] == ["bid"] * 3
+    assert [signal.key for signal in topic.newest()] == ["bid"]
 
 
 async def test_words_are_passed_on_one_and_all_and_none_is_kept() -> None:

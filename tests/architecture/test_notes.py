@@ -195,7 +195,7 @@ async def test_a_note_is_followed_and_resumed_by_its_participants_alone() -> Non
             await again.until(lambda visitor: visitor.events() == [(4, "note.written")])
         eve = await an_account(library.house, "Eve")
         async with library.house.visit(eve) as stranger:
-            for kind in ("", "presence:", "typing:", "pulse:", "waves:"):
+            for kind in ("", "presence:", "typing:", "pulse:", "cursors:", "waves:"):
                 answer = await stranger.say(type="subscribe", id=2, channel=f"{kind}{library.channel}")
                 assert answer["code"] == "not_found"
 

@@ -18,6 +18,7 @@ from adapters.memory.guest_passes import MemoryGuestPassStore
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.newest import MemoryNewest
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from adapters.memory.rooms import MemoryRoomQueries, MemoryRoomUpkeep
@@ -48,6 +49,7 @@ from adapters.postgres.workspaces import PostgresWorkspaceQueries
 from adapters.redis.broker import RedisBroker
 from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
+from adapters.redis.newest import RedisNewest
 from adapters.redis.presence import RedisPresence
 from adapters.security.secrets import HmacSecrets
 from application.identity import Guests
@@ -77,6 +79,7 @@ async def memory_house() -> AsyncIterator[House]:
     clock, ids, broker = MovableClock(), SequentialIds(), MemoryBroker()
     database, assembly = MemoryDatabase(clock), in_memory()
     quotas, repositories = assembly.quota_limits(), assembly.repositories()
+    newest = MemoryNewest(broker, clock)
     presence, cache = MemoryPresence(), MemoryCache(CACHE_BYTES, clock, MemoryObserver())
 
     async def pass_time(duration: timedelta) -> None:
@@ -103,6 +106,8 @@ async def memory_house() -> AsyncIterator[House]:
             elsewhere=broker,
             presence=presence,
             presence_elsewhere=presence,
+            newest=newest,
+            newest_elsewhere=newest,
             limiter=MemoryRateLimiter(clock),
             cache=cache,
             cache_elsewhere=cache,
@@ -136,6 +141,10 @@ async def postgres_and_redis_house(
     presence, presence_elsewhere = (
         RedisPresence(empty_redis, MemoryObserver(), answer_seconds=PATIENT_SECONDS) for _ in range(2)
     )
+    newest, newest_elsewhere = (
+        RedisNewest(empty_redis, SEAL, carrier, MemoryObserver(), answer_seconds=PATIENT_SECONDS)
+        for carrier in (broker, elsewhere)
+    )
     cache, cache_elsewhere = (
         RedisCache(
             empty_redis,
@@ -168,6 +177,8 @@ async def postgres_and_redis_house(
             elsewhere=elsewhere,
             presence=presence,
             presence_elsewhere=presence_elsewhere,
+            newest=newest,
+            newest_elsewhere=newest_elsewhere,
             limiter=limiter,
             cache=cache,
             cache_elsewhere=cache_elsewhere,
@@ -179,7 +190,7 @@ async def postgres_and_redis_house(
             ids=ids,
             pass_time=pass_time,
         )
-    for thing in (limiter, cache, cache_elsewhere, presence, presence_elsewhere):
+    for thing in (limiter, cache, cache_elsewhere, presence, presence_elsewhere, newest, newest_elsewhere):
         thing.close()
 
 

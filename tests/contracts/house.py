@@ -17,6 +17,7 @@ from application.ports.events import Broker, Entry, EventView, JournalQueries, S
 from application.ports.idempotency import Idempotency
 from application.ports.identity import GuestPassStore, SessionQueries
 from application.ports.limits import RateLimiter
+from application.ports.newest import Newest
 from application.ports.presence import Presence
 from application.ports.rooms import RoomQueries, RoomUpkeep
 from application.ports.store import StoreQueries
@@ -44,8 +45,8 @@ class House:
     """Every port of one assembly.
 
     `elsewhere` is the broker of another process on the same store, where there can be one, and else the same one;
-    `task_numbers_elsewhere` is what such a process hands out, and `presence_elsewhere` and `cache_elsewhere` what it
-    knows.
+    `task_numbers_elsewhere` is what such a process hands out, and `presence_elsewhere`, `newest_elsewhere` and
+    `cache_elsewhere` what it knows.
     `quotas` are those of `work`; a test may put smaller ones into them. `ticket_store` keeps ten of an account.
     `pass_time` lets time pass for everything behind the ports; of a shared store's own clock, two seconds at most.
     """
@@ -69,6 +70,8 @@ class House:
     elsewhere: Broker
     presence: Presence
     presence_elsewhere: Presence
+    newest: Newest
+    newest_elsewhere: Newest
     limiter: RateLimiter
     cache: Cache
     cache_elsewhere: Cache

@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest_asyncio
 import schemathesis
 from dependency_injector.providers import Singleton
+from msgspec import Raw
 from msgspec.structs import replace
 
 from adapters.memory.system import MovableClock
@@ -99,6 +100,28 @@ async def test_those_who_take_part_see_live_what_is_written_and_what_it_counts(
         lost = {(await live.frame("unsubscribed"))["channel"] for _ in range(3)}
         assert lost == {channel, f"pulse:{channel}", f"presence:{channel}"}
         assert (await live.call("call", method="note.write", params=params))["code"] == "not_found"
+
+
+async def test_a_value_that_no_table_keeps_is_told_to_those_who_come_later_and_ends_by_itself(
+    library: Container, url: str, people: tuple[Person, Person, Person]
+) -> None:
+    ada, bob, _ = people
+    note = await a_note(ada, bob)
+    channel = f"note:{note['id']}"
+    async with listening(url, ada.token, channel) as live:
+        for at in (3, 9):
+            params = {"id": note["id"], "cursor": {"at": at}}
+            assert (await live.call("call", method="note.point", params=params))["data"] is None
+        async with listening(url, bob.token, channel, f"cursors:{channel}") as late:
+            shown = {"type": "value", "channel": f"cursors:{channel}", "key": ada.id, "data": {"at": 9}}
+            assert await late.frame("value") == shown
+            place = library.channels().grammar.parse(f"cursors:{channel}")
+            await library.newest().tell(place, ada.id, Raw(b'{"at":10}'), 0.1)
+            told = [(await late.frame("value"))["data"] for _ in range(2)]
+            assert told == [{"at": 10}, None]
+            assert (await late.call("call", method="note.point", params={"id": note["id"]}))["code"] == (
+                "validation_failed"
+            )
 
 
 async def test_a_note_falls_due_in_time_and_those_who_take_part_are_told(

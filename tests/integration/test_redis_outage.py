@@ -18,7 +18,7 @@ from tests.support.clients import PASSWORD, Person, done, sign_up, until
 from tests.support.services import RedisService, free_port
 
 LONGEST_WAIT_SECONDS = 0.25
-SERVICES = ("redis_cache", "redis_limits", "redis_presence")
+SERVICES = ("redis_cache", "redis_limits", "redis_presence", "redis_newest")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.newest import MemoryNewest
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from adapters.memory.store import MemoryStoreQueries
@@ -28,6 +29,7 @@ __all__ = [
     "MemoryDeadlines",
     "MemoryIdempotency",
     "MemoryJournalQueries",
+    "MemoryNewest",
     "MemoryObserver",
     "MemoryPresence",
     "MemoryRateLimiter",

@@ -3,6 +3,7 @@
 from adapters.redis.broker import RedisBroker
 from adapters.redis.cache import RedisCache
 from adapters.redis.limits import RedisRateLimiter
+from adapters.redis.newest import RedisNewest
 from adapters.redis.presence import RedisPresence
 from adapters.redis.seal import Seal
 from adapters.redis.server import RedisServer
@@ -10,6 +11,7 @@ from adapters.redis.server import RedisServer
 __all__ = [
     "RedisBroker",
     "RedisCache",
+    "RedisNewest",
     "RedisPresence",
     "RedisRateLimiter",
     "RedisServer",

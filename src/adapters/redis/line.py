@@ -43,10 +43,10 @@ class Line:
         """The reply of Redis. OSError if Redis refuses the command or does not reply in time."""
         return self._useful(await self._ask(command, self._deadline()))
 
-    async def run(self, script: Script, *arguments: str | int) -> Any:
+    async def run(self, script: Script, *arguments: str | bytes | int) -> Any:
         """The result of a script. OSError if Redis refuses the script or does not reply in time."""
         # `surrogatepass`, because a text that cannot be encoded would fail the whole call.
-        given = [str(argument).encode("utf-8", "surrogatepass") for argument in arguments]
+        given = [each if isinstance(each, bytes) else str(each).encode("utf-8", "surrogatepass") for each in arguments]
         deadline = self._deadline()
         reply = await self._ask(("EVALSHA", script.sha, 0, *given), deadline)
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):

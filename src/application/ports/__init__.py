@@ -10,6 +10,7 @@ from application.ports.feeds import Feeds
 from application.ports.idempotency import Idempotency
 from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
 from application.ports.limits import RateLimiter
+from application.ports.newest import Newest
 from application.ports.observer import Observer
 from application.ports.presence import Presence
 from application.ports.rooms import RoomQueries, RoomUpkeep
@@ -37,6 +38,7 @@ __all__ = [
     "Idempotency",
     "Ids",
     "JournalQueries",
+    "Newest",
     "Observer",
     "PasswordHasher",
     "Presence",

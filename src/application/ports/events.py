@@ -24,13 +24,18 @@ class Signal(Struct, frozen=True):
     """A message outside the journal: the newest value of a key, or a message on an ephemeral channel.
 
     On a keyed channel `version` rises with every value of the key, so that a reader can tell the newer of two. On an
-    ephemeral channel `version` is 0 and `key` is the account that sent it. `data` is JSON.
+    ephemeral channel `version` is 0 and `key` is the account that sent it. `data` is JSON. On a keyed channel `GONE`
+    as data means that the key has no value any more. A value with `seconds` is gone after that time, counted from now.
     """
 
     channel: str
     key: str
     version: int
     data: Raw
+    seconds: float | None = None
+
+
+GONE = Raw(b"null")
 
 
 class ResourceRef(Struct, frozen=True):

@@ -14,7 +14,7 @@ from application.ports.events import Broker, Signal
 from application.ports.presence import Attendance, Presence
 from application.realtime.attendances import Attendances
 from application.realtime.hub import Hub
-from application.realtime.topic import GONE, Here, Topic
+from application.realtime.topic import ABSENT, Here, Topic
 from domain.channels import PRESENCE
 from domain.errors import Unavailable
 from domain.ids import AccountId
@@ -165,7 +165,7 @@ class Lobby:
         """Ask the store who is present; Unavailable if it does not answer."""
         found = await self._presence.present(topic.name)
         for account in topic.correct(found.version, found.accounts):
-            self._attendances.tell(topic.name, account, GONE)
+            self._attendances.tell(topic.name, account, ABSENT)
 
     async def run(self) -> None:
         """Renew the lease of this process, end the attendances of dead processes, and correct the followed channels."""

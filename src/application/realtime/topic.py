@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from application.ports.events import Signal
+from application.ports.events import GONE, Signal
 from application.ports.observer import Observer
 from application.realtime.frames import Leaver, PresenceChange, ServerFrame, Value
 from application.realtime.groups import Groups
@@ -19,6 +19,7 @@ from domain.ids import AccountId
 
 PAUSE_SECONDS = 0.025
 UNSENT_MAX = 1_000
+GONE_SECONDS = 15.0
 
 
 class Here(Struct, frozen=True):
@@ -28,7 +29,7 @@ class Here(Struct, frozen=True):
     why: Literal["", "bye", "lost"] = ""
 
 
-GONE = Here(False, "lost")
+ABSENT = Here(False, "lost")
 _decode_here = msgspec.json.Decoder(Here).decode
 
 
@@ -58,7 +59,8 @@ class Listener(Protocol):
 class Topic:
     """The followers and the newest values of a channel that is not durable.
 
-    A keyed channel drops a value that is older than the known value of its key.
+    A keyed channel drops a value that is older than the known value of its key, and repeats none that is the same. When
+    a value ends, its key is forgotten and the followers get `null`.
 
     What comes in one turn of the event loop is sent to each follower in one write, and of each key only the newest
     value. After a delivery the topic rests for twice as long as it took, 25 ms at most: writes are expensive.
@@ -74,6 +76,9 @@ class Topic:
         self.name = str(channel)
         self.followers: Groups[WireFormat, Listener] = Groups()
         self._newest: dict[str, Signal] = {}
+        # When values end, on the clock of the loop, and when the first of them is to be dropped.
+        self._ends: dict[str, float] = {}
+        self._ending: asyncio.TimerHandle | None = None
         # Whether it has the values that its context keeps.
         self.is_known = channel.promises is not ChannelClass.KEYED
         # Held by the connection that asks the context for them, so that they are asked for once.
@@ -87,7 +92,7 @@ class Topic:
         for signal in values:
             known = self._newest.get(signal.key)
             if known is None or known.version < signal.version:
-                self._newest[signal.key] = signal
+                self._keep(signal)
         self.is_known = True
 
     def take(self, signal: Signal) -> None:
@@ -98,17 +103,17 @@ class Topic:
         known = self._newest.get(signal.key)
         if known is not None and known.version >= signal.version:
             return
-        self._newest[signal.key] = signal
+        self._keep(signal)
         if self.channel.kind is PRESENCE:
             here = _decode_here(signal.data)
             if here.present != (known is not None and _decode_here(known.data).present):
                 self._pass_on(signal.key, self._change(UUID(signal.key), here))
-        else:
+        elif signal.data != (known.data if known is not None else GONE):
             self._pass_on(signal.key, value_of(signal))
 
     def newest(self) -> Collection[Signal]:
-        """The newest value of every key that is known here."""
-        return self._newest.values()
+        """The newest value of every key that has one and is known here."""
+        return [signal for signal in self._newest.values() if signal.data != GONE]
 
     def tell(self, follower: Listener) -> None:
         """Send the newest value of every key to one follower."""
@@ -125,7 +130,7 @@ class Topic:
         for key in self._newest.keys() | said.keys():
             known = self._newest.get(key)
             if known is None or known.version <= version:
-                here, was_present = said.get(key, GONE), known is not None and _decode_here(known.data).present
+                here, was_present = said.get(key, ABSENT), known is not None and _decode_here(known.data).present
                 # An account that has left is remembered until the next correction. A late signal that it has come is
                 # then recognized as old.
                 self._newest.pop(key, None)
@@ -169,9 +174,36 @@ class Topic:
             self._observer.sent("signal", takers * len(frames), takers * len(batch.joined))
 
     def end(self) -> None:
-        """Send nothing more."""
-        if self._delivery is not None:
-            self._delivery.cancel()
+        """Send nothing more, and drop nothing more."""
+        for handle in (self._delivery, self._ending):
+            if handle is not None:
+                handle.cancel()
+
+    def _keep(self, signal: Signal) -> None:
+        """Know a value until it ends. That a key has none is known for a while, so that a late value is found old."""
+        self._newest[signal.key] = signal
+        seconds = GONE_SECONDS if signal.data == GONE else signal.seconds
+        if seconds is None:
+            self._ends.pop(signal.key, None)
+            return
+        loop = asyncio.get_running_loop()
+        ends_at = self._ends[signal.key] = loop.time() + seconds
+        if self._ending is None or ends_at < self._ending.when():
+            self._end_at(ends_at)
+
+    def _end_at(self, time: float) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending = asyncio.get_running_loop().call_at(time, self._drop_ended, context=Context())
+
+    def _drop_ended(self) -> None:
+        now, self._ending = asyncio.get_running_loop().time(), None
+        for key in [key for key, ends_at in self._ends.items() if ends_at <= now]:
+            del self._ends[key]
+            if self._newest.pop(key).data != GONE:
+                self._pass_on(key, Value(self.name, key, GONE))
+        if self._ends:
+            self._end_at(min(self._ends.values()))
 
     def _pass_on(self, key: str | None, frame: ServerFrame) -> None:
         if not self.followers:

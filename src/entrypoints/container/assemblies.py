@@ -47,6 +47,7 @@ def without_redis(house: Container) -> None:
         limiter=house.process_limiter,
         cache=house.process_cache,
         presence=Singleton(memory.MemoryPresence),
+        newest=Singleton(memory.MemoryNewest, house.broker, house.clock),
     )
 
 

@@ -39,6 +39,7 @@ class Operations(containers.DeclarativeContainer):
     cache: Dependency[Any] = Dependency()
     process_cache: Dependency[Any] = Dependency()
     presence: Dependency[Any] = Dependency()
+    newest: Dependency[Any] = Dependency()
     idempotency: Dependency[Any] = Dependency()
     ticket_store: Dependency[Any] = Dependency()
     upkeep: Dependency[Any] = Dependency()
@@ -96,6 +97,7 @@ class Operations(containers.DeclarativeContainer):
             redis_cache=cache,
             redis_limits=limiter,
             redis_presence=presence,
+            redis_newest=newest,
         ),
     )
     statistics = Singleton(Statistics, store, live, hub, given.instance)
@@ -107,7 +109,7 @@ class Operations(containers.DeclarativeContainer):
     forgetting = Singleton(Retention, process_retention, retention)
     # Lifetimes, which no other provider depends on.
     open_database = providers.Resource(opened, database, numbers_database, replica)
-    close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, traces)
+    close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, newest, traces)
     process_loops = providers.List(
         Singleton(Loop, "heart", "all", heart.provided.beat),
         Singleton(Loop, "broker", "all", broker.provided.run),

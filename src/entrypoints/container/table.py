@@ -5,7 +5,7 @@ from dependency_injector.providers import Dict, List, Provider, Singleton
 
 from adapters import postgres
 from adapters.memory import MemoryCache, MemoryRateLimiter
-from adapters.redis import RedisBroker, RedisCache, RedisPresence, RedisRateLimiter, RedisServer, Seal
+from adapters.redis import RedisBroker, RedisCache, RedisNewest, RedisPresence, RedisRateLimiter, RedisServer, Seal
 from adapters.security import Argon2Hasher, HmacSecrets, JwtAccessTokens
 from adapters.system import SystemClock, TimeOrderedIds
 from adapters.telemetry import Metrics
@@ -60,6 +60,9 @@ class Container(containers.DeclarativeContainer):
     tokens: Provider[ports.AccessTokens] = Singleton(JwtAccessTokens, *_keys, "signalbox", "signalbox")
     broker: Provider[ports.Broker] = Singleton(RedisBroker, given.redis_url, Singleton(Seal, "hints", *_keys), observer)
     presence: Provider[ports.Presence] = Singleton(RedisPresence, given.redis_url, observer)
+    newest: Provider[ports.Newest] = Singleton(
+        RedisNewest, given.redis_url, Singleton(Seal, "newest", *_keys), broker, observer
+    )
     process_limiter: Provider[ports.RateLimiter] = Singleton(MemoryRateLimiter, clock)
     limiter: Provider[ports.RateLimiter] = Singleton(RedisRateLimiter, given.redis_url, process_limiter, observer)
     process_cache: Provider[ports.Cache] = Singleton(MemoryCache, given.cache_max_bytes, clock, observer)

@@ -58,8 +58,8 @@ def _with_notes(
     house: Container, queries: Provider[NoteQueries], upkeep: Provider[NoteUpkeep], deadlines: Provider[Deadlines]
 ) -> Container:
     parts = (house.work, queries, house.limits, house.observer, house.clock, house.ids, house.broker)
-    use_cases = watched(house.observer, Notes, *parts, house.presence)
-    feeds = Singleton(NoteFeeds, queries, house.limits)
+    use_cases = watched(house.observer, Notes, *parts, house.presence, house.newest)
+    feeds = Singleton(NoteFeeds, queries, house.newest, house.limits)
     house.set_providers(notes=use_cases, note_queries=queries, note_upkeep=upkeep)
     house.aggregates.add_args(Note)
     house.scopes.add_args(NOTES_READ, NOTES_WRITE)

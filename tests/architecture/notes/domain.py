@@ -19,6 +19,7 @@ PARTICIPANTS_MAX = 50
 
 NOTE = ChannelKind("note", ChannelClass.DURABLE, by_id, is_place=True)
 PULSE = ChannelKind("pulse", ChannelClass.KEYED, About(NOTE))
+CURSORS = ChannelKind("cursors", ChannelClass.KEYED, About(NOTE))
 WAVES = ChannelKind("waves", ChannelClass.EPHEMERAL, About(NOTE))
 LOSSES = (Loss("writer.left", "writer"), Loss("note.burnt"))
 _WHO = {"writer": "The account."}

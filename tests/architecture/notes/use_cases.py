@@ -11,6 +11,7 @@ from msgspec import Meta, Raw, Struct
 
 from application.limits import Limits
 from application.ports.events import Broker, Signal
+from application.ports.newest import Newest
 from application.ports.observer import Observer
 from application.ports.presence import Presence
 from application.ports.system import Clock, Ids
@@ -19,7 +20,7 @@ from application.principal import Principal
 from domain.channels import PRESENCE, Channel
 from domain.errors import VersionConflict
 from domain.ids import AccountId
-from tests.architecture.notes.domain import TEXT_MAX, WAVES, Note, NoteId, place
+from tests.architecture.notes.domain import CURSORS, TEXT_MAX, WAVES, Note, NoteId, place
 from tests.architecture.notes.measures import OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT
 from tests.architecture.notes.ports import NoteQueries, NoteView, NoteWork
 from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
@@ -43,6 +44,15 @@ class Wave(Struct, frozen=True, forbid_unknown_fields=True):
     hands: Annotated[int, Meta(ge=1, le=2)]
 
 
+class Cursor(Struct, frozen=True, forbid_unknown_fields=True):
+    """Before which character of a note somebody writes."""
+
+    at: Annotated[int, Meta(ge=0, le=TEXT_MAX)]
+
+
+CURSOR_SECONDS = 15.0
+
+
 class Notes:
     """What those who take part in a note can do; strangers are told NotFound, whatever they ask."""
 
@@ -56,6 +66,7 @@ class Notes:
         ids: Ids,
         broker: Broker,
         presence: Presence,
+        values: Newest,
     ) -> None:
         self._work = work
         self._limits = limits
@@ -65,6 +76,7 @@ class Notes:
         self._ids = ids
         self._broker = broker
         self._presence = presence
+        self._values = values
 
     async def read(self, actor: Principal, id: NoteId) -> NoteView:
         actor.require(NOTES_READ)
@@ -121,6 +133,12 @@ class Notes:
         await self._limits.require(WAVES_PER_ACCOUNT, str(actor.account_id))
         data = Raw(msgspec.json.encode(wave))
         self._broker.publish([Signal(str(Channel(WAVES, place(id))), str(actor.account_id), 0, data)])
+
+    async def point(self, actor: Principal, id: NoteId, cursor: Cursor) -> None:
+        """Show one's cursor to those who follow the note, for 15 s. Like a wave it asks the store nothing."""
+        actor.require(NOTES_WRITE)
+        data = Raw(msgspec.json.encode(cursor))
+        await self._values.tell(Channel(CURSORS, place(id)), str(actor.account_id), data, CURSOR_SECONDS)
 
     @retried
     async def attended(

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from entrypoints.websocket.calls import Method
 from tests.architecture.notes.domain import NoteId, place
-from tests.architecture.notes.use_cases import Notes, NoteText, Wave
+from tests.architecture.notes.use_cases import Cursor, Notes, NoteText, Wave
 
 
 class WriteParams(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,6 +25,13 @@ class WaveParams(Struct, frozen=True, forbid_unknown_fields=True):
     wave: Wave
 
 
+class PointParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """In which note, and where."""
+
+    id: UUID
+    cursor: Cursor
+
+
 def note_methods(notes: Notes) -> Sequence[Method]:
     """What can be done with notes without a request of one's own."""
     return (
@@ -33,6 +40,13 @@ def note_methods(notes: Notes) -> Sequence[Method]:
             "note.wave",
             WaveParams,
             lambda a, p: notes.wave(a, NoteId(p.id), p.wave),
+            about=lambda p: place(p.id),
+            cost=0.1,
+        ),
+        Method(
+            "note.point",
+            PointParams,
+            lambda a, p: notes.point(a, NoteId(p.id), p.cursor),
             about=lambda p: place(p.id),
             cost=0.1,
         ),
