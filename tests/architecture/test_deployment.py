@@ -316,7 +316,7 @@ def test_ports_and_names_are_the_same_everywhere() -> None:
 def test_only_the_api_and_the_client_are_public() -> None:
     (rule,) = manifest("Ingress", "web")["spec"]["rules"]
     public = {path["path"] for path in rule["http"]["paths"]}
-    assert public == {"/api", "/client.js"}
+    assert public == {"/api", "/client", "/client.js"}
     opened = {name: port for name, each in COMPOSE["services"].items() for port in each.get("ports", [])}
     assert [name for name, port in opened.items() if not port.startswith("127.0.0.1:")] == ["nginx"]
     assert not [name for name in OWN if name in opened]

@@ -98,6 +98,16 @@ class ClientPromises:
         assert first == second
         assert len(await scene.ada.events(scene.channel)) == 2
 
+    async def test_the_clock_of_the_server_is_told_on_this_connection_and_on_the_next(self, scene: Scene) -> None:
+        await done(scene.driver, "subscribe", channel=scene.channel)
+        for time in (1200.5, 1300.25):
+            await find(scene.driver, lambda frame: of("subscribed", frame))
+            pong = await done(scene.driver, "ping", time=time)
+            now = scene.house.clock().now().timestamp() * 1_000
+            assert pong["time"] == time
+            assert now - 60_000 < pong["received"] <= pong["sent"] <= now + 1
+            scene.cut(CloseCode.SLOW_CONSUMER)
+
     async def test_a_refusal_is_told_with_its_code(self, scene: Scene) -> None:
         refused = await outcome(scene.driver, "call", method="task.dance", params={})
         foreign = await outcome(scene.driver, "subscribe", channel="task:0195f3a2-7c41-7b3e-9d52-3f6a1c2b4d5e")

@@ -100,6 +100,8 @@ class PythonDriver:
                 await self.client.publish(**fields)
             case "call":
                 return await self.client.call(**fields)
+            case "ping":
+                return await self.client.ping(**fields)
             case "close":
                 await self.client.close()
         return None

@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from entrypoints.container import in_memory
+from entrypoints.http.browser import MODULES
 from tests.support.clients import API, PASSWORD, Json, Person, done, sign_up
 
 Ids = Mapping[str, str]
@@ -27,7 +28,7 @@ PUBLIC = {
     "/api/docs/swagger_style.css",
     "/api/openapi.json",
     "/api/asyncapi.json",
-    "/client.js",
+    *MODULES,
 }
 INTERNAL = {
     "/live",
@@ -35,7 +36,7 @@ INTERNAL = {
     "/health",
     "/stats",
     "/metrics",
-    "/client.js",
+    *MODULES,
     "/api/docs",
     "/api/docs/start.js",
     "/api/docs/swagger_bundle.js",

@@ -72,6 +72,16 @@ async def test_a_task_channel_tells_of_that_task_and_its_comments_only(live_url:
     assert types == ["task.comment.created", "task.deleted"]
 
 
+async def test_a_channel_of_one_resource_says_so(live_url: str, grace: Person) -> None:
+    task = await grace.open_task()
+    async with listening(live_url, grace.token, f"workspace:{grace.id}") as live:
+        reply = await live.call("subscribe", channel=f"task:{task['id']}")
+        whole = await live.call("subscribe", channel=f"workspace:{grace.id}")
+
+    assert reply["data"]["resource"] == task["id"]
+    assert "resource" not in whole["data"]
+
+
 async def test_a_channel_that_is_dropped_leaves_the_others_of_its_stream_alone(live_url: str, grace: Person) -> None:
     task = await grace.open_task()
     async with listening(live_url, grace.token, f"workspace:{grace.id}", f"task:{task['id']}") as live:

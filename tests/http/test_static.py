@@ -1,7 +1,9 @@
 """What a release brings is made and compressed once, and whoever has it already does not get it again."""
 
 import asyncio
+import re
 import zlib
+from urllib.parse import urljoin
 
 import brotli
 import httpx
@@ -9,6 +11,7 @@ import pytest
 import zstandard
 
 from entrypoints.http.answer import COMPRESS_FROM_BYTES
+from entrypoints.http.browser import MODULES
 from entrypoints.http.compression import ENCODINGS, THOROUGH, StaticBody, compressed
 
 PATHS = (
@@ -18,7 +21,7 @@ PATHS = (
     "/api/docs/swagger_style.css",
     "/api/openapi.json",
     "/api/asyncapi.json",
-    "/client.js",
+    *MODULES,
 )
 
 
@@ -43,7 +46,17 @@ async def test_whoever_has_it_is_told_so_in_whatever_encoding_it_came(http: http
 
 
 async def test_everything_has_a_tag_of_its_own(http: httpx.AsyncClient) -> None:
-    assert len({(await http.get(path)).headers["etag"] for path in PATHS}) == len(PATHS)
+    paths = [path for path in PATHS if path != "/client/client.js"]  # the same as /client.js
+    assert len({(await http.get(path)).headers["etag"] for path in paths}) == len(paths)
+
+
+async def test_every_module_that_a_module_imports_is_there(http: httpx.AsyncClient) -> None:
+    imported = 0
+    for path in MODULES:
+        for name in re.findall(r'^import .* from "(.+)";$', (await http.get(path)).text, flags=re.MULTILINE):
+            assert urljoin(path, name) in MODULES
+            imported += 1
+    assert imported
 
 
 async def test_a_body_is_packed_once_however_many_want_it_at_once() -> None:

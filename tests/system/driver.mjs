@@ -29,6 +29,7 @@ const acts = {
   unsubscribe: (order) => client.unsubscribe(order.channel),
   publish: (order) => client.publish(order.channel, order.data),
   call: (order) => client.call(order.method, order.params, order.key),
+  ping: (order) => client.ping(order.time),
   close: () => client.close(),
 };
 

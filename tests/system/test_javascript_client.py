@@ -11,7 +11,7 @@ from tests.end_to_end.client_promises import ClientPromises
 from tests.end_to_end.drivers import Driver
 from tests.support.clients import Json
 
-SCRIPT = Path(__file__).parents[2] / "src/entrypoints/http/client.js"
+SCRIPT = Path(__file__).parents[2] / "src/entrypoints/http/browser/client.js"
 DRIVER = Path(__file__).with_name("driver.mjs")
 # Node.js 20 knows WebSocket only when asked to; later versions take the option as a matter of course.
 NODE_OPTIONS = ("--experimental-websocket", "--no-warnings")

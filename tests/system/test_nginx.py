@@ -152,7 +152,7 @@ async def test_what_is_for_operators_does_not_exist_outside(site: Site, path: st
 
 
 async def test_what_is_for_the_public_does(http: httpx.AsyncClient) -> None:
-    for path in ("/api/docs", "/api/openapi.json", "/api/asyncapi.json", "/client.js"):
+    for path in ("/api/docs", "/api/openapi.json", "/api/asyncapi.json", "/client.js", "/client/rooms.js"):
         assert (await http.get(path)).status_code == 200, path
 
 

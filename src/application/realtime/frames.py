@@ -108,13 +108,15 @@ class Subscribed(Struct, frozen=True, omit_defaults=True):
     """Where a channel stands.
 
     A durable channel has its `stream`, the `offset` after which its events follow on this connection, and `recovered`:
-    whether no event is missing after the position that was asked for. A presence channel has the accounts `present`.
+    whether no event is missing after the position that was asked for. If it shows the events of one `resource` only, it
+    has the id of that. A presence channel has the accounts `present`.
     """
 
     stream: str | None = None
     offset: int | None = None
     recovered: bool | None = None
     present: Sequence[UUID] | None = None
+    resource: UUID | None = None
 
 
 class Refused(Struct, frozen=True, omit_defaults=True):

@@ -184,7 +184,7 @@ class Subscriptions:
             if following is not None and following.stream.restarts != begins[name].restarts:
                 # The stream started over before the peer could be told where it stands.
                 offset, lost = following.stream.position, following.stream.restarted_because
-            channels[name] = Subscribed(feed.stream, offset, lost is None)
+            channels[name] = Subscribed(feed.stream, offset, lost is None, resource=feed.resource_id)
             if lost is not None:
                 resyncs[feed.stream] = lost
             if begins[name].since is not None or lost is not None:

@@ -107,6 +107,13 @@ class Client:
         """Send `data` to the followers of an ephemeral channel that this client follows too. Errors as in `call`."""
         await self._command({"type": "publish", "channel": channel, "data": data}, seconds)
 
+    async def ping(self, time: float, seconds: float = ANSWER_SECONDS) -> Frame:
+        """Ask for the server's clock: the answer is `{time, received, sent}`. `time` is yours, and comes back.
+
+        TimeoutError if no answer came in time, which there is not either if the connection is lost meanwhile.
+        """
+        return dict(await self._command({"type": "ping", "time": time}, seconds))
+
     # Commands
 
     def _follow(self, subscription: Subscription) -> Subscription:
@@ -247,7 +254,7 @@ class Client:
         for channel, where in said["channels"].items():
             self._joined(channel, where)
         self._socket = socket
-        again = [frame for frame, _ in self._unanswered.values()]
+        again = [frame for frame, _ in self._unanswered.values() if frame["type"] != "ping"]
         for each in joined:
             if each.type == "presence" and not any(frame.get("channel") == each.channel for frame in again):
                 self._soon(self._join(each))
@@ -281,7 +288,7 @@ class Client:
                 for each in list(self._subscriptions.values()):
                     if each.stream == frame["stream"]:
                         each.happened(frame)
-            case "reply" | "error":
+            case "reply" | "pong" | "error":
                 self._answered(frame)
             case "value" | "presence":
                 if frame["channel"] in self._subscriptions:
@@ -315,7 +322,7 @@ class Client:
             return
         if command["type"] in {"subscribe", "presence"}:
             self._joined(command["channel"], frame["data"])
-        answer.set_result(frame["data"])
+        answer.set_result(frame if command["type"] == "ping" else frame["data"])
 
     def _joined(self, channel: str, where: Frame) -> None:
         subscription = self._subscriptions.get(channel)

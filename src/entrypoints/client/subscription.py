@@ -22,7 +22,7 @@ class Subscription:
         self.stream: str | None = None
         self.position = 0
         self.is_joined = False
-        self._resource = channel.partition(":")[2] if channel.startswith("task:") else None
+        self._resource: str | None = None
         self._waiting: asyncio.Queue[Frame | Exception | None] = asyncio.Queue()
 
     def __aiter__(self) -> Self:
@@ -45,7 +45,7 @@ class Subscription:
             self.position = offset
         elif not self.is_joined:
             self.position = offset
-        self.stream, self.is_joined = stream, True
+        self.stream, self.is_joined, self._resource = stream, True, where.get("resource")
         self.put({"type": "subscribed", "channel": self.channel, **where})
 
     def resynced(self, frame: Frame) -> None:

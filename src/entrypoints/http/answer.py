@@ -8,6 +8,7 @@ from litestar.types import ASGIApp, Message, Receive, Send
 
 from application.limits import Bill
 from application.principal import Correlation
+from entrypoints.http.browser import MODULES
 from entrypoints.http.caller import Caller
 from entrypoints.http.compression import StaticBody, compressed, preferred_encoding
 from entrypoints.http.cors import Headers
@@ -46,7 +47,7 @@ _OWN_HEADERS = {
             "/api/docs/swagger_style.css",
             "/api/openapi.json",
             "/api/asyncapi.json",
-            "/client.js",
+            *MODULES,
         ),
         STATIC_HEADERS,
     ),

@@ -8,6 +8,7 @@ from litestar import Litestar, MediaType, Response, Router, get
 from litestar.handlers import HTTPRouteHandler
 
 from application.catalogue import Catalogue
+from entrypoints.http.browser import MODULES
 from entrypoints.http.codec import encode, none_matches
 from entrypoints.http.compression import StaticBody
 from entrypoints.http.facts import Facts
@@ -28,9 +29,8 @@ _START = """SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#docs", deepLink
 
 
 def documentation_routes(version: str, catalogue: Catalogue, calls: Calls) -> Router:
-    """Routes to the documents, the page, and the client as an ES module. All are fixed until the next release."""
+    """Routes to the documents, the page, and the client as ES modules. All are fixed until the next release."""
     assets = files("offapi")
-    client = files("entrypoints.http").joinpath("client.js")
     return Router(
         "/",
         route_handlers=[
@@ -44,7 +44,7 @@ def documentation_routes(version: str, catalogue: Catalogue, calls: Calls) -> Ro
                 _static(f"/api/docs/{name}", kind, lambda _, name=name: (assets / name).read_bytes())  # type: ignore[misc]
                 for name, kind in (("swagger_bundle.js", "text/javascript"), ("swagger_style.css", "text/css"))
             ),
-            _static("/client.js", "text/javascript", lambda _: client.read_bytes()),
+            *(_static(path, "text/javascript", lambda _, body=body: body) for path, body in MODULES.items()),  # type: ignore[misc]
         ],
     )
 

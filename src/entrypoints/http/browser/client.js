@@ -112,6 +112,11 @@ export class SignalboxClient {
     return this.#command({ type: "publish", channel, data });
   }
 
+  /** Ask for the server's clock: resolves to {time, received, sent}. `time` is yours, and comes back. */
+  ping(time) {
+    return this.#command({ type: "ping", time });
+  }
+
   /** Close the connection for good. Commands without an answer are rejected. */
   close() {
     if (this.#state !== "stopped") this.#stop(new Stopped(1000, "closed"));
@@ -258,7 +263,7 @@ export class SignalboxClient {
     this.#epoch = said.epoch;
     this.#silenceMs = (2 * said.ping_interval + 10) * 1000;
     for (const [name, where] of Object.entries(said.channels)) this.#joined(name, where);
-    for (const { frame } of this.#unanswered.values()) this.#send(socket, frame);
+    for (const { frame } of this.#unanswered.values()) if (frame.type !== "ping") this.#send(socket, frame);
     const asked = new Set([...this.#unanswered.values()].map(({ frame }) => frame.channel));
     for (const [channel, { type, joined }] of this.#channels)
       if (type === "presence" && joined && !asked.has(channel)) this.#command({ type, channel }).catch(() => {});
@@ -270,6 +275,7 @@ export class SignalboxClient {
       case "event":
         return this.#happened(frame);
       case "reply":
+      case "pong":
       case "error":
         return this.#answered(frame);
       case "unsubscribed":
@@ -318,7 +324,7 @@ export class SignalboxClient {
     if (frame.type === "error") return command.reject(new Refused(frame));
     const { type, channel } = command.frame;
     if (type === "subscribe" || type === "presence") this.#joined(channel, frame.data);
-    command.resolve(frame.data);
+    command.resolve(type === "ping" ? frame : frame.data);
   }
 
   #joined(name, where) {
