@@ -79,14 +79,17 @@ def upgrade() -> None:
         sa.Column("said_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["room_id"], ["rooms.id"], name="fk_messages_room_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_messages"),
     )
+    op.create_index("ix_messages_number", "messages", ["room_id", "number", "id"], unique=False)
     op.create_index(
-        "ix_messages_newest",
+        "ix_messages_hundreds",
         "messages",
-        ["room_id", sa.literal_column("said_at DESC"), sa.literal_column("id DESC")],
+        ["room_id", "number"],
         unique=False,
+        postgresql_where=sa.text("number > 500 AND number % 100 = 0"),
     )
     op.create_table(
         "participants",

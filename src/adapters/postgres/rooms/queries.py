@@ -1,7 +1,6 @@
 """Rooms, their queues and messages for reading only."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -103,14 +102,14 @@ _QUEUE = Lookup(
 )
 _MESSAGE = tuple(messages.c[name] for name in MessageView.__struct_fields__)
 _LAST = (
-    select(*_MESSAGE)
+    select(messages.c.number, *_MESSAGE)
     .where(messages.c.room_id == rooms.c.id)
-    .order_by(messages.c.said_at.desc(), messages.c.id.desc())
+    .order_by(messages.c.number.desc(), messages.c.id.desc())
     .limit(literal_column(str(MESSAGES_SHOWN)))
     .correlate(rooms)
     .subquery("said")
 )
-_SAID = select(cast(func.json_agg(aggregate_order_by(literal_column("said"), _LAST.c.said_at, _LAST.c.id)), Text))
+_SAID = select(cast(func.json_agg(aggregate_order_by(literal_column("said"), _LAST.c.number, _LAST.c.id)), Text))
 _STREAM = literal_column("'room:'", Text) + cast(rooms.c.id, Text)  # as `room_stream` names it
 # One statement sees one snapshot: what it shows of the room is all that its stream tells up to the head in it.
 _SNAPSHOT = Lookup(
@@ -130,20 +129,18 @@ _SNAPSHOT = Lookup(
     .outerjoin(streams, streams.c.name == _STREAM),
 )
 _NEWEST = (
-    select(*_MESSAGE)
+    select(messages.c.number, *_MESSAGE)
     .where(messages.c.room_id == bindparam("room"))
-    .order_by(messages.c.said_at.desc(), messages.c.id.desc())
+    .order_by(messages.c.number.desc(), messages.c.id.desc())
     .limit(literal_column(str(MESSAGES_KEPT)))
     .subquery("newest")
 )
-_PLACE = tuple_(
-    bindparam("before_time", type_=messages.c.said_at.type), bindparam("before_id", type_=messages.c.id.type)
-)
+_PLACE = tuple_(bindparam("before", type_=messages.c.number.type), bindparam("before_id", type_=messages.c.id.type))
 _SIZE = 400 + func.octet_length(_NEWEST.c.text) + func.octet_length(_NEWEST.c.display_name)
-_SHOWN = select(*(_NEWEST.c[name] for name in MessageView.__struct_fields__))
+_SHOWN = select(*_NEWEST.c)
 _MESSAGES, _EARLIER = (
-    measured(shown, _SIZE, [_NEWEST.c.text], _NEWEST.c.said_at, _NEWEST.c.id, descending=True)
-    for shown in (_SHOWN, _SHOWN.where(tuple_(_NEWEST.c.said_at, _NEWEST.c.id) < _PLACE))
+    measured(shown, _SIZE, [_NEWEST.c.text], _NEWEST.c.number, _NEWEST.c.id, descending=True)
+    for shown in (_SHOWN, _SHOWN.where(tuple_(_NEWEST.c.number, _NEWEST.c.id) < _PLACE))
 )
 _AFTER_ALL = UUID(int=2**128 - 1)
 _people = msgspec.json.Decoder(list[ParticipantView])
@@ -186,16 +183,16 @@ class PostgresRoomQueries(RoomQueries):
         query = f"messages {id}"
         values: dict[str, Any] = {"room": id}
         if cursor is not None:
-            values["before_time"], values["before_id"] = decode_cursor(cursor, query, datetime, UUID)
+            values["before"], values["before_id"] = decode_cursor(cursor, query, int, UUID)
         statement = _MESSAGES if cursor is None else _EARLIER
         page = await page_of(
             lambda limit, most: self._database.fetch(statement, **values, limit=limit, most=most),
             limit,
-            lambda row: MessageView(*row[:-1]),
-            lambda last: encode_cursor(query, last.said_at, last.id),
+            lambda row: (row[0], MessageView(*row[1:-1])),
+            lambda last: encode_cursor(query, last[0], last[1].id),
         )
         await self._seen(_IS_IN, id, by)
-        return page
+        return Page([view for _, view in page.data], page.next_cursor)
 
     async def participating(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
         return (await self._database.look_up_all(_PARTICIPATING, list(asked))).keys()

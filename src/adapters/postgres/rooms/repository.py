@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 import asyncpg
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, select, update
 
 from adapters.postgres.failures import REFUSALS
 from adapters.postgres.rooms.terms import ITEMS, OWN, PLAYBACK, POLICIES, ROOM, items_in, playback_of, room_of
@@ -295,7 +295,16 @@ _GET_MESSAGE = Statement(
         messages.c.id == bindparam("id"), messages.c.room_id == bindparam("room")
     )
 )
-_INSERT_MESSAGE = Statement(insert(messages).values(_bound(*_MESSAGE)))
+_before = messages.alias("before")
+_NUMBER = (
+    select(_before.c.number)
+    .where(_before.c.room_id == bindparam("room_id"))
+    .order_by(_before.c.number.desc(), _before.c.id.desc())
+    .limit(literal_column("1"))
+    .scalar_subquery()
+)
+_ONE_MORE = func.coalesce(_NUMBER, literal_column("0")) + literal_column("1")
+_INSERT_MESSAGE = Statement(insert(messages).values(_bound(*_MESSAGE) | {"number": _ONE_MORE}))
 _UPDATE_MESSAGE = Statement(
     update(messages)
     .where(messages.c.id == bindparam("key"), messages.c.version == bindparam("loaded"))

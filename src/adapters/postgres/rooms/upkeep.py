@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, literal_column, select, true
+from sqlalchemy import and_, bindparam, delete, func, literal_column, select
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement, picked
@@ -11,6 +11,7 @@ from application.ports.rooms import MESSAGES_KEPT, RoomUpkeep
 
 # With each room up to 500 messages, 200 items and a few participants go.
 ROOMS_AT_ONCE = 20
+_KEPT = str(MESSAGES_KEPT)
 
 _OLD = (
     select(rooms.c.id)
@@ -19,25 +20,24 @@ _OLD = (
     .with_for_update(skip_locked=True)
 )
 _FORGET = Statement(delete(rooms).where(rooms.c.id.in_(picked(_OLD))).returning(literal_column("1")))
-# It walks the index of open rooms, and of each the index of its messages. So it costs little for rooms that say little.
-_SURPLUS = (
-    select(messages.c.id)
-    .where(messages.c.room_id == rooms.c.id)
-    .order_by(messages.c.said_at.desc(), messages.c.id.desc())
-    .offset(literal_column(str(MESSAGES_KEPT)))
-    .correlate(rooms)
-    .lateral("surplus")
+# It walks the index of the messages with a hundredth number beyond the 500th, which only rooms have that say much.
+_older = messages.alias("older")
+_MANY = (
+    select(messages.c.room_id, func.max(messages.c.number).label("newest"))
+    .where(messages.c.number > literal_column(_KEPT), messages.c.number % literal_column("100") == literal_column("0"))
+    .group_by(messages.c.room_id)
+    .subquery("many")
 )
-_TOO_MANY = select(_SURPLUS.c.id).select_from(rooms).join(_SURPLUS, true()).where(rooms.c.closed_at.is_(None))
+_SURPLUS = (
+    select(_older.c.id)
+    .join(_MANY, and_(_older.c.room_id == _MANY.c.room_id, _older.c.number <= _MANY.c.newest - literal_column(_KEPT)))
+    .limit(bindparam("most"))
+)
 _FORGET_MESSAGES = Statement(
     delete(messages)
     .where(
         messages.c.id.in_(
-            picked(
-                select(messages.c.id)
-                .where(messages.c.id.in_(_TOO_MANY.limit(bindparam("most"))))
-                .with_for_update(skip_locked=True)
-            )
+            picked(select(messages.c.id).where(messages.c.id.in_(_SURPLUS)).with_for_update(skip_locked=True))
         )
     )
     .returning(literal_column("1"))

@@ -164,5 +164,5 @@ class RoomUpkeep(Protocol):
         ...
 
     async def forget_messages(self, most: int) -> int:
-        """Drop the messages of open rooms that are older than their newest 500."""
+        """Drop messages that are older than the newest 500 of their room. Up to a hundred more of each may stay."""
         ...
