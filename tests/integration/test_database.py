@@ -101,6 +101,18 @@ async def test_every_call_is_told_under_one_of_few_names(house: House) -> None:
     assert house.accounts.of["writing"] == ["SELECT tasks", "commit"]
 
 
+async def test_a_unit_looks_an_account_up_once_whatever_it_asks_of_it(house: House) -> None:
+    mine, account = WorkspaceId(house.actor.account_id), frozenset({house.actor.account_id})
+
+    async def ask() -> None:
+        async with house.work() as work:
+            assert await work.access.members(mine, account) == account
+            assert await work.access.assignable(mine, account) == account
+
+    await house.request("asking", ask)
+    assert house.accounts.of["asking"] == ["SELECT members"]
+
+
 async def test_who_looks_up_at_one_time_shares_a_statement_and_nothing_else(house: House) -> None:
     stranger = await an_account(house, "Bob")
     found: dict[str, TaskView] = {}

@@ -3,18 +3,8 @@
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Text,
-    Uuid,
-    bindparam,
-    cast,
-    func,
-    literal_column,
-    select,
-    true,
-)
+import asyncpg
+from sqlalchemy import ColumnElement, Text, bindparam, cast, func, literal_column, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from adapters.postgres.database import Database
@@ -46,14 +36,12 @@ _STANDING = Lookup(
     .join(_MEMBER, true())
     .join(workspaces, workspaces.c.id == _KEY.c.workspace),
 )
-_AMONG = (
-    members.c.workspace_id == bindparam("workspace"),
-    members.c.account_id == func.any(bindparam("accounts", type_=ARRAY(Uuid))),
-)
-_ASSIGNABLE = Statement(
-    select(members.c.account_id, members.c.role)
-    .join(accounts, accounts.c.id == members.c.account_id)
-    .where(*_AMONG, members.c.role != Role.VIEWER.value, accounts.c.disabled_at.is_(None))
+_MEMBER_OR_NOT = Lookup(
+    _KEY,
+    select(_MEMBER.c.role, accounts.c.disabled_at)
+    .select_from(_KEY)
+    .join(_MEMBER, true())
+    .join(accounts, accounts.c.id == _KEY.c.account),
 )
 # A guard waits for a change of its row that is being committed. A later change waits until the unit is committed.
 STILL_MEMBER = Statement(
@@ -70,7 +58,6 @@ _STILL_ACTIVE = Statement(
     .where(accounts.c.id == bindparam("account"), accounts.c.disabled_at.is_(None))
     .with_for_update(read=True)
 )
-_MEMBERS = Statement(select(members.c.account_id).where(*_AMONG))
 
 _PLACE = lookup_keys("place", "account")
 _WORKSPACE = func.coalesce(tasks.c.workspace_id, _PLACE.c.place)
@@ -109,15 +96,25 @@ class PostgresAccess(Access):
         return Standing(Role(role), viewers_comment)
 
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
-        rows = await self._unit.fetch(_ASSIGNABLE, workspace=workspace, accounts=list(accounts))
-        for account, role in rows:
+        found = await self._found(workspace, accounts)
+        roles = {
+            account: role
+            for account, (role, disabled_at, _) in found.items()
+            if role != Role.VIEWER.value and disabled_at is None
+        }
+        for account, role in roles.items():
             self._unit.guard(STILL_MEMBER, workspace=workspace, account=account, role=role)
             self._unit.guard(_STILL_ACTIVE, account=account)
-        return frozenset(row[0] for row in rows)
+        return frozenset(roles)
 
     async def members(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
-        rows = await self._unit.fetch(_MEMBERS, workspace=workspace, accounts=list(accounts))
-        return frozenset(row[0] for row in rows)
+        return frozenset(await self._found(workspace, accounts))
+
+    async def _found(
+        self, workspace: WorkspaceId, accounts: frozenset[AccountId]
+    ) -> Mapping[AccountId, asyncpg.Record]:
+        rows = await self._unit.look_up_all(_MEMBER_OR_NOT, [(workspace, account) for account in accounts])
+        return {account: row for (_, account), row in rows.items()}
 
 
 class PostgresAccessQueries(AccessQueries):

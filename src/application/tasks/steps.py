@@ -79,16 +79,13 @@ class Steps:
         For an open task, the departure itself does so.
         """
         by, now = actor.account_id, self._clock.now()
-        if assignees := [account for account in task.assignees if account != by]:
-            remaining = await work.access.assignable(task.workspace_id, frozenset(assignees))
-            for account in assignees:
-                if account not in remaining:
-                    task.unassign(account, by, now)
-        if watchers := [account for account in task.watchers if account != by]:
-            remaining = await work.access.members(task.workspace_id, frozenset(watchers))
-            for account in watchers:
-                if account not in remaining:
-                    task.unwatch(account, by, now)
+        others = frozenset({*task.assignees, *task.watchers} - {by})
+        members = await work.access.members(task.workspace_id, others)
+        able = await work.access.assignable(task.workspace_id, members.intersection(task.assignees))
+        for account in [account for account in task.assignees if account in others - able]:
+            task.unassign(account, by, now)
+        for account in [account for account in task.watchers if account in others - members]:
+            task.unwatch(account, by, now)
 
     def delete(self, work: TaskWork, actor: Principal, task: Task, standing: Standing, version: int | None) -> None:
         standing.require(Permission.EDIT_TASKS)

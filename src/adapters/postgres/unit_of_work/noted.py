@@ -57,6 +57,7 @@ class PostgresUnit:
         self._due: list[datetime] = []
         self._saved: dict[int, tuple[Aggregate, Callable[[int], Iterable[Part]]]] = {}
         self._counts: dict[Use, int] = {}
+        self._looked_up: dict[Lookup, dict[Any, asyncpg.Record | None]] = {}
         # What a repository remembers of the things that it has loaded, by their ids.
         self.loaded: dict[Hashable, Any] = {}
 
@@ -78,6 +79,18 @@ class PostgresUnit:
         if self.connection is not None:  # units that hold a connection and wait for a second one could block each other
             return await self.fetchrow(lookup, **lookup.values([key]))
         return await self._database.look_up(lookup, *key)
+
+    async def look_up_all(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Mapping[Any, asyncpg.Record]:
+        """The rows of several keys, by key; keys without a row are left out. No key is looked up twice in a unit."""
+        known = self._looked_up.setdefault(lookup, {})
+        if unknown := [key for key in keys if key not in known]:
+            known.update(dict.fromkeys(unknown))
+            if self.connection is None:
+                known.update(await self._database.look_up_all(lookup, unknown))
+            else:
+                rows = await self.fetch(lookup, **lookup.values(unknown))
+                known.update((unknown[row[-1] - 1], row) for row in rows)
+        return {key: row for key in keys if (row := known[key]) is not None}
 
     def guard(self, statement: Statement, **values: Any) -> None:
         """Apply the unit only if this still finds its one row at the flush, which it locks; Stale otherwise.
@@ -120,6 +133,9 @@ class PostgresUnit:
     def count(self, uses: Mapping[Use, int], before: Mapping[Use, int] = MappingProxyType({})) -> None:
         """Change the usage of quotas: a written thing now counts for `uses`, and counted for `before` until now."""
         counts = self._counts
+        if not counts:  # as nearly always: a copy needs no hash of an id, which is slow
+            counts.update(uses)
+            uses = {}
         for use, number in uses.items():
             counts[use] = counts.get(use, 0) + number
         for use, number in before.items():
