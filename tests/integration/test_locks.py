@@ -14,6 +14,7 @@ from application.ports.unit_of_work import Stale
 from application.tasks import TaskPatch
 from domain.ids import TaskId, WorkspaceId
 from tests.contracts.house import eventually
+from tests.integration.test_database import furnished
 from tests.integration.test_journal import DEADLINE_SECONDS, Process, two_processes
 from tests.integration.test_statements import KEPT
 from tests.support.builders import a_task, a_team, an_account, principal
@@ -92,6 +93,37 @@ async def test_what_is_committed_together_in_two_processes_never_locks_the_other
         for number in range(10):
             chosen = [(process, id) for process in processes for id in chance.sample(ids, len(ids))]
             await asyncio.gather(*(write(process, id, f"By {number}") for process, id in chosen))
+
+
+GUARDS = [name for name in KEPT if name.rpartition("._")[2].startswith("STILL") or name.endswith(".STILL_MEMBER")]
+
+
+async def test_guards_of_a_batch_hold_every_row_and_fail_if_one_is_not_there(new_database: Callable[[], str]) -> None:
+    async with furnished(new_database()) as house:
+        accounts = sorted([house.actor.account_id, *[(await an_account(house, name)).id for name in ("Bob", "Eve")]])
+        guard, change = KEPT["adapters.postgres.access._STILL_ACTIVE"], "UPDATE accounts SET version = version"
+        url = house.container.settings().database_url
+        holder, other = [await asyncpg.connect(url, server_settings={"lock_timeout": "1"}) for _ in range(2)]
+        async with holder.transaction():
+            assert len(await holder.fetch(guard.for_many, accounts)) == 1
+            for account in accounts:
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    await other.execute(f"{change} WHERE id = $1", account)
+        await other.execute(change)
+        await other.execute("UPDATE accounts SET disabled_at = now() WHERE id = $1", accounts[1])
+        with pytest.raises(asyncpg.PostgresError, match="has changed"):
+            await holder.fetch(guard.for_many, accounts)
+        await holder.close()
+        await other.close()
+
+
+async def test_every_guard_can_look_at_many_rows(new_database: Callable[[], str]) -> None:
+    assert len(GUARDS) > 2
+    async with furnished(new_database()) as house, house.container.database().connection() as connection:
+        for name in GUARDS:
+            one, many = [await connection.prepare(text) for text in (KEPT[name].text, KEPT[name].for_many)]
+            names = [parameter.name.replace("varchar", "text") for parameter in one.get_parameters()]
+            assert [parameter.name for parameter in many.get_parameters()] == [f"{name}[]" for name in names], name
 
 
 @pytest.mark.parametrize("name", [name for name in KEPT if name.rpartition("._")[2].startswith(PARTS)])

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -37,9 +37,12 @@ class Part(NamedTuple):
     """A statement with its arguments, to be combined with others, and the place of its row in the order of locks."""
 
     place: tuple[Any, ...]
-    text: str
+    statement: "Statement"
     args: Sequence[Any]
-    table: Table | None
+
+    @property
+    def text(self) -> str:
+        return self.statement.text
 
 
 class Statement:
@@ -78,7 +81,22 @@ class Statement:
 
         A table comes after the tables that it refers to; tables that are equal in this are ordered by name.
         """
-        return Part(self._order + self._values_of_key(values), self.text, self.args(values), self.table)
+        return Part(self._order + self._values_of_key(values), self, self.args(values))
+
+    @cached_property
+    def for_many(self) -> str:
+        """A text that does for many rows what this guard does for one. Each parameter becomes an array.
+
+        It looks at the rows in the order of the arrays. It finds one row if each of them is there, and fails otherwise.
+        """
+        types = [self.compiled.binds[name].type.compile(dialect=_DIALECT) for name in self.names]  # type: ignore[attr-defined]
+        arrays = ", ".join(f"${number}::{type}[]" for number, type in enumerate(types, 1))
+        values = ", ".join(f"value{number}" for number in range(1, len(types) + 1))
+        one = _PARAMETER.sub(r"wanted.value\1", self.text)
+        return (
+            f"SELECT 1 FROM unnest({arrays}) AS wanted ({values}) "  # noqa: S608  # of ours
+            f"HAVING bool_and(verify((SELECT count(*) FROM ({one}) AS found)))"
+        )
 
 
 class Lookup(Statement):

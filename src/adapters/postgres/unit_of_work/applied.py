@@ -5,16 +5,15 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Raw
 from sqlalchemy import Table
 
 from adapters.postgres.connection import Connection
-from adapters.postgres.statement import Part, locking, parameter_count, renumbered
+from adapters.postgres.statement import Part, Statement, locking, parameter_count, renumbered
 from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from application.ports.events import Entry
-from application.quotas import Use
 
 # A change with more parts is sent as several statements, because PostgreSQL plans a statement as a whole.
 PARTS_PER_STATEMENT = 10
@@ -56,7 +55,7 @@ _NOTICE_TYPES = ("text", "text", "bigint", "timestamptz")
 _STREAM_TYPES, _STREAM_COLUMNS = ("text", "bigint", "text"), ("name", "head", "within")
 _EVENT_TYPES = ("text", "uuid", "text", "uuid", "uuid", "timestamptz", "json", "bigint")
 
-_PLACE, _TABLE = attrgetter("place"), attrgetter("table")
+_PLACE, _TABLE = attrgetter("place"), attrgetter("statement.table")
 
 
 async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[Sequence[Entry]]:
@@ -69,29 +68,51 @@ async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[S
         (change,) = changes
         return [await _write(connection, change.parts, change.counts, change.records, change.quiet)]
     async with connection.transaction():
+        looks: list[Looks] = []
         for table, parts in groupby(_in_order(changes), key=_TABLE):
-            await _write_to(connection, table, list(parts))
+            await _write_to(connection, table, list(parts), looks)
         records = [record for change in changes for record in change.records]
         quiet = sorted((part for change in changes for part in change.quiet), key=_PLACE)
-        entries = iter(await _write(connection, [], _summed(changes), records, quiet))
+        entries = iter(await _write(connection, looks, _summed(changes), records, quiet))
     return [[next(entries) for _ in change.records] for change in changes]
 
 
-async def _write_to(connection: Connection, table: Table | None, parts: Sequence[Part]) -> None:
-    """Send all parts of one table, equal statements together. If they differ, their rows are first locked in order."""
-    alike: dict[str, list[Sequence[Any]]] = {}
+class Looks(NamedTuple):
+    """Equal guards of several rows, as one statement that finds one row."""
+
+    text: str
+    args: Sequence[Any]
+
+
+async def _write_to(connection: Connection, table: Table | None, parts: Sequence[Part], looks: list[Looks]) -> None:
+    """Send all parts of one table, equal statements together. If they differ, their rows are first locked in order.
+
+    Guards are added to `looks`, which are sent in one statement when another one has to come after them.
+    """
+    alike: dict[Statement, list[Sequence[Any]]] = {}
     for part in parts:
-        alike.setdefault(part.text, []).append(part.args)
+        alike.setdefault(part.statement, []).append(part.args)
     if len(alike) > 1 and table is not None:
+        await _send(connection, looks)
         keys = [part.place[-len(table.primary_key) :] for part in parts]
         await connection.fetch(locking(table), *map(list, zip(*keys, strict=True)))
-    for text, arguments in alike.items():
-        await connection.executemany(_compose((text,)), arguments)
+    for statement, arguments in alike.items():
+        if _only_looks(statement.text):
+            looks.append(Looks(statement.for_many, [list(column) for column in zip(*arguments, strict=True)]))
+        else:
+            await _send(connection, looks)
+            await connection.executemany(_compose((statement.text,)), arguments)
+
+
+async def _send(connection: Connection, looks: list[Looks]) -> None:
+    if looks:
+        await connection.fetch(_compose(tuple([look.text for look in looks])), *_arguments(looks))
+        looks.clear()
 
 
 async def _write(
     connection: Connection,
-    parts: Sequence[Part],
+    parts: Sequence[Part | Looks],
     counts: Sequence[Count],
     records: Sequence[Record],
     quiet: Sequence[Part],
@@ -145,15 +166,16 @@ def _in_order(changes: Sequence[Change]) -> Iterator[Part]:
 
 def _summed(changes: Sequence[Change]) -> Sequence[Count]:
     """The sum of the changes of each count."""
-    summed: dict[Use, int] = {}
-    limits: dict[str, int] = {}
-    for use, number, most in (count for change in changes for count in change.counts):
-        summed[use] = summed.get(use, 0) + number
-        limits[use.kind] = most
-    return [Count(use, number, limits[use.kind]) for use, number in summed.items() if number]
+    summed: dict[tuple[int, int, str], Count] = {}
+    for count in (count for change in changes for count in change.counts):
+        use, number, most = count
+        key = use.scope.int, use.subject.int, use.kind  # ids themselves are slow to hash and to compare
+        known = summed.get(key)
+        summed[key] = count if known is None else Count(use, known.change + number, most)
+    return [count for count in summed.values() if count.change]
 
 
-def _arguments(parts: Sequence[Part]) -> list[Any]:
+def _arguments(parts: Sequence[Part | Looks]) -> list[Any]:
     return [value for part in parts for value in part.args]
 
 

@@ -56,5 +56,7 @@ class Change(NamedTuple):
     @property
     def stream(self) -> str | None:
         """The stream of all its events; None if they have several streams, or there are none."""
+        if len(self.records) == 1:
+            return self.records[0].stream
         streams = {record.stream for record in self.records}
         return streams.pop() if len(streams) == 1 else None

@@ -84,12 +84,12 @@ class PostgresUnit:
         """The rows of several keys, by key; keys without a row are left out. No key is looked up twice in a unit."""
         known = self._looked_up.setdefault(lookup, {})
         if unknown := [key for key in keys if key not in known]:
-            known.update(dict.fromkeys(unknown))
             if self.connection is None:
-                known.update(await self._database.look_up_all(lookup, unknown))
+                found = await self._database.look_up_all(lookup, unknown)
             else:
                 rows = await self.fetch(lookup, **lookup.values(unknown))
-                known.update((unknown[row[-1] - 1], row) for row in rows)
+                found = {unknown[row[-1] - 1]: row for row in rows}
+            known.update((key, found.get(key)) for key in unknown)
         return {key: row for key in keys if (row := known[key]) is not None}
 
     def guard(self, statement: Statement, **values: Any) -> None:
