@@ -86,8 +86,11 @@ class Authentication:
         Unauthenticated if there is none.
         """
         try:
-            principal = self._known.get(text)
             now = self._clock.now()
+            try:  # `get` of a cache takes three times as long
+                principal = self._known[text]
+            except KeyError:
+                principal = None
             if principal is not None and now >= principal.expires_at:
                 del self._known[text]
                 principal = None
@@ -99,7 +102,7 @@ class Authentication:
                 else:
                     principal = self._tokens.read(text, now)
                     self._known[text] = principal
-            if principal.credential_id in self._ended:
+            if self._ended and principal.credential_id in self._ended:
                 raise _ended(principal)
         except Unauthenticated as error:
             self._observer.happened("token_rejected", error.code)

@@ -40,11 +40,12 @@ class Bill:
     `verdict` is the last answer of the limiter; None before the first charge, and if limits are disabled.
     """
 
-    __slots__ = ("_before", "_held", "_key", "_limits", "verdict")
+    __slots__ = ("_before", "_held", "_holds", "_key", "_limits", "verdict")
 
-    def __init__(self, limits: "Limits", key: str) -> None:
+    def __init__(self, limits: "Limits", key: str, holds: bool) -> None:
         self._limits = limits
         self._key = key
+        self._holds = holds
         self._held = 0
         self.verdict: Verdict | None = None
 
@@ -62,7 +63,7 @@ class Bill:
         limits = self._limits
         if not limits.enabled:
             return
-        if self._key.startswith(_ACCOUNT):
+        if self._holds:
             self._held += limits.hold(self._key, ceil(cost), self._held)
         verdict = self.verdict = await limits.limiter.take(self._key, limits.requests, limits.window_ms, cost)
         if not verdict.allowed:
@@ -90,7 +91,9 @@ class Limits:
 
     def bill(self, who: AccountId | str) -> Bill:
         """A bill for an account, or for an address."""
-        return Bill(self, f"{_ADDRESS}{who}" if isinstance(who, str) else f"{_ACCOUNT}{who}")
+        if isinstance(who, str):
+            return Bill(self, _ADDRESS + who, holds=False)
+        return Bill(self, f"{_ACCOUNT}{who}", holds=True)
 
     def hold(self, key: str, weight: int, already: int) -> int:
         """Take `weight` more in hand for a request that has `already` in hand. Returns the weight that was counted.

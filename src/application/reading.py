@@ -59,7 +59,7 @@ class Reader(Generic[T]):
             raise TooDeep(told, pointer=_pointer(_declared(self._type, _deep_place(text))))
         try:
             message = self.part(text)
-            _walk(text.decode())
+            _walk(text.decode().lstrip())
         except (msgspec.DecodeError, ValueError) as error:
             raise Unreadable("This is not valid JSON in UTF-8.", pointer=_flaw(text, error)) from None
         except _Repeated as error:
@@ -111,7 +111,7 @@ def _refuse_repeated(members: Sequence[tuple[str, Any]]) -> None:
 
 
 # Only names matter to this walk, so numbers stay text: no number of digits is too much then.
-_walk = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str, parse_float=str).decode
+_walk = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str, parse_float=str).raw_decode
 
 
 def _is_too_deep(text: bytes) -> bool:

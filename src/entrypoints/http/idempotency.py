@@ -16,6 +16,7 @@ from entrypoints.answers import SecretAnswers
 from entrypoints.http.caller import Caller
 from entrypoints.http.facts import paths
 from entrypoints.http.problems import InvalidParameter
+from entrypoints.http.request import whole_body
 
 _METHODS = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 # 1 to 255 visible ASCII characters, bare or as the quoted string of the IETF draft.
@@ -51,7 +52,7 @@ class IdempotentRequests:
         match = _KEY.match(header)
         if match is None:
             raise InvalidParameter("Idempotency-Key takes 1 to 255 visible characters.", pointer="Idempotency-Key")
-        body = await _read(receive)
+        body = await whole_body(receive)
         fingerprint = sha256(
             b"\n".join((scope["method"].encode(), scope["path"].encode(), scope["query_string"], body))
         )
@@ -108,15 +109,6 @@ class _Recorder:
     async def deliver(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": self._headers})
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
-
-
-async def _read(receive: Receive) -> bytes:
-    body: bytes = b""
-    while True:
-        message: Any = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            return body
 
 
 def _once(body: bytes) -> Receive:
