@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from application.consumers import Consumers
 from application.due import Later
+from application.gauges import Gauges
 from application.ports.events import Broker
 from application.ports.identity import PasswordHasher
 from application.ports.store import StoreQueries
@@ -76,6 +77,7 @@ class Exposition(Collector):
         cache: Sized,
         consumers: Consumers[Any],
         later: Later,
+        gauges: Gauges,
         breakers: Mapping[str, Guarded],
     ) -> None:
         self._registry = registry
@@ -93,6 +95,7 @@ class Exposition(Collector):
         self._cache = cache
         self._consumers = consumers
         self._later = later
+        self._gauges = gauges
         self._breakers = breakers
         registry.register(self)
 
@@ -171,6 +174,8 @@ class Exposition(Collector):
         yield connections
         yield from self._backlog()
         yield from self._late()
+        for row, value in self._gauges.read():
+            yield GaugeMetricFamily(f"signalbox_{row.name}", row.text, value=value)
         breakers = GaugeMetricFamily(
             "signalbox_breaker_state",
             "Whether a use of a service works: 0 yes (closed), 1 it is tried again (half open), 2 no (open).",

@@ -129,6 +129,9 @@ class Counted(NoteQueries):
         self.questions += 1
         return await self._inner.participating(asked)
 
+    async def count(self) -> int:
+        return await self._inner.count()
+
     async def texts(self, ids: Collection[UUID]) -> Mapping[UUID, tuple[int, str]]:
         return await self._inner.texts(ids)
 

@@ -163,6 +163,15 @@ async def test_a_note_falls_due_once_whoever_asks_and_not_when_it_was_put_off_or
     assert (await shelf.view()).due_at is None
 
 
+async def test_notes_that_are_not_burnt_are_counted(shelf: Shelf) -> None:
+    count = shelf.house.note_queries().count
+    before = await count()
+    other = await shelf.notes.open(shelf.ada, NoteText("Ashes."))
+    assert await count() == before + 1
+    await shelf.notes.burn(shelf.ada, NoteId(other.id))
+    assert await count() == before
+
+
 async def test_retention_forgets_burnt_notes_by_the_row_that_was_handed_in(shelf: Shelf) -> None:
     await shelf.notes.burn(shelf.ada, shelf.id)
     shelf.clock.advance(31 * DAY)

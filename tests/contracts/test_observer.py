@@ -17,7 +17,7 @@ from adapters.telemetry.observer import TelemetryObserver
 from adapters.telemetry.tracing import Traces
 from application.happenings import HAPPENINGS
 from application.ports.events import Entry
-from application.ports.observer import OTHER, UNKNOWN, Happening, Observer
+from application.ports.observer import OTHER, UNKNOWN, Happening, Measure, Observer
 from application.principal import NOTHING, Correlation, correlation
 from domain.ids import AccountId
 from tests.support.exposition import Samples
@@ -78,6 +78,7 @@ async def test_nothing_that_is_told_raises(observer: Observer) -> None:
         observer.called("redis", "limit", time.perf_counter(), TimeoutError())
         observer.delivered([entry(""), entry(f"00-{TRACE}-{SPAN}-01"), entry("00-x")], 3, time.perf_counter())
         observer.delivered([], 0, time.perf_counter())
+        observer.measured("what_nobody_lists", 0.1)
         observer.received(2)
         observer.sent("event", 3, 600)
         observer.sent("answer", 0, 0)
@@ -111,6 +112,33 @@ async def test_what_a_row_describes_is_counted_from_zero_and_the_rest_as_unknown
     assert found("signalbox_happenings_unknown_total") == 2
 
 
+async def test_what_a_row_measures_is_distributed_over_its_bounds_and_the_rest_is_unknown() -> None:
+    rows = [Measure("sneeze_seconds", "How long somebody sneezed.", (1, 2))]
+    metrics, memory = Metrics("0", "test", (), rows), MemoryObserver((), rows)
+    empty = Samples(generate_latest(metrics.registry).decode())
+    for observer in (TelemetryObserver(metrics, None, 1.0, 0.0, 0.0), memory):
+        for what, value in (("sneeze_seconds", 0.5), ("sneeze_seconds", 2), ("sneeze_seconds", 9), ("yawn_seconds", 1)):
+            observer.measured(what, value)
+    assert list(memory.values["sneeze_seconds"]) == [0.5, 2, 9]
+    assert memory.happenings == {(UNKNOWN, "yawn_seconds"): 1}
+    found = Samples(generate_latest(metrics.registry).decode())
+    assert [found("signalbox_sneeze_seconds_bucket", le=bound) for bound in ("1.0", "2.0", "+Inf")] == [1, 2, 3]
+    assert found("signalbox_sneeze_seconds_sum") == 11.5
+    assert found("signalbox_happenings_unknown_total") == 1
+    assert empty("signalbox_sneeze_seconds_count") == 0
+
+
+@pytest.mark.parametrize("name", ["cache_reads", "event_loop_lag_seconds", "no name"])
+def test_a_measure_that_would_break_the_metrics_is_refused_at_the_start(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        Metrics("0", "test", HAPPENINGS, [Measure(name, "Hatchoo.", (1, 2))])
+
+
+def test_bounds_that_do_not_rise_are_refused() -> None:
+    with pytest.raises(ValueError, match="rise"):
+        Measure("sneeze_seconds", "Hatchoo.", (2, 1))
+
+
 @pytest.mark.parametrize(
     ("name", "counter", "label"),
     [
@@ -123,7 +151,7 @@ async def test_what_a_row_describes_is_counted_from_zero_and_the_rest_as_unknown
     ],
 )
 def test_a_row_that_would_break_the_metrics_is_refused_at_the_start(name: str, counter: str, label: str) -> None:
-    with pytest.raises(ValueError, match=r"name|describe"):
+    with pytest.raises(ValueError, match=r"name|called"):
         Metrics("0", "test", [*HAPPENINGS, Happening(name, counter, label, "Hatchoo.", ("soft",))])
 
 

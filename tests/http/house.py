@@ -42,7 +42,7 @@ def watched_house(**settings: Any) -> Container:
 
 def observed(house: Container, traces: Any = None, ratio: float = 1.0) -> Container:
     """The assembly, watched as one in production is."""
-    metrics = providers.Singleton(Metrics, "1.2.3", "web-1", house.counted)
+    metrics = providers.Singleton(Metrics, "1.2.3", "web-1", house.counted, house.measures)
     observer = providers.Singleton(TelemetryObserver, metrics, traces, ratio, 1_000.0, 200.0)
     house.override_providers(metrics=metrics, observer=observer)
     return house

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import UUID
 
 import jsonschema_rs
 import pytest_asyncio
@@ -224,6 +225,20 @@ async def test_notes_have_a_limit_and_a_counter_of_their_own_and_operators_see_b
     for name, labels in (("rate_limited", {"policy": "notes_opened"}), ("notes_burnt", {"length": "short"})):
         assert [found(f"signalbox_{name}_total", **labels) for found in (before, after)] == [0, 1]
     assert after("signalbox_notes_burnt_total", length="long") == 0
+
+
+async def test_operators_see_how_many_notes_there_are_and_how_late_they_fell_due() -> None:
+    house = observed(in_memory(house_in_memory()))
+    async with visited(house) as http:
+        ada = await sign_up(http)
+        note = await a_note(ada)
+        due_at = house.clock().now() + timedelta(minutes=5)
+        done(await ada.put(f"/notes/{note['id']}/reminder", json={"due_at": due_at.isoformat()}))
+        await house.notes().elapse(UUID(note["id"]), due_at + timedelta(seconds=3))
+        await house.operations.asking().ask()
+        found = Samples((await http.get("/metrics")).text)
+    assert found("signalbox_notes_open") == 1
+    assert [found(f"signalbox_note_late_seconds_{part}") for part in ("count", "sum")] == [1, 3]
 
 
 async def test_notes_are_among_the_figures_of_an_installation(

@@ -13,6 +13,7 @@ from application.ports.observer import (
     Command,
     Frames,
     Happening,
+    Measure,
     Observer,
     Service,
     by_name,
@@ -26,10 +27,11 @@ T = TypeVar("T")
 
 
 class MemoryObserver(Observer):
-    """Counts calls and happenings, and remembers how the last 1,000 activities ended."""
+    """Counts calls and happenings. Remembers the last 1,000 values of each measure, and how 1,000 activities ended."""
 
-    def __init__(self, happenings: Iterable[Happening] = HAPPENINGS) -> None:
+    def __init__(self, happenings: Iterable[Happening] = HAPPENINGS, measures: Iterable[Measure] = ()) -> None:
         self._rows = by_name(happenings)
+        self.values: dict[str, deque[float]] = {name: deque(maxlen=REMEMBERED_MAX) for name in by_name(measures)}
         self.calls: Counter[tuple[Service, str]] = Counter()
         self.happenings: Counter[tuple[str, str]] = Counter()
         self.ended: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_MAX)
@@ -51,6 +53,12 @@ class MemoryObserver(Observer):
         elif outcome not in self._rows[what].outcomes:
             outcome = OTHER
         self.happenings[what, outcome] += 1
+
+    def measured(self, what: str, value: float) -> None:
+        if what in self.values:
+            self.values[what].append(value)
+        else:
+            self.happenings[UNKNOWN, what] += 1
 
     def received(self, size: int) -> None:
         self.frames["received"] += 1

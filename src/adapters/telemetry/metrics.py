@@ -11,7 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from application.happenings import HAPPENINGS
-from application.ports.observer import OTHER, UNKNOWN, Happening, by_name
+from application.ports.observer import OTHER, UNKNOWN, Happening, Measure, by_name
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 CALL_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
@@ -83,7 +83,13 @@ class Metrics(Collector):
     ValueError if two metrics share a name.
     """
 
-    def __init__(self, version: str, process: str, happenings: Iterable[Happening] = HAPPENINGS) -> None:
+    def __init__(
+        self,
+        version: str,
+        process: str,
+        happenings: Iterable[Happening] = HAPPENINGS,
+        measures: Iterable[Measure] = (),
+    ) -> None:
         self._about = (version, process)
         self.registry = CollectorRegistry()
         self.requests = Histograms(
@@ -136,6 +142,11 @@ class Metrics(Collector):
         )
         self.connections = self._connections.of()
         self.active_requests = 0
+        self._measured = {
+            row.name: Histograms(f"signalbox_{row.name}", row.text, [], row.bounds)
+            for row in by_name(measures).values()
+        }
+        self._measures = {name: histograms.of() for name, histograms in self._measured.items()}
         self.rows = by_name(happenings)
         self.happenings = {(row.name, outcome): 0 for row in self.rows.values() for outcome in row.outcomes}
         self.unknown = 0
@@ -157,6 +168,13 @@ class Metrics(Collector):
         else:
             self.unknown += 1
 
+    def measured(self, what: str, value: float) -> None:
+        measure = self._measures.get(what)
+        if measure is None:
+            self.unknown += 1
+        else:
+            measure.observe(value)
+
     def describe(self) -> Iterable[Metric]:
         """Nothing, because all metrics are collected when they are asked for."""
         return []
@@ -177,6 +195,7 @@ class Metrics(Collector):
             self._delays,
             self._lag,
             self._connections,
+            *self._measured.values(),
         ):
             yield histograms.family()
         yield CounterMetricFamily(

@@ -116,6 +116,9 @@ class TelemetryObserver(Observer):
                 self.metrics.connections.observe(seconds)
             log.info(what, outcome=outcome, **facts)
 
+    def measured(self, what: str, value: float) -> None:
+        self.metrics.measured(what, value)
+
     def received(self, size: int) -> None:
         self.metrics.frames["command"] += 1
         self.metrics.bytes["command"] += size

@@ -1,6 +1,6 @@
 """The port through which the application reports what happens. Adapters make logs, metrics and traces of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
@@ -36,17 +36,56 @@ class Happening(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         for name in (self.name, self.counter, self.label):
-            if not (name.isidentifier() and name.isascii()):
-                raise ValueError(f"{name!r} is no name of something that is counted")
+            _check(name)
 
 
-def by_name(happenings: Iterable[Happening]) -> Mapping[str, Happening]:
+class Measure(Struct, frozen=True):
+    """Something that is measured again and again. Operators see how its values are distributed.
+
+    `name` ends with the unit, such as `room_drift_seconds`. Its histogram is `signalbox_{name}`, with the help `text`
+    and a bucket up to each of `bounds`. ValueError if the name is no identifier, or the bounds do not rise.
+    """
+
+    name: str
+    text: str
+    bounds: Sequence[float]
+
+    def __post_init__(self) -> None:
+        _check(self.name)
+        if list(self.bounds) != sorted(set(self.bounds)):
+            raise ValueError(f"the bounds of {self.name} do not rise")
+
+
+class Gauge(Struct, frozen=True):
+    """A present number that has to be asked for, such as the rooms that are open.
+
+    Operators see it as `signalbox_{name}`, with the help `text`. `ask` returns it, at a price that does not grow with
+    what is stored; if it fails, the number is missing. ValueError if the name is no identifier.
+    """
+
+    name: str
+    text: str
+    ask: Callable[[], Awaitable[float]]
+
+    def __post_init__(self) -> None:
+        _check(self.name)
+
+
+R = TypeVar("R", Happening, Measure, Gauge)
+
+
+def by_name(rows: Iterable[R]) -> Mapping[str, R]:
     """The rows by their names. ValueError if two share a name."""
-    rows: dict[str, Happening] = {}
-    for row in happenings:
-        if rows.setdefault(row.name, row) is not row:
-            raise ValueError(f"two rows describe what happens as {row.name}")
-    return rows
+    named: dict[str, R] = {}
+    for row in rows:
+        if named.setdefault(row.name, row) is not row:
+            raise ValueError(f"two rows are called {row.name}")
+    return named
+
+
+def _check(name: str) -> None:
+    if not (name.isidentifier() and name.isascii()):
+        raise ValueError(f"{name!r} is no name of something that is counted")
 
 
 class Activity(Protocol):
@@ -104,6 +143,10 @@ class Observer(Protocol):
         With `facts`, it is also logged. It belongs to the activity of the present context. The fact `seconds` is its
         duration.
         """
+        ...
+
+    def measured(self, what: str, value: float) -> None:
+        """Add a value to a measure, which is given by its name. A measure without a row is a happening without one."""
         ...
 
     def received(self, size: int) -> None:

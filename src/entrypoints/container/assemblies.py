@@ -59,7 +59,7 @@ def without_postgres(house: Container) -> None:
     house.override_providers(
         clock=Singleton(memory.MovableClock),
         ids=Singleton(memory.SequentialIds),
-        observer=Singleton(memory.MemoryObserver, house.counted),
+        observer=Singleton(memory.MemoryObserver, house.counted, house.measures),
         database=Singleton(memory.MemoryDatabase, house.clock),
         numbers_database=Object(None),
         replica=Object(None),

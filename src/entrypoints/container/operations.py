@@ -9,6 +9,7 @@ from adapters.machine import Disk, Memory
 from adapters.postgres import Rights, Schema
 from application.consumers import Consumers
 from application.due import Later
+from application.gauges import Gauges
 from application.reactions import EveryWork
 from application.retention import Aging, Expiring, Retention
 from application.statistics import Statistics
@@ -57,6 +58,7 @@ class Operations(containers.DeclarativeContainer):
     cursors: Dependency[Any] = Dependency()
     consumers: Dependency[Any] = Dependency()
     due: Dependency[Any] = Dependency()
+    gauges: Dependency[Any] = Dependency()
     retention: Dependency[Any] = Dependency()
     loops: Dependency[Any] = Dependency()
     observer: Dependency[Any] = Dependency()
@@ -68,6 +70,7 @@ class Operations(containers.DeclarativeContainer):
 
     following_up = Singleton(Consumers[EveryWork], consumers, work, cursors, broker, clock, observer)
     later = Singleton(Later, due, broker, clock, observer)
+    asking = Singleton(Gauges, gauges)
     needed = providers.Dict(database=numbers_database, migrations=Singleton(Schema, numbers_database))
     rights = Singleton(Rights, numbers_database)
     own = providers.Dict(memory=memory, disk=disk)
@@ -90,6 +93,7 @@ class Operations(containers.DeclarativeContainer):
         process_cache,
         following_up,
         later,
+        asking,
         providers.Callable(
             breakers,
             postgresql=database,
@@ -122,6 +126,7 @@ class Operations(containers.DeclarativeContainer):
         Singleton(Loop, "retention", "working", forgetting.provided.run),
         Singleton(Loop, "consumers", "working", following_up.provided.run),
         Singleton(Loop, "due", "working", later.provided.run),
+        Singleton(Loop, "gauges", "working", asking.provided.run),
     )
     running = Singleton(Running, authentication.provided.refresh, process_loops, loops)
     # The routes beside the versioned API.

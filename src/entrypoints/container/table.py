@@ -36,15 +36,15 @@ class Container(containers.DeclarativeContainer):
     given = settings.provided
     clock: Provider[ports.Clock] = Singleton(SystemClock)
     ids: Provider[ports.Ids] = Singleton(TimeOrderedIds)
-    policies, happenings = List(), List(*HAPPENINGS)
+    policies, happenings, measures = List(), List(*HAPPENINGS), List()
     counted = Singleton(with_policies, happenings, policies)
-    metrics = Singleton(Metrics, VERSION, given.instance, counted)
+    metrics = Singleton(Metrics, VERSION, given.instance, counted, measures)
     traces = Singleton(made.traces, settings)
     observer: Provider[ports.Observer] = Singleton(made.observer, settings, metrics, traces)
-    # To these, to `policies`, `happenings` and `routes`, each context adds rows.
+    # To these, to `policies`, `happenings`, `measures` and `routes`, each context adds rows.
     repositories = Dict(access=postgres.PostgresAccess, cursors=postgres.PostgresCursorRepository)
     figures: Dict = Dict()
-    aggregates, scopes, feeds, quotas = List(), List(), List(), List()
+    aggregates, scopes, feeds, quotas, gauges = List(), List(), List(), List(), List()
     credentials = List()  # besides tokens
     attendances, consumers, due, calls, retention, loops = List(), List(), List(), List(), List(), List()
     # Technology

@@ -7,6 +7,7 @@ from dependency_injector.providers import Provider, Singleton
 from adapters.memory import MemoryDeadlines
 from adapters.postgres import PostgresDeadlines
 from application.ports import Deadlines, Due
+from application.ports.observer import Gauge
 from application.ports.presence import Attended
 from application.quotas import Quota
 from application.retention import Aging
@@ -15,7 +16,7 @@ from entrypoints.container.made import watched
 from tests.architecture.notes.domain import NOTE, Note
 from tests.architecture.notes.feeds import NoteFeeds
 from tests.architecture.notes.http import note_routes
-from tests.architecture.notes.measures import BURNT, OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT
+from tests.architecture.notes.measures import BURNT, LATE, OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT
 from tests.architecture.notes.memory import NOTES, MemoryNoteQueries, MemoryNotes, MemoryNoteUpkeep
 from tests.architecture.notes.ports import NoteQueries, NoteUpkeep
 from tests.architecture.notes.postgres import PostgresNoteQueries, PostgresNotes, PostgresNoteUpkeep, notes
@@ -66,6 +67,10 @@ def _with_notes(
     house.quotas.add_args(Singleton(Quota, "notes", "account", NOTES_MAX))
     house.policies.add_args(OPENED_PER_ACCOUNT, WAVES_PER_ACCOUNT)
     house.happenings.add_args(BURNT)
+    house.measures.add_args(LATE)
+    house.gauges.add_args(
+        Singleton(Gauge, "notes_open", "Notes that are not burnt, up to 1,000.", queries.provided.count)
+    )
     house.feeds.add_args(feeds)
     house.attendances.add_args(Singleton(Attended, NOTE, use_cases.provided.attended))
     house.consumers.add_args(Singleton(counting, feeds, house.broker))

@@ -12,7 +12,14 @@ from application.ports.events import Entry
 from domain.errors import NotFound
 from domain.ids import AccountId
 from tests.architecture.notes.domain import Note, NoteId
-from tests.architecture.notes.ports import NoteQueries, NoteRepository, NoteUpkeep, NoteView, uses_of
+from tests.architecture.notes.ports import (
+    COUNTED_MAX,
+    NoteQueries,
+    NoteRepository,
+    NoteUpkeep,
+    NoteView,
+    uses_of,
+)
 
 NOTES: Table[NoteId, Note] = Table("notes")
 
@@ -68,6 +75,9 @@ class MemoryNoteQueries(NoteQueries):
         return {
             id: (note.version, note.text) for id in ids if (note := notes.get(NoteId(id))) and note.burnt_at is None
         }
+
+    async def count(self) -> int:
+        return min(COUNTED_MAX, sum(note.burnt_at is None for note in self._database.committed[NOTES].values()))
 
 
 class MemoryNoteUpkeep(NoteUpkeep):

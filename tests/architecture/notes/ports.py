@@ -11,6 +11,8 @@ from application.quotas import Use
 from domain.ids import AccountId
 from tests.architecture.notes.domain import Note, NoteId
 
+COUNTED_MAX = 1_000
+
 
 class NoteView(Struct, frozen=True):
     """A note as those who take part in it see it."""
@@ -72,6 +74,10 @@ class NoteQueries(Protocol):
 
     async def texts(self, ids: Collection[UUID]) -> Mapping[UUID, tuple[int, str]]:
         """The version and the text of each of these notes that is there."""
+        ...
+
+    async def count(self) -> int:
+        """How many notes there are, counted up to 1,000."""
         ...
 
 

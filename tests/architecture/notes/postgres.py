@@ -35,7 +35,14 @@ from application.quotas import Use
 from domain.errors import NotFound
 from domain.ids import AccountId
 from tests.architecture.notes.domain import Note, NoteId
-from tests.architecture.notes.ports import NoteQueries, NoteRepository, NoteUpkeep, NoteView, uses_of
+from tests.architecture.notes.ports import (
+    COUNTED_MAX,
+    NoteQueries,
+    NoteRepository,
+    NoteUpkeep,
+    NoteView,
+    uses_of,
+)
 
 metadata = MetaData()
 notes = Table(
@@ -78,6 +85,8 @@ _TEXTS = Statement(
         notes.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), notes.c.burnt_at.is_(None)
     )
 )
+_SOME = select(notes.c.id).where(notes.c.burnt_at.is_(None)).limit(bindparam("most")).subquery()
+_COUNT = Statement(select(func.count()).select_from(_SOME))
 _OLD = select(notes.c.id).where(notes.c.burnt_at < bindparam("before")).limit(bindparam("most"))
 _FORGET = Statement(
     delete(notes).where(notes.c.id.in_(_OLD.with_for_update(skip_locked=True))).returning(literal_column("1"))
@@ -135,6 +144,10 @@ class PostgresNoteQueries(NoteQueries):
 
     async def texts(self, ids: Collection[UUID]) -> Mapping[UUID, tuple[int, str]]:
         return {id: (version, text) for id, version, text in await self._database.fetch(_TEXTS, ids=list(ids))}
+
+    async def count(self) -> int:
+        (row,) = await self._database.fetch(_COUNT, most=COUNTED_MAX)
+        return int(row[0])
 
 
 class PostgresNoteUpkeep(NoteUpkeep):

@@ -158,8 +158,11 @@ class Notes:
         """Let time do to a note what is due at `now`."""
         async with self._work() as work:
             note = await work.notes.find(NoteId(id))
+            due_at = note.due_at
             note.elapse(now)
             work.notes.save(note)
+        if due_at is not None and note.due_at is None:
+            self._observer.measured("note_late_seconds", (now - due_at).total_seconds())
 
     @asynccontextmanager
     async def _changing(self, actor: Principal, id: NoteId) -> AsyncIterator[Note]:
