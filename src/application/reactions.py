@@ -25,6 +25,11 @@ def registered(work: WorkspaceWork, account: Account) -> None:
     begin_personal(work, account.id, account.display_name, account.created_at)
 
 
+async def name_of(work: IdentityWork, account: AccountId) -> str:
+    """What an account is called; NotFound if there is none."""
+    return (await work.accounts.get(account)).display_name
+
+
 async def departed(work: TaskWork, event: EventView, now: datetime) -> bool:
     """Follow the event that an account left a workspace, got a different role in it, or was disabled.
 

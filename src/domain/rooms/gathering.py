@@ -82,26 +82,31 @@ class Gathering(Stage):
         self.refuse_closed()
         self._tell_over("room.closed", by, at, reason)
 
+    def check_entry(self, account: AccountId | None) -> None:
+        """RoomClosed, Banned, GuestsNotAllowed or RoomFull, if `join` would be. `account` is None for a new guest."""
+        self.refuse_closed()
+        if account in self.banned:
+            raise Banned("You cannot come into this room any more.")
+        if account is not None and self.participant_of(account) is not None:
+            return
+        if account is None and not self.allow_guests:
+            raise GuestsNotAllowed("This room lets in accounts only.")
+        if len(self.participants) >= self.max_participants:
+            raise RoomFull(f"At most {self.max_participants} people can be in this room.")
+
     def join(
         self, id: ParticipantId, account: AccountId, display_name: str, at: datetime, is_guest: bool = False
     ) -> Participant:
         """Come in. For somebody who is in, on another device, it only keeps their place.
 
-        The first one in is the host. A guest is host only while nobody else is in. RoomFull, Banned, GuestsNotAllowed,
-        RoomClosed.
+        The first one in is the host. A guest is host only while nobody else is in. Refuses as `check_entry` does.
         """
-        self.refuse_closed()
-        if account in self.banned:
-            raise Banned("You cannot come into this room any more.")
         there = self.participant_of(account)
+        self.check_entry(None if is_guest and there is None else account)
         if there is not None:
             if there.slot_until is not None:
                 self._change(replace(there, slot_until=max(there.slot_until, at + SLOT_KEPT)), account, at)
             return self.participants[there.id]
-        if is_guest and not self.allow_guests:
-            raise GuestsNotAllowed("This room lets in accounts only.")
-        if len(self.participants) >= self.max_participants:
-            raise RoomFull(f"At most {self.max_participants} people can be in this room.")
         role = RoomRole.GUEST if is_guest else RoomRole.MEMBER
         role = role if self.participants else RoomRole.HOST
         came = Participant(id, account, participant_name(display_name), role, is_guest, at, slot_until=at + SLOT_FIRST)

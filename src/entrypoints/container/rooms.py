@@ -1,7 +1,10 @@
 """What rooms bring to the assembly: their queues and messages with them."""
 
-from dependency_injector.providers import Provider, Singleton
+from operator import attrgetter
 
+from dependency_injector.providers import Object, Provider, Singleton
+
+from adapters.memory import MemoryDeadlines
 from adapters.memory.rooms import (
     ROOMS,
     MemoryMessages,
@@ -13,7 +16,7 @@ from adapters.memory.rooms import (
     is_open,
 )
 from adapters.memory.store import Weighed
-from adapters.postgres import tables
+from adapters.postgres import PostgresDeadlines, tables
 from adapters.postgres.rooms import (
     PostgresMessages,
     PostgresQueues,
@@ -21,10 +24,29 @@ from adapters.postgres.rooms import (
     PostgresRooms,
     PostgresRoomUpkeep,
 )
-from application.ports import RoomQueries, RoomUpkeep
+from application.ports import Deadlines, Due, RoomQueries, RoomUpkeep
+from application.ports.presence import Attended
 from application.quotas import Quota
+from application.reactions import name_of
 from application.retention import Aging, Expiring
-from domain.rooms import Message, Queue, Room
+from application.rooms import (
+    HAPPENINGS,
+    POLICIES,
+    ROOMS_PLAY,
+    ROOMS_READ,
+    ROOMS_WRITE,
+    Chat,
+    Entrance,
+    Keeping,
+    RoomQueues,
+    Rooms,
+    RoomSteps,
+    closing,
+    leaving,
+    unmeasured,
+)
+from domain.rooms import ROOM, Message, Queue, Room
+from entrypoints.container.made import watched
 from entrypoints.container.table import Container
 
 
@@ -33,22 +55,65 @@ def on_postgres(house: Container) -> Container:
     house.figures.add_kwargs(
         rooms=tables.rooms, rooms_open=tables.open_rooms, room_participants=tables.present_participants
     )
+    database = house.database
     return _with_rooms(
-        house, Singleton(PostgresRoomQueries, house.database), Singleton(PostgresRoomUpkeep, house.database)
+        house,
+        Singleton(PostgresRoomQueries, database),
+        Singleton(PostgresRoomUpkeep, database),
+        Singleton(PostgresDeadlines, database, tables.rooms),
     )
 
 
 def in_memory(house: Container) -> Container:
     house.repositories.add_kwargs(rooms=MemoryRooms, queues=MemoryQueues, messages=MemoryMessages)
     house.figures.add_kwargs(rooms=ROOMS, rooms_open=Weighed(ROOMS, is_open), room_participants=Weighed(ROOMS, here))
-    return _with_rooms(house, Singleton(MemoryRoomQueries, house.database), Singleton(MemoryRoomUpkeep, house.database))
+    database = house.database
+    return _with_rooms(
+        house,
+        Singleton(MemoryRoomQueries, database),
+        Singleton(MemoryRoomUpkeep, database),
+        Singleton(MemoryDeadlines, database, ROOMS, attrgetter("due_at")),
+    )
 
 
-def _with_rooms(house: Container, queries: Provider[RoomQueries], upkeep: Provider[RoomUpkeep]) -> Container:
-    given, clock = house.settings.provided, house.clock
-    house.set_providers(room_queries=queries, room_upkeep=upkeep)
+def _with_rooms(
+    house: Container, queries: Provider[RoomQueries], upkeep: Provider[RoomUpkeep], deadlines: Provider[Deadlines]
+) -> Container:
+    given, clock, ids, observer = house.settings.provided, house.clock, house.ids, house.observer
+    keeping = Singleton(Keeping, house.guests, clock)
+    steps = Singleton(RoomSteps, house.work, keeping, Object(unmeasured), clock)
+    limits, hasher, named = house.limits, house.hasher, Object(name_of)
+    rooms = watched(
+        observer,
+        Rooms,
+        steps,
+        queries,
+        named,
+        hasher,
+        house.secrets,
+        house.presence,
+        limits,
+        observer,
+        ids,
+        given.max_participants_per_room,
+        given.room_lifetime_seconds,
+    )
+    house.set_providers(
+        rooms=rooms,
+        entrance=watched(observer, Entrance, steps, queries, named, hasher, limits, observer, ids),
+        room_queues=watched(observer, RoomQueues, house.work, queries, clock, ids),
+        chat=watched(observer, Chat, house.work, queries, house.journal, limits, clock, ids),
+        room_queries=queries,
+        room_upkeep=upkeep,
+    )
     house.aggregates.add_args(Room, Queue, Message)
+    house.scopes.add_args(ROOMS_READ, ROOMS_PLAY, ROOMS_WRITE)
+    house.policies.add_args(*POLICIES)
+    house.happenings.add_args(*HAPPENINGS)
     house.quotas.add_args(Singleton(Quota, "rooms", "account", given.quota_rooms))
+    house.consumers.add_args(Singleton(closing, keeping), Singleton(leaving, keeping))
+    house.attendances.add_args(Singleton(Attended, ROOM, rooms.provided.attended))
+    house.due.add_args(Singleton(Due, "rooms", deadlines, rooms.provided.elapse))
     house.retention.add_args(
         Singleton(Aging, "rooms", given.room_retention_days, upkeep.provided.forget, clock),
         Singleton(Expiring, "messages", upkeep.provided.forget_messages),

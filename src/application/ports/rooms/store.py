@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from application.paging import Page
+from application.ports.access import Access
 from application.ports.rooms.views import DoorView, MessageView, QueueView, RoomSnapshot, RoomView
 from application.quotas import Use
 from domain.ids import AccountId, MessageId, RoomId, WorkspaceId
@@ -107,6 +108,9 @@ class MessageRepository(Protocol):
 
 class RoomWork(Protocol):
     """The slice of a unit of work that the rooms context sees."""
+
+    @property
+    def access(self) -> Access: ...
 
     @property
     def rooms(self) -> RoomRepository: ...

@@ -1,0 +1,64 @@
+"""The use cases of rooms, their queues and what is said in them."""
+
+from application.rooms.chat import Chat
+from application.rooms.departures import closing, leaving
+from application.rooms.entrance import Entrance
+from application.rooms.measures import HAPPENINGS, POLICIES, REACTIONS_PER_PARTICIPANT
+from application.rooms.messages import (
+    Command,
+    GuestToken,
+    HostTransfer,
+    ItemPatch,
+    JoinByCode,
+    JoinRoom,
+    Move,
+    NewItem,
+    NewItems,
+    NewMessage,
+    NewRoom,
+    ParticipantPatch,
+    PolicyChoices,
+    QueuePatch,
+    RoomJoined,
+    RoomPatch,
+    Skip,
+)
+from application.rooms.queues import RoomQueues
+from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
+from application.rooms.steps import Keeping, RoomSteps, unmeasured
+from application.rooms.use_cases import Rooms
+
+__all__ = [
+    "HAPPENINGS",
+    "POLICIES",
+    "REACTIONS_PER_PARTICIPANT",
+    "ROOMS_PLAY",
+    "ROOMS_READ",
+    "ROOMS_WRITE",
+    "Chat",
+    "Command",
+    "Entrance",
+    "GuestToken",
+    "HostTransfer",
+    "ItemPatch",
+    "JoinByCode",
+    "JoinRoom",
+    "Keeping",
+    "Move",
+    "NewItem",
+    "NewItems",
+    "NewMessage",
+    "NewRoom",
+    "ParticipantPatch",
+    "PolicyChoices",
+    "QueuePatch",
+    "RoomJoined",
+    "RoomPatch",
+    "RoomQueues",
+    "RoomSteps",
+    "Rooms",
+    "Skip",
+    "closing",
+    "leaving",
+    "unmeasured",
+]

@@ -1,0 +1,36 @@
+"""How often something may be tried in rooms, and what is counted of them."""
+
+from application.ports.limits import Policy
+from application.ports.observer import Happening
+
+PASSWORDS_PER_ROOM = Policy("room_password", 5, 60_000, "Wait a minute before you try another password.")
+CODES_PER_ADDRESS = Policy("room_code", 20, 60_000, "Too many codes were tried from here.")
+COMMANDS_PER_PARTICIPANT = Policy("room_commands", 10, 10_000, "Let the others watch for a moment.")
+MESSAGES_PER_PARTICIPANT = Policy("room_messages", 5, 5_000, "Say a little less.")
+REACTIONS_PER_PARTICIPANT = Policy("room_reactions", 10, 5_000, "React a little less.")
+
+POLICIES = (
+    PASSWORDS_PER_ROOM,
+    CODES_PER_ADDRESS,
+    COMMANDS_PER_PARTICIPANT,
+    MESSAGES_PER_PARTICIPANT,
+    REACTIONS_PER_PARTICIPANT,
+)
+
+HAPPENINGS = (
+    Happening(
+        "room_joined",
+        "room_joins",
+        "outcome",
+        "Attempts to come into a room.",
+        ("account", "guest", "room_full", "banned", "wrong_password", "not_found", "rate_limited"),
+        {"wrong_password": "authn_login_fail", "banned": "authz_fail"},
+    ),
+    Happening(
+        "room_command",
+        "room_commands",
+        "action",
+        "Commands on the timelines of rooms; `stale`: somebody else was faster.",
+        ("play", "pause", "seek", "rate", "load", "next", "stale"),
+    ),
+)

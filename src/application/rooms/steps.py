@@ -1,0 +1,109 @@
+"""What the use cases of rooms share: a unit that changes one room, with what follows for its guests."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from application.ports.rooms import RoomWork, view_of
+from application.ports.system import Clock
+from application.ports.unit_of_work import UnitOfWork
+from application.scopes import Scope
+from domain.errors import VersionConflict
+from domain.ids import AccountId, RoomId
+from domain.rooms import PlaybackStatus, Room, lead_ms
+
+Leads = Callable[[RoomId], Awaitable[int]]
+"""How far ahead a start of this room lies, in milliseconds, so that all of its players hear of it before."""
+
+
+class Named(Protocol):
+    """An account, of which a room needs the name alone."""
+
+    @property
+    def id(self) -> AccountId: ...
+
+    @property
+    def display_name(self) -> str: ...
+
+
+class Hospitality(Protocol):
+    """Lets guests in, as accounts that end with their place in a room. Each call is part of the unit `work`."""
+
+    def came(
+        self, work: Any, display_name: str, scopes: Collection[Scope], until: datetime, at: datetime
+    ) -> tuple[Named, str]:
+        """A new guest, and the token with which it acts until then; Invalid if the name is none."""
+        ...
+
+    async def stay(
+        self, work: Any, accounts: Collection[AccountId], until: datetime, by: AccountId | None, at: datetime
+    ) -> None:
+        """Let these guests stay until then."""
+        ...
+
+    async def gone(self, work: Any, accounts: Collection[AccountId], by: AccountId | None, at: datetime) -> None:
+        """Let these guests do nothing any more."""
+        ...
+
+
+class Keeping:
+    """Keeps changed rooms, and ends the passes of guests who are in them no longer. `guests` is public."""
+
+    def __init__(self, guests: Hospitality, clock: Clock) -> None:
+        self.guests = guests
+        self._clock = clock
+
+    async def save(self, work: RoomWork, before: Room, room: Room, by: AccountId | None) -> None:
+        """Save a changed room. Guests who are in it no longer, or for whom it is over, can do nothing any more."""
+        there = _guests(room) if room.closed_at is None else set()
+        gone = (_guests(before) if before.closed_at is None else set()) - there
+        now = self._clock.now()
+        if gone:
+            await self.guests.gone(work, gone, by, now)
+        if there and room.expires_at != before.expires_at:
+            await self.guests.stay(work, there, room.expires_at, by, now)
+        work.rooms.save(room)
+
+
+class RoomSteps:
+    """What the use cases of rooms begin with: a unit of work that changes one room, and how far ahead it starts."""
+
+    def __init__(self, work: UnitOfWork[RoomWork], keeping: Keeping, leads: Leads, clock: Clock) -> None:
+        self.work = work
+        self.keeping = keeping
+        self.leads = leads
+        self.clock = clock
+
+    @asynccontextmanager
+    async def changing(self, id: RoomId, by: AccountId | None) -> AsyncIterator[tuple[RoomWork, Room]]:
+        """A unit of work and a room, which is saved on leaving if nothing is raised. NotFound if it is absent."""
+        async with self.work() as work:
+            room = await work.rooms.get(id)
+            before = replace(room)
+            yield work, room
+            await self.keeping.save(work, before, room, by)
+
+    async def go_on(self, work: RoomWork, room: Room, since: int, now: datetime, lead_ms: int) -> None:
+        """Play the next item, if the present one has ended since that epoch."""
+        epoch = room.playback.epoch
+        if room.playback.status is PlaybackStatus.ENDED and epoch != since:
+            queue = await work.queues.get(room.id)
+            room.advance(queue, epoch, now, lead_ms)
+            work.queues.save(queue)
+
+
+def require_version(room: Room, version: int | None) -> None:
+    """VersionConflict if `version` is neither None nor the present one."""
+    if version is not None and version != room.version:
+        raise VersionConflict(view_of(room), room.version)
+
+
+def _guests(room: Room) -> set[AccountId]:
+    return {each.account_id for each in room.participants.values() if each.is_guest}
+
+
+async def unmeasured(id: RoomId) -> int:
+    """The lead of a room whose players tell nothing of how long their way to here is."""
+    return lead_ms(())
