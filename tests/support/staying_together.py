@@ -237,7 +237,7 @@ class Line:
         while True:
             yield await self.frames.get()
 
-    async def call(self, method: str, params: Frame) -> Any:
+    async def call(self, method: str, params: Frame, *, once: bool = True) -> Any:
         await asyncio.sleep(self._delays["calls"]() / 1000)
         if method == "room.report":
             self._room.reported(self._member, params)

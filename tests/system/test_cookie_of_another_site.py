@@ -16,7 +16,7 @@ from domain.ids import AccountId
 from tests.http.house import house_in_memory, served, set_to
 from tests.support.clients import PASSWORD, client, sign_up
 from tests.support.services import free_port
-from tests.system.test_browser import FLAGS
+from tests.system.browser import browser
 
 PAGE = """<!doctype html><script type="module">
 const post = (path, body) => fetch("API/api/v1/auth/" + path, {
@@ -118,24 +118,10 @@ async def test_a_page_of_another_site_stays_signed_in_only_if_the_settings_say_s
         pages[0] = PAGE
         for name, value in {"API": b, "EVIL": c, "EMAIL": ada.email, "PASSWORD": PASSWORD}.items():
             pages[0] = pages[0].replace(name, value)
-        browser = await asyncio.create_subprocess_exec(
-            "chromium",
-            *FLAGS,
-            "--ignore-certificate-errors",
-            "--host-resolver-rules=MAP *.test 127.0.0.1",
-            f"--user-data-dir={tmp_path}",
-            "--remote-debugging-port=0",
-            f"{a}/",
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            async with asyncio.timeout(60):
-                assert await heard.get() == ([200, 200, 200] if same_site == "none" else [200, 401, 401])
-                assert await heard.get() == []
-        finally:
-            browser.terminate()
-            await browser.wait()
+        flags = ("--ignore-certificate-errors", "--host-resolver-rules=MAP *.test 127.0.0.1")
+        async with browser(f"{a}/", tmp_path, *flags), asyncio.timeout(60):
+            assert await heard.get() == ([200, 200, 200] if same_site == "none" else [200, 401, 401])
+            assert await heard.get() == []
         entries = await house.journal().read(account_stream(AccountId(UUID(ada.id))), 0, 100)
         types = [entry.type for entry in entries]
         assert types.count("session.refreshed") == (2 if same_site == "none" else 0)

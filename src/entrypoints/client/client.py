@@ -95,13 +95,16 @@ class Client:
             subscription.end(None)
             await self._command({"type": "unsubscribe", "channel": subscription.channel})
 
-    async def call(self, method: str, params: Frame, key: str | None = None, seconds: float = ANSWER_SECONDS) -> Any:
+    async def call(
+        self, method: str, params: Frame, key: str | None = None, seconds: float = ANSWER_SECONDS, *, once: bool = True
+    ) -> Any:
         """Carry out a command once, even if the connection is lost meanwhile. Calls with the same `key` count as one.
 
-        CommandRefused if the server refuses it; TimeoutError if no answer came in time.
+        Without `once` perhaps twice: for what does no harm then, and need not be remembered. CommandRefused if the
+        server refuses it; TimeoutError if no answer came in time.
         """
-        frame = {"type": "call", "method": method, "params": params, "key": key or str(uuid4())}
-        return await self._command(frame, seconds)
+        frame = {"type": "call", "method": method, "params": params}
+        return await self._command({**frame, "key": key or str(uuid4())} if once else frame, seconds)
 
     async def publish(self, channel: str, data: object, seconds: float = ANSWER_SECONDS) -> None:
         """Send `data` to the followers of an ephemeral channel that this client follows too. Errors as in `call`."""

@@ -198,14 +198,19 @@ class DriftLoop:
         return TICK_MS
 
     def report(self) -> dict[str, Any]:
-        """What to tell the room, once there is a state."""
+        """What to tell the room, once there is a state.
+
+        Before the item is loaded nothing of the player, which may still have the one before.
+        """
         assert self.state is not None
-        duration = self._player.duration
+        position, rate, duration = 0.0, 1.0, None
+        if self.is_loaded:
+            position, rate, duration = self._player.position, self._player.rate, self._player.duration
         return {
             "epoch": self.state["epoch"],
             "item_id": self.state["item_id"],
-            "position_ms": max(0, round(self._player.position * 1000) - self.offset_ms),
-            "rate": self._player.rate,
+            "position_ms": max(0, round(position * 1000) - self.offset_ms),
+            "rate": rate,
             "drift_ms": None if self.drift_ms is None else round(self.drift_ms),
             "buffering": self.is_buffering,
             "ready": self.is_ready,

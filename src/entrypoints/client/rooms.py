@@ -25,7 +25,7 @@ class RoomClient(Protocol):
 
     def subscribe(self, channel: str, since: int | None = None) -> AsyncIterator[Frame]: ...
 
-    async def call(self, method: str, params: Frame) -> Any: ...
+    async def call(self, method: str, params: Frame, *, once: bool = True) -> Any: ...
 
     async def ping(self, time: float, seconds: float) -> Frame: ...
 
@@ -88,8 +88,8 @@ class RoomPlayer:
         try:
             return await self._client.call("room.control", params)
         except CommandRefused as refused:
-            if "current" in refused.extra:
-                await self._take(refused.extra["current"])
+            if refused.code == "stale_epoch":
+                await self._take(refused.extra["state"])
             raise
 
     async def run(self) -> None:
@@ -153,7 +153,7 @@ class RoomPlayer:
             await self._due.wait()
             report = {**self._loop.report(), "rtt_ms": round(self._server.rtt_ms)}
             with contextlib.suppress(*LOST):  # the next one comes soon
-                await self._client.call("room.report", {"id": self._id, **report})
+                await self._client.call("room.report", {"id": self._id, **report}, once=False)
             self._due.clear()
 
     # The clock

@@ -333,7 +333,9 @@ def test_another_item_is_not_played_before_it_is_loaded(watching: Watching) -> N
     watching.loop.follow(state("playing", 0, watching.now, epoch=3, item_id="another"))
     watching.pass_time()
     assert watching.player.is_paused
-    assert not watching.loop.report()["ready"]
+    report = watching.loop.report()
+    assert (report["item_id"], report["ready"], report["position_ms"]) == ("another", False, 0)
+    assert report["duration_ms"] is None
     watching.loop.loaded()
     watching.pass_time()
     assert not watching.player.is_paused

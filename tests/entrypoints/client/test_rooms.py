@@ -32,7 +32,8 @@ class Connection:
         while (frame := await self.frames.get()) is not None:
             yield frame
 
-    async def call(self, method: str, params: Frame) -> Any:
+    async def call(self, method: str, params: Frame, *, once: bool = True) -> Any:
+        assert once == (method != "room.report")  # nothing has to remember a report
         self.calls.append((now_ms(), method, params))
         await asyncio.sleep(0.1)
         if self.is_lost:
@@ -134,7 +135,7 @@ async def test_reports_come_every_five_seconds_and_when_something_changes(watchi
 async def test_no_report_waits_behind_another(watching: Watching) -> None:
     stuck = asyncio.Event()
 
-    async def call(method: str, params: Frame) -> Any:
+    async def call(method: str, params: Frame, *, once: bool = True) -> Any:
         watching.connection.calls.append((now_ms(), method, params))
         await stuck.wait()
 
@@ -174,7 +175,7 @@ async def test_a_command_says_which_state_it_means_and_a_quicker_one_is_followed
     present = state(5, "paused", anchor_position_ms=8000)
 
     def refuse() -> Frame:
-        raise CommandRefused("stale_epoch", "Somebody was quicker.", "no", {"current": present})
+        raise CommandRefused("stale_epoch", "Somebody was quicker.", "no", {"state": present})
 
     watching.connection.answers["room.control"] = refuse
     with pytest.raises(CommandRefused):

@@ -102,7 +102,7 @@ export class SignalboxClient {
     return this.#command({ type: "unsubscribe", channel });
   }
 
-  /** Run a command once, even if the connection is lost meanwhile. With a `key`, once even if you call this again. */
+  /** Run a command once, even if the connection is lost; with a `key`, once in all calls; with null, perhaps twice. */
   call(method, params = {}, key = globalThis.crypto?.randomUUID?.() ?? `${Date.now()}-${Math.random()}`) {
     return this.#command({ type: "call", method, params, key });
   }
@@ -243,9 +243,7 @@ export class SignalboxClient {
     this.#after("retry", wait, () => this.#open());
   }
 
-  #online = () => {
-    if (this.#timers.has("retry")) this.#after("retry", Math.random() * 1000, () => this.#open());
-  };
+  #online = () => this.#timers.has("retry") && this.#after("retry", Math.random() * 1000, () => this.#open());
 
   #first(id) {
     const resume = {};
@@ -255,8 +253,7 @@ export class SignalboxClient {
       if (channel.type === "subscribe") subscribe.push(name);
       if (channel.stream) resume[channel.stream] = Math.min(channel.position, resume[channel.stream] ?? Infinity);
     }
-    const frame = { type: "connect", id, token: this.#token, subscribe, resume };
-    return this.#epoch === null ? frame : { ...frame, epoch: this.#epoch };
+    return { type: "connect", id, token: this.#token, subscribe, resume, epoch: this.#epoch ?? undefined };
   }
 
   #entered(socket, said) {
@@ -384,8 +381,7 @@ export class SignalboxClient {
 
   #after(name, milliseconds, act) {
     this.#clear(name);
-    const timer = setTimeout(() => (this.#timers.delete(name), act()), milliseconds);
-    this.#timers.set(name, timer);
+    this.#timers.set(name, setTimeout(() => (this.#timers.delete(name), act()), milliseconds));
   }
 
   #clear(name) {

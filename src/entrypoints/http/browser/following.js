@@ -19,6 +19,7 @@ const COST_WEIGHT = 0.3;
 const READY_WITHIN_MS = 500;
 const READY_AHEAD_MS = 2000;
 const STUCK_MS = 500;
+const NOTHING = { currentTime: 0, playbackRate: 1, duration: NaN };
 
 /**
  * The server's clock, by the last 8 pings. Of all ways there the shortest counts, and of all ways back. The error is
@@ -133,10 +134,10 @@ export class DriftLoop {
     return TICK_MS;
   }
 
-  /** What to tell the room. */
+  /** What to tell the room. Before the item is loaded, the element may still have the one before. */
   report() {
     const { epoch, item_id } = this.state;
-    const { currentTime, playbackRate, duration } = this.#element;
+    const { currentTime, playbackRate, duration } = this.isLoaded ? this.#element : NOTHING;
     return {
       epoch,
       item_id,

@@ -7,8 +7,9 @@
 //   player.on("blocked", () => (button.hidden = false)); // a click on it calls player.resync()
 //   await player.start();
 //
-// Handlers: `state` (that of the room, when it changes), `report` (what this member tells the room), `blocked` (the browser lets
-// this page play only after a click), `lagging` (seeking did not help: left alone until `resync`) and `failed` (an error of `load`).
+// Handlers: `state` (that of the room, when it changes), `report` (what this member tells the room), `blocked` (the
+// browser lets this page play only after a click), `lagging` (seeking did not help: left alone until `resync`) and
+// `failed` (an error of `load`).
 
 import { DriftLoop, ServerClock, TICK_MS } from "./following.js";
 
@@ -98,15 +99,15 @@ export class RoomPlayer {
   }
 
   /**
-   * Play, pause, seek, … for everybody: `control("seek", { position_ms: 60_000 })`. Rejects with Refused; `stale_epoch` if
-   * somebody else was quicker.
+   * Play, pause, seek, … for everybody: `control("seek", { position_ms: 60_000 })`. Rejects with Refused;
+   * `stale_epoch` if somebody else was quicker.
    */
   async control(action, fields = {}) {
     const { epoch } = this.state;
     try {
       return await this.#client.call("room.control", { id: this.#joined.room.id, action, epoch, ...fields });
     } catch (error) {
-      if (error.extra?.current) this.#take(error.extra.current);
+      if (error.code === "stale_epoch") this.#take(error.extra.state);
       throw error;
     }
   }
@@ -189,7 +190,8 @@ export class RoomPlayer {
     this.#toldAt = now;
     this.#emit("report", report);
     const rtt_ms = Math.round(this.#server.rttMs);
-    await this.#client.call("room.report", { id: this.#joined.room.id, ...report, rtt_ms }).catch(() => {}); // the next comes soon
+    const params = { id: this.#joined.room.id, ...report, rtt_ms };
+    await this.#client.call("room.report", params, null).catch(() => {}); // the next one comes soon
     this.#isReporting = false;
   }
 
