@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from operator import attrgetter
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,7 @@ from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.cache import MemoryCache
 from adapters.memory.consumers import MemoryCursors
 from adapters.memory.database import MemoryDatabase
+from adapters.memory.due import MemoryDeadlines
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
 from adapters.memory.guest_passes import MemoryGuestPassStore
 from adapters.memory.idempotency import MemoryIdempotency
@@ -21,7 +23,7 @@ from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.newest import MemoryNewest
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
-from adapters.memory.rooms import MemoryRoomQueries, MemoryRoomUpkeep
+from adapters.memory.rooms import ROOMS, MemoryRoomQueries, MemoryRoomUpkeep
 from adapters.memory.store import MemoryStoreQueries
 from adapters.memory.system import MovableClock, SequentialIds
 from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskWords
@@ -29,9 +31,11 @@ from adapters.memory.tickets import MemoryTicketStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.upkeep import MemoryUpkeep
 from adapters.memory.workspaces import MemoryWorkspaceQueries
+from adapters.postgres import tables
 from adapters.postgres.access import PostgresAccessQueries
 from adapters.postgres.consumers import PostgresCursors
 from adapters.postgres.database import Database
+from adapters.postgres.due import PostgresDeadlines
 from adapters.postgres.events import PostgresJournalQueries
 from adapters.postgres.guest_passes import PostgresGuestPassStore
 from adapters.postgres.idempotency import PostgresIdempotency
@@ -97,6 +101,7 @@ async def memory_house() -> AsyncIterator[House]:
             workspace_queries=MemoryWorkspaceQueries(database),
             room_queries=MemoryRoomQueries(database),
             room_upkeep=MemoryRoomUpkeep(database),
+            room_deadlines=MemoryDeadlines(database, ROOMS, attrgetter("due_at")),
             access_queries=MemoryAccessQueries(database),
             session_queries=MemorySessionQueries(database),
             guest_passes=(guest_passes := MemoryGuestPassStore(database)),
@@ -168,6 +173,7 @@ async def postgres_and_redis_house(
             workspace_queries=PostgresWorkspaceQueries(database),
             room_queries=PostgresRoomQueries(database),
             room_upkeep=PostgresRoomUpkeep(database),
+            room_deadlines=PostgresDeadlines(database, tables.rooms),
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
             guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),

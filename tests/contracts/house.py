@@ -13,6 +13,7 @@ from application.identity import Guests
 from application.ports.access import AccessQueries
 from application.ports.cache import Cache
 from application.ports.consumers import Consumer, Cursors
+from application.ports.due import Deadlines
 from application.ports.events import Broker, Entry, EventView, JournalQueries, Signal
 from application.ports.idempotency import Idempotency
 from application.ports.identity import GuestPassStore, SessionQueries
@@ -61,6 +62,7 @@ class House:
     workspace_queries: WorkspaceQueries
     room_queries: RoomQueries
     room_upkeep: RoomUpkeep
+    room_deadlines: Deadlines
     access_queries: AccessQueries
     session_queries: SessionQueries
     guest_passes: GuestPassStore

@@ -246,6 +246,20 @@ async def test_a_room_that_was_closed_for_long_enough_goes_with_all_that_is_in_i
     assert (await house.store.stored())["rooms"] == 2
 
 
+async def test_several_who_forget_at_once_forget_each_thing_once(house: House) -> None:
+    ada = await an_account(house)
+    room, upkeep = await a_room(house, ada.id), house.room_upkeep
+    for times in (11, 400, 390):
+        await say_often(house, room, times)
+    dropped = await asyncio.gather(*(upkeep.forget_messages(1_000) for _ in range(5)))
+    messages = (await house.room_queries.messages(room.id, ada.id, None, 1_000)).data
+    assert len(messages) == MESSAGES_KEPT
+    assert 201 < sum(dropped) <= 301
+    await close(house, room)
+    gone = await asyncio.gather(*(upkeep.forget(house.clock.now() + timedelta(1), timedelta(), 9) for _ in range(5)))
+    assert sum(gone) == 1
+
+
 async def test_a_message_for_a_room_that_was_forgotten_meanwhile_is_refused(house: House) -> None:
     ada = await an_account(house)
     room = await a_room(house, ada.id)

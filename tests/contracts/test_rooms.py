@@ -324,3 +324,20 @@ async def test_the_participant_that_a_progress_belongs_to_is_the_only_one_that_c
     await change(house, room.id, lambda r: r.report(bob.id, ready, house.clock.now(), LEAD_MS))
     progress = {who.account_id: who.progress for who in (await kept(house, room.id)).participants.values()}
     assert progress == {ada.id: Progress.LOADING, bob.id: Progress.READY}
+
+
+async def test_a_room_is_due_when_it_says_and_a_closed_one_never(house: House) -> None:
+    ada = await an_account(house)
+    room, other = await a_room(house, ada.id), await a_room(house, ada.id)
+    now, deadlines = house.clock.now(), house.room_deadlines
+    assert room.due_at is not None
+    assert (await deadlines.look(now, 9)).first_at == room.due_at
+    assert {late.id for late in await deadlines.late(room.due_at, 9)} == {room.id, other.id}
+    changed = await change(house, room.id, lambda r: r.attend([ada.id], now))
+    assert changed.due_at is not None
+    assert changed.due_at > room.due_at
+    assert {late.id for late in await deadlines.late(room.due_at, 9)} == {other.id}
+    assert [late.due_at for late in await deadlines.late(changed.due_at, 9)] == [other.due_at, changed.due_at]
+    for each in (room, other):
+        await change(house, each.id, lambda r: r.close(ada.id, now))
+    assert (await deadlines.look(now, 9)).first_at is None

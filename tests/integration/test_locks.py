@@ -10,14 +10,14 @@ import asyncpg
 import pytest
 
 from adapters.postgres.tables import metadata
-from application.ports.unit_of_work import Stale
+from application.ports.unit_of_work import Stale, retried
 from application.tasks import TaskPatch
 from domain.ids import TaskId, WorkspaceId
 from tests.contracts.house import eventually
 from tests.integration.test_database import furnished
 from tests.integration.test_journal import DEADLINE_SECONDS, Process, two_processes
 from tests.integration.test_statements import KEPT
-from tests.support.builders import a_task, a_team, an_account, principal
+from tests.support.builders import a_message, a_room, a_task, a_team, an_account, an_item, principal
 
 # What stands beside others in a unit of work, and so has to know its place.
 PARTS = ("INSERT", "UPDATE", "DELETE", "UPSERT", "MOVE", "STILL")
@@ -124,6 +124,42 @@ async def test_every_guard_can_look_at_many_rows(new_database: Callable[[], str]
             one, many = [await connection.prepare(text) for text in (KEPT[name].text, KEPT[name].for_many)]
             names = [parameter.name.replace("varchar", "text") for parameter in one.get_parameters()]
             assert [parameter.name for parameter in many.get_parameters()] == [f"{name}[]" for name in names], name
+
+
+async def test_what_is_said_sought_and_queued_in_one_room_never_locks_another_process_out(
+    new_database: Callable[[], str],
+) -> None:
+    """Messages and queues look at the room that commands write to, and all of them at those who are in it."""
+    async with without_deadlock(new_database) as processes:
+        ada, bob = await an_account(processes[0]), await an_account(processes[0], "Bob")
+        room = await a_room(processes[0], ada.id, bob.id)
+        people = [who.id for who in room.participants.values()]
+
+        @retried
+        async def mute(process: Process, number: int) -> None:
+            async with process.work() as work:
+                there, queue = await work.rooms.get(room.id), await work.queues.get(room.id)
+                there.change_participant(people[1], ada.id, process.clock.now(), muted=number % 2 == 0)
+                queue.add(there.seat(ada.id), [an_item(process, ada.id)], process.clock.now())
+                work.queues.save(queue)
+                work.rooms.save(there)
+
+        @retried
+        async def say(process: Process, number: int) -> None:
+            await a_message(process, room.id, ada.id, f"{number}")
+
+        @retried
+        async def add(process: Process, number: int) -> None:
+            async with process.work() as work:
+                seat, *_ = await work.rooms.seat(room.id, ada.id)
+                queue = await work.queues.get(room.id)
+                queue.add(seat, [an_item(process, ada.id)], process.clock.now())
+                work.queues.save(queue)
+
+        for number in range(8):
+            await asyncio.gather(*(do(process, number) for do in (mute, say, add, say) for process in processes))
+        snapshot = await processes[0].container.room_queries().snapshot(room.id, ada.id)
+        assert (len(snapshot.messages), len(snapshot.queue.items)) == (32, 32)
 
 
 @pytest.mark.parametrize("name", [name for name in KEPT if name.rpartition("._")[2].startswith(PARTS)])
