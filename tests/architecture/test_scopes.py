@@ -61,9 +61,14 @@ def called(house: Container, kind: type, name: str) -> Awaitable[object]:
     return method(POWERLESS, *(f"workspace:{ID}" if hints[name] is str else None for name in needed))
 
 
+@pytest.fixture(scope="module")
+def house() -> Container:
+    """An assembly with notes, in which nobody may do anything, so that one serves all."""
+    return assembly.in_memory(in_memory())
+
+
 @pytest.mark.parametrize("use_case", sorted(USE_CASES.keys() - FREE.keys()))
-async def test_a_use_case_asks_for_a_scope_before_anything_else(use_case: str) -> None:
-    house = assembly.in_memory(in_memory())
+async def test_a_use_case_asks_for_a_scope_before_anything_else(house: Container, use_case: str) -> None:
     with pytest.raises(ScopeMissing) as refused:
         await called(house, *USE_CASES[use_case])
     assert refused.value.extra["required_scope"] in {SESSION.name, *(scope.name for scope in house.scopes())}

@@ -58,7 +58,8 @@ from adapters.redis.presence import RedisPresence
 from adapters.security.secrets import HmacSecrets
 from application.identity import Guests
 from application.ports.events import Broker
-from entrypoints.container import assembled, in_memory, offline
+from application.quotas import Quotas
+from entrypoints.container import Container, assembled, in_memory, offline
 from tests.contracts.crowd import NewPresence
 from tests.contracts.house import CLERK, PORTER, House
 from tests.support.services import SEAL, PostgresService, RedisService
@@ -77,12 +78,24 @@ def house(request: pytest.FixtureRequest) -> House:
     return found
 
 
+@pytest.fixture(scope="session")
+def memory_assembly() -> Container:
+    """One for all houses: what they take from it holds no state, but for the quotas, which each has for itself."""
+    return in_memory()
+
+
+@pytest.fixture(scope="session")
+def postgres_assembly() -> Container:
+    """Likewise."""
+    return assembled(offline())
+
+
 @pytest_asyncio.fixture
-async def memory_house() -> AsyncIterator[House]:
+async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
     """All ports in memory."""
     clock, ids, broker = MovableClock(), SequentialIds(), MemoryBroker()
-    database, assembly = MemoryDatabase(clock), in_memory()
-    quotas, repositories = assembly.quota_limits(), assembly.repositories()
+    database, assembly = MemoryDatabase(clock), memory_assembly
+    quotas, repositories = Quotas(assembly.quotas()), assembly.repositories()
     newest = MemoryNewest(broker, clock)
     presence, cache = MemoryPresence(), MemoryCache(CACHE_BYTES, clock, MemoryObserver())
 
@@ -128,12 +141,12 @@ async def memory_house() -> AsyncIterator[House]:
 
 @pytest_asyncio.fixture
 async def postgres_and_redis_house(
-    empty_database: Database, numbers_database: Database, empty_redis: str
+    postgres_assembly: Container, empty_database: Database, numbers_database: Database, empty_redis: str
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
     clock, ids, database = MovableClock(), SequentialIds(), empty_database
-    assembly = assembled(offline())
-    quotas, repositories = assembly.quota_limits(), assembly.repositories()
+    assembly = postgres_assembly
+    quotas, repositories = Quotas(assembly.quotas()), assembly.repositories()
     long_reads = LongReads(database, 4, 5.0, PATIENT_SECONDS)
     broker, elsewhere = (RedisBroker(empty_redis, SEAL, MemoryObserver()) for _ in range(2))
 

@@ -51,11 +51,17 @@ class Walk(NamedTuple):
         return await replace(self.world.owner, token=text).send(**request_for(operation, self.world.ids))
 
 
-@pytest_asyncio.fixture
-async def walk() -> AsyncIterator[Walk]:
+@pytest_asyncio.fixture(scope="module")
+async def way() -> AsyncIterator[tuple[httpx.AsyncClient, Badges]]:
+    """Somebody unknown who calls an assembly with badges; everybody in it is new in each test."""
     badges = Badges(clock := MovableClock())
     async with visited(house_with(badges, clock)) as http:
-        yield Walk(http, badges, await a_world(http))
+        yield http, badges
+
+
+@pytest_asyncio.fixture
+async def walk(way: tuple[httpx.AsyncClient, Badges]) -> Walk:
+    return Walk(*way, await a_world(way[0]))
 
 
 def told(operation: Operation) -> str | None:

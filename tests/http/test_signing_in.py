@@ -1,6 +1,7 @@
 """Signing in, staying in and getting out, with a cookie that only pages of this site can use."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from statistics import median
 from time import process_time
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import pytest_asyncio
 from dependency_injector import providers
 
 from adapters.memory.system import MovableClock
@@ -62,7 +64,14 @@ async def test_pages_of_other_sites_get_the_cookie_if_the_settings_say_so_and_ea
         assert attributes >= {"httponly", "secure", "path=/", "samesite=none", "partitioned"}
 
 
-@pytest.mark.parametrize("same_site", ["strict", "none"])
+@pytest_asyncio.fixture(scope="module", params=["strict", "none"])
+async def allowing(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody unknown who calls an assembly that allows the pages of one other site, with either kind of cookie."""
+    settings = set_to(cors_origin=("https://app.example.org",), cookie_samesite=request.param)
+    async with visited(house_in_memory(settings=settings)) as http:
+        yield http
+
+
 @pytest.mark.parametrize(
     ("headers", "is_trusted"),
     [
@@ -78,21 +87,19 @@ async def test_pages_of_other_sites_get_the_cookie_if_the_settings_say_so_and_ea
     ],
 )
 async def test_no_page_of_a_foreign_site_signs_anybody_in_or_out(
-    same_site: str, headers: dict[str, str], is_trusted: bool
+    allowing: httpx.AsyncClient, headers: dict[str, str], is_trusted: bool
 ) -> None:
-    settings = set_to(cors_origin=("https://app.example.org",), cookie_samesite=same_site)
-    async with visited(house_in_memory(settings=settings)) as http:
-        ada = await sign_up(http)
-        credentials = {"email": ada.email, "password": PASSWORD}
-        registration = {"email": "bob@example.org", "password": PASSWORD, "display_name": "Bob"}
-        for path, body in (("login", credentials), ("register", registration), ("logout-all", None)):
-            answer = await http.post(f"{API}/auth/{path}", json=body, headers=ada.authorization | headers)
-            if is_trusted:
-                assert answer.is_success
-            else:
-                problem(answer, 403, "cross_site")
-                assert "set-cookie" not in answer.headers
-        assert (await ada.get("/me")).status_code == (401 if is_trusted else 200)
+    ada = await sign_up(allowing)
+    credentials = {"email": ada.email, "password": PASSWORD}
+    registration = {"email": f"{uuid4().hex}@example.org", "password": PASSWORD, "display_name": "Bob"}
+    for path, body in (("login", credentials), ("register", registration), ("logout-all", None)):
+        answer = await allowing.post(f"{API}/auth/{path}", json=body, headers=ada.authorization | headers)
+        if is_trusted:
+            assert answer.is_success
+        else:
+            problem(answer, 403, "cross_site")
+            assert "set-cookie" not in answer.headers
+    assert (await ada.get("/me")).status_code == (401 if is_trusted else 200)
 
 
 @pytest.mark.parametrize("path", ["refresh", "logout"])
@@ -122,17 +129,16 @@ async def test_no_page_of_a_foreign_site_signs_anybody_in_or_out(
     ],
 )
 async def test_the_cookie_works_for_pages_of_this_site_and_the_allowed_ones_only(
-    path: str, headers: dict[str, str], is_trusted: bool
+    allowing: httpx.AsyncClient, path: str, headers: dict[str, str], is_trusted: bool
 ) -> None:
-    async with visited(house_in_memory(settings=set_to(cors_origin=("https://app.example.org",)))) as http:
-        ada = await sign_up(http)
-        response = await http.post(f"{API}/auth/{path}", headers=with_cookie(ada.cookie, **headers))
-        if is_trusted:
-            assert response.is_success
-        else:
-            problem(response, 403, "cross_site")
-            assert (await ada.get("/me")).status_code == 200
-            done(await refresh(http, ada.cookie))
+    ada = await sign_up(allowing)
+    response = await allowing.post(f"{API}/auth/{path}", headers=with_cookie(ada.cookie, **headers))
+    if is_trusted:
+        assert response.is_success
+    else:
+        problem(response, 403, "cross_site")
+        assert (await ada.get("/me")).status_code == 200
+        done(await refresh(allowing, ada.cookie))
 
 
 async def test_the_cookie_opens_nothing_but_refresh_and_logout(ada: Person) -> None:
