@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -114,6 +115,8 @@ def test_undoing_everything_leaves_no_table_and_no_function(url: str) -> None:
 
 
 def test_revisions_are_counted_in_a_single_line() -> None:
+    scripts = ScriptDirectory(str(migrations.FOLDER))
+    assert migrations.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
     assert migrations.revisions() == [f"{number:04d}" for number in range(1, len(migrations.revisions()) + 1)]
     assert migrations.head() == migrations.revisions()[-1]
 

@@ -5,9 +5,6 @@ import io
 from pathlib import Path
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 _CODE = Path(__file__).parents[2]
 # Beside `src` in a checkout, and beside the packages in an installation.
@@ -20,32 +17,32 @@ def upgrade(url: str, target: str = "head") -> None:
     Processes that start at the same time wait for each other, and the later ones find nothing left to do. This blocks,
     and runs an event loop of its own. From inside an event loop, call it in a thread, and in one thread at a time.
     """
-    command.upgrade(_config(url), target)
+    _alembic("upgrade", url, target)
 
 
 def downgrade(url: str, target: str) -> None:
     """Undo the revisions after `target`; `base` undoes all of them, and with them all data."""
-    command.downgrade(_config(url), target)
+    _alembic("downgrade", url, target)
 
 
 def script(target: str = "head", since: str = "base") -> str:
     """The SQL for psql that leads from the revision `since`, or from an empty database, to `target`."""
     written = io.StringIO()
-    command.upgrade(_config(None, written), f"{since}:{target}", sql=True)
+    _alembic("upgrade", None, f"{since}:{target}", written, sql=True)
     return written.getvalue()
 
 
 def revisions() -> list[str]:
     """All revisions, oldest first."""
-    return [revision.revision for revision in _scripts().walk_revisions()][::-1]
+    return sorted(path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py"))
 
 
 def head() -> str:
     """The revision that this code needs."""
-    found = _scripts().get_current_head()
-    if found is None:
+    found = revisions()
+    if not found:
         raise FileNotFoundError(f"There are no migrations in {FOLDER}.")
-    return found
+    return found[-1]
 
 
 async def current_revision(connection: asyncpg.Connection) -> str | None:
@@ -69,13 +66,13 @@ def current(url: str) -> str | None:
     return asyncio.run(read())
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def _alembic(command: str, url: str | None, target: str, output: io.StringIO | None = None, **options: bool) -> None:
+    # Only who migrates needs Alembic, and it would be a tenth of every start.
+    from alembic import command as commands  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
 
-
-def _config(url: str | None = None, output: io.StringIO | None = None) -> Config:
     # Configured here and not in pyproject.toml, because an installation does not have that file.
     config = Config(output_buffer=output)
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["url"] = url
-    return config
+    getattr(commands, command)(config, target, **options)
