@@ -48,7 +48,7 @@ test-faults: .venv/.development ## Test under load while processes are killed, s
 check: .venv/.development ## Check format, lint, types, architecture and the files of deployments
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m ruff check .
-	@$(BIN)/python -m mypy src tests
+	@$(BIN)/python -m mypy src tests migrations
 	@$(IN_SRC) $(BIN)/lint-imports
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml

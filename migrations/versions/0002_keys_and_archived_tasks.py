@@ -6,7 +6,11 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-NEWEST = ["workspace_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")]
+NEWEST: list[str | sa.ColumnElement[object]] = [
+    "workspace_id",
+    sa.literal_column("created_at DESC"),
+    sa.literal_column("id DESC"),
+]
 
 
 def upgrade() -> None:

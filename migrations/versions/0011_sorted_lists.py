@@ -6,7 +6,7 @@ from alembic import op
 revision = "0011"
 down_revision = "0010"
 
-INDEXES = (
+INDEXES: tuple[tuple[str, sa.ColumnElement[object]], ...] = (
     ("ix_tasks_due", sa.literal_column("coalesce(due_at, 'infinity'::timestamptz)")),
     ("ix_tasks_priority", sa.literal_column("priority_rank")),
 )
