@@ -223,6 +223,18 @@ async def test_an_account_opens_as_many_rooms_as_its_quota_and_a_closed_one_make
         await a_room(house, ada.id)
 
 
+async def test_a_workspace_has_as_many_rooms_as_its_quota_whoever_opens_them(house: House) -> None:
+    house.quotas.limits["workspace_rooms"] = 2
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    team = await a_team(house, ada.id)
+    first, _ = [await a_room(house, who.id, workspace_id=team.id) for who in (ada, bob)]
+    with pytest.raises(QuotaExceeded):
+        await a_room(house, bob.id, workspace_id=team.id)
+    await a_room(house, bob.id)
+    await change(house, first.id, lambda r: r.close(ada.id, house.clock.now()))
+    await a_room(house, bob.id, workspace_id=team.id)
+
+
 async def test_a_queue_is_there_with_its_room_and_comes_back_as_it_was_saved(house: House) -> None:
     ada = await an_account(house)
     team = await a_team(house, ada.id)

@@ -253,7 +253,7 @@ def test_ready_is_who_is_where_it_starts_and_in_this_epoch() -> None:
     hear(room, [BOB], ready=True)
     assert status(room) is PlaybackStatus.LOADING  # Ada was ready somewhere else
     hear(room, [ADA], position_ms=20_500, ready=True)
-    assert status(room) is PlaybackStatus.PLAYING
+    assert (status(room), room.playback.duration_ms) == (PlaybackStatus.PLAYING, 60_000)
 
 
 def test_a_report_on_another_epoch_or_item_changes_nothing() -> None:
@@ -279,6 +279,30 @@ def test_nobody_waits_for_who_joins_late_until_they_are_ready_once() -> None:
     hear(room, [EVE], at=7, buffering=True)
     room.elapse(NOW + 9 * SECOND)
     assert status(room) is PlaybackStatus.WAITING
+
+
+def test_the_end_does_not_wait_for_who_joins_late() -> None:
+    room, _ = a_playing_room()
+    room.join(ParticipantId(UUID(int=77)), EVE, "Eve", NOW)
+    room.attend([ADA, BOB, EVE], NOW)
+    hear(room, [ADA, BOB], at=60, ended=True)
+    assert status(room) is PlaybackStatus.ENDED
+
+
+def test_what_nobody_waits_for_is_not_told() -> None:
+    patient, _ = a_playing_room(policies=Policies(wait=Wait.NONE))
+    hear(patient, [BOB], at=5, buffering=True)
+    room, _ = a_playing_room()
+    room.join(ParticipantId(UUID(int=77)), EVE, "Eve", NOW)
+    room.take_news()
+    hear(room, [EVE], at=5, buffering=True)
+    assert (types(patient.take_news()), types(room.take_news())) == ([], [])
+
+
+def test_nobody_is_at_the_end_of_what_does_not_play() -> None:
+    room, _ = a_loading_room()
+    hear(room, [ADA, BOB], at=7, ended=True)
+    assert (status(room), types(room.take_news())) == (PlaybackStatus.LOADING, [])
 
 
 def test_nobody_waits_for_who_is_gone() -> None:
@@ -321,13 +345,14 @@ def test_a_room_waits_for_ten_seconds_at_most() -> None:
 def test_one_participant_stops_a_room_three_times_in_five_minutes_and_no_more() -> None:
     room, _ = a_playing_room()
     waited = []
-    for minute in range(7):
-        room.seek(ADA, NOW + 60 * minute * SECOND, LEAD, 0)
-        hear(room, [BOB], at=60 * minute, buffering=True)
-        room.elapse(NOW + (60 * minute + 2) * SECOND)
+    for second in (0, 60, 120, 180, 301, 362):
+        room.seek(ADA, NOW + second * SECOND, LEAD, 0)
+        hear(room, [BOB], at=second, buffering=True)
+        room.elapse(NOW + (second + 2) * SECOND)
         waited.append(status(room) is PlaybackStatus.WAITING)
-        room.elapse(NOW + (60 * minute + 12) * SECOND)
-    assert waited == [True, True, True, False, False, False, True]
+        room.elapse(NOW + (second + 12) * SECOND)
+    # The first wait began at 2 s, the second at 62 s.
+    assert waited == [True, True, True, False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -361,6 +386,8 @@ def test_the_length_is_the_median_of_what_players_say() -> None:
     for account, duration_ms in ((ADA, 50_000), (BOB, 90_000), (EVE, 51_000)):
         room.report(account, Report(1, ITEM, 0, ready=True, duration_ms=duration_ms), NOW, LEAD)
     assert room.playback.duration_ms == 51_000
+    room.report(BOB, Report(room.playback.epoch, ITEM, 0, ready=True, duration_ms=10_000), NOW, LEAD)
+    assert room.playback.duration_ms == 51_000  # the first word of each counts
     assert told(room.take_news(), "room.state")[-1]["duration_ms"] == 51_000
 
 
@@ -372,6 +399,9 @@ def test_the_length_that_a_host_states_stands() -> None:
     room.state_duration(queue.edit(room.seat(ADA), queue.current.id, NOW, duration_ms=30_000), ADA, NOW)
     room.report(ADA, Report(1, ITEM, 0, ready=True, duration_ms=50_000), NOW, LEAD)
     assert (room.playback.duration_ms, room.playback.epoch) == (30_000, 1)
+    assert [(each["reason"], each["duration_ms"]) for each in told(room.take_news(), "room.state")] == [
+        ("duration", 30_000)
+    ]
     room.next(queue, ADA, NOW, LEAD)
     room.report(ADA, Report(2, room.playback.item_id, 0, ready=True, duration_ms=50_000), NOW, LEAD)
     assert room.playback.duration_ms == 50_000
@@ -388,7 +418,7 @@ def test_an_item_ends_three_seconds_after_its_end_or_when_all_are_there() -> Non
     room, _ = a_playing_room()
     hear(room, [ADA], at=30, ended=True)
     assert room.participants[room.seat(ADA).participant_id].progress is not Progress.ENDED  # that cannot be
-    hear(room, [ADA], at=59, ended=True)
+    hear(room, [ADA], at=58, ended=True)
     assert status(room) is PlaybackStatus.PLAYING
     hear(room, [BOB], at=60, ended=True)
     assert status(room) is PlaybackStatus.ENDED

@@ -110,7 +110,10 @@ def _with_rooms(
     house.scopes.add_args(ROOMS_READ, ROOMS_PLAY, ROOMS_WRITE)
     house.policies.add_args(*POLICIES)
     house.happenings.add_args(*HAPPENINGS)
-    house.quotas.add_args(Singleton(Quota, "rooms", "account", given.quota_rooms))
+    house.quotas.add_args(
+        Singleton(Quota, "rooms", "account", given.quota_rooms),
+        Singleton(Quota, "workspace_rooms", "workspace", given.quota_workspace_rooms),
+    )
     house.consumers.add_args(Singleton(closing, keeping), Singleton(leaving, keeping))
     house.attendances.add_args(Singleton(Attended, ROOM, rooms.provided.attended))
     house.due.add_args(Singleton(Due, "rooms", deadlines, rooms.provided.elapse))

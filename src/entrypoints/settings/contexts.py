@@ -20,7 +20,8 @@ class Contexts(Bounds, frozen=True, kw_only=True):
     quota_sessions: Annotated[
         int, Setting("Sessions of an account; one more ends the oldest.", number(1, 1_000, int), "sessions")
     ] = 100
-    quota_rooms: Annotated[int, Setting("Open rooms that an account has opened.", quota, "rooms")] = 20
+    quota_rooms: Annotated[int, Setting("Open rooms that an account has opened.", quota, "rooms")] = 5
+    quota_workspace_rooms: Annotated[int, Setting("Open rooms of a workspace.", quota, "rooms")] = 50
     max_participants_per_room: Annotated[
         int, Setting("How many a room lets in at most; a room may let in fewer.", number(2, 10, int), "participants")
     ] = 10

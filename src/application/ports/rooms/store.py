@@ -24,8 +24,15 @@ class Seated(NamedTuple):
 
 
 def uses_of(room: Room) -> Mapping[Use, int]:
-    """The quota that a room uses: until it is closed, it is one of the `rooms` of the account that opened it."""
-    return {} if room.closed_at else {Use(room.created_by, room.created_by, "rooms"): 1}
+    """The quotas that a room uses until it is closed.
+
+    It is one of the `rooms` of the account that opened it, and one of the `workspace_rooms` of its workspace.
+    """
+    if room.closed_at:
+        return {}
+    of_account = {Use(room.created_by, room.created_by, "rooms"): 1}
+    workspace = room.workspace_id
+    return of_account if workspace is None else {**of_account, Use(workspace, workspace, "workspace_rooms"): 1}
 
 
 class RoomRepository(Protocol):
@@ -35,8 +42,8 @@ class RoomRepository(Protocol):
     time one succeeds, and the others are `Stale`. So no more come in than it lets in, and of two commands for one epoch
     one wins.
 
-    A unit that would leave an account more open `rooms` that it has opened than the quota allows is QuotaExceeded on
-    leaving, even if several units add to them at the same time.
+    A unit that would leave an account more open `rooms` that it has opened than the quota allows, or a workspace more
+    `workspace_rooms`, is QuotaExceeded on leaving, even if several units add to them at the same time.
     """
 
     async def get(self, id: RoomId) -> Room:
