@@ -12,6 +12,7 @@ class Permission(StrEnum):
     READ = "workspace:read"
     COMMENT = "tasks:comment"
     EDIT_TASKS = "tasks:write"
+    OPEN_ROOMS = "rooms:write"
     DELETE_ANY_TASK = "tasks:delete"
     MANAGE_MEMBERS = "members:write"
     CHANGE_SETTINGS = "workspace:write"
@@ -57,6 +58,6 @@ class Standing:
 
 _RANK = {Role.VIEWER: 0, Role.MEMBER: 1, Role.ADMIN: 2, Role.OWNER: 3}
 _VIEWER = frozenset({Permission.READ})
-_MEMBER = _VIEWER | {Permission.COMMENT, Permission.EDIT_TASKS}
+_MEMBER = _VIEWER | {Permission.COMMENT, Permission.EDIT_TASKS, Permission.OPEN_ROOMS}
 _ADMIN = _MEMBER | {Permission.DELETE_ANY_TASK, Permission.MANAGE_MEMBERS, Permission.CHANGE_SETTINGS}
 _TABLE = {Role.VIEWER: _VIEWER, Role.MEMBER: _MEMBER, Role.ADMIN: _ADMIN, Role.OWNER: _ADMIN | {Permission.OWN}}

@@ -33,7 +33,7 @@ SHARED = {"access", "channels", "errors", "ids", "kernel", "text", "values", "wo
 DOMAIN_ELSEWHERE = {"events": "kernel"}  # an event is what every aggregate announces
 CONTEXTS = sorted({module.name for module in iter_modules([str(SRC / "domain")])} - SHARED | set(DOMAIN_ELSEWHERE))
 # Contexts that are being built, one floor after the other. Those that have every floor do not stand here.
-BEGUN = {"rooms"}
+BEGUN: set[str] = set()
 FLOORS = (
     "src/domain/{}",
     "src/application/{}",
@@ -75,10 +75,10 @@ def test_every_context_has_every_floor(context: str, floor: str) -> None:
     assert _is_there(module), f"missing: {module}.py"
 
 
-@pytest.mark.parametrize("context", sorted(BEGUN))
-def test_a_context_that_is_begun_is_not_finished(context: str) -> None:
-    missing = [module for module in (_module(context, floor) for floor in FLOORS) if not _is_there(module)]
-    assert missing, f"{context} has every floor, so it is not one of BEGUN"
+def test_a_context_that_is_begun_is_not_finished() -> None:
+    for context in BEGUN:
+        missing = [module for module in (_module(context, floor) for floor in FLOORS) if not _is_there(module)]
+        assert missing, f"{context} has every floor, so it is not one of BEGUN"
 
 
 @pytest.mark.parametrize("floor", HELD_APART)

@@ -10,7 +10,7 @@ from domain.errors import Forbidden
 WEAKEST_FIRST = (Role.VIEWER, Role.MEMBER, Role.ADMIN, Role.OWNER)
 ALLOWED = {
     Role.VIEWER: {Permission.READ},
-    Role.MEMBER: {Permission.READ, Permission.COMMENT, Permission.EDIT_TASKS},
+    Role.MEMBER: {Permission.READ, Permission.COMMENT, Permission.EDIT_TASKS, Permission.OPEN_ROOMS},
     Role.ADMIN: set(Permission) - {Permission.OWN},
     Role.OWNER: set(Permission),
 }

@@ -22,6 +22,7 @@ PUBLIC = {
     "/api/v1/auth/login",
     "/api/v1/auth/refresh",
     "/api/v1/auth/logout",
+    "/api/v1/rooms/join",
     "/api/docs",
     "/api/docs/start.js",
     "/api/docs/swagger_bundle.js",
@@ -103,6 +104,12 @@ async def a_world(http: Any) -> World:
     comment = done(await owner.post(f"/tasks/{task}/comments", {"text": "Looks good to me."}))["id"]
     invitation = done(await owner.post(f"/workspaces/{team}/invitations", {"max_uses": 9}))
     session = done(await owner.get("/auth/sessions"))["data"][0]["id"]
+    room = done(await owner.post("/rooms", {"name": "Film night"}))
+    path, join_code = f"/rooms/{room['id']}", room["join_code"]
+    guest = done(await people["member"].post("/rooms/join", {"join_code": join_code}))["participant"]["id"]
+    playing, item = [done(await owner.post(f"{path}/queue", ITEM))["id"] for _ in range(2)]
+    done(await owner.post(f"{path}/control", {"action": "load", "item_id": playing}))
+    message = done(await owner.post(f"{path}/messages", {"text": "That was good."}))["id"]
     return World(
         people,
         {
@@ -117,6 +124,11 @@ async def a_world(http: Any) -> World:
             "invitations": invitation["invitation"]["id"],
             "token": invitation["token"],
             "sessions": session,
+            "rooms": room["id"],
+            "join_code": join_code,
+            "participants": guest,
+            "queue": item,
+            "messages": message,
         },
     )
 
@@ -139,6 +151,9 @@ TASK: Json = {
     "custom": {"colour": "red"},
 }
 
+ITEM: Json = {"url": "https://videos.example.org/film.mp4", "title": "The film", "duration_ms": 5_400_000}
+POLICIES: Json = {"control": "moderators", "wait": "quorum", "host_leave": "pause"}
+
 # An acceptable body for every operation that takes one, with every field that there is.
 BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "register": lambda ids: {"email": "eve@example.org", "password": PASSWORD, "display_name": "Eve"},
@@ -159,6 +174,41 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "edit_task": lambda ids: TASK | {"title": "Write it again"},
     "comment": lambda ids: {"text": "Looks good to me."},
     "edit_comment": lambda ids: {"text": "Looks very good to me."},
+    "open_room": lambda ids: {
+        "name": "Film night",
+        "workspace_id": ids["workspaces"],
+        "visibility": "workspace",
+        "password": "open sesame",
+        "max_participants": 5,
+        "allow_guests": True,
+        "policies": POLICIES,
+    },
+    "enter_room": lambda ids: {"join_code": ids["join_code"], "password": "open sesame", "display_name": "Grace"},
+    "change_room": lambda ids: {
+        "name": "Film morning",
+        "visibility": "link",
+        "password": None,
+        "max_participants": 6,
+        "allow_guests": True,
+        "policies": POLICIES,
+    },
+    "join_room": lambda ids: {"password": "open sesame"},
+    "transfer_room": lambda ids: {"participant_id": ids["participants"]},
+    "change_participant": lambda ids: {"role": "moderator", "muted": True},
+    "control_room": lambda ids: {
+        "action": "seek",
+        "position_ms": 61_250,
+        "rate": None,
+        "item_id": None,
+        "epoch": None,
+    },
+    "change_queue": lambda ids: {"mode": "vote"},
+    "add_item": lambda ids: ITEM,
+    "add_items": lambda ids: {"items": [ITEM, ITEM]},
+    "vote_skip": lambda ids: {"epoch": None},
+    "edit_item": lambda ids: {"title": "The other film", "duration_ms": 60_000},
+    "move_item": lambda ids: {"position": 0},
+    "say": lambda ids: {"text": "That was good."},
     "issue_ticket": lambda ids: {
         "subscribe": [f"workspace:{ids['workspaces']}"],
         "resume": {f"workspace:{ids['workspaces']}": 1},

@@ -43,11 +43,19 @@ def owners(server: ServerProcess) -> Callable[[str], tuple[Person, dict[str, str
             comment: Json = done(await owner.post(f"/tasks/{task}/comments", {"text": "hello"}))
             invitation: Json = done(await owner.post(f"/workspaces/{team}/invitations", {}))["invitation"]
             sessions: list[Json] = done(await owner.get("/auth/sessions"))["data"]
+            room: Json = done(await owner.post("/rooms", {"name": "Film night"}))
+            path = f"/rooms/{room['id']}"
+            item: Json = done(await owner.post(f"{path}/queue", {"url": "https://videos.example.org/film.mp4"}))
+            message: Json = done(await owner.post(f"{path}/messages", {"text": "hello"}))
         ids = {"workspaces": team, "tasks": task, "members": owner.id, "assignees": owner.id}
         return owner, ids | {
             "comments": comment["id"],
             "invitations": invitation["id"],
             "sessions": sessions[0]["id"],
+            "rooms": room["id"],
+            "participants": room["participants"][0]["id"],
+            "queue": item["id"],
+            "messages": message["id"],
         }
 
     def owner_for(operation: str) -> tuple[Person, dict[str, str]]:

@@ -206,6 +206,10 @@ PARAMETERS = {
     "list_members": "cursor limit",
     "list_comments": "cursor limit",
     "task_history": "cursor limit",
+    "list_rooms": "closed cursor limit",
+    "remove_participant": "ban",
+    "room_history": "cursor limit",
+    "list_messages": "cursor limit",
 }
 IN_URL = [
     "%00",

@@ -13,9 +13,10 @@ from tests.support.clients import API, Json, Person
 ABOUT_ONESELF = {
     "register", "log_in", "refresh", "log_out", "log_out_everywhere", "list_sessions", "read_me", "change_me",
     "change_password", "list_workspaces", "create_workspace", "issue_ticket", "list_event_types",
+    "list_rooms",
 }  # fmt: skip
-# Whoever has the secret of an invitation may come in; one who has a wrong secret is told so by this.
-BY_SECRET = {"accept_invitation"}
+# Whoever has the secret of an invitation or of a room may come in; one who has a wrong secret is told so by this.
+BY_SECRET = {"accept_invitation", "enter_room"}
 
 FOREIGN = [operation for operation in OPERATIONS.values() if operation.name not in ABOUT_ONESELF | BY_SECRET]
 

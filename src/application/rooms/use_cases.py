@@ -39,6 +39,7 @@ from application.rooms.messages import (
 )
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
 from application.rooms.steps import RoomSteps, require_version
+from domain.access import Permission
 from domain.channels import PRESENCE, Channel
 from domain.errors import Invalid, Unavailable
 from domain.ids import AccountId, ParticipantId, QueueItemId, RoomId, WorkspaceId
@@ -98,7 +99,7 @@ class Rooms:
         return await self._queries.snapshot(id, actor.account_id)
 
     async def open(self, actor: Principal, new: NewRoom) -> RoomView:
-        """Open a room with the caller as its host. NotFound if the caller is no member of the workspace."""
+        """Open a room with the caller as its host. NotFound, or Forbidden to a viewer, if it is of a workspace."""
         actor.require(ROOMS_WRITE)
         return await self._open(actor, new, await self._hashed(new.password))
 
@@ -108,7 +109,7 @@ class Rooms:
         async with self._work() as work:
             if new.workspace_id is not None:
                 workspace = WorkspaceId(new.workspace_id)
-                await work.access.standing(workspace, account)
+                (await work.access.standing(workspace, account)).require(Permission.OPEN_ROOMS)
             room = Room.open(
                 RoomId(self._ids.new()),
                 ParticipantId(self._ids.new()),

@@ -48,6 +48,7 @@ from application.rooms import (
 from domain.rooms import ROOM, Message, Queue, Room
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
+from entrypoints.http.rooms import room_routes
 
 
 def on_postgres(house: Container) -> Container:
@@ -117,6 +118,7 @@ def _with_rooms(
     house.consumers.add_args(Singleton(closing, keeping), Singleton(leaving, keeping))
     house.attendances.add_args(Singleton(Attended, ROOM, rooms.provided.attended))
     house.due.add_args(Singleton(Due, "rooms", deadlines, rooms.provided.elapse))
+    house.routes.add_args(Singleton(room_routes, rooms, house.entrance, house.room_queues, house.chat))
     house.retention.add_args(
         Singleton(Aging, "rooms", given.room_retention_days, upkeep.provided.forget, clock),
         Singleton(Expiring, "messages", upkeep.provided.forget_messages),
