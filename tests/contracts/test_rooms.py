@@ -187,22 +187,27 @@ async def test_a_seat_is_that_of_its_room_and_a_closed_room_has_none(house: Hous
 async def test_open_rooms_are_found_by_who_is_in_them_and_by_their_workspace(house: House) -> None:
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team = await a_team(house, ada.id)
-    plain, there, closed = [
-        await a_room(house, ada.id, bob.id, workspace_id=workspace) for workspace in (None, team.id, team.id)
-    ]
-    alone = await a_room(house, ada.id, workspace_id=team.id)
+    plain = await a_room(house, ada.id, bob.id)
+    for_members = {"workspace_id": team.id, "visibility": Visibility.WORKSPACE}
+    there, closed = [await a_room(house, ada.id, bob.id, **for_members) for _ in range(2)]
+    with_a_code = await a_room(house, ada.id, bob.id, workspace_id=team.id)
+    alone = await a_room(house, ada.id, **for_members)
     await change(house, closed.id, lambda r: r.close(ada.id, house.clock.now()))
 
     async def found(account: AccountId, most: int = 9, workspace: WorkspaceId | None = None) -> set[RoomId]:
         async with house.work() as work:
             return {room.id for room in await work.rooms.of_account(account, most, workspace)}
 
-    assert await found(bob.id) == {plain.id, there.id}
+    assert await found(bob.id) == {plain.id, there.id, with_a_code.id}
     assert await found(bob.id, workspace=team.id) == {there.id}
     assert await found(ada.id, workspace=team.id) == {there.id, alone.id}
     assert len(await found(ada.id, most=2)) == 2
     async with house.work() as work:
-        assert {room.id for room in await work.rooms.of_workspace(team.id, 9)} == {there.id, alone.id}
+        assert {room.id for room in await work.rooms.of_workspace(team.id, 9)} == {
+            there.id,
+            with_a_code.id,
+            alone.id,
+        }
         (one,) = await work.rooms.of_workspace(team.id, 1)
         one.close(None, house.clock.now(), "workspace_deleted")
         work.rooms.save(one)

@@ -35,7 +35,7 @@ from application.ports.rooms import (
 from application.ports.unit_of_work import Stale
 from domain.errors import NotFound
 from domain.ids import AccountId, MessageId, RoomId, WorkspaceId
-from domain.rooms import Message, Queue, Room, Seat, room_stream
+from domain.rooms import Message, Queue, Room, Seat, Visibility, room_stream
 
 _Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -73,9 +73,11 @@ class MemoryRooms(RoomRepository):
         return Seated(seat, room.workspace_id, room.playback)
 
     async def of_account(self, account: AccountId, most: int, workspace: WorkspaceId | None = None) -> Sequence[Room]:
-        return self._open(
-            lambda room: room.participant_of(account) is not None and workspace in (None, room.workspace_id), most
-        )
+        def is_wanted(room: Room) -> bool:
+            is_for_members = room.workspace_id == workspace and room.visibility is Visibility.WORKSPACE
+            return room.participant_of(account) is not None and (workspace is None or is_for_members)
+
+        return self._open(is_wanted, most)
 
     async def of_workspace(self, workspace: WorkspaceId, most: int) -> Sequence[Room]:
         return self._open(lambda room: room.workspace_id == workspace, most)

@@ -9,7 +9,6 @@ from application.ports.events import EventView
 from application.ports.rooms import RoomWork
 from application.rooms.steps import Keeping
 from domain.ids import AccountId, WorkspaceId
-from domain.rooms import Visibility
 
 AT_ONCE = 20
 _DISABLED = "account.disabled"
@@ -37,8 +36,7 @@ def leaving(keeping: Keeping) -> Consumer[RoomWork]:
     """
 
     async def leave(work: RoomWork, event: EventView, now: datetime) -> bool:
-        disabled = event.type == _DISABLED
-        if disabled:
+        if event.type == _DISABLED:
             account, workspace, reason = AccountId(event.resource.id), None, "account_disabled"
         else:
             account, reason = AccountId(UUID(str(event.data["account_id"]))), "member_removed"
@@ -46,12 +44,11 @@ def leaving(keeping: Keeping) -> Consumer[RoomWork]:
             if await work.access.members(workspace, frozenset({account})):
                 return True
         rooms = await work.rooms.of_account(account, AT_ONCE, workspace)
-        concerned = [room for room in rooms if disabled or room.visibility is Visibility.WORKSPACE]
-        for room in concerned:
+        for room in rooms:
             before = replace(room)
             room.leave(account, None, now, reason=reason)
             await keeping.save(work, before, room, _actor(event))
-        return len(rooms) < AT_ONCE or not concerned
+        return len(rooms) < AT_ONCE
 
     return Consumer("rooms_leave", frozenset({_DISABLED, "member.removed"}), leave)
 

@@ -17,7 +17,19 @@ from application.ports.rooms import MessageRepository, QueueRepository, RoomRepo
 from application.ports.unit_of_work import Stale
 from domain.errors import NotFound
 from domain.ids import AccountId, MessageId, RoomId, WorkspaceId
-from domain.rooms import Control, Message, Participant, Queue, QueueItem, QueueMode, Room, RoomRole, Seat, refuse_closed
+from domain.rooms import (
+    Control,
+    Message,
+    Participant,
+    Queue,
+    QueueItem,
+    QueueMode,
+    Room,
+    RoomRole,
+    Seat,
+    Visibility,
+    refuse_closed,
+)
 
 # Another try makes another code, or sees what was written meanwhile.
 for _constraint in ("uq_rooms_join_code", "pk_participants", "pk_queues", "pk_queue_items"):
@@ -44,7 +56,8 @@ _OF_ACCOUNT = (
 )
 _IN_WORKSPACE = rooms.c.workspace_id == bindparam("workspace")
 _ANYWHERE = Statement(_OF_ACCOUNT)
-_THERE = Statement(_OF_ACCOUNT.where(_IN_WORKSPACE))
+_FOR_MEMBERS = rooms.c.visibility == literal_column(f"'{Visibility.WORKSPACE}'")
+_THERE = Statement(_OF_ACCOUNT.where(_IN_WORKSPACE, _FOR_MEMBERS))
 _OF_WORKSPACE = Statement(select(*ROOM).where(_IN_WORKSPACE, _IS_OPEN).limit(bindparam("most")))
 
 

@@ -63,7 +63,7 @@ class RoomRepository(Protocol):
         ...
 
     async def of_account(self, account: AccountId, most: int, workspace: WorkspaceId | None = None) -> Sequence[Room]:
-        """At most `most` open rooms that the account is in, of this workspace or of all."""
+        """At most `most` open rooms that the account is in: of all, or of those for the members of this workspace."""
         ...
 
     async def of_workspace(self, workspace: WorkspaceId, most: int) -> Sequence[Room]:
