@@ -10,6 +10,7 @@ from application.ports.rooms import RoomWork, view_of
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork
 from application.scopes import Scope
+from application.turns import OneByOne
 from domain.errors import VersionConflict
 from domain.ids import AccountId, RoomId
 from domain.rooms import PlaybackStatus, Room, lead_ms
@@ -75,11 +76,12 @@ class RoomSteps:
         self.keeping = keeping
         self.leads = leads
         self.clock = clock
+        self._turns = OneByOne()
 
     @asynccontextmanager
     async def changing(self, id: RoomId, by: AccountId | None) -> AsyncIterator[tuple[RoomWork, Room]]:
         """A unit of work and a room, which is saved on leaving if nothing is raised. NotFound if it is absent."""
-        async with self.work() as work:
+        async with self._turns.turn(id), self.work() as work:
             room = await work.rooms.get(id)
             before = replace(room)
             yield work, room
