@@ -286,3 +286,16 @@ def _id(room: Room, account: AccountId) -> ParticipantId:
     who = room.participant_of(account)
     assert who is not None
     return who.id
+
+
+async def test_who_is_muted_is_in_the_room_and_does_not_speak(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    room = await a_room(house, ada.id, bob.id)
+    pairs = {(room.id, ada.id), (room.id, bob.id), (uuid4(), ada.id)}
+    assert set(await house.room_queries.speaking(pairs)) == {(room.id, ada.id), (room.id, bob.id)}
+    now = house.clock.now()
+    await change(house, room.id, lambda r: r.change_participant(_id(room, bob.id), ada.id, now, muted=True))
+    assert set(await house.room_queries.speaking(pairs)) == {(room.id, ada.id)}
+    assert set(await house.room_queries.participating(pairs)) == {(room.id, ada.id), (room.id, bob.id)}
+    await change(house, room.id, lambda r: r.close(ada.id, now))
+    assert not await house.room_queries.speaking(pairs)

@@ -186,6 +186,14 @@ class MemoryRoomQueries(RoomQueries):
             if (room := rooms.get(RoomId(id))) and is_open(room) and room.participant_of(account)
         }
 
+    async def speaking(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        rooms = self._database.committed[ROOMS]
+        return {
+            (id, account)
+            for id, account in await self.participating(asked)
+            if not (who := rooms[RoomId(id)].participant_of(account)) or not who.muted
+        }
+
     def _seen(self, id: RoomId, by: AccountId) -> Room:
         room = _found(self._database.committed, id)
         if room.participant_of(by) is None:

@@ -61,6 +61,12 @@ _IS_IN = Lookup(_KEY, select(participants.c.id).select_from(_KEY).join(participa
 _PARTICIPATING = Lookup(
     _KEY, select(participants.c.id).select_from(_KEY).join(participants, and_(_MINE, ~participants.c.is_over))
 )
+_SPEAKING = Lookup(
+    _KEY,
+    select(participants.c.id)
+    .select_from(_KEY)
+    .join(participants, and_(_MINE, ~participants.c.is_over, ~participants.c.muted)),
+)
 _PAGE = Statement(
     select(*_VIEWED)
     .join(participants, participants.c.room_id == rooms.c.id)
@@ -196,6 +202,9 @@ class PostgresRoomQueries(RoomQueries):
 
     async def participating(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
         return (await self._database.look_up_all(_PARTICIPATING, list(asked))).keys()
+
+    async def speaking(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        return (await self._database.look_up_all(_SPEAKING, list(asked))).keys()
 
     async def _seen(self, lookup: Lookup, id: RoomId, by: AccountId) -> Iterator[Any]:
         """The columns that the lookup finds for somebody who is in the room; NotFound for others."""

@@ -166,6 +166,10 @@ class RoomQueries(Protocol):
         """
         ...
 
+    async def speaking(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
+        """Those of these pairs of `participating` in which the account is not muted, at the same price."""
+        ...
+
 
 class RoomUpkeep(Protocol):
     """What is done to rooms beside the use cases; see `Upkeep` for what each call promises."""
