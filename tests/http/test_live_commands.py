@@ -196,7 +196,8 @@ async def test_the_asyncapi_document_knows_every_frame(http: httpx.AsyncClient) 
         assert schema["properties"]["type"]["enum"] == [message["name"]]
     for method in document["x-methods"].values():
         assert method["params"]["$ref"].rpartition("/")[2] in document["components"]["schemas"]
-    assert document["x-methods"].keys() == {"task.create", "task.update", "task.claim", "task.comment"}
+    of_tasks = {name for name in document["x-methods"] if name.startswith("task.")}
+    assert of_tasks == {"task.create", "task.update", "task.claim", "task.comment"}
     assert json.loads(msgspec.json.encode(document)) == document
 
 

@@ -3,7 +3,8 @@
 from application.rooms.chat import Chat
 from application.rooms.departures import closing, leaving
 from application.rooms.entrance import Entrance
-from application.rooms.measures import HAPPENINGS, POLICIES, REACTIONS_PER_PARTICIPANT
+from application.rooms.feeds import RoomFeeds
+from application.rooms.measures import DRIFT, HAPPENINGS, POLICIES
 from application.rooms.messages import (
     Command,
     GuestToken,
@@ -24,14 +25,15 @@ from application.rooms.messages import (
     Skip,
 )
 from application.rooms.queues import RoomQueues
+from application.rooms.reports import RoomLeads, RoomReport, RoomReports
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
-from application.rooms.steps import Keeping, RoomSteps, unmeasured
+from application.rooms.steps import Keeping, RoomSteps
 from application.rooms.use_cases import Rooms
 
 __all__ = [
+    "DRIFT",
     "HAPPENINGS",
     "POLICIES",
-    "REACTIONS_PER_PARTICIPANT",
     "ROOMS_PLAY",
     "ROOMS_READ",
     "ROOMS_WRITE",
@@ -52,13 +54,16 @@ __all__ = [
     "ParticipantPatch",
     "PolicyChoices",
     "QueuePatch",
+    "RoomFeeds",
     "RoomJoined",
+    "RoomLeads",
     "RoomPatch",
     "RoomQueues",
+    "RoomReport",
+    "RoomReports",
     "RoomSteps",
     "Rooms",
     "Skip",
     "closing",
     "leaving",
-    "unmeasured",
 ]

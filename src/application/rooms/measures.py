@@ -1,13 +1,15 @@
 """How often something may be tried in rooms, and what is counted of them."""
 
 from application.ports.limits import Policy
-from application.ports.observer import Happening
+from application.ports.observer import Happening, Measure
 
 PASSWORDS_PER_ROOM = Policy("room_password", 5, 60_000, "Wait a minute before you try another password.")
 CODES_PER_ADDRESS = Policy("room_code", 20, 60_000, "Too many codes were tried from here.")
 COMMANDS_PER_PARTICIPANT = Policy("room_commands", 10, 10_000, "Let the others watch for a moment.")
 MESSAGES_PER_PARTICIPANT = Policy("room_messages", 5, 5_000, "Say a little less.")
 REACTIONS_PER_PARTICIPANT = Policy("room_reactions", 10, 5_000, "React a little less.")
+# Of reports that tell the room something new.
+REPORTS_PER_PARTICIPANT = Policy("room_reports", 20, 10_000, "The player changes too often.")
 
 POLICIES = (
     PASSWORDS_PER_ROOM,
@@ -15,8 +17,14 @@ POLICIES = (
     COMMANDS_PER_PARTICIPANT,
     MESSAGES_PER_PARTICIPANT,
     REACTIONS_PER_PARTICIPANT,
+    REPORTS_PER_PARTICIPANT,
 )
 
+DRIFT = Measure(
+    "room_drift_seconds",
+    "How far players are from where their rooms are, as they report it.",
+    (0.02, 0.05, 0.1, 0.3, 1, 3, 10),
+)
 HAPPENINGS = (
     Happening(
         "room_joined",

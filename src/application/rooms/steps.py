@@ -13,7 +13,7 @@ from application.scopes import Scope
 from application.turns import OneByOne
 from domain.errors import VersionConflict
 from domain.ids import AccountId, RoomId
-from domain.rooms import PlaybackStatus, Room, lead_ms
+from domain.rooms import PlaybackStatus, Room
 
 Leads = Callable[[RoomId], Awaitable[int]]
 """How far ahead a start of this room lies, in milliseconds, so that all of its players hear of it before."""
@@ -104,8 +104,3 @@ def require_version(room: Room, version: int | None) -> None:
 
 def _guests(room: Room) -> set[AccountId]:
     return {each.account_id for each in room.participants.values() if each.is_guest}
-
-
-async def unmeasured(id: RoomId) -> int:
-    """The lead of a room whose players tell nothing of how long their way to here is."""
-    return lead_ms(())

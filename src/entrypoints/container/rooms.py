@@ -30,6 +30,7 @@ from application.quotas import Quota
 from application.reactions import name_of
 from application.retention import Aging, Expiring
 from application.rooms import (
+    DRIFT,
     HAPPENINGS,
     POLICIES,
     ROOMS_PLAY,
@@ -38,17 +39,20 @@ from application.rooms import (
     Chat,
     Entrance,
     Keeping,
+    RoomFeeds,
+    RoomLeads,
     RoomQueues,
+    RoomReports,
     Rooms,
     RoomSteps,
     closing,
     leaving,
-    unmeasured,
 )
 from domain.rooms import ROOM, Message, Queue, Room
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
 from entrypoints.http.rooms import room_routes
+from entrypoints.websocket.rooms import room_methods
 
 
 def on_postgres(house: Container) -> Container:
@@ -82,7 +86,7 @@ def _with_rooms(
 ) -> Container:
     given, clock, ids, observer = house.settings.provided, house.clock, house.ids, house.observer
     keeping = Singleton(Keeping, house.guests, clock)
-    steps = Singleton(RoomSteps, house.work, keeping, Object(unmeasured), clock)
+    steps = Singleton(RoomSteps, house.work, keeping, Singleton(RoomLeads, house.newest), clock)
     limits, hasher, named = house.limits, house.hasher, Object(name_of)
     rooms = watched(
         observer,
@@ -99,11 +103,16 @@ def _with_rooms(
         given.max_participants_per_room,
         given.room_lifetime_seconds,
     )
+    entrance = watched(observer, Entrance, steps, queries, named, hasher, limits, observer, ids)
+    queues = watched(observer, RoomQueues, house.work, queries, clock, ids)
+    chat = watched(observer, Chat, house.work, queries, house.journal, limits, clock, ids)
+    reports = watched(observer, RoomReports, steps, queries, house.newest, limits, observer)
     house.set_providers(
         rooms=rooms,
-        entrance=watched(observer, Entrance, steps, queries, named, hasher, limits, observer, ids),
-        room_queues=watched(observer, RoomQueues, house.work, queries, clock, ids),
-        chat=watched(observer, Chat, house.work, queries, house.journal, limits, clock, ids),
+        entrance=entrance,
+        room_queues=queues,
+        chat=chat,
+        room_reports=reports,
         room_queries=queries,
         room_upkeep=upkeep,
     )
@@ -111,14 +120,17 @@ def _with_rooms(
     house.scopes.add_args(ROOMS_READ, ROOMS_PLAY, ROOMS_WRITE)
     house.policies.add_args(*POLICIES)
     house.happenings.add_args(*HAPPENINGS)
+    house.measures.add_args(DRIFT)
     house.quotas.add_args(
         Singleton(Quota, "rooms", "account", given.quota_rooms),
         Singleton(Quota, "workspace_rooms", "workspace", given.quota_workspace_rooms),
     )
     house.consumers.add_args(Singleton(closing, keeping), Singleton(leaving, keeping))
     house.attendances.add_args(Singleton(Attended, ROOM, rooms.provided.attended))
+    house.feeds.add_args(Singleton(RoomFeeds, queries, house.newest, limits))
+    house.calls.add_args(Singleton(room_methods, rooms, entrance, queues, chat, reports))
     house.due.add_args(Singleton(Due, "rooms", deadlines, rooms.provided.elapse))
-    house.routes.add_args(Singleton(room_routes, rooms, house.entrance, house.room_queues, house.chat))
+    house.routes.add_args(Singleton(room_routes, rooms, entrance, queues, chat, reports))
     house.retention.add_args(
         Singleton(Aging, "rooms", given.room_retention_days, upkeep.provided.forget, clock),
         Singleton(Expiring, "messages", upkeep.provided.forget_messages),
