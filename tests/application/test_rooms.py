@@ -11,6 +11,7 @@ import pytest
 from dependency_injector import providers
 
 from adapters.memory import MemoryPresence
+from adapters.security.passwords import Argon2Hasher
 from application.authentication import CredentialRevoked
 from application.ports.presence import Present
 from application.principal import Principal
@@ -26,6 +27,7 @@ from application.rooms import (
     RoomPatch,
 )
 from application.scopes import ScopeMissing
+from application.workspaces import Acceptance, NewInvitation
 from domain.errors import (
     DomainError,
     Exhausted,
@@ -148,6 +150,8 @@ async def test_what_a_joiner_is_shown_is_what_it_can_follow_from_there() -> None
     assert await cinema.types(room.id, after=joined.offset) == []
     assert (await cinema.types(room.id))[-1] == "participant.joined"
     assert joined.room == await cinema.show(room.id, cinema.bob)
+    shown = await cinema.rooms.snapshot(cinema.bob, RoomId(room.id))
+    assert (shown.room, shown.offset, shown.journal_epoch) == (joined.room, joined.offset, joined.journal_epoch)
     await cinema.join(room, cinema.bob)
     assert await cinema.types(room.id, after=joined.offset) == ["participant.changed"] * 0
 
@@ -184,6 +188,26 @@ async def test_a_password_is_changed_and_taken_away_by_the_host() -> None:
     changed = await cinema.rooms.change(cinema.ada, RoomId(room.id), RoomPatch(password=None))
     assert not changed.password_set
     await cinema.join(room, cinema.eve)
+
+
+class Interrupted(Argon2Hasher):
+    """Lets something happen while a password is compared."""
+
+    meanwhile: Callable[[], Awaitable[object]]
+
+    async def verify(self, password: str, encoded: str | None) -> bool:
+        await self.meanwhile()
+        return await super().verify(password, encoded)
+
+
+async def test_a_password_that_is_changed_while_it_is_compared_lets_nobody_in() -> None:
+    hasher = Interrupted(memory_kib=8, passes=1)
+    cinema = await Cinema.open(hasher=providers.Object(hasher))
+    room = await cinema.room(password="old")
+    change = RoomPatch(password="new")
+    hasher.meanwhile = lambda: cinema.rooms.change(cinema.ada, RoomId(room.id), change)
+    with pytest.raises(WrongRoomPassword):
+        await cinema.join(room, cinema.bob, "old")
 
 
 # -------------------------------------------------------------------------------------------------------------- guests
@@ -462,6 +486,17 @@ async def test_a_member_who_is_removed_leaves_the_rooms_that_are_for_members_how
     *others, event = [(await cinema.news(room.id))[-1] for room in rooms]
     assert (event.type, event.data["reason"]) == ("participant.left", "member_removed")
     assert "participant.left" not in {each.type for each in others}
+
+
+async def test_a_member_who_is_back_before_that_stays() -> None:
+    cinema = await Cinema.open()
+    team = await cinema.team(cinema.bob)
+    room = await cinema.room(cinema.bob, workspace_id=team, visibility=Visibility.WORKSPACE)
+    await cinema.workspaces.remove(cinema.ada, team, cinema.bob.account_id)  # type: ignore[arg-type]
+    made = await cinema.workspaces.invite(cinema.ada, team, NewInvitation())  # type: ignore[arg-type]
+    await cinema.workspaces.accept(cinema.bob, Acceptance(made.token))
+    await cinema.follow_up()
+    assert len((await cinema.show(room.id)).participants) == 2
 
 
 async def test_a_disabled_account_leaves_every_room() -> None:

@@ -407,6 +407,17 @@ def test_the_length_that_a_host_states_stands() -> None:
     assert room.playback.duration_ms == 50_000
 
 
+def test_what_is_said_of_another_item_or_by_who_only_added_it_does_not_stand() -> None:
+    room, queue = a_loading_room()
+    waiting = queue.edit(room.seat(ADA), an_item(2).id, NOW, duration_ms=30_000)
+    assert queue.current is not None
+    for item in (waiting, queue.current):
+        room.state_duration(item, ADA, NOW)
+    assert types(room.take_news()) == []
+    room.report(ADA, Report(1, ITEM, 0, ready=True, duration_ms=50_000), NOW, LEAD)
+    assert room.playback.duration_ms == 50_000
+
+
 # ------------------------------------------------------------------------------------------------------- end of an item
 
 
@@ -446,6 +457,14 @@ def test_ten_who_are_at_the_end_go_on_by_one_item() -> None:
     for _ in range(10):
         room.next(queue, ADA, NOW, LEAD, item_id=an_item(2).id)
     assert (room.playback.item_id, len(queue.items)) == (an_item(3).id, 0)
+
+
+def test_only_what_has_ended_is_followed_by_the_next() -> None:
+    room, queue = a_playing_room()
+    room.advance(queue, room.playback.epoch, NOW, LEAD)
+    room.elapse(NOW + 63 * SECOND)
+    room.advance(queue, room.playback.epoch - 1, NOW + 63 * SECOND, LEAD)
+    assert (status(room), len(queue.items)) == (PlaybackStatus.ENDED, 2)
 
 
 def test_nothing_goes_on_in_a_room_that_nobody_is_in_any_more() -> None:
