@@ -64,10 +64,10 @@ class Process:
 
 
 @asynccontextmanager
-async def two_processes(database_url: str) -> AsyncIterator[list[Process]]:
-    """Two processes on one database, which have let go of it at the end."""
+async def several_processes(database_url: str, count: int = 2) -> AsyncIterator[list[Process]]:
+    """So many processes on one database, which have let go of it at the end."""
     ids = SequentialIds()
-    processes = [Process(database_url, ids) for _ in range(2)]
+    processes = [Process(database_url, ids) for _ in range(count)]
     for process in processes:
         await process.container.database().open()
         await process.container.numbers_database().open()
@@ -80,7 +80,7 @@ async def two_processes(database_url: str) -> AsyncIterator[list[Process]]:
 @pytest_asyncio.fixture
 async def processes(database_url: str) -> AsyncIterator[list[Process]]:
     """Two processes on one database."""
-    async with two_processes(database_url) as processes:
+    async with several_processes(database_url) as processes:
         yield processes
 
 
@@ -374,7 +374,7 @@ async def test_units_that_save_the_same_tasks_in_opposite_orders_never_lock_each
     new_database: Callable[[], str], count: int
 ) -> None:
     database_url = new_database()
-    async with two_processes(database_url) as processes:
+    async with several_processes(database_url) as processes:
         ada = await an_account(processes[0])
         ids = [(await a_task(processes[0], WorkspaceId(ada.id), ada.id)).id for _ in range(count)]
 

@@ -15,7 +15,7 @@ from application.tasks import TaskPatch
 from domain.ids import TaskId, WorkspaceId
 from tests.contracts.house import eventually
 from tests.integration.test_database import furnished
-from tests.integration.test_journal import DEADLINE_SECONDS, Process, two_processes
+from tests.integration.test_journal import DEADLINE_SECONDS, Process, several_processes
 from tests.integration.test_statements import KEPT
 from tests.support.builders import a_message, a_room, a_task, a_team, an_account, an_item, principal
 
@@ -30,7 +30,7 @@ SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND
 async def without_deadlock(new_database: Callable[[], str]) -> AsyncIterator[list[Process]]:
     """Two processes on a database of their own, in which PostgreSQL never found two that waited for each other."""
     database_url = new_database()
-    async with asyncio.timeout(DEADLINE_SECONDS), two_processes(database_url) as processes:
+    async with asyncio.timeout(DEADLINE_SECONDS), several_processes(database_url) as processes:
         yield processes
     # A connection tells at its end what it has counted, and nobody else was ever in this database.
     connection = await asyncpg.connect(database_url)
