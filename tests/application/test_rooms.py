@@ -26,7 +26,6 @@ from application.rooms import (
     PolicyChoices,
     RoomPatch,
 )
-from application.rooms.codes import normal_code
 from application.scopes import ScopeMissing
 from application.workspaces import Acceptance, NewInvitation
 from domain.errors import (
@@ -112,10 +111,6 @@ async def test_who_opened_a_private_room_finds_back_into_it() -> None:
     with pytest.raises(NotFound):
         await cinema.show(room.id)
     assert (await cinema.join(room, cinema.ada)).participant.role is RoomRole.HOST
-
-
-def test_letters_that_look_like_digits_are_read_as_those() -> None:
-    assert normal_code("oO0i-Il1 z") == "0001111Z"
 
 
 @pytest.mark.parametrize("code", ["00000000", "UUUUUUUU", "0000-0000-0", "ÄÄÄÄÄÄÄÄ"])

@@ -120,6 +120,15 @@ async def test_a_second_device_is_the_same_participant(town: Town) -> None:
     assert len(second["room"]["participants"]) == 2
 
 
+async def test_who_joins_with_a_key_is_in_by_id_and_by_code(town: Town) -> None:
+    room = done(await town.ada.post("/rooms", {"name": "Film night", "visibility": "link"}))
+    key = {"Idempotency-Key": "k"}
+    for path, body in ((f"/rooms/{room['id']}/join", {}), ("/rooms/join", {"join_code": room["join_code"]})):
+        for _ in range(2):
+            joined = done(await town.bob.post(path, body, headers=key))
+            assert joined["participant"]["account_id"] == town.bob.id
+
+
 async def test_two_who_seek_at_once_do_not_undo_each_other(town: Town) -> None:
     room = await a_room(town.ada, town.bob)
     epoch = (await play_a_film(town.ada, room))["epoch"]

@@ -107,8 +107,8 @@ class Player:
     def __init__(self, latency: Draw, stalls: Draw) -> None:
         self._latency, self._stalls = latency, stalls
         self._at_seconds, self._rate = 0.0, 1.0
-        self._counted_ms = self._blocked_until = self._seeking_until = self._stalled_until = 0.0
-        self._next_stall = between(stalls, STALL_EVERY_MS)
+        self._counted_ms = self._blocked_until = self._seeking_until = self._stalled_until = now_ms()
+        self._next_stall = now_ms() + between(stalls, STALL_EVERY_MS)
         self.is_paused = True
         self.seeks = 0
         self.played_ms = self.bent_ms = 0.0
@@ -236,6 +236,9 @@ class Line:
         yield {"type": "subscribed"}
         while True:
             yield await self.frames.get()
+
+    async def be_present(self, channel: str) -> AsyncIterator[Frame]:
+        yield {"type": "subscribed", "channel": channel}
 
     async def call(self, method: str, params: Frame, *, once: bool = True) -> Any:
         await asyncio.sleep(self._delays["calls"]() / 1000)

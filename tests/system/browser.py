@@ -23,10 +23,11 @@ FLAGS = (
 
 @dataclass
 class Site:
-    """Serves its page at every address, and keeps what is posted to `/heard`."""
+    """Serves its sound at `/sound` and its page at every other address, and keeps what is posted to `/heard`."""
 
     origin: str = ""
     page: str = ""
+    sound: bytes = b""
     heard: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,9 +36,17 @@ class Site:
             if head.startswith("post /heard"):
                 length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
                 self.heard.put_nowait((await reader.readexactly(length)).decode())
-            text = self.page.encode()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n")
-            writer.write(b"Content-Length: %d\r\n\r\n" % len(text) + text)
+            if head.startswith("get /sound"):
+                # In parts: otherwise a browser seeks only in what it has already.
+                first, _, last = head.partition("range: bytes=")[2].partition("\r\n")[0].partition("-")
+                begin, end = int(first or 0), int(last or len(self.sound) - 1) + 1
+                writer.write(b"HTTP/1.1 206 Partial Content\r\nContent-Type: audio/wav\r\nConnection: close\r\n")
+                writer.write(b"Content-Range: bytes %d-%d/%d\r\n" % (begin, end - 1, len(self.sound)))
+                body = self.sound[begin:end]
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n")
+                body = self.page.encode()
+            writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # a browser connects in advance, and may end without having asked

@@ -274,6 +274,10 @@ class Client {
     return this.#world.later(this.#delays.calls() * 2, () => ({}));
   }
 
+  bePresent() {
+    return Promise.resolve({});
+  }
+
   async ping(time) {
     const said = await this.#world.later(this.#delays.up(), () => SERVER_EPOCH + Math.round(this.#world.now));
     return this.#world.later(this.#delays.down(), () => ({ time, received: said, sent: said }));

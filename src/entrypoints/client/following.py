@@ -86,7 +86,7 @@ class ServerClock:
         self._samples.append((received - sent, answered - back, back - sent - (answered - received)))
         most, least, rtts = zip(*self._samples, strict=True)
         self._offset = (min(most) + max(least)) / 2
-        self.rtt_ms = min(rtts)
+        self.rtt_ms = max(0.0, min(rtts))  # the server tells whole milliseconds
 
     def doubt(self) -> None:
         """Our clock may have been stopped: once there is another ping, only pings from now on count."""

@@ -25,6 +25,8 @@ class RoomClient(Protocol):
 
     def subscribe(self, channel: str, since: int | None = None) -> AsyncIterator[Frame]: ...
 
+    def be_present(self, channel: str) -> AsyncIterator[Frame]: ...
+
     async def call(self, method: str, params: Frame, *, once: bool = True) -> Any: ...
 
     async def ping(self, time: float, seconds: float) -> Frame: ...
@@ -93,13 +95,13 @@ class RoomPlayer:
             raise
 
     async def run(self) -> None:
-        """Follow the room until its channel ends, because this member left or was removed, or until cancelled.
+        """Follow the room and be present, until its channel ends (the member left or was removed), or until cancelled.
 
         Raises an ExceptionGroup of what `load`, the player and iterating over the Subscription raise.
         """
         news = self._client.subscribe(f"room:{self._id}", self._joined["offset"])
         async with asyncio.TaskGroup() as group:
-            working = (self._keep_up(), self._keep_reporting(), self._keep_measuring())
+            working = (self._keep_up(), self._keep_reporting(), self._keep_measuring(), self._be_present())
             loops = [group.create_task(work) for work in working]
             await self._take(self._joined["room"]["state"])
             async for frame in news:
@@ -113,6 +115,10 @@ class RoomPlayer:
                             await self._take((await self._client.call("room.get", {"id": self._id}))["state"])
             for loop in loops:
                 loop.cancel()
+
+    async def _be_present(self) -> None:
+        async for _ in self._client.be_present(f"presence:room:{self._id}"):
+            pass  # nobody else's coming and going matters here
 
     async def _take(self, state: Frame) -> None:
         if not self._loop.follow(state):

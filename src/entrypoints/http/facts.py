@@ -1,5 +1,6 @@
 """What a route declares beside its signature, for the edge, the memory of answers and the OpenAPI document."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
@@ -68,18 +69,27 @@ def scope_of(handler: HTTPRouteHandler) -> Scope | None:
     return cast("Scope | None", reading if "GET" in handler.http_methods else changing)
 
 
+def matching(app: Litestar, wanted: Callable[[Facts], bool]) -> re.Pattern[str]:
+    """Matches the paths of all routes whose facts are wanted, and is for `fullmatch`."""
+    return re.compile("|".join(re.sub(r"\\{.*?\\}", "[^/]+", re.escape(each)) for each in sorted(_found(app, wanted))))
+
+
 def paths(app: Litestar, wanted: Callable[[Facts], bool]) -> frozenset[str]:
     """The paths of all routes whose facts are wanted. ValueError for a path with a parameter: it stands for many."""
-    found = {
+    found = _found(app, wanted)
+    if several := sorted(path for path in found if "{" in path):
+        raise ValueError(f"What is open to strangers has one path: {several}")
+    return frozenset(found)
+
+
+def _found(app: Litestar, wanted: Callable[[Facts], bool]) -> set[str]:
+    return {
         route.path
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for handler, _ in route.route_handler_map.values()
         if wanted(facts_of(handler))
     }
-    if several := sorted(path for path in found if "{" in path):
-        raise ValueError(f"What is open to strangers or keyless has one path: {several}")
-    return frozenset(found)
 
 
 def open_paths(app: Litestar) -> Mapping[str, Callers]:

@@ -14,7 +14,7 @@ from application.ports.unit_of_work import uninterrupted
 from domain.ids import AccountId
 from entrypoints.answers import SecretAnswers
 from entrypoints.http.caller import Caller
-from entrypoints.http.facts import paths
+from entrypoints.http.facts import matching
 from entrypoints.http.problems import InvalidParameter
 from entrypoints.http.request import whole_body
 
@@ -35,7 +35,7 @@ class IdempotentRequests:
 
     def __init__(self, app: Litestar, idempotency: Idempotency, secrets: Secrets, observer: Observer) -> None:
         self._app = app
-        self._keyless = paths(app, lambda facts: facts.callers == "anybody" or facts.is_keyless)
+        self._keyless = matching(app, lambda facts: facts.callers == "anybody" or facts.is_keyless)
         self._idempotency = idempotency
         self._secret_answers = SecretAnswers(secrets)
         self._observer = observer
@@ -46,7 +46,7 @@ class IdempotentRequests:
             return
         caller: Caller = scope["signalbox"]
         header = caller.headers.get(b"idempotency-key")
-        if header is None or caller.principal is None or scope["path"] in self._keyless:
+        if header is None or caller.principal is None or self._keyless.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         match = _KEY.match(header)

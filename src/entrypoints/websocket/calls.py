@@ -25,7 +25,8 @@ class Method:
 
     `about` gives the channel that the caller has to follow on the same connection. So the handler need not ask whether
     the caller may see that place. Without it the handler asks. `is_secret`: its answers hold a secret, and are stored
-    encrypted only. `cost` is what it costs the account; a request costs 1.
+    encrypted only. `cost` is what it costs the account; a request costs 1. `is_keyless`: it ignores keys, because a
+    repetition does no harm.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Method:
         about: Callable[[Any], Channel] | None = None,
         is_secret: bool = False,
         cost: float = 1,
+        is_keyless: bool = False,
     ) -> None:
         self.name = name
         self.about = about
         self.is_secret = is_secret
         self.cost = cost
+        self.is_keyless = is_keyless
         self.params = params
         self.reader: Reader[Any] = Reader(params)
         self.handler = handler
@@ -78,7 +81,7 @@ class Calls(Dispatch):
         decoded = called.reader.part(bytes(params))
         if called.about is not None:
             await holds(str(called.about(decoded)))
-        if key is None:
+        if key is None or called.is_keyless:
             return Raw(msgspec.json.encode(await called.handler(actor, decoded)))
         fingerprint = sha256(b"\n".join((b"call", method.encode(), bytes(params))))
         fingerprint.update(actor.mark)  # requests do the same

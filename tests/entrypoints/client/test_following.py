@@ -351,6 +351,12 @@ def test_the_quickest_way_there_and_the_quickest_way_back_tell_the_time() -> Non
     assert clock.rtt_ms == 110
 
 
+def test_no_way_is_shorter_than_none() -> None:
+    clock = ServerClock()
+    clock.take(0, 5000, 5001, 0.2)
+    assert clock.rtt_ms == 0
+
+
 def test_old_pings_are_forgotten_when_eight_newer_ones_came() -> None:
     clock = ServerClock()
     clock.take(0, 5010, 5010, 20)

@@ -23,7 +23,7 @@ class Connection:
         self.frames: asyncio.Queue[Frame | None] = asyncio.Queue()
         self.calls: list[tuple[float, str, Frame]] = []
         self.pings: list[float] = []
-        self.is_lost = False
+        self.is_lost = self.is_present = False
         self.answers: dict[str, Callable[[], Frame]] = {}
 
     async def subscribe(self, channel: str, since: int | None = None) -> AsyncIterator[Frame]:
@@ -31,6 +31,10 @@ class Connection:
         yield {"type": "subscribed"}
         while (frame := await self.frames.get()) is not None:
             yield frame
+
+    async def be_present(self, channel: str) -> AsyncIterator[Frame]:
+        self.is_present = channel == "presence:room:R"
+        yield {"type": "subscribed"}
 
     async def call(self, method: str, params: Frame, *, once: bool = True) -> Any:
         assert once == (method != "room.report")  # nothing has to remember a report
@@ -105,6 +109,12 @@ async def test_the_clock_is_asked_anew_on_another_connection(watching: Watching)
     watching.connection.frames.put_nowait({"type": "subscribed"})
     await asyncio.sleep(2)
     assert len(watching.connection.pings) == 10
+
+
+@watch
+async def test_a_player_makes_its_member_present(watching: Watching) -> None:
+    await asyncio.sleep(1)
+    assert watching.connection.is_present
 
 
 @watch

@@ -36,7 +36,7 @@ export class ServerClock {
     if (this.#samples.length > WINDOW) this.#samples.shift();
     const of = (name) => this.#samples.map((sample) => sample[name]);
     this.#offset = (Math.min(...of("most")) + Math.max(...of("least"))) / 2;
-    this.rttMs = Math.min(...of("rtt"));
+    this.rttMs = Math.max(0, Math.min(...of("rtt"))); // the server tells whole milliseconds
   }
 
   /** Our clock may have been stopped: once there is another ping, only pings from now on count. */

@@ -63,7 +63,7 @@ export class RoomPlayer {
     element.preservesPitch = true;
   }
 
-  /** Follow the room until `stop`. Resolves once its channel is followed. */
+  /** Follow the room, and be present in it, until `stop`. Resolves once its channel is followed. */
   async start() {
     const { document } = globalThis;
     const seen = () => document.visibilityState === "visible" && this.#wake();
@@ -79,16 +79,20 @@ export class RoomPlayer {
     this.#take(this.#joined.room.state);
     this.#wake();
     this.#pingLater();
-    await this.#client.subscribe(this.#channel, { since: this.#joined.offset });
+    await Promise.all([
+      this.#client.subscribe(this.#channel, { since: this.#joined.offset }),
+      this.#client.bePresent(`presence:${this.#channel}`),
+    ]);
   }
 
-  /** Follow the room no longer. The element stays as it is, and the member in the room. */
+  /** Follow the room no longer. The element stays as it is, and the member in the room for as long as a slot is kept. */
   stop() {
     for (const off of this.#offs) off();
     for (const cancel of this.#timers.values()) cancel();
     this.#offs = [];
     this.#timers.clear();
-    this.#client.unsubscribe(this.#channel).catch(() => {});
+    for (const channel of [this.#channel, `presence:${this.#channel}`])
+      this.#client.unsubscribe(channel).catch(() => {});
   }
 
   /** Call `handler` with everything of this type. Returns a function that removes it. */
@@ -136,7 +140,7 @@ export class RoomPlayer {
   }
 
   set offsetMs(milliseconds) {
-    this.#loop.offsetMs = Math.max(-OFFSET_MAX_MS, Math.min(OFFSET_MAX_MS, milliseconds));
+    this.#loop.offsetMs = Math.max(-OFFSET_MAX_MS, Math.min(OFFSET_MAX_MS, Math.round(milliseconds)));
   }
 
   // The room
