@@ -23,6 +23,7 @@ LEAST: dict[str, tuple[str, str | None]] = {
     "remove_participant": ("moderator", "room:moderate"),
     "control_room": ("member", "room:control"),
     "read_state": ("guest", None),
+    "report_player": ("guest", None),
     "room_history": ("guest", None),
     "read_queue": ("guest", None),
     "change_queue": ("moderator", "room:arrange"),
