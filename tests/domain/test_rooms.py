@@ -72,6 +72,20 @@ def test_a_room_is_refused_that_cannot_be(wrong: dict[str, object], pointer: str
     assert refused.value.pointer == pointer
 
 
+def test_it_is_told_who_comes_in() -> None:
+    room = a_room(allow_guests=True)
+    came = room.join(ParticipantId(UUID(int=77)), EVE, " Eve ", NOW, is_guest=True)
+    (event,) = room.take_news()
+    assert (event.type, event.actor) == ("participant.joined", EVE)
+    assert event.data == {
+        "participant_id": came.id,
+        "account_id": EVE,
+        "display_name": "Eve",
+        "role": RoomRole.GUEST,
+        "is_guest": True,
+    }
+
+
 def test_a_second_device_is_the_same_participant() -> None:
     room = a_room(BOB)
     room.attend([ADA, BOB], NOW)
@@ -324,6 +338,15 @@ def test_the_host_changes_settings_and_what_stays_the_same_is_not_told() -> None
         "allow_guests": (False, True),
         "policies": (Policies(), policies),
     }
+
+
+def test_only_the_host_asks_for_a_password_and_extends() -> None:
+    room = a_room(BOB)
+    room.change_participant(place_of(room, BOB), ADA, NOW, role=RoomRole.MODERATOR)
+    with pytest.raises(Forbidden):
+        room.set_password(BOB, NOW, "hash")
+    with pytest.raises(Forbidden):
+        room.extend(BOB, NOW)
 
 
 def test_of_a_password_is_told_only_whether_there_is_one() -> None:

@@ -150,6 +150,13 @@ def test_another_rate_goes_on_from_where_it_is() -> None:
     assert (room.playback.position_ms(NOW + 30 * SECOND), room.playback.rate) == (13_000, 1.0)
 
 
+def test_another_rate_before_the_start_does_not_move_the_start() -> None:
+    room, _ = a_loading_room()
+    room.play(ADA, NOW, 900)
+    room.set_rate(ADA, NOW, 2.0)
+    assert room.playback.position_ms(NOW + SECOND) == 200
+
+
 @pytest.mark.parametrize("rate", [0.24, 3.01, float("nan"), float("inf"), -1.0])
 def test_a_rate_has_bounds(rate: float) -> None:
     room, _ = a_playing_room()
