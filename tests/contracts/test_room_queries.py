@@ -156,8 +156,8 @@ async def test_a_snapshot_has_what_the_stream_tells_up_to_its_offset_and_nothing
             work.queues.save(queue)
         await a_message(house, room.id, ada.id)
 
+    snapshots = [await house.room_queries.snapshot(room.id, ada.id)]
     writing = asyncio.gather(*map(write, range(8)))
-    snapshots = []
     while not writing.done():
         snapshots.append(await house.room_queries.snapshot(room.id, ada.id))
         await asyncio.sleep(0)
