@@ -47,9 +47,9 @@ export class RoomPlayer {
   #toldAt = -Infinity;
 
   /**
-   * `client` is a connected SignalboxClient, `joined` the answer to `room.join`. `load` is called with the id of each new
-   * item and gives the element its source; it may return a promise. `mode` is strict, relaxed or free. With `offsetMs`
-   * (within ±10,000) this member is so far ahead of the room.
+   * `client` is a connected SignalboxClient, `joined` the answer to `room.join`. `load` is called with the id of each
+   * new item and gives the element its source; it may return a promise. `mode` is strict, relaxed or free. With
+   * `offsetMs` (within ±10,000) this member is so far ahead of the room.
    */
   constructor(client, joined, element, { load, mode = "strict", offsetMs = 0, clock = CLOCK }) {
     this.#client = client;
@@ -85,7 +85,7 @@ export class RoomPlayer {
     ]);
   }
 
-  /** Follow the room no longer. The element stays as it is, and the member in the room for as long as a slot is kept. */
+  /** Follow the room no longer. The element stays as it is; the member is in the room for as long as a slot is kept. */
   stop() {
     for (const off of this.#offs) off();
     for (const cancel of this.#timers.values()) cancel();
