@@ -111,8 +111,10 @@ def test_no_more_come_in_than_the_room_lets_in() -> None:
         room.join(ParticipantId(UUID(int=77)), EVE, "Eve", NOW)
     with pytest.raises(RoomFull):
         a_room(BOB, EVE).change(ADA, NOW, max_participants=2)
+    assert room.join(ParticipantId(UUID(int=77)), BOB, "Bob's phone", NOW) == room.participant_of(BOB)
     room.leave(BOB, BOB, NOW)
     room.join(ParticipantId(UUID(int=77)), EVE, "Eve", NOW)
+    room.change(ADA, NOW, max_participants=2)
 
     assert room.participant_of(EVE)
 
