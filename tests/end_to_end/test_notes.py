@@ -27,7 +27,7 @@ async def test_a_killed_server_tells_after_its_restart_what_fell_due_meanwhile_a
         note = done(await ada.post("/notes", {"text": "Bring the map."}))
         path, channel = f"/notes/{note['id']}", f"note:{note['id']}"
         done(await ada.put(f"{path}/participants/{bob.id}"))
-        async with listening(notes_server.base_url, bob.token, channel, f"status:{channel}") as live:
+        async with listening(notes_server.base_url, bob.token, channel, f"pulse:{channel}") as live:
             assert (await live.frame("value"))["data"] == 3
             written = {"id": note["id"], "note": {"text": "Bring the map and the lamp."}}
             assert (await live.call("call", method="note.write", params=written, key="k"))["type"] == "reply"
