@@ -407,6 +407,13 @@ def test_a_room_lives_for_seven_days_at_most() -> None:
     assert moved(room) == ["room.extended"] * 6
 
 
+def test_a_room_of_ten_minutes_warns_once() -> None:
+    room = a_room(lifetime=timedelta(minutes=10))
+    assert room.due_at == NOW + 120 * SECOND  # the place of its host; the first warning would have been now
+    room.attend([ADA], NOW)
+    assert room.due_at == NOW + timedelta(minutes=9)
+
+
 def test_a_room_of_half_a_minute_warns_of_nothing() -> None:
     room = a_room(lifetime=30 * SECOND)
     room.elapse(NOW + 30 * SECOND)

@@ -101,8 +101,10 @@ def test_members_arrange_what_is_their_own_and_moderators_everything() -> None:
         queue.set_mode(bob, QueueMode.LOOP, NOW)
     queue.edit(bob, an_item(3).id, NOW, title="Mine")
     queue.remove(bob, an_item(3).id, NOW)
+    queue.take_news()
     queue.remove(room.seat(ADA), an_item(1).id, NOW)
     assert ids(queue) == [2]
+    assert told(queue.take_news(), "queue.removed") == [{"item_id": an_item(1).id}]
 
 
 @pytest.mark.parametrize(("position", "order"), [(0, [3, 1, 2]), (1, [1, 3, 2]), (9, [1, 2, 3]), (-4, [3, 1, 2])])
