@@ -55,11 +55,9 @@ async def test_a_value_that_is_told_to_be_gone_is_gone(house: House) -> None:
 async def test_a_value_is_gone_when_its_seconds_are_over_unless_it_was_told_again(house: House) -> None:
     for key, seconds in (("ada", 1), ("bob", 60), ("eve", 1)):
         await house.newest.tell(ONE, key, word(1), seconds)
-    assert {signal.key: round(signal.seconds or 0, -1) for signal in await house.newest.of([ONE])} == {
-        "ada": 0,
-        "bob": 60,
-        "eve": 0,
-    }
+    (left,) = [signal.seconds for signal in await house.newest.of([ONE]) if signal.key == "bob"]
+    assert left is not None
+    assert 0 < left <= 60
     await house.newest.tell(ONE, "eve", word(2), 60)
     await house.pass_time(timedelta(seconds=1.1))
     assert {key for _, key in await told(house.newest_elsewhere, ONE)} == {"bob", "eve"}
