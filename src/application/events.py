@@ -23,7 +23,7 @@ class Events:
         """
         if (refusal := self._channels.refusal(actor, channel)) is not None:
             raise refusal
-        feed = await self._channels.feed(actor.account_id, channel)
+        feed = await self._channels.feed(actor, channel)
         if feed.stream is None or not feed.shows_any:
             raise NotFound
         return feed, feed.stream

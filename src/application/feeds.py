@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
-from application.ports.events import Entry, Signal
+from application.ports.events import Entry, JournalQueries, Signal
 from application.ports.feeds import Asked, Feeds, Ground
 from application.principal import Principal
 from application.scopes import ScopeMissing
@@ -54,10 +54,11 @@ _decode = msgspec.json.Decoder(_Told).decode
 class Channels:
     """The channels of all contexts as one."""
 
-    def __init__(self, feeds: Sequence[Feeds]) -> None:
+    def __init__(self, feeds: Sequence[Feeds], journal: JournalQueries) -> None:
         """ValueError if two contexts define the same kind of channel or the same type of loss."""
         self.grammar = Grammar([PRESENCE, TYPING, *(kind for each in feeds for kind in each.kinds)])
         self._feeds = feeds
+        self._journal = journal
         self._of = {kind: each for each in feeds for kind in each.kinds}
         self._losses: dict[str, str | None] = {}
         for loss in (loss for each in feeds for loss in each.losses):
@@ -79,19 +80,30 @@ class Channels:
         scope = (to_say and context.saying) or context.scope
         return None if scope.name in actor.scopes else ScopeMissing(scope.name)
 
-    async def feed(self, account: AccountId, name: str) -> Feed:
-        """The feed of a channel name; NotFound unless the account may follow it."""
-        feeds = await self.feeds(account, [name])
+    async def feed(self, caller: Principal, name: str) -> Feed:
+        """The feed of a channel name; NotFound unless the caller may follow it. Scopes are not checked."""
+        feeds = await self.feeds(caller, [name])
         if name not in feeds:
             raise NotFound
         return feeds[name]
 
-    async def feeds(self, account: AccountId, names: Iterable[str], entitled: Iterable[str] = ()) -> dict[str, Feed]:
-        """The feeds of those channel names that the account may follow, with one query for each context.
+    async def feeds(self, caller: Principal, names: Iterable[str], entitled: Iterable[str] = ()) -> dict[str, Feed]:
+        """The feeds of those channel names that the caller may follow, with one query for each context.
 
-        The caller knows already that the account may follow the streams in `entitled`. Contexts are asked in their
-        order, and never about a stream for which an earlier one has answered.
+        It is known already that the account may follow the streams in `entitled`. Contexts are asked in their
+        order, and never about a stream for which an earlier one has answered. Scopes are not checked.
         """
+        found = await self._open_to(caller.account_id, names, entitled)
+        return found if caller.within is None else await self._inside(caller.within, found)
+
+    async def _inside(self, place: str, found: Mapping[str, Feed]) -> dict[str, Feed]:
+        """Those of these feeds that belong to a place, by their streams; and those that every account may follow."""
+        others = {feed.stream for feed in found.values() if feed.stream not in {None, place}}
+        within = await self._journal.within([stream for stream in others if stream]) if others else {}
+        inside = {None, place, *(stream for stream, outer in within.items() if outer == place)}
+        return {name: feed for name, feed in found.items() if feed.stream in inside}
+
+    async def _open_to(self, account: AccountId, names: Iterable[str], entitled: Iterable[str]) -> dict[str, Feed]:
         found: dict[str, Feed] = {}
         known: set[str | None] = {None, account_stream(account), *entitled}
         named: dict[Feeds, dict[str, Channel]] = {}

@@ -7,6 +7,7 @@ from random import getrandbits
 from uuid import UUID
 
 from application.scopes import SESSION, Scope, ScopeMissing
+from domain.errors import Forbidden, NotFound
 from domain.identity import AccountRole
 from domain.ids import AccountId
 
@@ -16,7 +17,8 @@ class Principal:
     """An authenticated caller: the account, its credential, and when the credential expires.
 
     If the credential is a session, `scopes` is None: it may do all that the account may do. Any other credential, such
-    as a key, has the names of its scopes. The ids of all credentials are distinct, sessions included.
+    as a key, has the names of its scopes. The ids of all credentials are distinct, sessions included. A credential may
+    be for one place only, such as a workspace: `within` is the stream of that place, and None means every place.
     """
 
     account_id: AccountId
@@ -24,6 +26,7 @@ class Principal:
     role: AccountRole
     expires_at: datetime
     scopes: frozenset[str] | None = None
+    within: str | None = None
 
     @property
     def is_session(self) -> bool:
@@ -49,8 +52,29 @@ class Principal:
         if self.scopes is not None and scope.name not in self.scopes:
             raise ScopeMissing(scope.name)
 
-    def require_scopes_of(self, other: "Principal") -> None:
-        """ScopeMissing unless this credential has every scope of the other."""
+    @property
+    def place(self) -> UUID | None:
+        """The id of the one place that the credential is for, or None for every place."""
+        return None if self.within is None else UUID(self.within.rpartition(":")[2])
+
+    def require_within(self, *places: UUID | None) -> None:
+        """NotFound if the credential is for one place only, and that is none of `places`.
+
+        Every use case calls this before it shows or changes anything, with the workspace that the thing is in, and the
+        thing itself if that is a place. A thing does not move, so one question is enough.
+        """
+        if self.within is not None and self.place not in places:
+            raise NotFound
+
+    def require_anywhere(self) -> None:
+        """Forbidden if the credential is for one place only, in which the thing to be made cannot be."""
+        if self.within is not None:
+            raise Forbidden("This credential is for one place only.")
+
+    def require_rights_of(self, other: "Principal") -> None:
+        """ScopeMissing unless this credential has every scope of the other, Forbidden unless it has its place, too."""
+        if other.within != self.within:
+            self.require_anywhere()
         if self.scopes is not None:
             theirs = {SESSION.name} if other.scopes is None else other.scopes
             for name in sorted(theirs - self.scopes):

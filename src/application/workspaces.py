@@ -123,19 +123,22 @@ class Workspaces:
 
     async def read(self, actor: Principal, id: WorkspaceId) -> WorkspaceView:
         actor.require(WORKSPACE_READ)
+        actor.require_within(id)
         return await self._queries.view(id, actor.account_id)
 
     async def page(self, actor: Principal, cursor: str | None, limit: int) -> Page[WorkspaceView]:
         actor.require(WORKSPACE_READ)
-        return await self._queries.page(actor.account_id, cursor, limit)
+        return await self._queries.page(actor.account_id, cursor, limit, actor.place)
 
     async def members(self, actor: Principal, id: WorkspaceId, cursor: str | None, limit: int) -> Page[MemberView]:
         actor.require(WORKSPACE_READ)
+        actor.require_within(id)
         return await self._queries.members(id, actor.account_id, cursor, limit)
 
     async def usage(self, actor: Principal, id: WorkspaceId) -> Mapping[str, QuotaUse]:
         """How many of each kind the workspace has and may have. `open_tasks` are those of the caller."""
         actor.require(WORKSPACE_READ)
+        actor.require_within(id)
         used = await self._queries.usage(id, actor.account_id, self._clock.now())
         limits = self._quotas.of("workspace")
         return {kind: QuotaUse(max(0, used.get(kind, 0)), limit) for kind, limit in limits.items()}
@@ -144,6 +147,7 @@ class Workspaces:
     async def create(self, actor: Principal, new: NewWorkspace) -> WorkspaceView:
         """Create a team workspace, which the caller owns."""
         actor.require(WORKSPACE_ADMIN)
+        actor.require_anywhere()
         id = WorkspaceId(self._ids.new())
         # The slug contains the whole id, because a part of it need not be unique.
         slug = f"w-{id.hex}" if new.slug is UNSET else new.slug
@@ -158,6 +162,7 @@ class Workspaces:
     ) -> WorkspaceView:
         """Rename it or change its settings. VersionConflict if `version` is neither None nor the present one."""
         actor.require(WORKSPACE_ADMIN)
+        actor.require_within(id)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.role_of(actor.account_id)
@@ -175,6 +180,7 @@ class Workspaces:
     @retried
     async def delete(self, actor: Principal, id: WorkspaceId, version: int | None = None) -> None:
         actor.require(WORKSPACE_ADMIN)
+        actor.require_within(id)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.role_of(actor.account_id)
@@ -185,6 +191,7 @@ class Workspaces:
     @retried
     async def change_role(self, actor: Principal, id: WorkspaceId, account: AccountId, change: RoleChange) -> None:
         actor.require(WORKSPACE_ADMIN)
+        actor.require_within(id)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.change_role(account, change.role, actor.account_id, self._clock.now())
@@ -197,6 +204,7 @@ class Workspaces:
         A member who left can join again by an invitation from before. A removed one cannot.
         """
         actor.require(WORKSPACE_ADMIN)
+        actor.require_within(id)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             removal = workspace.remove(account, actor.account_id, self._clock.now())
@@ -207,6 +215,7 @@ class Workspaces:
     @retried
     async def transfer(self, actor: Principal, id: WorkspaceId, transfer: Transfer) -> WorkspaceView:
         actor.require(WORKSPACE_ADMIN)
+        actor.require_within(id)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.transfer(AccountId(transfer.account_id), actor.account_id, self._clock.now())
@@ -216,12 +225,14 @@ class Workspaces:
     async def invitations(self, actor: Principal, id: WorkspaceId) -> Page[InvitationView]:
         """The invitations that can still be used, on one page: there are at most 200."""
         actor.require(WORKSPACE_ADMIN)
+        actor.require_within(id)
         return Page(await self._queries.invitations(id, actor.account_id, self._clock.now()), None)
 
     @retried
     async def invite(self, actor: Principal, id: WorkspaceId, new: NewInvitation) -> InvitationMade:
         """Make an invitation. Its secret is in the answer and is stored nowhere."""
         actor.require(WORKSPACE_ADMIN)
+        actor.require_within(id)
         token, now = self._secrets.new(), self._clock.now()
         expires_at = now + INVITATION_LIFETIME if new.expires_at is UNSET else new.expires_at
         async with self._work() as work:
@@ -242,6 +253,7 @@ class Workspaces:
     @retried
     async def withdraw(self, actor: Principal, id: WorkspaceId, invitation_id: InvitationId) -> None:
         actor.require(WORKSPACE_ADMIN)
+        actor.require_within(id)
         async with self._work() as work:
             workspace = await work.workspaces.get(id)
             workspace.role_of(actor.account_id)
@@ -258,6 +270,7 @@ class Workspaces:
         async with self._work() as work:
             invitation = await work.workspaces.invitation_by_digest(self._secrets.digest(acceptance.token))
             workspace = await work.workspaces.get(invitation.workspace_id)
+            actor.require_within(workspace.id)
             removal = await work.workspaces.removal(workspace.id, actor.account_id)
             workspace.accept(invitation, actor.account_id, self._clock.now(), removal)
             if workspace.has_news:

@@ -29,20 +29,20 @@ async def test_a_workspace_and_its_tasks_are_for_its_members(office: Office, who
     for channel, resource in ((f"workspace:{office.team}", None), (f"task:{task.id}", task.id)):
         if who == "stranger":
             with pytest.raises(NotFound):
-                await office.channels.feed(person.account_id, channel)
+                await office.channels.feed(person, channel)
             with pytest.raises(NotFound):
                 await office.events.page(person, channel, EVERYTHING, True, None, 10)
         else:
             feed = Feed(office.channels.grammar.parse(channel), stream, resource)
-            assert await office.channels.feed(person.account_id, channel) == feed
+            assert await office.channels.feed(person, channel) == feed
             assert (await office.events.page(person, channel, EVERYTHING, True, None, 10)).data
 
 
 async def test_me_is_ones_own_account_and_a_personal_workspace_is_for_its_owner(office: Office) -> None:
     mine = office.member.account_id
-    assert (await office.channels.feed(mine, "me")).stream == account_stream(mine)
+    assert (await office.channels.feed(office.member, "me")).stream == account_stream(mine)
     with pytest.raises(NotFound):
-        await office.channels.feed(office.owner.account_id, f"workspace:{mine}")
+        await office.channels.feed(office.owner, f"workspace:{mine}")
     assert [event.type for event in await office.news("me", by=office.member)] == [
         "account.registered",
         "workspace.joined",
@@ -57,9 +57,9 @@ async def test_what_is_no_channel_reads_like_one_that_may_not_be_seen(office: Of
     id = uuid4()
     name = channel.format(id=id, ID=str(id).upper(), hex=id.hex)
     with pytest.raises(NotFound) as nonsense:
-        await office.channels.feed(office.member.account_id, name)
+        await office.channels.feed(office.member, name)
     with pytest.raises(NotFound) as absent:
-        await office.channels.feed(office.member.account_id, f"task:{id}")
+        await office.channels.feed(office.member, f"task:{id}")
     assert nonsense.value.detail == absent.value.detail
 
 

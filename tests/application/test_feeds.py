@@ -70,8 +70,8 @@ async def test_the_entries_that_end_a_right_are_those_that_the_use_cases_write(o
 async def test_every_context_is_asked_once_and_not_about_what_another_has_answered(office: Office) -> None:
     tasks = [await office.task() for _ in range(3)]
     register = Register(office)
-    channels = Channels([WorkspaceFeeds(register), TaskFeeds(register)])
-    member, team = office.member.account_id, f"workspace:{office.team}"
+    channels = Channels([WorkspaceFeeds(register), TaskFeeds(register)], office.journal)
+    member, team = office.member, f"workspace:{office.team}"
     names = [name for task in tasks for name in (f"typing:task:{task.id}", f"task:{task.id}")]
     ids = {task.id for task in tasks}
     assert (await channels.feeds(member, [*names, team, f"presence:{team}"])).keys() == {
@@ -86,22 +86,22 @@ async def test_every_context_is_asked_once_and_not_about_what_another_has_answer
     assert (await channels.feeds(member, names, [workspace_stream(office.team)])).keys() == set(names)
     assert register.asked[3:] == []
     # And yet not who may see them.
-    assert await channels.feeds(office.stranger.account_id, [*names, team]) == {}
+    assert await channels.feeds(office.stranger, [*names, team]) == {}
     assert register.asked[3:] == [{office.team}, ids]
 
 
 async def test_neither_is_the_id_of_a_task_that_of_a_workspace_nor_the_other_way_round(office: Office) -> None:
     task = await office.task()
     names = [f"task:{office.team}", f"workspace:{task.id}", f"presence:workspace:{task.id}"]
-    assert await office.channels.feeds(office.member.account_id, names) == {}
+    assert await office.channels.feeds(office.member, names) == {}
 
 
 async def test_what_belongs_to_two_contexts_is_refused(office: Office) -> None:
     register = Register(office)
     with pytest.raises(ValueError, match="named task"):
-        Channels([TaskFeeds(register), TaskFeeds(register), WorkspaceFeeds(register)])
+        Channels([TaskFeeds(register), TaskFeeds(register), WorkspaceFeeds(register)], office.journal)
 
     others = TaskFeeds(register)
     others.kinds, others.losses = (), WorkspaceFeeds.losses
     with pytest.raises(ValueError, match=r"by member\.removed"):
-        Channels([WorkspaceFeeds(register), others])
+        Channels([WorkspaceFeeds(register), others], office.journal)

@@ -5,8 +5,9 @@ from contextlib import AbstractAsyncContextManager
 
 from application.ports.rooms import RoomWork
 from application.ports.unit_of_work import UnitOfWork, retried
+from application.principal import Principal
 from application.rooms.steps import Keeping, RoomSteps
-from domain.ids import AccountId, RoomId
+from domain.ids import RoomId
 from tests.application.cinema import Cinema
 from tests.support.builders import a_room
 
@@ -29,16 +30,16 @@ async def soon(_: RoomId) -> int:
 
 async def test_ten_who_change_a_room_at_once_need_one_unit_of_work_each() -> None:
     cinema = await Cinema.open()
-    people = [cinema.ada.account_id, *[each.account_id for each in await cinema.crowd(9)]]
-    room = await a_room(cinema, *people)
+    people = [cinema.ada, *await cinema.crowd(9)]
+    room = await a_room(cinema, *(each.account_id for each in people))
     counted = Counted(cinema.work)
     steps = RoomSteps(counted, Keeping(cinema.house.guests(), cinema.clock), soon, cinema.clock)
 
     @retried
-    async def come(account: AccountId) -> None:
-        async with steps.changing(room.id, account) as (_, there):
+    async def come(actor: Principal) -> None:
+        async with steps.changing(room.id, actor) as (_, there):
             here = {who.account_id for who in there.participants.values() if who.is_here}
-            there.attend({*here, account}, cinema.clock.now())
+            there.attend({*here, actor.account_id}, cinema.clock.now())
 
     await asyncio.gather(*map(come, people))
     assert counted.count == len(people)

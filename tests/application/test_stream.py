@@ -70,6 +70,9 @@ class Journal(JournalQueries):
     ) -> Page[EventView]:
         raise NotImplementedError
 
+    async def within(self, streams: Collection[str]) -> Mapping[str, str]:
+        return {}
+
     async def survey(self, streams: Collection[str]) -> Survey:
         return Survey("epoch", {stream: Span(self.tail, len(self.entries)) for stream in streams})
 

@@ -373,8 +373,8 @@ async def test_of_a_deleted_workspace_nothing_is_left_to_anybody(office: Office)
         lambda by: office.tasks.restore(by, TaskId(task.id)),
         lambda by: office.tasks.open(by, NewTask("x", workspace_id=office.team)),
         lambda by: office.tasks.page(by, office.team, TaskQuery(), "created_at", None, 10),
-        lambda by: channels.feed(by.account_id, f"workspace:{office.team}"),
-        lambda by: channels.feed(by.account_id, f"task:{task.id}"),
+        lambda by: channels.feed(by, f"workspace:{office.team}"),
+        lambda by: channels.feed(by, f"task:{task.id}"),
     ]
     for act in acts:
         for who in ROLES:

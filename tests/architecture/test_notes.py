@@ -370,7 +370,7 @@ async def wave(visitor: Visitor, library: Library, id: int) -> str:
 async def test_another_door_follows_a_note_without_a_frame() -> None:
     library = await Library().open()
     container, bob = library.house.container, principal(library.house.bob)
-    feed = await container.channels().feed(bob.account_id, library.channel)
+    feed = await container.channels().feed(bob, library.channel)
     news = follow(container.hub(), container.authentication(), bob, feed, 2)
     await library.write("Bring the lamp.")
     assert await anext(news) == Begun(2)

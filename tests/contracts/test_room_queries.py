@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -24,7 +24,7 @@ from domain.ids import AccountId, MessageId, ParticipantId, RoomId
 from domain.rooms import Control, HostLeave, Message, Policies, Room, Visibility, Wait, room_stream
 from tests.contracts.house import House
 from tests.contracts.test_rooms import LEAD_MS, change, kept, kept_queue, with_an_item
-from tests.support.builders import a_message, a_room, an_account, an_item
+from tests.support.builders import a_message, a_room, a_team, an_account, an_item
 
 PORTS = (RoomQueries, RoomUpkeep)
 
@@ -121,6 +121,27 @@ async def test_the_rooms_of_an_account_come_in_pages_the_newest_first_open_or_cl
     cursor = (await house.room_queries.page(bob.id, False, None, 1)).next_cursor
     with pytest.raises(InvalidCursor):
         await house.room_queries.page(bob.id, True, cursor, 1)
+
+
+async def test_a_list_within_a_place_has_the_rooms_of_that_workspace_or_that_room(house: House) -> None:
+    ada = await an_account(house)
+    team, other = [await a_team(house, ada.id) for _ in range(2)]
+    ours, theirs = [await a_room(house, ada.id, workspace_id=each.id) for each in (team, other)]
+    apart = await a_room(house, ada.id)
+    over = await a_room(house, ada.id, workspace_id=team.id)
+    await close(house, over)
+
+    async def listed(within: UUID | None, *, closed: bool = False) -> list[RoomId]:
+        return [RoomId(view.id) for view in (await house.room_queries.page(ada.id, closed, None, 9, within)).data]
+
+    assert await listed(None) == [apart.id, theirs.id, ours.id]
+    assert await listed(team.id) == [ours.id]
+    assert await listed(team.id, closed=True) == [over.id]
+    assert await listed(apart.id) == [apart.id]
+    assert await listed(uuid4()) == []
+    cursor = (await house.room_queries.page(ada.id, False, None, 1)).next_cursor
+    with pytest.raises(InvalidCursor):
+        await house.room_queries.page(ada.id, False, cursor, 1, team.id)
 
 
 async def test_a_snapshot_has_all_of_a_room(house: House) -> None:

@@ -129,6 +129,14 @@ async def test_the_first_event_of_a_stream_decides_and_none_changes_it(shop: Sho
     assert (await shop.within(hall), await shop.within(nowhere)) == (HALL, None)
 
 
+async def test_readers_are_told_within_what_streams_are(shop: Shop) -> None:
+    hall, yard, nowhere = (Bell(id=uuid4()) for _ in range(3))
+    await shop.tell(hall.ring(HALL, shop), yard.ring(YARD, shop), nowhere.ring(None, shop))
+    streams = [f"bell:{bell.id}" for bell in (hall, yard, nowhere)]
+    assert await shop.journal.within([*streams, "bell:absent"]) == {streams[0]: HALL, streams[1]: YARD}
+    assert await shop.journal.within([streams[2], HALL]) == await shop.journal.within([]) == {}
+
+
 async def test_of_several_events_that_begin_a_stream_the_first_decides(shop: Shop) -> None:
     bells = [Bell(id=uuid4()) for _ in range(3)]
     first, second, third = bells

@@ -37,7 +37,11 @@ async def still_kept(house: House, digests: list[bytes]) -> list[bytes]:
 async def test_a_ticket_comes_back_whole_and_once(house: House) -> None:
     user, admin = (
         somebody(house),
-        replace(somebody(house, AccountRole.ADMIN), scopes=frozenset({"tasks:read", "tasks:write"})),
+        replace(
+            somebody(house, AccountRole.ADMIN),
+            scopes=frozenset({"tasks:read", "tasks:write"}),
+            within=f"workspace:{house.ids.new()}",
+        ),
     )
     await keep(house, b"\x00\xff" * 16, user)
     await keep(house, b"admin", admin, b"{}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -265,6 +265,21 @@ async def test_ones_workspaces_are_paged_the_personal_one_first_then_by_age(hous
     for account, given in ((bob.id, cursor), (ada.id, "nonsense")):
         with pytest.raises(InvalidCursor):
             await house.workspace_queries.page(account, given, 2)
+
+
+async def test_a_list_within_a_workspace_has_that_one_if_the_account_is_in_it(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    team, _ = [await a_team(house, ada.id) for _ in range(2)]
+
+    async def listed(by: AccountId, within: UUID) -> list[UUID]:
+        return [view.id for view in (await house.workspace_queries.page(by, None, 9, within)).data]
+
+    assert await listed(ada.id, team.id) == [team.id]
+    assert await listed(ada.id, ada.id) == [ada.id]
+    assert await listed(bob.id, team.id) == await listed(ada.id, uuid4()) == []
+    cursor = (await house.workspace_queries.page(ada.id, None, 1)).next_cursor
+    with pytest.raises(InvalidCursor):
+        await house.workspace_queries.page(ada.id, cursor, 1, team.id)
 
 
 async def test_members_are_paged_in_the_order_in_which_they_joined(house: House) -> None:

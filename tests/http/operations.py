@@ -89,7 +89,7 @@ class World:
         return self.people["owner"]
 
 
-async def a_world(http: Any) -> World:
+async def a_world(http: Any, *, room_is_of_team: bool = False) -> World:
     """A new world. Its owner made everything, `dan` is one more viewer for others to manage."""
     people = {
         name: await sign_up(http, name.title()) for name in ("owner", "admin", "member", "viewer", "dan", "stranger")
@@ -104,7 +104,8 @@ async def a_world(http: Any) -> World:
     comment = done(await owner.post(f"/tasks/{task}/comments", {"text": "Looks good to me."}))["id"]
     invitation = done(await owner.post(f"/workspaces/{team}/invitations", {"max_uses": 9}))
     session = done(await owner.get("/auth/sessions"))["data"][0]["id"]
-    room = done(await owner.post("/rooms", {"name": "Film night"}))
+    home = {"workspace_id": team} if room_is_of_team else {}
+    room = done(await owner.post("/rooms", {"name": "Film night"} | home))
     path, join_code = f"/rooms/{room['id']}", room["join_code"]
     guest = done(await people["member"].post("/rooms/join", {"join_code": join_code}))["participant"]["id"]
     playing, item = [done(await owner.post(f"{path}/queue", ITEM))["id"] for _ in range(2)]

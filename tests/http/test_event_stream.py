@@ -241,7 +241,7 @@ async def test_a_right_that_is_lost_unnoticed_is_missed_when_it_is_asked_for_aga
     house.container.access_queries.override(providers.Singleton(Access, house.container.database))
     await house.settle()
     hub, bob = house.container.hub(), principal(house.bob)
-    feed = await hub.channels.feed(bob.account_id, house.channel)
+    feed = await hub.channels.feed(bob, house.channel)
     news = follow(hub, house.container.authentication(), bob, feed, None, rights_seconds=0.0)
     assert isinstance(begun := await anext(news), Begun)
     await house.task()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from adapters.memory.system import MovableClock
@@ -37,12 +38,12 @@ class Badges(CredentialKind):
         self._clock = clock
         self._issued: dict[str, Principal] = {}
 
-    def issue(self, account: str | UUID, *scopes: Scope) -> tuple[str, UUID]:
-        """A new badge of an account with these scopes, and its id."""
+    def issue(self, account: str | UUID, *scopes: Scope, **limits: Any) -> tuple[str, UUID]:
+        """A new badge of an account with these scopes and further limits of its principal, and its id."""
         id, text = uuid4(), f"badge-{uuid4().hex}"
         expires_at = self._clock.now() + timedelta(hours=1)
         names = frozenset(scope.name for scope in scopes)
-        self._issued[text] = Principal(AccountId(UUID(str(account))), id, AccountRole.USER, expires_at, names)
+        self._issued[text] = Principal(AccountId(UUID(str(account))), id, AccountRole.USER, expires_at, names, **limits)
         return text, id
 
     def revoke(self, id: UUID) -> None:

@@ -143,6 +143,9 @@ class WatchedJournal(JournalQueries):
     ) -> Page[EventView]:
         return await self._inner.page(stream, wanted, newest_first, cursor, limit)
 
+    async def within(self, streams: Collection[str]) -> Mapping[str, str]:
+        return await self._inner.within(streams)
+
     async def survey(self, streams: Collection[str]) -> Survey:
         await self._at("before heads")
         survey = await self._inner.survey(streams)

@@ -43,6 +43,10 @@ class MemoryJournalQueries(JournalQueries):
     async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
         return {stream: self._database.committed.head(stream) for stream in streams}
 
+    async def within(self, streams: Collection[str]) -> Mapping[str, str]:
+        kept = self._database.committed.within
+        return {stream: kept[stream] for stream in streams if stream in kept}
+
     async def survey(self, streams: Collection[str]) -> Survey:
         kept = self._database.committed
         return Survey(self._database.epoch, {name: Span(kept.tail(name), kept.head(name)) for name in streams})

@@ -155,11 +155,14 @@ class MemoryRoomQueries(RoomQueries):
             room.max_participants,
         )
 
-    async def page(self, by: AccountId, closed: bool, cursor: str | None, limit: int) -> Page[RoomView]:
-        query = f"rooms {by} {closed}"
+    async def page(
+        self, by: AccountId, closed: bool, cursor: str | None, limit: int, within: UUID | None = None
+    ) -> Page[RoomView]:
+        query = f"rooms {by} {closed} {within}"
         after = decode_cursor(cursor, query, UUID) if cursor is not None else None
         rooms = self._database.committed[ROOMS].values()
-        mine = [room for room in rooms if room.participant_of(by) and bool(room.closed_at) is closed]
+        inside = [room for room in rooms if within in {None, room.id, room.workspace_id}]
+        mine = [room for room in inside if room.participant_of(by) and bool(room.closed_at) is closed]
         return page_of(mine, view_of, lambda room: (room.id,), query, after, limit, descending=True)
 
     async def snapshot(self, id: RoomId, by: AccountId) -> RoomSnapshot:

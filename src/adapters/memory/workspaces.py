@@ -133,10 +133,13 @@ class MemoryWorkspaceQueries(WorkspaceQueries):
     async def view(self, id: WorkspaceId, by: AccountId) -> WorkspaceView:
         return _view(self._seen(id, by), by)
 
-    async def page(self, by: AccountId, cursor: str | None, limit: int) -> Page[WorkspaceView]:
-        query = f"workspaces {by}"
+    async def page(
+        self, by: AccountId, cursor: str | None, limit: int, within: UUID | None = None
+    ) -> Page[WorkspaceView]:
+        query = f"workspaces {by} {within}"
         after = decode_cursor(cursor, query, bool, _Instant, UUID) if cursor is not None else None
-        mine = [workspace for workspace in self._database.committed[WORKSPACES].values() if by in workspace.members]
+        workspaces = self._database.committed[WORKSPACES].values()
+        mine = [each for each in workspaces if by in each.members and within in {None, each.id}]
         return page_of(mine, lambda workspace: _view(workspace, by), _age, query, after, limit)
 
     async def members(self, workspace: WorkspaceId, by: AccountId, cursor: str | None, limit: int) -> Page[MemberView]:

@@ -29,10 +29,9 @@ _READ = measured(
     [events.c.body],
     events.c.offset,
 )
-_HEADS = Statement(
-    select(streams.c.name, streams.c.head).where(streams.c.name == func.any(bindparam("streams", type_=ARRAY(Text))))
-)
 _wanted = streams.c.name == func.any(bindparam("streams", type_=ARRAY(Text)))
+_HEADS = Statement(select(streams.c.name, streams.c.head).where(_wanted))
+_WITHIN = Statement(select(streams.c.name, streams.c.within).where(_wanted, streams.c.within.is_not(None)))
 # One statement sees one snapshot. It returns at least one row, because there is always one lineage.
 _SURVEY = Statement(
     select(lineage.c.epoch, streams.c.name, streams.c.tail, streams.c.head).select_from(
@@ -66,6 +65,9 @@ class PostgresJournalQueries(JournalQueries):
     async def heads(self, streams: Collection[str]) -> Mapping[str, int]:
         rows = await self._database.fetch(_HEADS, streams=list(streams))
         return dict.fromkeys(streams, 0) | dict(rows)
+
+    async def within(self, streams: Collection[str]) -> Mapping[str, str]:
+        return dict(await self._database.fetch(_WITHIN, streams=list(streams)))
 
     async def survey(self, streams: Collection[str]) -> Survey:
         rows = await self._database.fetch(_SURVEY, streams=list(streams))

@@ -1,5 +1,6 @@
 """Tickets of live connections in PostgreSQL, so that any instance can redeem a ticket that another has issued."""
 
+import msgspec
 from sqlalchemy import BigInteger, Interval, bindparam, delete, func, insert, literal_column, select
 
 from adapters.postgres.database import Database
@@ -7,9 +8,19 @@ from adapters.postgres.statement import Statement, picked
 from adapters.postgres.tables import tickets
 from application.ports.tickets import TicketStore
 from application.principal import Principal
-from domain.identity import AccountRole
 
-_KEPT = ("digest", "account_id", "session_id", "is_session", "scopes", "role", "token_expires_at", "opening")
+_encode, _decode = msgspec.json.encode, msgspec.json.Decoder(Principal).decode
+_KEPT = (
+    "digest",
+    "account_id",
+    "session_id",
+    "is_session",
+    "scopes",
+    "role",
+    "token_expires_at",
+    "principal",
+    "opening",
+)
 _MILLISECOND = literal_column("interval '1 millisecond'", Interval)
 _KEEP = Statement(
     insert(tickets).values(
@@ -42,15 +53,7 @@ _TRIM = Statement(
 _TAKE = Statement(
     delete(tickets)
     .where(tickets.c.digest == bindparam("digest"), tickets.c.expires_at > func.clock_timestamp())
-    .returning(
-        tickets.c.account_id,
-        tickets.c.session_id,
-        tickets.c.role,
-        tickets.c.token_expires_at,
-        tickets.c.is_session,
-        tickets.c.scopes,
-        tickets.c.opening,
-    )
+    .returning(tickets.c.principal, tickets.c.opening)
 )
 _FORGET = Statement(
     delete(tickets)
@@ -84,6 +87,7 @@ class PostgresTicketStore(TicketStore):
             "scopes": None if principal.scopes is None else sorted(principal.scopes),
             "role": principal.role,
             "token_expires_at": principal.expires_at,
+            "principal": _encode(principal),
             "opening": opening,
             "lifetime_ms": lifetime_ms,
         }
@@ -93,11 +97,8 @@ class PostgresTicketStore(TicketStore):
 
     async def take(self, digest: bytes) -> tuple[Principal, bytes] | None:
         row = await self._database.fetchrow(_TAKE, digest=digest)
-        if row is None:
-            return None
-        account, credential, role, expires_at, is_session, names, opening = row
-        scopes = None if is_session else frozenset(names or ())
-        return Principal(account, credential, AccountRole(role), expires_at, scopes), opening
+        # A ticket of a process that did not write the principal whole is void. Its client asks for another one.
+        return None if row is None or row[0] is None else (_decode(row[0]), row[1])
 
     async def forget_old(self, most: int) -> int:
         return len(await self._database.fetch(_FORGET, most=most))

@@ -211,6 +211,7 @@ _VIEW = select(
 _VIEW_ONE = Statement(_VIEW.where(workspaces.c.id == bindparam("id")))
 # The personal workspace comes first.
 _PLACE = tuple_(workspaces.c.kind != WorkspaceKind.PERSONAL.value, workspaces.c.created_at, workspaces.c.id)
+_WITHIN = bindparam("within", type_=workspaces.c.id.type)
 _VIEW_PAGE = Statement(
     _VIEW.where(
         tuple_(
@@ -218,7 +219,8 @@ _VIEW_PAGE = Statement(
             bindparam("after_time", type_=workspaces.c.created_at.type),
             bindparam("after_id", type_=workspaces.c.id.type),
         )
-        < _PLACE
+        < _PLACE,
+        or_(_WITHIN.is_(None), workspaces.c.id == _WITHIN),
     )
     .order_by(workspaces.c.kind != WorkspaceKind.PERSONAL.value, workspaces.c.created_at, workspaces.c.id)
     .limit(bindparam("limit"))
@@ -296,13 +298,15 @@ class PostgresWorkspaceQueries(WorkspaceQueries):
             raise NotFound
         return WorkspaceView(*row)
 
-    async def page(self, by: AccountId, cursor: str | None, limit: int) -> Page[WorkspaceView]:
-        query = f"workspaces {by}"
+    async def page(
+        self, by: AccountId, cursor: str | None, limit: int, within: UUID | None = None
+    ) -> Page[WorkspaceView]:
+        query = f"workspaces {by} {within}"
         kind, time, id = (False, _FIRST, _BEFORE_ALL)
         if cursor is not None:
             kind, time, id = decode_cursor(cursor, query, bool, datetime, UUID)
         rows = await self._database.fetch(
-            _VIEW_PAGE, account=by, after_kind=kind, after_time=time, after_id=id, limit=limit + 1
+            _VIEW_PAGE, account=by, within=within, after_kind=kind, after_time=time, after_id=id, limit=limit + 1
         )
         views = [WorkspaceView(*row) for row in rows[:limit]]
         if len(rows) <= limit:

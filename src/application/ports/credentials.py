@@ -21,6 +21,8 @@ class CredentialKind(Protocol):
     async def find(self, text: str) -> Principal:
         """The principal of a recognised text, as of now. Its scopes are a set, perhaps empty, and never None.
 
+        The place that it is `within` never changes.
+
         Unauthenticated if there is none; a credential that has ended or expired never has one again. Unavailable if the
         store does not answer.
         """

@@ -142,6 +142,10 @@ class JournalQueries(Protocol):
         """The newest offset of each of these streams; 0 for a stream without entries."""
         ...
 
+    async def within(self, streams: Collection[str]) -> Mapping[str, str]:
+        """The stream that each of these is within (see `Event.within`). Those that are within none are missing."""
+        ...
+
     async def survey(self, streams: Collection[str]) -> Survey:
         """The lineage, and the span of each of these streams; 0 to 0 for a stream without entries.
 

@@ -132,8 +132,13 @@ class WorkspaceQueries(Protocol):
 
     async def view(self, id: WorkspaceId, by: AccountId) -> WorkspaceView: ...
 
-    async def page(self, by: AccountId, cursor: str | None, limit: int) -> Page[WorkspaceView]:
-        """The workspaces that `by` is a member of, the personal one first, then by age."""
+    async def page(
+        self, by: AccountId, cursor: str | None, limit: int, within: UUID | None = None
+    ) -> Page[WorkspaceView]:
+        """The workspaces that `by` is a member of, the personal one first, then by age.
+
+        With `within` only the workspace of that id, if `by` is a member of it.
+        """
         ...
 
     async def members(self, workspace: WorkspaceId, by: AccountId, cursor: str | None, limit: int) -> Page[MemberView]:

@@ -299,8 +299,8 @@ class Conversation:
         if principal.account_id != self.principal.account_id:
             message = "This connection belongs to another account."
             return [Send(Error(id, "identity_changed", message, "no"))]
-        try:  # otherwise the connection could keep channels for which the new credential has no scope
-            principal.require_scopes_of(self.principal)
+        try:  # otherwise the connection could keep channels that the new credential may not follow
+            principal.require_rights_of(self.principal)
         except Forbidden as error:
             return [Send(refusal(id, error))]
         # Otherwise a token that expires no later than the last one would be asked for again at once.

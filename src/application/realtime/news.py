@@ -63,7 +63,7 @@ async def follow(
         # Nothing is shown until there is an answer. A store that cannot answer is no reason to end.
         while authentication.is_live(actor):
             try:
-                await hub.channels.feed(actor.account_id, str(feed.channel))
+                await hub.channels.feed(actor, str(feed.channel))
             except NotFound:
                 return False
             except Unavailable:

@@ -135,7 +135,7 @@ class Subscriptions:
         begins: dict[str, _Beginning] = {}
         shown: dict[str, int] = {}
         try:
-            feeds = await self._shared.hub.channels.feeds(self._account, names, self._entitled())
+            feeds = await self._shared.hub.channels.feeds(self._actor, names, self._entitled())
             for name, feed in feeds.items():
                 if feed.stream is not None:
                     since = since_of(feed) if feed.shows_any else None
@@ -228,7 +228,7 @@ class Subscriptions:
         confirmed = dict(feeds)
         while unsure := {n: f.stream for n, f in confirmed.items() if f.stream and f.stream not in self._entitled()}:
             losses = {name: following.stream.losses for name, following in self._followings.items()}
-            found = await self._shared.hub.channels.feeds(self._account, unsure)
+            found = await self._shared.hub.channels.feeds(self._actor, unsure)
             for name, stream in unsure.items():
                 if name in found and stream in self._followings:
                     self._followings[stream].entitled_as_of = losses[stream]
@@ -312,7 +312,7 @@ class Subscriptions:
         while True:
             names = list(following.channels)
             try:
-                kept = await self._shared.hub.channels.feeds(self._account, names)
+                kept = await self._shared.hub.channels.feeds(self._actor, names)
                 break
             except Unavailable:
                 await asyncio.sleep(REPEAT_SECONDS)  # nothing more is shown before there is an answer

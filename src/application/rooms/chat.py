@@ -10,6 +10,7 @@ from application.principal import Principal
 from application.rooms.measures import MESSAGES_PER_PARTICIPANT
 from application.rooms.messages import NewMessage
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ
+from application.rooms.steps import require_within
 from domain.ids import MessageId, RoomId
 from domain.rooms import Message, room_stream
 
@@ -38,12 +39,14 @@ class Chat:
     async def page(self, actor: Principal, id: RoomId, cursor: str | None, limit: int) -> Page[MessageView]:
         """The newest messages, the newest first."""
         actor.require(ROOMS_READ)
+        await require_within(actor, self._queries, id)
         return await self._queries.messages(id, actor.account_id, cursor, limit)
 
     async def history(self, actor: Principal, id: RoomId, cursor: str | None, limit: int) -> Page[EventView]:
         """Who did what, newest first; also for those who were in a closed room last, who follow it no longer."""
         actor.require(ROOMS_READ)
-        await self._queries.view(id, actor.account_id)
+        room = await self._queries.view(id, actor.account_id)
+        actor.require_within(id, room.workspace_id)
         return await self._journal.page(room_stream(id), _EVERYTHING, True, cursor, limit)
 
     async def say(self, actor: Principal, id: RoomId, new: NewMessage) -> MessageView:
@@ -57,6 +60,7 @@ class Chat:
         now = self._clock.now()
         async with self._work() as work:
             seat, workspace, playback = await work.rooms.seat(id, actor.account_id)
+            actor.require_within(id, workspace)
             at = (playback.item_id, playback.position_ms(now), now)
             message = Message.say(MessageId(self._ids.new()), id, workspace, seat, new.text, *at)
             work.messages.add(message)
@@ -67,7 +71,8 @@ class Chat:
         """Delete a message: one's own, or any as a moderator."""
         actor.require(ROOMS_PLAY)
         async with self._work() as work:
-            seat, _, _ = await work.rooms.seat(id, actor.account_id)
+            seat, workspace, _ = await work.rooms.seat(id, actor.account_id)
+            actor.require_within(id, workspace)
             message = await work.messages.get(message_id, id)
             message.delete(seat, self._clock.now())
             work.messages.save(message)

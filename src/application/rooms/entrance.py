@@ -66,6 +66,7 @@ class Entrance:
 
         async def find(work: RoomWork) -> Room:
             room = await work.rooms.get(id)
+            actor.require_within(id, room.workspace_id)
             knows = room.created_by == account or room.participant_of(account) is not None
             if room.visibility is Visibility.PRIVATE and not knows:
                 raise NotFound
@@ -89,7 +90,10 @@ class Entrance:
         code = normal_code(join.join_code)
 
         async def find(work: RoomWork) -> Room:
-            return await work.rooms.by_code(code)
+            room = await work.rooms.by_code(code)
+            if actor is not None:
+                actor.require_within(room.id, room.workspace_id)
+            return room
 
         return await self._come(comer, find, join.password)
 

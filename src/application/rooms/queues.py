@@ -11,6 +11,7 @@ from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
 from application.rooms.messages import ItemPatch, Move, NewItem, NewItems, QueuePatch
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ
+from application.rooms.steps import require_within
 from domain.ids import QueueItemId, RoomId
 from domain.rooms import Queue, QueueItem, Seat
 
@@ -26,6 +27,7 @@ class RoomQueues:
 
     async def read(self, actor: Principal, id: RoomId) -> QueueView:
         actor.require(ROOMS_READ)
+        await require_within(actor, self._queries, id)
         return await self._queries.queue(id, actor.account_id)
 
     @retried
@@ -60,6 +62,7 @@ class RoomQueues:
         duration_ms = None if patch.duration_ms is UNSET else patch.duration_ms
         async with self._work() as work:
             room, queue = await work.rooms.get(id), await work.queues.get(id)
+            actor.require_within(id, room.workspace_id)
             item = queue.edit(room.seat(by), item_id, now, title, duration_ms)
             room.state_duration(item, by, now)
             work.queues.save(queue)
@@ -100,6 +103,7 @@ class RoomQueues:
         """The queue and the caller's seat. The queue is saved on leaving, if nothing is raised."""
         async with self._work() as work:
             seated = await work.rooms.seat(id, actor.account_id)
+            actor.require_within(id, seated.workspace_id)
             queue = await work.queues.get(id)
             yield queue, seated.seat
             work.queues.save(queue)

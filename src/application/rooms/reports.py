@@ -15,7 +15,7 @@ from application.principal import Principal
 from application.rooms.measures import DRIFT, REPORTS_PER_PARTICIPANT
 from application.rooms.messages import Epoch, Position
 from application.rooms.scopes import ROOMS_PLAY
-from application.rooms.steps import RoomSteps
+from application.rooms.steps import RoomSteps, require_within
 from domain.channels import Channel
 from domain.errors import DomainError, NotFound
 from domain.ids import QueueItemId, RoomId
@@ -99,6 +99,7 @@ class RoomReports:
     async def report(self, actor: Principal, id: RoomId, report: RoomReport) -> None:
         """Hear the player of somebody who is in the room. For every other account it is NotFound."""
         actor.require(ROOMS_PLAY)
+        await require_within(actor, self._queries, id)
         asked = (id, actor.account_id)
         if asked not in await self._queries.participating({asked}):
             raise NotFound
@@ -135,7 +136,7 @@ class RoomReports:
             report.ended,
             report.duration_ms or None,
         )
-        async with self._steps.changing(id, actor.account_id) as (work, room):
+        async with self._steps.changing(id, actor) as (work, room):
             since = room.playback.epoch
             room.report(actor.account_id, told, now, lead)
             await self._steps.go_on(work, room, since, now, lead)

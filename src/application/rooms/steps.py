@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from application.ports.rooms import RoomWork, view_of
+from application.ports.rooms import RoomQueries, RoomWork, view_of
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork
+from application.principal import Principal
 from application.scopes import Scope
 from application.turns import OneByOne
 from domain.errors import VersionConflict
@@ -79,10 +80,16 @@ class RoomSteps:
         self._turns = OneByOne()
 
     @asynccontextmanager
-    async def changing(self, id: RoomId, by: AccountId | None) -> AsyncIterator[tuple[RoomWork, Room]]:
-        """A unit of work and a room, which is saved on leaving if nothing is raised. NotFound if it is absent."""
+    async def changing(self, id: RoomId, actor: Principal | None) -> AsyncIterator[tuple[RoomWork, Room]]:
+        """A unit of work and a room, which is saved on leaving if nothing is raised.
+
+        NotFound if it is absent, or if the credential of the actor is for another place.
+        """
         async with self._turns.turn(id), self.work() as work:
-            room = await work.rooms.get(id)
+            room, by = await work.rooms.get(id), None
+            if actor is not None:
+                actor.require_within(id, room.workspace_id)
+                by = actor.account_id
             before = replace(room)
             yield work, room
             await self.keeping.save(work, before, room, by)
@@ -94,6 +101,12 @@ class RoomSteps:
             queue = await work.queues.get(room.id)
             room.advance(queue, epoch, now, lead_ms)
             work.queues.save(queue)
+
+
+async def require_within(actor: Principal, queries: RoomQueries, id: RoomId) -> None:
+    """NotFound if the actor's credential is for a place that the room is not in. Only such a credential asks."""
+    if actor.within is not None:
+        actor.require_within(id, (await queries.view(id, actor.account_id)).workspace_id)
 
 
 def require_version(room: Room, version: int | None) -> None:

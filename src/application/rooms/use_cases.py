@@ -86,21 +86,26 @@ class Rooms:
 
     async def read(self, actor: Principal, id: RoomId) -> RoomView:
         actor.require(ROOMS_READ)
-        return await self._queries.view(id, actor.account_id)
+        room = await self._queries.view(id, actor.account_id)
+        actor.require_within(id, room.workspace_id)
+        return room
 
     async def page(self, actor: Principal, closed: bool, cursor: str | None, limit: int) -> Page[RoomView]:
         """The open rooms that the caller is in, or the closed ones that the caller was in last; the newest first."""
         actor.require(ROOMS_READ)
-        return await self._queries.page(actor.account_id, closed, cursor, limit)
+        return await self._queries.page(actor.account_id, closed, cursor, limit, actor.place)
 
     async def snapshot(self, actor: Principal, id: RoomId) -> RoomSnapshot:
         """All of a room, and the offset behind which to follow it."""
         actor.require(ROOMS_READ)
-        return await self._queries.snapshot(id, actor.account_id)
+        snapshot = await self._queries.snapshot(id, actor.account_id)
+        actor.require_within(id, snapshot.room.workspace_id)
+        return snapshot
 
     async def open(self, actor: Principal, new: NewRoom) -> RoomView:
         """Open a room with the caller as its host. NotFound, or Forbidden to a viewer, if it is of a workspace."""
         actor.require(ROOMS_WRITE)
+        actor.require_within(new.workspace_id)
         return await self._open(actor, new, await self._hashed(new.password))
 
     @retried
@@ -136,7 +141,9 @@ class Rooms:
         if patch.password is not UNSET:
             async with self._work() as work:
                 # Whoever may not change the password gets nothing hashed.
-                (await work.rooms.get(id)).seat(actor.account_id).require(Right.OWN)
+                room = await work.rooms.get(id)
+                actor.require_within(id, room.workspace_id)
+                room.seat(actor.account_id).require(Right.OWN)
             hashed = await self._hashed(patch.password)
         return await self._apply(actor, id, patch, hashed, version)
 
@@ -145,7 +152,7 @@ class Rooms:
         self, actor: Principal, id: RoomId, patch: RoomPatch, hashed: str | None | UnsetType, version: int | None
     ) -> RoomView:
         by, now = actor.account_id, self._clock.now()
-        async with self._steps.changing(id, by) as (_, room):
+        async with self._steps.changing(id, actor) as (_, room):
             room.seat(by)
             require_version(room, version)
             room.change(
@@ -165,7 +172,7 @@ class Rooms:
     async def extend(self, actor: Principal, id: RoomId) -> RoomView:
         """Let it last longer, as the host: by as much as a new room lasts, and seven days in all at most."""
         actor.require(ROOMS_WRITE)
-        async with self._steps.changing(id, actor.account_id) as (_, room):
+        async with self._steps.changing(id, actor) as (_, room):
             room.extend(actor.account_id, self._clock.now(), self._lifetime)
         return view_of(room)
 
@@ -174,7 +181,7 @@ class Rooms:
         """Close it for everybody, as the host or as the one who opened it."""
         actor.require(ROOMS_WRITE)
         by = actor.account_id
-        async with self._steps.changing(id, by) as (_, room):
+        async with self._steps.changing(id, actor) as (_, room):
             if by != room.created_by:
                 room.seat(by)
             require_version(room, version)
@@ -186,14 +193,14 @@ class Rooms:
     async def leave(self, actor: Principal, id: RoomId) -> None:
         """Leave with all devices. A guest can do nothing any more then."""
         actor.require(ROOMS_PLAY)
-        async with self._steps.changing(id, actor.account_id) as (_, room):
+        async with self._steps.changing(id, actor) as (_, room):
             room.leave(actor.account_id, actor.account_id, self._clock.now())
 
     @retried
     async def transfer(self, actor: Principal, id: RoomId, to: HostTransfer) -> RoomView:
         """Make another participant the host, who is no guest."""
         actor.require(ROOMS_WRITE)
-        async with self._steps.changing(id, actor.account_id) as (_, room):
+        async with self._steps.changing(id, actor) as (_, room):
             room.transfer(ParticipantId(to.participant_id), actor.account_id, self._clock.now())
         return view_of(room)
 
@@ -205,7 +212,7 @@ class Rooms:
         actor.require(ROOMS_WRITE)
         role = None if patch.role is UNSET else patch.role
         muted = None if patch.muted is UNSET else patch.muted
-        async with self._steps.changing(id, actor.account_id) as (_, room):
+        async with self._steps.changing(id, actor) as (_, room):
             room.change_participant(participant, actor.account_id, self._clock.now(), role, muted)
         return participant_view(room.participants[participant])
 
@@ -214,7 +221,7 @@ class Rooms:
         """Send a participant out, as one of a higher role. With `ban` for good, and the room gets another code."""
         actor.require(ROOMS_WRITE)
         code = new_code(self._secrets) if ban else None
-        async with self._steps.changing(id, actor.account_id) as (_, room):
+        async with self._steps.changing(id, actor) as (_, room):
             room.remove(participant, actor.account_id, self._clock.now(), code)
 
     # ---------------------------------------------------------------------------------------------------- what plays
@@ -239,7 +246,7 @@ class Rooms:
     async def _control(self, actor: Principal, id: RoomId, command: Command, lead_ms: int) -> StateView:
         by, now, epoch, position_ms = actor.account_id, self._clock.now(), command.epoch, command.position_ms
         item_id = None if command.item_id is None else QueueItemId(command.item_id)
-        async with self._steps.changing(id, by) as (work, room):
+        async with self._steps.changing(id, actor) as (work, room):
             match command.action:
                 case "play":
                     room.play(by, now, lead_ms, epoch, position_ms)
@@ -266,7 +273,7 @@ class Rooms:
 
     @retried
     async def _skip(self, actor: Principal, id: RoomId, skip: Skip, lead_ms: int) -> StateView:
-        async with self._steps.changing(id, actor.account_id) as (work, room):
+        async with self._steps.changing(id, actor) as (work, room):
             room.seat(actor.account_id)
             queue = await work.queues.get(id)
             room.skip(queue, actor.account_id, self._clock.now(), lead_ms, skip.epoch)

@@ -1,6 +1,6 @@
 """The steps of the use cases of tasks inside a unit of work: one for a request, several for a bulk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -56,6 +56,20 @@ class Steps:
         work.tasks.add(task)
         return task
 
+    async def find(self, work: TaskWork, actor: Principal, id: TaskId, deleted: bool = False) -> tuple[Task, Standing]:
+        """The task and the actor's standing, as `TaskRepository.get`; NotFound if the credential is for elsewhere."""
+        task, standing = await work.tasks.get(id, actor.account_id, deleted)
+        actor.require_within(task.workspace_id)
+        return task, standing
+
+    async def find_many(
+        self, work: TaskWork, actor: Principal, ids: Collection[TaskId]
+    ) -> dict[TaskId, tuple[Task, Standing]]:
+        """Like `find`, for several tasks at once. Those that would be NotFound are missing."""
+        found = await work.tasks.get_many(ids, actor.account_id)
+        place = actor.place
+        return {id: pair for id, pair in found.items() if place in {None, pair[0].workspace_id}}
+
     async def edit(
         self, work: TaskWork, actor: Principal, task: Task, standing: Standing, patch: TaskPatch, version: int | None
     ) -> None:
@@ -95,8 +109,13 @@ class Steps:
 
 
 def workspace_of(actor: Principal, workspace: UUID | None) -> WorkspaceId:
-    """The given workspace, or else the personal one, whose id is the account's."""
-    return WorkspaceId(workspace or actor.account_id)
+    """The given workspace, or else the one that the credential is for, or the personal one with the account's id.
+
+    NotFound if the credential is for another one.
+    """
+    workspace = workspace or actor.place or actor.account_id
+    actor.require_within(workspace)
+    return WorkspaceId(workspace)
 
 
 def view_of(task: Task) -> TaskView:

@@ -56,7 +56,9 @@ class Tasks:
 
     async def read(self, actor: Principal, id: TaskId) -> TaskView:
         actor.require(TASKS_READ)
-        return await self._queries.view(id, actor.account_id)
+        task = await self._queries.view(id, actor.account_id)
+        actor.require_within(task.workspace_id)
+        return task
 
     async def page(
         self, actor: Principal, workspace: UUID | None, query: TaskQuery, sort: str, cursor: str | None, limit: int
@@ -85,7 +87,7 @@ class Tasks:
         """Apply a merge patch. VersionConflict if `version` is neither None nor the present one."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             await self._steps.edit(work, actor, task, standing, patch, version)
         return view_of(task)
 
@@ -94,7 +96,7 @@ class Tasks:
         """Put the task away, so that lists leave it out by default. Doing it twice changes nothing."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             standing.require(Permission.EDIT_TASKS)
             require_version(task, version)
             task.archive(actor.account_id, self._clock.now())
@@ -106,7 +108,7 @@ class Tasks:
         """Undo `archive`. Doing it twice changes nothing."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             standing.require(Permission.EDIT_TASKS)
             require_version(task, version)
             task.unarchive(actor.account_id, self._clock.now())
@@ -118,14 +120,14 @@ class Tasks:
         """Delete a task of the caller or, with the right to it, any task. It can be restored."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             self._steps.delete(work, actor, task, standing, version)
 
     @retried
     async def restore(self, actor: Principal, id: TaskId) -> TaskView:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id, deleted=True)
+            task, standing = await self._steps.find(work, actor, id, deleted=True)
             standing.require(Permission.EDIT_TASKS)
             was_open = task.is_open
             task.restore(actor.account_id, standing, self._clock.now())
@@ -139,7 +141,7 @@ class Tasks:
         """Assign the task to an active member who is no viewer; NotAMember for any other account."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             standing.require(Permission.EDIT_TASKS)
             if account not in task.assignees:
                 await require_assignable(work, task.workspace_id, [account], "")
@@ -152,7 +154,7 @@ class Tasks:
     async def unassign(self, actor: Principal, id: TaskId, account: AccountId) -> TaskView:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             standing.require(Permission.EDIT_TASKS)
             task.unassign(account, actor.account_id, self._clock.now())
             work.tasks.save(task)
@@ -163,7 +165,7 @@ class Tasks:
         """Assign the caller to a task without assignees. Of several callers at once, one gets it."""
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             standing.require(Permission.EDIT_TASKS)
             if any(account != actor.account_id for account in task.assignees):
                 await self._steps.part_with_others(work, actor, task)
@@ -175,7 +177,7 @@ class Tasks:
     async def watch(self, actor: Principal, id: TaskId) -> None:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, _ = await work.tasks.get(id, actor.account_id)
+            task, _ = await self._steps.find(work, actor, id)
             task.watch(actor.account_id, self._clock.now())
             work.tasks.save(task)
 
@@ -183,19 +185,21 @@ class Tasks:
     async def unwatch(self, actor: Principal, id: TaskId) -> None:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, _ = await work.tasks.get(id, actor.account_id)
+            task, _ = await self._steps.find(work, actor, id)
             task.unwatch(actor.account_id, actor.account_id, self._clock.now())
             work.tasks.save(task)
 
     async def comments(self, actor: Principal, id: TaskId, cursor: str | None, limit: int) -> Page[CommentView]:
         actor.require(TASKS_READ)
+        if actor.within is not None:  # comments do not say where their task is
+            await self.read(actor, id)
         return await self._queries.comments(id, actor.account_id, cursor, limit)
 
     @retried
     async def comment(self, actor: Principal, id: TaskId, new: NewComment) -> CommentView:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             standing.require(Permission.COMMENT)
             mentions = await self._mentioned(work, task, new.text)
             now = self._clock.now()
@@ -208,7 +212,7 @@ class Tasks:
     async def edit_comment(self, actor: Principal, id: TaskId, comment_id: CommentId, new: NewComment) -> CommentView:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             standing.require(Permission.COMMENT)
             comment = await work.tasks.comment(comment_id, task.id)
             mentions = await self._mentioned(work, task, new.text)
@@ -222,7 +226,7 @@ class Tasks:
     async def delete_comment(self, actor: Principal, id: TaskId, comment_id: CommentId) -> None:
         actor.require(TASKS_WRITE)
         async with self._work() as work:
-            task, standing = await work.tasks.get(id, actor.account_id)
+            task, standing = await self._steps.find(work, actor, id)
             standing.require(Permission.COMMENT)
             comment = await work.tasks.comment(comment_id, task.id)
             task.delete_comment(comment, actor.account_id, standing, self._clock.now())
@@ -251,7 +255,7 @@ class Tasks:
     async def _all(self, actor: Principal, operations: Sequence[BulkOperation], first: int = 0) -> BulkReport:
         async with self._work() as work:
             wanted = {TaskId(o.id) for o in operations if isinstance(o, BulkUpdate | BulkDelete)}
-            found = dict(await work.tasks.get_many(wanted, actor.account_id)) if wanted else {}
+            found = await self._steps.find_many(work, actor, wanted) if wanted else {}
             touched: list[Task | None] = []
             turn = Turn()
             for index, operation in enumerate(operations, first):

@@ -85,7 +85,7 @@ class Container(containers.DeclarativeContainer):
     limits = Singleton(made.limits, settings, limiter, observer)
     lease = Singleton(Lease)
     authentication = Singleton(Authentication, tokens, session_queries, credentials, clock, observer, lease)
-    channels = Singleton(Channels, feeds)
+    channels = Singleton(Channels, feeds, journal)
     events = made.watched(observer, Events, journal, channels)
     # Live
     hub = Singleton(Hub, journal, broker, observer, lease, channels)

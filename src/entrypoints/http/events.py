@@ -91,8 +91,8 @@ def event_routes(events: Events, hub: Hub, authentication: Authentication) -> Ro
 
 
 def _named(channel: str | None, actor: Principal) -> str:
-    """The channel that the caller names, by default that of their personal workspace."""
-    return str(Channel(WORKSPACE, actor.account_id)) if channel is None else channel
+    """The channel that the caller names, or that of the credential's place, or of the personal workspace."""
+    return (actor.within or str(Channel(WORKSPACE, actor.account_id))) if channel is None else channel
 
 
 def _last_event_id(header: bytes | None) -> int | None:

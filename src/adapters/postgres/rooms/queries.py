@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Text, and_, bindparam, cast, func, literal_column, select, true, tuple_
+from sqlalchemy import Text, and_, bindparam, cast, func, literal_column, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from adapters.postgres.database import Database
@@ -67,6 +67,7 @@ _SPEAKING = Lookup(
     .select_from(_KEY)
     .join(participants, and_(_MINE, ~participants.c.is_over, ~participants.c.muted)),
 )
+_WITHIN = bindparam("within", type_=rooms.c.id.type)
 _PAGE = Statement(
     select(*_VIEWED)
     .join(participants, participants.c.room_id == rooms.c.id)
@@ -74,6 +75,7 @@ _PAGE = Statement(
         participants.c.account_id == bindparam("account"),
         participants.c.is_over == bindparam("closed"),
         participants.c.room_id < bindparam("before"),
+        or_(_WITHIN.is_(None), rooms.c.workspace_id == _WITHIN, rooms.c.id == _WITHIN),
     )
     .order_by(participants.c.room_id.desc())
     .limit(bindparam("limit"))
@@ -169,10 +171,14 @@ class PostgresRoomQueries(RoomQueries):
         id, name, visibility, *others = row
         return DoorView(id, name, Visibility(visibility), *others)
 
-    async def page(self, by: AccountId, closed: bool, cursor: str | None, limit: int) -> Page[RoomView]:
-        query = f"rooms {by} {closed}"
+    async def page(
+        self, by: AccountId, closed: bool, cursor: str | None, limit: int, within: UUID | None = None
+    ) -> Page[RoomView]:
+        query = f"rooms {by} {closed} {within}"
         before = _AFTER_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
-        rows = await self._database.fetch(_PAGE, account=by, closed=closed, before=before, limit=limit + 1)
+        rows = await self._database.fetch(
+            _PAGE, account=by, closed=closed, within=within, before=before, limit=limit + 1
+        )
         views = fitting([_view(iter(row)) for row in rows[:limit]])
         return Page(views, encode_cursor(query, views[-1].id) if len(views) < len(rows) else None)
 

@@ -100,10 +100,12 @@ tickets = Table(
     # The id of the credential, which was always a session when this column was named.
     Column("session_id", Uuid, nullable=False),
     Column("is_session", Boolean, nullable=False, server_default=true()),
-    # Only set for a credential that is not a session.
+    # These four are only for processes that do not read the next one.
     Column("scopes", ARRAY(Text)),
     Column("role", Text, nullable=False),
     Column("token_expires_at", Instant, nullable=False),
+    # All of the principal, as JSON.
+    Column("principal", LargeBinary),
     Column("opening", LargeBinary, nullable=False),
     Column("expires_at", Instant, nullable=False),
     UniqueConstraint("digest"),

@@ -140,8 +140,13 @@ class RoomQueries(Protocol):
         """The open room with this code, for somebody who is not in it; NotFound if there is none."""
         ...
 
-    async def page(self, by: AccountId, closed: bool, cursor: str | None, limit: int) -> Page[RoomView]:
-        """The open rooms that `by` is in, or the closed ones that `by` was in last; the newest first."""
+    async def page(
+        self, by: AccountId, closed: bool, cursor: str | None, limit: int, within: UUID | None = None
+    ) -> Page[RoomView]:
+        """The open rooms that `by` is in, or the closed ones that `by` was in last; the newest first.
+
+        With `within` only those of the workspace with that id, and the room with that id.
+        """
         ...
 
     async def snapshot(self, id: RoomId, by: AccountId) -> RoomSnapshot:
