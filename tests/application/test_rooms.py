@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import NoReturn
 from uuid import UUID
 
 import pytest
@@ -24,6 +23,7 @@ from application.rooms import (
     NewRoom,
     ParticipantPatch,
     PolicyChoices,
+    RollCall,
     RoomPatch,
 )
 from application.scopes import ScopeMissing
@@ -429,21 +429,67 @@ async def test_who_is_gone_is_found_even_if_nobody_told() -> None:
     assert [each.display_name for each in (await cinema.show(room.id, cinema.bob)).participants] == ["Bob"]
 
 
-class Unreachable(MemoryPresence):
-    """Presence whose store is away."""
+async def test_who_was_connected_to_a_killed_process_is_found_by_calling_the_roll() -> None:
+    cinema = await Cinema.open()
+    room = await cinema.room(cinema.bob)
+    await cinema.presence.leave(f"presence:room:{room.id}", f"of {cinema.bob.account_id}")
+    roll = RollCall(cinema.house.room_queries(), cinema.rooms, cinema.clock)
+    await roll.call()
+    kept = (await cinema.show(room.id)).participants[1].slot_until
+    assert kept == cinema.clock.now() + timedelta(seconds=20)
+    told = await cinema.types(room.id)
+    await roll.call()
+    assert await cinema.types(room.id) == told
+    await cinema.pass_time(seconds=20)
+    assert [each.display_name for each in (await cinema.show(room.id)).participants] == ["Ada"]
+
+
+class Emptied(MemoryPresence):
+    """Presence that may have lost some of those who are there."""
 
     async def present(self, channel: str) -> Present:
-        return self.refused()
+        return (await super().present(channel))._replace(is_complete=False)
 
-    def refused(self) -> NoReturn:
-        raise Unavailable("The store of presence does not answer.")
+
+async def test_while_some_may_be_missing_only_those_are_gone_who_said_so() -> None:
+    cinema = await Cinema.open(presence=providers.Singleton(Emptied))
+    room = await cinema.room(cinema.bob, cinema.eve)
+    await cinema.presence.leave(f"presence:room:{room.id}", f"of {cinema.bob.account_id}")
+    await cinema.connect(room.id, cinema.ada)
+    assert [each.slot_until for each in (await cinema.show(room.id)).participants] == [None] * 3
+    await cinema.disconnect(room.id, cinema.eve)
+    await cinema.pass_time(seconds=20)  # it is over, but perhaps she is back
+    slots = [each.slot_until for each in (await cinema.show(room.id)).participants]
+    assert slots == [None, None, cinema.clock.now() + timedelta(seconds=20)]
+
+
+class Unreachable(MemoryPresence):
+    """Presence whose store is away now and then."""
+
+    is_away = False
+
+    async def present(self, channel: str) -> Present:
+        if self.is_away:
+            raise Unavailable("The store of presence does not answer.")
+        return await super().present(channel)
 
 
 async def test_nobody_loses_a_place_while_presence_cannot_be_asked() -> None:
-    cinema = await Cinema.open(presence=providers.Singleton(Unreachable))
+    presence = Unreachable()
+    cinema = await Cinema.open(presence=providers.Object(presence))
     room = await cinema.room(cinema.bob)
-    await cinema.pass_time(seconds=121)
-    assert [each.slot_until for each in (await cinema.show(room.id)).participants] == [None, None]
+    await cinema.disconnect(room.id, cinema.bob)
+    presence.is_away = True
+    with pytest.raises(Unavailable):  # so the room is told again
+        await cinema.disconnect(room.id, cinema.ada)
+    for _ in range(3):
+        await cinema.pass_time(seconds=20)
+        slots = [each.slot_until for each in (await cinema.show(room.id)).participants]
+        assert slots == [None, cinema.clock.now() + timedelta(seconds=20)]
+    presence.is_away = False
+    await cinema.pass_time(seconds=20)
+    (ada,) = (await cinema.show(room.id)).participants
+    assert ada.slot_until == cinema.clock.now() + timedelta(seconds=20)
 
 
 async def test_a_room_warns_twice_and_then_its_time_is_over() -> None:

@@ -278,10 +278,10 @@ def new_presence(redis: RedisService) -> Iterator[NewPresence]:
         url: str = redis.url,
         lease_seconds: float = 60,
         answer_seconds: float = PATIENT_SECONDS,
+        settled_seconds: float = 0.0,
     ) -> RedisPresence:
-        made.append(
-            RedisPresence(url, MemoryObserver(), instance, "signalbox:presence:", lease_seconds, answer_seconds)
-        )
+        times = (lease_seconds, answer_seconds, settled_seconds)
+        made.append(RedisPresence(url, MemoryObserver(), instance, "signalbox:presence:", *times))
         return made[-1]
 
     yield make

@@ -82,7 +82,7 @@ async def test_nothing_is_left_of_those_who_left_but_their_place_in_history(
     lifetimes: dict[str, Any] = {key.decode(): admin.ttl(key) for key in keys}
     assert 86_000 < lifetimes.pop(f"signalbox:presence:version:{HALL}") <= 86_400
     assert lifetimes.pop(f"signalbox:presence:turn:{presence._instance}") > 0
-    assert list(lifetimes) == ["signalbox:presence:instances"]
+    assert set(lifetimes) == {"signalbox:presence:instances", "signalbox:presence:since"}
 
 
 # Callers in confusion
@@ -196,3 +196,26 @@ async def test_a_closed_presence_lets_go_and_says_so(new_presence: NewPresence, 
             await call
     presence.close()
     assert connections() == 0
+
+
+async def test_what_is_present_is_not_complete_until_every_process_could_enter_its_own_again(
+    new_presence: NewPresence, admin: Redis
+) -> None:
+    one, other = new_presence(settled_seconds=0.3), new_presence(settled_seconds=0.3)
+    await one.enter(HALL, ADA, "a1")
+    await other.enter(HALL, BOB, "b1")
+
+    async def is_complete() -> bool:
+        return (await one.present(HALL)).is_complete
+
+    await eventually(is_complete)
+    admin.flushall()
+    assert not (await one.present(HALL)).is_complete
+    await one.refresh()
+    await one.refresh()
+    found = await one.present(HALL)
+    assert (set(found.accounts), found.is_complete) == ({ADA}, False)
+    await other.refresh()
+    await other.refresh()
+    await eventually(is_complete)
+    assert await present(one) == {ADA, BOB}

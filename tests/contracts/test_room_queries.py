@@ -320,3 +320,18 @@ async def test_who_is_muted_is_in_the_room_and_does_not_speak(house: House) -> N
     assert set(await house.room_queries.participating(pairs)) == {(room.id, ada.id), (room.id, bob.id)}
     await change(house, room.id, lambda r: r.close(ada.id, now))
     assert not await house.room_queries.speaking(pairs)
+
+
+async def test_those_open_rooms_are_found_in_which_somebody_is_connected(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    rooms = [await a_room(house, ada.id, bob.id) for _ in range(4)]
+    for room, here in zip(rooms, ([ada.id], [], [ada.id, bob.id], [bob.id]), strict=True):
+        async with house.work() as work:
+            there = await work.rooms.get(room.id)
+            there.attend(here, house.clock.now())
+            work.rooms.save(there)
+    await close(house, rooms[3])
+    nobody, found = RoomId(UUID(int=0)), sorted([rooms[0].id, rooms[2].id])
+    assert list(await house.room_queries.attended(nobody, 9)) == found
+    assert list(await house.room_queries.attended(nobody, 1)) == found[:1]
+    assert list(await house.room_queries.attended(found[0], 9)) == found[1:]

@@ -2,15 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from time import monotonic
 
 from application.ports.presence import Attendance, Presence, Present
 from domain.ids import AccountId
 
 
 class MemoryPresence(Presence):
-    """The attendances of this process. They end with it, so no lease is renewed and nothing is reaped."""
+    """The attendances of this process. They end with it, so no lease is renewed and nothing is reaped.
 
-    def __init__(self) -> None:
+    It is complete from the start, or once those could come back who were there before: after `settled_seconds`.
+    """
+
+    def __init__(self, settled_seconds: float = 0.0) -> None:
+        self._settled_at = monotonic() + settled_seconds
         self._accounts: dict[tuple[str, str], AccountId] = {}
         """The account of each channel and connection."""
         self._connections: dict[str, Counter[AccountId]] = {}
@@ -40,7 +45,8 @@ class MemoryPresence(Presence):
         return Attendance(channel, account, left, self._version)
 
     async def present(self, channel: str) -> Present:
-        return Present(self._version, list(self._connections.get(channel, ())))
+        accounts = list(self._connections.get(channel, ()))
+        return Present(self._version, accounts, monotonic() >= self._settled_at)
 
     async def refresh(self) -> Sequence[Attendance]:
         return ()

@@ -197,6 +197,15 @@ class MemoryRoomQueries(RoomQueries):
             if not (who := rooms[RoomId(id)].participant_of(account)) or not who.muted
         }
 
+    async def attended(self, after: RoomId, most: int) -> Sequence[RoomId]:
+        rooms = self._database.committed[ROOMS]
+        there = (
+            id
+            for id, room in rooms.items()
+            if id > after and is_open(room) and any(each.is_here for each in room.participants.values())
+        )
+        return sorted(there)[:most]
+
     def _seen(self, id: RoomId, by: AccountId) -> Room:
         room = _found(self._database.committed, id)
         if room.participant_of(by) is None:

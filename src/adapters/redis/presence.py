@@ -19,10 +19,13 @@ from domain.ids import AccountId
 LEASE_SECONDS = 13.0
 ANSWER_SECONDS = 0.25
 AT_ONCE = 500
+# By then every process has renewed its lease, and has found that its entries were lost.
+SETTLED_SECONDS = 5.0
 
 # Keys under the prefix. For each channel: the hash `connections` (connection to account), the hash `accounts` (account
 # to number of connections) and the counter `version`. For each instance: the set `entered` (channel, NUL, connection)
-# and the number `turn`. For all: the sorted set `instances` by the end of their leases. Times are µs on Redis's clock.
+# and the number `turn`. For all: the sorted set `instances` by the end of their leases, and the time `since` which
+# nothing was lost. Times are µs on Redis's clock.
 #
 # A `version` starts at the current time. So a counter that was lost starts above its old value, unless its channel
 # changed more than once per µs. The counter of an empty channel is kept for a day. All numbers are whole and below
@@ -84,6 +87,7 @@ _KEEP = _script(
     "lease",
     """
 local held = holds_lease()
+redis.call('SET', prefix .. 'since', now, 'NX')
 redis.call('ZADD', instances, now + ARGV[3], instance)
 return held and 1 or 0
 """,
@@ -119,7 +123,9 @@ return outcomes
 _PRESENT = _script(
     "read",
     """
-return {version_of(ARGV[3]), redis.call('HKEYS', key('accounts', ARGV[3]))}
+local since = tonumber(redis.call('GET', prefix .. 'since') or now)
+local is_complete = now - since >= tonumber(ARGV[4])
+return {version_of(ARGV[3]), redis.call('HKEYS', key('accounts', ARGV[3])), is_complete and 1 or 0}
 """,
 )
 
@@ -185,11 +191,13 @@ class RedisPresence(Presence):
         prefix: str = "signalbox:presence:",
         lease_seconds: float = LEASE_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
+        settled_seconds: float = SETTLED_SECONDS,
     ) -> None:
         self._observer = observer
         self._instance = instance or secrets.token_hex(8)
         self._prefix = prefix
         self._lease_us = round(lease_seconds * 1_000_000)
+        self._settled_us = round(settled_seconds * 1_000_000)
         self.breaker = Breaker("Redis is away, so nobody knows who is present", "Redis knows again who is present")
         self._answer_seconds = answer_seconds
         self._line = Line(url, "signalbox-presence", answer_seconds, self.breaker)
@@ -218,8 +226,8 @@ class RedisPresence(Presence):
         return Attendance(channel, account, connections, version) if changed else None
 
     async def present(self, channel: str) -> Present:
-        version, accounts = await self._call(_PRESENT, channel)
-        return Present(version, [_account(account) for account in accounts])
+        version, accounts, is_complete = await self._call(_PRESENT, channel, self._settled_us)
+        return Present(version, [_account(account) for account in accounts], bool(is_complete))
 
     async def refresh(self) -> Sequence[Attendance]:
         await self._extend_lease()

@@ -21,10 +21,14 @@ class Attendance(NamedTuple):
 
 
 class Present(NamedTuple):
-    """The accounts that are in a channel at `version`."""
+    """The accounts that are in a channel at `version`.
+
+    Without `is_complete` there may be more: the store has lost all entries, and processes are still entering theirs.
+    """
 
     version: int
     accounts: Collection[AccountId]
+    is_complete: bool = True
 
 
 Changed = Callable[[Channel, AccountId, bool, Literal["", "bye", "lost"], datetime], Awaitable[None]]
@@ -71,7 +75,10 @@ class Presence(Protocol):
         ...
 
     async def present(self, channel: str) -> Present:
-        """The accounts in a channel now. A process that has just lost its lease may still count."""
+        """The accounts in a channel now. A process that has just lost its lease may still count.
+
+        It is not complete for some seconds after the store was emptied, and after it was used for the first time.
+        """
         ...
 
     async def refresh(self) -> Sequence[Attendance]:

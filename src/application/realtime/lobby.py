@@ -162,9 +162,10 @@ class Lobby:
         self._leave_soon(channel, connection, "lost", self._grace_seconds)
 
     async def correct(self, topic: Topic) -> None:
-        """Ask the store who is present; Unavailable if it does not answer."""
+        """Ask the store who is present; Unavailable if it does not answer. Who may just be missing there stays."""
         found = await self._presence.present(topic.name)
-        for account in topic.correct(found.version, found.accounts):
+        kept = () if found.is_complete else topic.present()
+        for account in topic.correct(found.version, {*found.accounts, *kept}):
             self._attendances.tell(topic.name, account, ABSENT)
 
     async def run(self) -> None:

@@ -26,6 +26,7 @@ from application.rooms.messages import (
 )
 from application.rooms.queues import RoomQueues
 from application.rooms.reports import RoomLeads, RoomReport, RoomReports
+from application.rooms.roll_call import RollCall
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
 from application.rooms.steps import Keeping, RoomSteps
 from application.rooms.use_cases import Rooms
@@ -54,6 +55,7 @@ __all__ = [
     "ParticipantPatch",
     "PolicyChoices",
     "QueuePatch",
+    "RollCall",
     "RoomFeeds",
     "RoomJoined",
     "RoomLeads",

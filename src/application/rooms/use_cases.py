@@ -1,5 +1,6 @@
 """The use cases of rooms but coming in: who is in, what plays, and what time does."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -10,7 +11,7 @@ from application.limits import Limits
 from application.paging import Page
 from application.ports.identity import PasswordHasher
 from application.ports.observer import Observer
-from application.ports.presence import Presence
+from application.ports.presence import Presence, Present
 from application.ports.rooms import (
     ParticipantView,
     RoomQueries,
@@ -285,30 +286,44 @@ class Rooms:
     async def attended(
         self, place: Channel, account: AccountId, is_here: bool, why: Literal["", "bye", "lost"], now: datetime
     ) -> None:
-        """Keep the places of those who are gone for a while, and wait for those again who are back."""
-        await self.elapse(place.id, now)
+        """Keep the places of those who are gone for a while, and wait for those again who are back.
+
+        Unavailable if nobody knows who is connected. The room is told again then.
+        """
+        await self._elapse(RoomId(place.id), now, self._present, None if is_here else account)
+
+    async def elapse(self, id: UUID, now: datetime) -> None:
+        """Let time do to a room what is due, with those in it who are connected now."""
+        await self._elapse(RoomId(id), now, self._present_or_unknown, None)
 
     @retried
-    async def elapse(self, id: UUID, now: datetime) -> None:
-        """Let time do to a room what is due, with those in it who are connected now.
+    async def _elapse(
+        self, id: RoomId, now: datetime, ask: Callable[[RoomId], Awaitable[Present]], gone: AccountId | None
+    ) -> None:
+        """Let time pass. Who is connected is asked each time, because a change of it may have got lost with a process.
 
-        Who is connected is asked each time, because a change of it may have got lost with a process.
+        It is asked after the room was read. So of two who do this at once, the one that knows less is Stale.
         """
-        present = await self._present(RoomId(id))
-        lead_ms = await self._steps.leads(RoomId(id))
-        async with self._steps.changing(RoomId(id), None) as (work, room):
-            epoch = room.playback.epoch
-            everybody = frozenset(each.account_id for each in room.participants.values())
-            room.attend(everybody if present is None else present, now)
+        lead_ms = await self._steps.leads(id)
+        async with self._steps.changing(id, None) as (work, room):
+            epoch, present = room.playback.epoch, await ask(id)
+            if present.is_complete:
+                room.attend(present.accounts, now)
+            else:
+                here = {each.account_id for each in room.participants.values() if each.is_here} - {gone}
+                room.attend({*present.accounts, *here}, now)
+                room.keep_places(now)
             room.elapse(now, lead_ms)
             await self._steps.go_on(work, room, epoch, now, lead_ms)
 
-    async def _present(self, id: RoomId) -> frozenset[AccountId] | None:
-        """Who is connected; None if nobody knows, and then nobody loses a place for it."""
+    async def _present(self, id: RoomId) -> Present:
+        return await self._presence.present(str(Channel(PRESENCE, Channel(ROOM, id))))
+
+    async def _present_or_unknown(self, id: RoomId) -> Present:
         try:
-            return frozenset((await self._presence.present(str(Channel(PRESENCE, Channel(ROOM, id))))).accounts)
+            return await self._present(id)
         except Unavailable:
-            return None
+            return Present(0, (), is_complete=False)
 
     async def _hashed(self, password: str | None) -> str | None:
         return None if password is None else await self._hasher.hash(normal_password(password))

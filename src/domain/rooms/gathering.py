@@ -132,6 +132,12 @@ class Gathering(Stage):
                 self._change(gone, None, at)
         self._settle(None, at, LEAD_DEFAULT_MS)
 
+    def keep_places(self, at: datetime) -> None:
+        """Keep the places that are over for a while longer, because nobody knows who is connected."""
+        for each in list(self.participants.values()):
+            if self.closed_at is None and each.slot_until is not None and each.slot_until <= at:
+                self._change(replace(each, slot_until=at + SLOT_KEPT), None, at)
+
     def transfer(self, id: ParticipantId, by: AccountId, at: datetime) -> None:
         """Make another participant, who is no guest, the host; the host becomes a moderator."""
         self.seat(by).require(Right.OWN)

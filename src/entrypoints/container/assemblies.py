@@ -12,6 +12,9 @@ from entrypoints.settings import Settings
 
 CONTEXTS = (identity, workspaces, tasks, rooms, market)
 
+# Those who lost their connection by a restart of the only process are back by then.
+BACK_SECONDS = 10.0
+
 
 def assembled(settings: Any, **changes: Any) -> Container:
     """The assembly that these settings describe. With Redis several processes share state; without it there is one.
@@ -21,6 +24,7 @@ def assembled(settings: Any, **changes: Any) -> Container:
     house = Container(settings=settings)
     if not house.settings().redis_url:
         without_redis(house)
+        house.override_providers(presence=Singleton(memory.MemoryPresence, BACK_SECONDS))
     for context in CONTEXTS:
         context.on_postgres(house)
     house.override_providers(**changes)

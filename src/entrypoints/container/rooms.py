@@ -39,6 +39,7 @@ from application.rooms import (
     Chat,
     Entrance,
     Keeping,
+    RollCall,
     RoomFeeds,
     RoomLeads,
     RoomQueues,
@@ -52,6 +53,7 @@ from domain.rooms import ROOM, Message, Queue, Room
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
 from entrypoints.http.rooms import room_routes
+from entrypoints.lifetimes import Loop
 from entrypoints.websocket.rooms import room_methods
 
 
@@ -131,6 +133,7 @@ def _with_rooms(
     house.calls.add_args(Singleton(room_methods, rooms, entrance, queues, chat, reports))
     house.due.add_args(Singleton(Due, "rooms", deadlines, rooms.provided.elapse))
     house.routes.add_args(Singleton(room_routes, rooms, entrance, queues, chat, reports))
+    house.loops.add_args(Singleton(Loop, "rooms", "working", Singleton(RollCall, queries, rooms, clock).provided.run))
     house.retention.add_args(
         Singleton(Aging, "rooms", given.room_retention_days, upkeep.provided.forget, clock),
         Singleton(Expiring, "messages", upkeep.provided.forget_messages),

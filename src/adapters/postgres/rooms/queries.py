@@ -67,6 +67,13 @@ _SPEAKING = Lookup(
     .select_from(_KEY)
     .join(participants, and_(_MINE, ~participants.c.is_over, ~participants.c.muted)),
 )
+_ATTENDED = Statement(
+    select(participants.c.room_id)
+    .distinct()
+    .where(~participants.c.is_over, participants.c.slot_until.is_(None), participants.c.room_id > bindparam("after"))
+    .order_by(participants.c.room_id)
+    .limit(bindparam("most"))
+)
 _WITHIN = bindparam("within", type_=rooms.c.id.type)
 _PAGE = Statement(
     select(*_VIEWED)
@@ -211,6 +218,9 @@ class PostgresRoomQueries(RoomQueries):
 
     async def speaking(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
         return (await self._database.look_up_all(_SPEAKING, list(asked))).keys()
+
+    async def attended(self, after: RoomId, most: int) -> Sequence[RoomId]:
+        return [RoomId(id) for (id,) in await self._database.fetch(_ATTENDED, after=after, most=most)]
 
     async def _seen(self, lookup: Lookup, id: RoomId, by: AccountId) -> Iterator[Any]:
         """The columns that the lookup finds for somebody who is in the room; NotFound for others."""

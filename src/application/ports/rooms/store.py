@@ -175,6 +175,10 @@ class RoomQueries(Protocol):
         """Those of these pairs of `participating` in which the account is not muted, at the same price."""
         ...
 
+    async def attended(self, after: RoomId, most: int) -> Sequence[RoomId]:
+        """At most so many open rooms with ids above `after` in which somebody is connected, in the order of ids."""
+        ...
+
 
 class RoomUpkeep(Protocol):
     """What is done to rooms beside the use cases; see `Upkeep` for what each call promises."""
