@@ -41,8 +41,16 @@ class CredentialRevoked(Unauthenticated):
     code = "credential_revoked"
 
 
+class NetworkNotAllowed(Unauthenticated):
+    """The credential is for other networks than the one that the caller comes from."""
+
+    code = "network_not_allowed"
+
+
 class Authentication:
     """Finds the principal of a credential: of an access token, or of a kind that has to be looked up.
+
+    The address is that of the caller, whole. Only a credential that is for some networks needs it.
 
     The signature of a token is checked once; then its principal is remembered until the token expires, for at most
     50,000 tokens. A principal that was looked up is remembered for 10 s.
@@ -80,7 +88,7 @@ class Authentication:
         """Set the listener, which is told of each credential that ends, once."""
         self._told = ended
 
-    def known(self, text: str) -> Principal | None:
+    def known(self, text: str, address: str = "") -> Principal | None:
         """The principal of a credential, if it can be found without the store; otherwise None: use `identify`.
 
         Unauthenticated if there is none.
@@ -104,14 +112,16 @@ class Authentication:
                     self._known[text] = principal
             if self._ended and principal.credential_id in self._ended:
                 raise _ended(principal)
+            if principal.networks is not None:
+                _admit(principal, address)
         except Unauthenticated as error:
             self._observer.happened("token_rejected", error.code)
             raise
         return principal
 
-    async def identify(self, text: str) -> Principal:
+    async def identify(self, text: str, address: str = "") -> Principal:
         """The principal of a credential. Unauthenticated if there is none, Unavailable if the store does not answer."""
-        principal = self.known(text)
+        principal = self.known(text, address)
         if principal is not None:
             return principal
         kind = self._kind_of(text)
@@ -121,6 +131,7 @@ class Authentication:
             self._looked_up[text] = principal
             if principal.credential_id in self._ended:  # it may have ended since it was read
                 raise _ended(principal)
+            _admit(principal, address)
         except Unauthenticated as error:
             self._observer.happened("token_rejected", error.code)
             raise
@@ -175,6 +186,11 @@ def _ended(principal: Principal) -> Unauthenticated:
     if principal.is_session:
         return SessionEnded("This session has ended.")
     return CredentialRevoked("This credential was revoked.")
+
+
+def _admit(principal: Principal, address: str) -> None:
+    if not principal.may_come_from(address):
+        raise NetworkNotAllowed("This credential is for other networks.")
 
 
 def _nobody(_: Collection[UUID]) -> None: ...

@@ -125,7 +125,7 @@ HAPPENINGS = (
         "token_rejected",
         "reason",
         "Access tokens that were no good.",
-        ("token_invalid", "token_expired", "session_ended", "credential_revoked"),
+        ("token_invalid", "token_expired", "session_ended", "credential_revoked", "network_not_allowed"),
         {"token_expired": "session_use_after_expire", "session_ended": "session_use_after_expire"},
     ),
 )

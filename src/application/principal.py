@@ -3,6 +3,7 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 from random import getrandbits
 from uuid import UUID
 
@@ -18,7 +19,8 @@ class Principal:
 
     If the credential is a session, `scopes` is None: it may do all that the account may do. Any other credential, such
     as a key, has the names of its scopes. The ids of all credentials are distinct, sessions included. A credential may
-    be for one place only, such as a workspace: `within` is the stream of that place, and None means every place.
+    be for one place only, such as a workspace: `within` is the stream of that place, and None means every place. It may
+    be for callers from some `networks` only, in CIDR form; None means that they may come from anywhere.
     """
 
     account_id: AccountId
@@ -27,6 +29,7 @@ class Principal:
     expires_at: datetime
     scopes: frozenset[str] | None = None
     within: str | None = None
+    networks: tuple[str, ...] | None = None
 
     @property
     def is_session(self) -> bool:
@@ -46,6 +49,16 @@ class Principal:
     def is_admin(self) -> bool:
         """Whether the account is an admin of the installation."""
         return self.role is AccountRole.ADMIN
+
+    def may_come_from(self, address: str) -> bool:
+        """Whether the credential may be used from this network address. One that is not known is in no network."""
+        if self.networks is None:
+            return True
+        try:
+            coming = ip_address(address)
+        except ValueError:
+            return False
+        return any(coming in ip_network(network) for network in self.networks)
 
     def require(self, scope: Scope) -> None:
         """ScopeMissing unless the credential has this scope. Every use case calls this before anything else."""

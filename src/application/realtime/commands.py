@@ -91,7 +91,7 @@ class Commands:
 
     async def _identify(self, asker: Asker, asked: Identify) -> None:
         try:
-            principal = await self._shared.authentication.identify(asked.credential)
+            principal = await self._shared.authentication.identify(asked.credential, asker.conversation.address)
         except DomainError as error:
             effects = asker.conversation.unidentified(asked, error)
         else:

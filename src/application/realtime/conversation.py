@@ -75,6 +75,7 @@ class Conversation:
         "_pinged",
         "_renew_early",
         "_renewed",
+        "address",
         "channels",
         "due_at",
         "due_by",
@@ -91,8 +92,9 @@ class Conversation:
         offered: str | Principal | None = None,
         connect_seconds: float = CONNECT_SECONDS,
         renew_early: float = 0.0,
+        address: str = "",
     ) -> None:
-        """`offered` is the credential of the upgrade, or the principal of a ticket.
+        """`offered` is the credential of the upgrade, or the principal of a ticket. `address` is that of the peer.
 
         The peer is asked for a new token 60 s and `renew_early` seconds before the present one expires. A different
         `renew_early` for each connection spreads the load.
@@ -107,6 +109,7 @@ class Conversation:
         self._renewed = False
         self._is_asked = False
         self._allowance = Allowance(now)
+        self.address = address
         self.due_at = now + connect_seconds
         self.due_by = _NEVER
         self.principal: Principal | None = None
@@ -202,7 +205,7 @@ class Conversation:
 
     def _identify(self, asked: Identify, now: float) -> Effects:
         try:
-            principal = self._authentication.known(asked.credential)
+            principal = self._authentication.known(asked.credential, self.address)
         except Unauthenticated as error:
             return self.unidentified(asked, error)
         if principal is None:

@@ -71,11 +71,15 @@ class Live:
         return len(self._connections)
 
     def begin(
-        self, wire: Wire, offered: str | Principal | None, known: Callable[[], None] = lambda: None
+        self,
+        wire: Wire,
+        offered: str | Principal | None,
+        known: Callable[[], None] = lambda: None,
+        address: str = "",
     ) -> Connection:
         """A connection on this wire. `offered` is the credential of the upgrade or the principal of a ticket, if any.
 
-        `known` is called once, when the connection is authenticated or gone.
+        `known` is called once, when the connection is authenticated or gone. `address` is the peer's, whole.
         """
         now = asyncio.get_running_loop().time()
         early = random.uniform(0, RENEW_JITTER_SECONDS)  # noqa: S311  # to spread load, not a secret
@@ -87,6 +91,7 @@ class Live:
             offered,
             self._connect_seconds,
             early,
+            address,
         )
         connection = Connection(wire, conversation, self._shared, self._commands, known, self._connections.discard)
         self._connections.add(connection)

@@ -62,17 +62,19 @@ class Tickets:
         await self._store.keep(self._secrets.digest(secret), actor, encoded, lifetime // _MILLISECOND)
         return Ticket(secret, int(lifetime.total_seconds()))
 
-    async def redeem(self, ticket: str, address: str) -> tuple[Principal, Opening]:
+    async def redeem(self, ticket: str, address: str, whole_address: str = "") -> tuple[Principal, Opening]:
         """The principal that the ticket was issued to, and the opening that the connection begins with.
 
         TicketInvalid if the ticket cannot be used, whatever the reason; another try cannot help. Exhausted after too
-        many attempts from the address. The store is asked only about tickets that this installation signed.
+        many attempts from the address, of which `whole_address` is the whole form. The store is asked only about
+        tickets that this installation signed.
         """
         await self._limits.ticket(address)
         taken = None
         if self._secrets.is_signed(_PURPOSE, ticket):
             taken = await self._store.take(self._secrets.digest(ticket))
-        if taken is None or not self._authentication.is_live(taken[0]):
-            raise TicketInvalid("This ticket opens nothing; get a new one.")
-        principal, opening = taken
-        return principal, _decode(opening)
+        if taken is not None:
+            principal, opening = taken
+            if self._authentication.is_live(principal) and principal.may_come_from(whole_address):
+                return principal, _decode(opening)
+        raise TicketInvalid("This ticket opens nothing; get a new one.")

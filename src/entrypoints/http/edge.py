@@ -81,7 +81,7 @@ class Edge:
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             headers[name] = value if name not in headers else headers[name] + b", " + value
-        caller = Caller(_client_address(scope, headers, self._trusted), headers)
+        caller = Caller(*_client_address(scope, headers, self._trusted), headers)
         scope["signalbox"] = caller
         activity = self._observer.request(
             scope.get("method", "GET"),
@@ -183,7 +183,10 @@ class Edge:
             credential = caller.headers.get(b"authorization")
             if credential is not None or callers == "known":
                 text = _bearer(credential)
-                caller.principal = self._authentication.known(text) or await self._authentication.identify(text)
+                address = caller.whole_address
+                caller.principal = self._authentication.known(text, address) or await self._authentication.identify(
+                    text, address
+                )
                 if callers != "anybody":
                     acts(caller.principal)
         except Unauthenticated as error:
@@ -270,17 +273,22 @@ def _bearer(credential: bytes | None) -> str:
     return token.strip().decode()
 
 
-def _client_address(scope: Any, headers: Mapping[bytes, bytes], trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """The client's address: the peer, or the right-most hop that is no trusted proxy. IPv6 is shortened to its /64."""
+def _client_address(
+    scope: Any, headers: Mapping[bytes, bytes], trusted: Sequence[IPv4Network | IPv6Network]
+) -> tuple[str, str]:
+    """The client's address: the peer, or the right-most hop that is no trusted proxy. And once more, whole.
+
+    The first one is the /64 if it is IPv6.
+    """
     client = scope.get("client")
     text = client[0] if client else ""
     if not trusted and ":" not in text:
-        return text
+        return text, text
     try:
         asking = address(text)
     except ValueError:
         if text or not trusted:
-            return text
+            return text, text
         asking = None  # a Unix socket has no address, and only a proxy on this host connects to one
     if asking is None or _is_trusted(asking, trusted):
         for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
@@ -290,9 +298,10 @@ def _client_address(scope: Any, headers: Mapping[bytes, bytes], trusted: Sequenc
                 break
             if not _is_trusted(asking, trusted):
                 break
+    whole = "" if asking is None else str(asking)
     if isinstance(asking, IPv6Address):
-        return str(IPv6Network((int(asking) >> 64 << 64, 64)))
-    return "" if asking is None else str(asking)
+        return str(IPv6Network((int(asking) >> 64 << 64, 64))), whole
+    return whole, whole
 
 
 def _is_trusted(asking: IpAddress, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:

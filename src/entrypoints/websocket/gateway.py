@@ -38,13 +38,15 @@ def gateway(live: Live, tickets: Tickets, allowed_origins: Sequence[str]) -> Web
                 if live.draining:
                     raise Unavailable("This server is about to stop; another one takes over.")
                 arriving.callback(live.doorstep.arrive(caller.address))
-                principal, opening = await tickets.redeem(ticket[0], caller.address) if ticket else (None, None)
+                principal, opening = None, None
+                if ticket:
+                    principal, opening = await tickets.redeem(ticket[0], caller.address, caller.whole_address)
             except DomainError as error:
                 caller.code = await refuse_upgrade(socket.send, error)
                 return
             await socket.accept()
             wire: LiveProtocol = socket.scope["signalbox.wire"]  # type: ignore[typeddict-item]
-            connection = live.begin(wire, principal or _token(caller), arriving.pop_all().close)
+            connection = live.begin(wire, principal or _token(caller), arriving.pop_all().close, caller.whole_address)
         caller.connection = connection.id
         wire.take_over(connection)
         if opening is not None:
