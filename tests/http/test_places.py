@@ -141,6 +141,14 @@ async def test_a_partial_bulk_does_what_is_in_its_place(estate: Estate) -> None:
     assert codes == [None, "not_found", "not_found", "not_found"]
 
 
+async def test_a_report_is_refused_that_would_ask_the_room_nothing(estate: Estate) -> None:
+    """A player that repeats itself is answered before its room is asked."""
+    report = request_of(OPERATIONS["report_player"], estate.world.ids)
+    done(await estate.world.owner.send(**report))
+    problem(await estate.here.send(**report), 404, "not_found")
+    done(await estate.home.send(**report))
+
+
 async def test_a_credential_for_one_room_is_for_nothing_else_of_its_workspace(estate: Estate) -> None:
     holder = estate.holder(f"room:{estate.room}")
     assert done(await holder.get(f"/rooms/{estate.room}"))["id"] == estate.room
