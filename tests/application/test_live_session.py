@@ -212,7 +212,8 @@ async def test_a_channel_that_goes_further_back_brings_only_what_no_other_has_sh
         await visitor.say(type="subscribe", id=2, channel=house.channel, since=5)
         await visitor.until(lambda v: len(v.events()) == 1)
         reply = await visitor.say(type="subscribe", id=3, channel=f"task:{task.id}", since=3)
-        assert reply["data"] == {"stream": house.stream, "offset": 3, "recovered": True}
+        told = {"stream": house.stream, "offset": 3, "recovered": True, "resource": str(task.id)}
+        assert reply["data"] == told
         await visitor.until(lambda v: len(v.events()) == 3)
         assert [offset for offset, _ in visitor.events()] == [6, 4, 5]
         await visitor.say(type="subscribe", id=4, channel=house.channel, since=1)

@@ -153,6 +153,7 @@ async def test_every_member_sees_what_is_used_and_how_much_there_may_be(office: 
         "comments": (0, 1_000_000),
         "members": (4, 500),
         "invitations": (0, 200),
+        "workspace_rooms": (0, 50),
     }
     assert (await office.workspaces.usage(office.admin, office.team))["open_tasks"].used == 1
     with pytest.raises(NotFound):
