@@ -133,6 +133,11 @@ class Limits:
         """Count an attempt of `key`, and return whether the policy allows it. Nobody is told of a refusal."""
         return not self.enabled or (await self._take(policy, key)).allowed
 
+    async def give_back(self, policy: Policy, key: str) -> None:
+        """Do not count an attempt that `require` has let pass, such as one that succeeded. All others still count."""
+        if self.enabled:
+            await self.limiter.give_back(f"{policy.name}:{key}", policy.limit, policy.window_ms)
+
     async def forget(self, policy: Policy, key: str) -> None:
         """Reset the count of attempts to 0, as after a success."""
         if self.enabled:

@@ -66,7 +66,7 @@ class Cinema:
 
     async def enter(self, room: RoomView, who: Principal | None, **values: Any) -> RoomJoined:
         """Come in by the code."""
-        return await self.entrance.enter(who, JoinByCode(room.join_code, **values), ADDRESS)
+        return await self.entrance.enter(who, JoinByCode(code_of(room), **values), ADDRESS)
 
     async def join(self, room: RoomView, who: Principal, password: str | None = None) -> RoomJoined:
         """Come in by the id."""
@@ -130,6 +130,11 @@ class Cinema:
     async def team(self, *members: Principal) -> UUID:
         """A workspace of Ada's with these members."""
         return (await a_team(self, self.ada.account_id, {each.account_id: Role.MEMBER for each in members})).id
+
+
+def code_of(room: RoomView) -> str:
+    assert room.join_code is not None
+    return room.join_code
 
 
 def _presence(room: UUID) -> str:

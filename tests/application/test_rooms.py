@@ -24,6 +24,7 @@ from application.rooms import (
     ParticipantPatch,
     PolicyChoices,
     RollCall,
+    RoomJoined,
     RoomPatch,
 )
 from application.scopes import ScopeMissing
@@ -51,7 +52,7 @@ from domain.rooms import (
     Visibility,
     WrongRoomPassword,
 )
-from tests.application.cinema import ADDRESS, Cinema
+from tests.application.cinema import ADDRESS, Cinema, code_of
 from tests.support.builders import a_room
 
 DAY = 24 * 3_600
@@ -69,10 +70,10 @@ async def test_who_opens_a_room_is_its_host_under_their_own_name() -> None:
     assert (ada.display_name, ada.role, room.state.status) == ("Ada", RoomRole.HOST, PlaybackStatus.IDLE)
     assert (room.max_participants, room.visibility, room.password_set) == (10, Visibility.PRIVATE, False)
     assert room.expires_at == cinema.clock.now() + timedelta(days=1)
-    assert len(room.join_code) == 8
-    assert set(room.join_code) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+    assert len(code_of(room)) == 8
+    assert set(code_of(room)) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
     assert room == await cinema.show(room.id)
-    assert (await cinema.rooms.page(cinema.ada, False, None, 50)).data == [room]
+    assert (await cinema.rooms.page(cinema.ada, None, False, None, 50)).data == [room]
 
 
 async def test_a_room_of_a_workspace_is_opened_by_its_members() -> None:
@@ -96,7 +97,8 @@ async def test_the_code_lets_in_and_reads_as_people_write_it() -> None:
     room = await cinema.room(visibility=Visibility.PRIVATE)
     with pytest.raises(NotFound):
         await cinema.join(room, cinema.bob)
-    typed = f"{room.join_code[:4]}-{room.join_code[4:]}".lower().replace("1", "l").replace("0", "o")
+    code = code_of(room)
+    typed = f"{code[:4]}-{code[4:]}".lower().replace("1", "l").replace("0", "o")
     joined = await cinema.entrance.enter(cinema.bob, JoinByCode(typed), ADDRESS)
 
     assert (joined.participant.display_name, joined.guest) == ("Bob", None)
@@ -127,7 +129,38 @@ async def test_codes_cannot_be_tried_at_speed() -> None:
     assert [type(each) for each in refused] == [NotFound] * 20 + [Exhausted] * 5
     with pytest.raises(Exhausted):
         await cinema.enter(room, None, display_name="Grace")
-    await cinema.entrance.enter(cinema.bob, JoinByCode(room.join_code), "203.0.113.8")
+    await cinema.entrance.enter(cinema.bob, JoinByCode(code_of(room)), "203.0.113.8")
+
+
+@pytest.mark.parametrize("password", [None, "open sesame"])
+async def test_a_class_with_one_address_comes_in_at_once_and_what_is_right_does_not_count(password: str | None) -> None:
+    cinema = await Cinema.open()
+    rooms = [await cinema.room(allow_guests=True, password=password) for _ in range(3)]
+    came = await results([cinema.enter(rooms[n % 3], None, display_name="Grace", password=password) for n in range(27)])
+    assert [type(each) for each in came] == [RoomJoined] * 27
+    # Nor does it make up for what is wrong.
+    wrong = [cinema.entrance.enter(cinema.bob, JoinByCode(f"{n:08}"), ADDRESS) for n in range(20)]
+    await results([*wrong[:19], cinema.enter(rooms[0], cinema.bob, password=password), *wrong[19:]])
+    with pytest.raises(Exhausted):
+        await cinema.enter(rooms[1], cinema.bob, password=password)
+
+
+async def test_the_code_of_a_room_that_is_over_says_so_until_the_room_is_forgotten() -> None:
+    cinema = await Cinema.open()
+    closed, expired = await cinema.room(allow_guests=True), await cinema.room()
+    await cinema.rooms.close(cinema.ada, RoomId(closed.id))
+    await cinema.pass_time(hours=25)
+    for room, refusal in ((closed, RoomClosed), (expired, RoomExpired)):
+        for who in (cinema.bob, None):
+            with pytest.raises(RoomClosed) as refused:
+                await cinema.enter(room, who, display_name=None if who else "Grace")
+            assert type(refused.value) is refusal
+    for_members = await cinema.room(workspace_id=await cinema.team(cinema.bob), visibility=Visibility.WORKSPACE)
+    await cinema.rooms.close(cinema.ada, RoomId(for_members.id))
+    with pytest.raises(RoomClosed):
+        await cinema.enter(for_members, cinema.bob)
+    with pytest.raises(NotFound):
+        await cinema.enter(for_members, cinema.eve)
 
 
 async def test_of_forty_who_join_at_once_as_many_come_in_as_there_is_room_for() -> None:
@@ -240,7 +273,7 @@ async def test_no_guest_comes_where_none_may_or_without_a_name() -> None:
     room = await cinema.room(allow_guests=True)
     for name in (None, "", "\u200b"):
         with pytest.raises(Invalid):
-            await cinema.entrance.enter(None, JoinByCode(room.join_code, display_name=name), ADDRESS)
+            await cinema.entrance.enter(None, JoinByCode(code_of(room), display_name=name), ADDRESS)
 
 
 async def test_a_guest_who_finds_no_room_leaves_no_account_behind() -> None:
@@ -295,7 +328,7 @@ async def test_every_use_case_asks_for_its_scope_before_anything_else() -> None:
     id, who = RoomId(UUID(int=1)), ParticipantId(UUID(int=2))
     calls: list[Awaitable[object]] = [
         cinema.rooms.read(nobody, id),
-        cinema.rooms.page(nobody, False, None, 50),
+        cinema.rooms.page(nobody, None, False, None, 50),
         cinema.rooms.snapshot(nobody, id),
         cinema.rooms.open(nobody, NewRoom("Mine")),
         cinema.rooms.change(nobody, id, RoomPatch()),
@@ -383,7 +416,7 @@ async def test_who_opened_a_room_closes_it_even_from_outside() -> None:
         await cinema.join(room, cinema.eve)
     with pytest.raises(RoomClosed):
         await cinema.rooms.close(cinema.ada, RoomId(room.id))
-    assert [each.id for each in (await cinema.rooms.page(cinema.bob, True, None, 50)).data] == [room.id]
+    assert [each.id for each in (await cinema.rooms.page(cinema.bob, None, True, None, 50)).data] == [room.id]
 
 
 async def test_an_account_has_only_so_many_rooms_open() -> None:

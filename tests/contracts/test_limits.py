@@ -76,6 +76,19 @@ async def test_a_forgotten_key_starts_anew(house: House) -> None:
     assert not (await house.limiter.take("kept", 1, MINUTE_MS)).allowed
 
 
+async def test_a_call_that_is_given_back_is_as_if_it_had_not_been_made(house: House) -> None:
+    for _ in range(3):
+        assert (await house.limiter.take("given back", 3, MINUTE_MS)).allowed
+    await house.limiter.give_back("given back", 3, MINUTE_MS)
+    assert [(await house.limiter.take("given back", 3, MINUTE_MS)).allowed for _ in range(2)] == [True, False]
+    for _ in range(5):
+        await house.limiter.give_back("given back", 3, MINUTE_MS)
+        await house.limiter.give_back("never counted", 3, MINUTE_MS)
+    for key in ("given back", "never counted"):
+        assert [(await house.limiter.take(key, 3, MINUTE_MS)).remaining for _ in range(3)] == [2, 1, 0]
+        assert not (await house.limiter.take(key, 3, MINUTE_MS)).allowed
+
+
 async def test_a_limit_of_any_size_lets_exactly_so_many_pass(house: House) -> None:
     for limit in (1, 3, 7, 97):
         verdicts = [await house.limiter.take(f"size {limit}", limit, 24 * 60 * MINUTE_MS) for _ in range(limit + 1)]

@@ -28,6 +28,9 @@ class NoFallback(RateLimiter):
     async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
         raise AssertionError(f"{key} was counted in the process: {limit} in {window_ms} ms")
 
+    async def give_back(self, key: str, limit: int, window_ms: int) -> None:
+        raise AssertionError(f"{key} was given back in the process")
+
     async def forget(self, key: str) -> None: ...
 
 

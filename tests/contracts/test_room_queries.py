@@ -5,22 +5,24 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from application.paging import InvalidCursor
 from application.ports.rooms import (
     MESSAGES_KEPT,
     MESSAGES_SHOWN,
-    DoorView,
     MessageView,
     RoomQueries,
     RoomUpkeep,
+    RoomView,
     message_view,
     queue_view,
     view_of,
 )
 from application.ports.unit_of_work import retried
+from domain.access import Role
 from domain.errors import NotFound
-from domain.ids import AccountId, MessageId, ParticipantId, RoomId
+from domain.ids import AccountId, MessageId, ParticipantId, RoomId, WorkspaceId
 from domain.rooms import Control, HostLeave, Message, Policies, Room, Visibility, Wait, room_stream
 from tests.contracts.house import House
 from tests.contracts.test_rooms import LEAD_MS, change, kept, kept_queue, with_an_item
@@ -81,19 +83,8 @@ async def test_a_closed_room_is_seen_by_those_who_were_in_it_last_and_opens_noth
     assert len((await queries.messages(room.id, ada.id, None, 9)).data) == 1
     with pytest.raises(NotFound):
         await queries.view(room.id, eve.id)
-    with pytest.raises(NotFound):
-        await queries.door(room.join_code)
     assert not await queries.participating(asked)
     assert not await queries.participating([])
-
-
-async def test_who_knows_the_code_sees_the_door(house: House) -> None:
-    ada, bob = await an_account(house), await an_account(house, "Bob")
-    room = await a_room(house, ada.id, bob.id, max_participants=5, visibility=Visibility.LINK, password_hash="a hash")
-    door = DoorView(room.id, "Film night", Visibility.LINK, True, False, 2, 5)
-    assert await house.room_queries.door(room.join_code) == door
-    with pytest.raises(NotFound):
-        await house.room_queries.door("00000000")
 
 
 async def test_the_rooms_of_an_account_come_in_pages_the_newest_first_open_or_closed(house: House) -> None:
@@ -107,7 +98,7 @@ async def test_the_rooms_of_an_account_come_in_pages_the_newest_first_open_or_cl
     async def listed(closed: bool) -> list[str]:
         names, cursor = [], None
         while True:
-            page = await house.room_queries.page(bob.id, closed, cursor, 2)
+            page = await house.room_queries.page(bob.id, None, closed, cursor, 2)
             assert len(page.data) <= 2
             names += [str(view.id) for view in page.data]
             cursor = page.next_cursor
@@ -116,11 +107,59 @@ async def test_the_rooms_of_an_account_come_in_pages_the_newest_first_open_or_cl
 
     assert await listed(closed=False) == [str(room.id) for room in reversed(rooms[3:])]
     assert await listed(closed=True) == [str(room.id) for room in reversed(rooms[:3])]
-    (newest,) = (await house.room_queries.page(bob.id, False, None, 1)).data
+    (newest,) = (await house.room_queries.page(bob.id, None, False, None, 1)).data
     assert newest == await house.room_queries.view(rooms[-1].id, bob.id)
-    cursor = (await house.room_queries.page(bob.id, False, None, 1)).next_cursor
+    cursor = (await house.room_queries.page(bob.id, None, False, None, 1)).next_cursor
     with pytest.raises(InvalidCursor):
-        await house.room_queries.page(bob.id, True, cursor, 1)
+        await house.room_queries.page(bob.id, None, True, cursor, 1)
+
+
+async def test_the_rooms_of_a_workspace_are_those_that_a_member_is_in_or_may_join(house: House) -> None:
+    ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
+    team = await a_team(house, ada.id, {bob.id: Role.VIEWER})
+    house.quotas.limits["rooms"] = 50
+    there = {"workspace_id": team.id, "visibility": Visibility.WORKSPACE}
+    open_to_all = [await a_room(house, ada.id, **there) for _ in range(5)]
+    private = [await a_room(house, ada.id, *who, workspace_id=team.id) for who in ((bob.id,), ())]
+    elsewhere = await a_room(house, ada.id, bob.id)
+    other_team = await a_team(house, ada.id, {})
+    await a_room(house, ada.id, workspace_id=other_team.id, visibility=Visibility.WORKSPACE)
+    over = [await a_room(house, ada.id, bob.id, **there), await a_room(house, ada.id, **there)]
+    for room in over:
+        await close(house, room)
+    banned = await a_room(house, ada.id, bob.id, **there)
+    await change(house, banned.id, lambda r: r.remove(_id(r, bob.id), ada.id, house.clock.now(), "7KQ2M4XZ"))
+    mine = open_to_all[2]
+    await change(house, mine.id, lambda r: r.join(ParticipantId(uuid4()), bob.id, "Bob", house.clock.now()))
+
+    async def listed(by: AccountId, workspace: WorkspaceId, closed: bool = False) -> list[RoomView]:
+        views: list[RoomView] = []
+        cursor = None
+        while True:
+            page = await house.room_queries.page(by, workspace, closed, cursor, 2)
+            assert len(page.data) <= 2
+            views += page.data
+            cursor = page.next_cursor
+            if cursor is None:
+                return views
+
+    shown = await listed(bob.id, team.id)
+    assert [view.id for view in shown] == [room.id for room in (private[0], *reversed(open_to_all))]
+    known = {view.id: view.join_code for view in shown if view.join_code is not None}
+    assert known == {room.id: room.join_code for room in (mine, private[0])}
+    outside = shown[1]
+    assert replace(outside, join_code=open_to_all[4].join_code) == view_of(await kept(house, open_to_all[4].id))
+    assert [view.id for view in await listed(bob.id, team.id, closed=True)] == [over[0].id]
+    assert elsewhere.id not in {view.id for view in shown}
+    assert len(await listed(ada.id, team.id)) == 8
+    for account, workspace in ((eve.id, team.id), (bob.id, other_team.id), (ada.id, WorkspaceId(uuid4()))):
+        for closed in (False, True):
+            with pytest.raises(NotFound):
+                await house.room_queries.page(account, workspace, closed, None, 9)
+    cursor = (await house.room_queries.page(bob.id, team.id, False, None, 1)).next_cursor
+    for account, given, closed in ((bob.id, None, False), (bob.id, team.id, True), (ada.id, team.id, False)):
+        with pytest.raises(InvalidCursor):
+            await house.room_queries.page(account, given, closed, cursor, 1)
 
 
 async def test_a_list_within_a_place_has_the_rooms_of_that_workspace_or_that_room(house: House) -> None:
@@ -132,16 +171,20 @@ async def test_a_list_within_a_place_has_the_rooms_of_that_workspace_or_that_roo
     await close(house, over)
 
     async def listed(within: UUID | None, *, closed: bool = False) -> list[RoomId]:
-        return [RoomId(view.id) for view in (await house.room_queries.page(ada.id, closed, None, 9, within)).data]
+        return [RoomId(view.id) for view in (await house.room_queries.page(ada.id, None, closed, None, 9, within)).data]
 
     assert await listed(None) == [apart.id, theirs.id, ours.id]
     assert await listed(team.id) == [ours.id]
     assert await listed(team.id, closed=True) == [over.id]
     assert await listed(apart.id) == [apart.id]
     assert await listed(uuid4()) == []
-    cursor = (await house.room_queries.page(ada.id, False, None, 1)).next_cursor
+    there = [(ours.id, team.id), (None, other.id), (ours.id, ours.id), (None, apart.id)]
+    for found, within in there:
+        page = await house.room_queries.page(ada.id, WorkspaceId(team.id), False, None, 9, within)
+        assert [view.id for view in page.data] == [id for id in (found,) if id]
+    cursor = (await house.room_queries.page(ada.id, None, False, None, 1)).next_cursor
     with pytest.raises(InvalidCursor):
-        await house.room_queries.page(ada.id, False, cursor, 1, team.id)
+        await house.room_queries.page(ada.id, None, False, cursor, 1, team.id)
 
 
 async def test_a_snapshot_has_all_of_a_room(house: House) -> None:
@@ -262,7 +305,7 @@ async def test_a_room_that_was_closed_for_long_enough_goes_with_all_that_is_in_i
         async with house.work() as work:
             with pytest.raises(NotFound):
                 await work.queues.get(room.id)
-    assert [view.id for view in (await house.room_queries.page(ada.id, True, None, 9)).data] == [younger.id]
+    assert [view.id for view in (await house.room_queries.page(ada.id, None, True, None, 9)).data] == [younger.id]
     assert (await house.room_queries.view(open_room.id, ada.id)).closed_at is None
     assert (await house.store.stored())["rooms"] == 2
 

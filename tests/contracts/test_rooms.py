@@ -138,7 +138,7 @@ async def test_an_absent_room_is_not_found_and_neither_is_what_would_be_in_it(ho
                 await find(work)
 
 
-async def test_a_code_leads_to_its_open_room_and_is_free_again_once_that_is_closed(house: House) -> None:
+async def test_a_code_leads_to_its_open_room_or_to_the_one_that_was_closed_last(house: House) -> None:
     ada = await an_account(house)
     first = await a_room(house, ada.id, join_code="7KQ2M4XZ")
     async with house.work() as work:
@@ -155,11 +155,18 @@ async def test_a_code_leads_to_its_open_room_and_is_free_again_once_that_is_clos
     assert (await kept(house, other.id)).join_code == code
     await change(house, first.id, lambda r: r.close(ada.id, house.clock.now()))
     async with house.work() as work:
-        with pytest.raises(NotFound):
-            await work.rooms.by_code("7KQ2M4XZ")
+        assert (await work.rooms.by_code("7KQ2M4XZ")).closed_at is not None
     second = await a_room(house, ada.id, join_code="7KQ2M4XZ")
     async with house.work() as work:
         assert (await work.rooms.by_code("7KQ2M4XZ")).id == second.id
+    house.clock.advance(timedelta(seconds=1))
+    await change(house, second.id, lambda r: r.close(ada.id, house.clock.now()))
+    async with house.work() as work:
+        assert (await work.rooms.by_code("7KQ2M4XZ")).id == second.id
+    await house.room_upkeep.forget(house.clock.now() + timedelta(days=1), timedelta(), 9)
+    async with house.work() as work:
+        with pytest.raises(NotFound):
+            await work.rooms.by_code("7KQ2M4XZ")
 
 
 async def test_a_seat_is_that_of_its_room_and_a_closed_room_has_none(house: House) -> None:

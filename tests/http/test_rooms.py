@@ -129,6 +129,22 @@ async def test_who_joins_with_a_key_is_in_by_id_and_by_code(town: Town) -> None:
             assert joined["participant"]["account_id"] == town.bob.id
 
 
+async def test_members_of_a_workspace_find_its_rooms_and_join_them(town: Town) -> None:
+    team = done(await town.ada.post("/workspaces", {"name": "Team"}))["id"]
+    token = done(await town.ada.post(f"/workspaces/{team}/invitations", {"role": "member"}))["token"]
+    done(await town.bob.post("/invitations/accept", {"token": token}))
+    room = await a_room(town.ada, workspace_id=team, visibility="workspace")
+    await a_room(town.ada, workspace_id=team)
+    (found,) = done(await town.bob.get("/rooms", params={"workspace_id": team}))["data"]
+    assert found == room | {"join_code": None}
+    assert done(await town.bob.get("/rooms"))["data"] == []
+    done(await town.bob.post(at(room, "/join"), {}))
+    (joined,) = done(await town.bob.get("/rooms", params={"workspace_id": team}))["data"]
+    assert joined["join_code"] == room["join_code"]
+    problem(await town.eve.get("/rooms", params={"workspace_id": team}), 404, "not_found")
+    problem(await town.bob.get("/rooms", params={"workspace_id": "team"}), 400, "invalid_parameter")
+
+
 async def test_two_who_seek_at_once_do_not_undo_each_other(town: Town) -> None:
     room = await a_room(town.ada, town.bob)
     epoch = (await play_a_film(town.ada, room))["epoch"]
@@ -295,6 +311,9 @@ async def test_a_room_that_is_over_is_gone(town: Town) -> None:
         await town.ada.delete(at(room)),
     ):
         problem(answer, 410, "room_closed")
+    for who in (town.bob, town.eve):
+        said = problem(await who.post("/rooms/join", {"join_code": room["join_code"]}), 410, "room_closed")
+        assert said["reason"] == "closed"
     assert done(await town.bob.get(at(room)))["close_reason"] == "closed"
     assert [each["id"] for each in done(await town.bob.get("/rooms", params={"closed": "true"}))["data"]] == [
         room["id"]

@@ -23,16 +23,12 @@ class MemoryRateLimiter(RateLimiter):
         self._levels: LRUCache[str, tuple[float, datetime]] = LRUCache(KEYS_MAX)
 
     async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
-        now = self._clock.now()
-        per_second = limit * 1000 / window_ms
-        level, since = self._levels.get(key, (0.0, now))
-        # If the clock was set back, nothing drains now, and draining goes on from the new time.
-        level = max(0.0, level - max(0.0, (now - since).total_seconds()) * per_second)
+        level, per_second = self._drained(key, limit, window_ms)
         cost = min(cost, limit)
         allowed = level + cost <= limit + _TOLERANCE
         if allowed:
             level += cost
-        self._levels[key] = level, now
+        self._levels[key] = level, self._clock.now()
         return Verdict(
             allowed=allowed,
             remaining=max(0, int(limit - level + _TOLERANCE)),
@@ -40,5 +36,17 @@ class MemoryRateLimiter(RateLimiter):
             retry_after_seconds=0.0 if allowed else (level + cost - limit) / per_second,
         )
 
+    async def give_back(self, key: str, limit: int, window_ms: int) -> None:
+        level, _ = self._drained(key, limit, window_ms)
+        self._levels[key] = max(0.0, level - 1), self._clock.now()
+
     async def forget(self, key: str) -> None:
         self._levels.pop(key, None)
+
+    def _drained(self, key: str, limit: int, window_ms: int) -> tuple[float, float]:
+        """How many calls are counted now, and how many drain in a second."""
+        now = self._clock.now()
+        per_second = limit * 1000 / window_ms
+        level, since = self._levels.get(key, (0.0, now))
+        # If the clock was set back, nothing drains now, and draining goes on from the new time.
+        return max(0.0, level - max(0.0, (now - since).total_seconds()) * per_second), per_second

@@ -7,16 +7,17 @@ from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from adapters.memory.pages import page_of
 from adapters.memory.unit import MemoryUnit
+from adapters.memory.workspaces import standing_in
 from application.paging import Page, decode_cursor
 from application.ports.events import Entry
 from application.ports.rooms import (
     MESSAGES_KEPT,
     MESSAGES_SHOWN,
-    DoorView,
     MessageRepository,
     MessageView,
     QueueRepository,
@@ -143,27 +144,35 @@ class MemoryRoomQueries(RoomQueries):
     async def view(self, id: RoomId, by: AccountId) -> RoomView:
         return view_of(self._seen(id, by))
 
-    async def door(self, join_code: str) -> DoorView:
-        room = _by_code(self._database.committed, join_code)
-        return DoorView(
-            room.id,
-            room.name,
-            room.visibility,
-            room.password_set,
-            room.allow_guests,
-            len(room.participants),
-            room.max_participants,
-        )
-
     async def page(
-        self, by: AccountId, closed: bool, cursor: str | None, limit: int, within: UUID | None = None
+        self,
+        by: AccountId,
+        workspace: WorkspaceId | None,
+        closed: bool,
+        cursor: str | None,
+        limit: int,
+        within: UUID | None = None,
     ) -> Page[RoomView]:
-        query = f"rooms {by} {closed} {within}"
+        query = f"rooms {by} {workspace} {closed} {within}"
         after = decode_cursor(cursor, query, UUID) if cursor is not None else None
-        rooms = self._database.committed[ROOMS].values()
-        inside = [room for room in rooms if within in {None, room.id, room.workspace_id}]
-        mine = [room for room in inside if room.participant_of(by) and bool(room.closed_at) is closed]
-        return page_of(mine, view_of, lambda room: (room.id,), query, after, limit, descending=True)
+        tables = self._database.committed
+        if workspace is not None and standing_in(tables, workspace, by) is None:
+            raise NotFound
+
+        def is_shown(room: Room) -> bool:
+            if bool(room.closed_at) is not closed or workspace not in {None, room.workspace_id}:
+                return False
+            if within not in {None, room.id, room.workspace_id}:
+                return False
+            is_for_members = workspace is not None and room.visibility is Visibility.WORKSPACE and not closed
+            return room.participant_of(by) is not None or (is_for_members and by not in room.banned)
+
+        def shown(room: Room) -> RoomView:
+            view = view_of(room)
+            return view if room.participant_of(by) else replace(view, join_code=None)
+
+        rooms = filter(is_shown, tables[ROOMS].values())
+        return page_of(rooms, shown, lambda room: (room.id,), query, after, limit, descending=True)
 
     async def snapshot(self, id: RoomId, by: AccountId) -> RoomSnapshot:
         room, tables = self._seen(id, by), self._database.committed
@@ -258,10 +267,11 @@ def _found(tables: Tables, id: RoomId) -> Room:
 
 
 def _by_code(tables: Tables, join_code: str) -> Room:
-    for room in tables[ROOMS].values():
-        if room.join_code == join_code and is_open(room):
-            return room
-    raise NotFound
+    """The open room with this code, or else the one that was closed last."""
+    found = [room for room in tables[ROOMS].values() if room.join_code == join_code]
+    if not found:
+        raise NotFound
+    return max(found, key=lambda room: (room.closed_at is None, room.closed_at))
 
 
 def _there(tables: Tables, id: RoomId) -> None:

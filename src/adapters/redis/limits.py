@@ -18,7 +18,8 @@ ANSWER_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
 
 # The generic cell rate algorithm. A key holds the time, in µs, at which its count will be empty again. Every call
-# moves that time on by a step, and may not move it further ahead of now than a burst. A step of 0 deletes the key.
+# moves that time on by a step, and may not move it further ahead of now than a burst. A negative step takes
+# a call back, and a step of 0 deletes the key.
 # A time more than a burst ahead comes from a larger limit, or from before the host's clock was set back. It is cut,
 # because it would lock for long. All numbers are whole and below 2^53, so Lua's floating point is exact.
 _SCRIPT = b"""
@@ -29,8 +30,8 @@ for i, key in ipairs(KEYS) do
   local step, burst = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
   local ahead = math.max(0, (tonumber(redis.call('GET', key)) or now) - now)
   local after = math.min(ahead, burst)
-  if after + step <= burst then after = after + step end
-  if step == 0 then
+  if after + step <= burst then after = math.max(0, after + step) end
+  if step == 0 or after == 0 then
     redis.call('DEL', key)
   elseif after ~= ahead then
     redis.call('SET', key, string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
@@ -78,7 +79,7 @@ class RedisRateLimiter(RateLimiter):
         self.breaker = Breaker("Redis is away, so each process counts for itself", "limits are shared again")
 
     async def take(self, key: str, limit: int, window_ms: int, cost: float = 1) -> Verdict:
-        interval = max(1, window_ms * 1_000 // limit)
+        interval = _interval(limit, window_ms)
         burst = interval * limit
         step = max(1, int(interval * min(cost, limit)))
         ahead = await self._ask(key, step, burst)
@@ -88,6 +89,11 @@ class RedisRateLimiter(RateLimiter):
         if after > burst:
             return Verdict(False, (burst - ahead) // interval, ahead / 1e6, (after - burst) / 1e6)
         return Verdict(True, (burst - after) // interval, after / 1e6, 0.0)
+
+    async def give_back(self, key: str, limit: int, window_ms: int) -> None:
+        interval = _interval(limit, window_ms)
+        if await self._ask(key, -interval, interval * limit) is None:
+            await self._fallback.give_back(key, limit, window_ms)
 
     async def forget(self, key: str) -> None:
         await self._fallback.forget(key)
@@ -202,6 +208,11 @@ class RedisRateLimiter(RateLimiter):
         self._first = False
         self._clear_deadline()
         self._flush()
+
+
+def _interval(limit: int, window_ms: int) -> int:
+    """The µs in which a call of cost 1 drains."""
+    return max(1, window_ms * 1_000 // limit)
 
 
 _AWAY = ConnectionError("Redis cannot be asked")

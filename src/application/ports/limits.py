@@ -43,6 +43,10 @@ class RateLimiter(Protocol):
         """
         ...
 
+    async def give_back(self, key: str, limit: int, window_ms: int) -> None:
+        """Take back one call of cost 1 that was counted, as if it had not been made. The count is never below 0."""
+        ...
+
     async def forget(self, key: str) -> None:
         """Reset the count of this key to 0."""
         ...

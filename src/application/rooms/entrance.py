@@ -1,11 +1,13 @@
 """How somebody comes into a room: by its id or its code, with its password, as an account or as a guest."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from application.limits import Limits
 from application.ports.identity import PasswordHasher
+from application.ports.limits import Policy
 from application.ports.observer import Observer
 from application.ports.rooms import RoomQueries, RoomWork
 from application.ports.system import Ids
@@ -16,10 +18,14 @@ from application.rooms.measures import CODES_PER_ADDRESS, PASSWORDS_PER_ROOM
 from application.rooms.messages import GuestToken, JoinByCode, JoinRoom, RoomJoined
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
 from application.rooms.steps import RoomSteps
+from application.turns import OneByOne
 from domain.errors import DomainError, Invalid, NotFound
 from domain.ids import AccountId, ParticipantId, RoomId
 from domain.rooms import Room, Visibility, WrongRoomPassword
 from domain.text import normal_password
+
+# Thirty passwords take about that long, if all come at once.
+PATIENCE_SECONDS = 5.0
 
 Find = Callable[[RoomWork], Awaitable[Room]]
 NameOf = Callable[[Any, AccountId], Awaitable[str]]
@@ -55,6 +61,7 @@ class Entrance:
         self._limits = limits
         self._observer = observer
         self._ids = ids
+        self._trying = OneByOne(PATIENCE_SECONDS)
 
     async def join(self, actor: Principal, id: RoomId, join: JoinRoom) -> RoomJoined:
         """Come in by the id. NotFound for a private room, unless the caller is in it or opened it.
@@ -77,7 +84,7 @@ class Entrance:
     async def enter(self, actor: Principal | None, join: JoinByCode, address: str) -> RoomJoined:
         """Come in by the code, from this network address. A caller without a token comes as a guest.
 
-        NotFound if no open room has the code. RoomFull, Banned, GuestsNotAllowed, WrongRoomPassword, Exhausted.
+        NotFound if no room has the code. RoomClosed, RoomFull, Banned, GuestsNotAllowed, WrongRoomPassword, Exhausted.
         """
         if actor is None:
             if join.display_name is None:
@@ -86,25 +93,42 @@ class Entrance:
         else:
             actor.require(ROOMS_WRITE)
             comer = _Comer(actor.account_id, "", str(actor.account_id))
-        await self._limits.require(CODES_PER_ADDRESS, address)
-        code = normal_code(join.join_code)
 
         async def find(work: RoomWork) -> Room:
-            room = await work.rooms.by_code(code)
+            room = await work.rooms.by_code(normal_code(join.join_code))
             if actor is not None:
                 actor.require_within(room.id, room.workspace_id)
             return room
 
-        return await self._come(comer, find, join.password)
+        return await self._come(comer, find, join.password, address)
 
-    async def _come(self, comer: _Comer, find: Find, password: str | None) -> RoomJoined:
+    async def _come(self, comer: _Comer, find: Find, password: str | None, address: str | None = None) -> RoomJoined:
         try:
+            if address is not None:
+                await self._try(comer, find, address)
             joined = await self._join(comer, find, await self._compared(comer, find, password))
         except DomainError as refusal:
             self._observer.happened("room_joined", refusal.code)
             raise
         self._observer.happened("room_joined", "guest" if joined.guest else "account")
         return joined
+
+    async def _try(self, comer: _Comer, find: Find, address: str) -> None:
+        """NotFound if the code finds no room, which counts against the address."""
+        async with self._attempt(CODES_PER_ADDRESS, address), self._steps.work() as work:
+            await self._found(work, comer, find)
+
+    @asynccontextmanager
+    async def _attempt(self, policy: Policy, key: str) -> AsyncIterator[None]:
+        """Count what fails in the block, and nothing else: all people of a school, who share an address, may come in.
+
+        An attempt counts until it has succeeded, so of many wrong ones at once no more pass than the limit says. Those
+        of one key have turns, so that many right ones at once all pass.
+        """
+        async with self._trying.turn((policy.name, key)):
+            await self._limits.require(policy, key)
+            yield
+            await self._limits.give_back(policy, key)
 
     @retried
     async def _join(self, comer: _Comer, find: Find, compared: str | None) -> RoomJoined:
@@ -142,11 +166,9 @@ class Entrance:
         if password is None:
             raise WrongRoomPassword("This room has a password.")
         # Of one room: a right password elsewhere must not buy further attempts here.
-        key = f"{room.id}:{comer.key}"
-        await self._limits.require(PASSWORDS_PER_ROOM, key)
-        if not await self._hasher.verify(normal_password(password), room.password_hash):
-            raise WrongRoomPassword("This is not the password of the room.")
-        await self._limits.forget(PASSWORDS_PER_ROOM, key)
+        async with self._attempt(PASSWORDS_PER_ROOM, f"{room.id}:{comer.key}"):
+            if not await self._hasher.verify(normal_password(password), room.password_hash):
+                raise WrongRoomPassword("This is not the password of the room.")
         return room.password_hash
 
     async def _found(self, work: RoomWork, comer: _Comer, find: Find) -> Room:

@@ -91,10 +91,16 @@ class Rooms:
         actor.require_within(id, room.workspace_id)
         return room
 
-    async def page(self, actor: Principal, closed: bool, cursor: str | None, limit: int) -> Page[RoomView]:
-        """The open rooms that the caller is in, or the closed ones that the caller was in last; the newest first."""
+    async def page(
+        self, actor: Principal, workspace: WorkspaceId | None, closed: bool, cursor: str | None, limit: int
+    ) -> Page[RoomView]:
+        """The open rooms that the caller is in, or the closed ones that the caller was in last; the newest first.
+
+        With a workspace only its rooms, and of the open ones also those that the caller may join as its member.
+        NotFound if the caller is no member.
+        """
         actor.require(ROOMS_READ)
-        return await self._queries.page(actor.account_id, closed, cursor, limit, actor.place)
+        return await self._queries.page(actor.account_id, workspace, closed, cursor, limit, actor.place)
 
     async def snapshot(self, actor: Principal, id: RoomId) -> RoomSnapshot:
         """All of a room, and the offset behind which to follow it."""

@@ -44,7 +44,7 @@ from application.rooms import (
     Rooms,
     Skip,
 )
-from domain.ids import MessageId, ParticipantId, QueueItemId, RoomId
+from domain.ids import MessageId, ParticipantId, QueueItemId, RoomId, WorkspaceId
 from entrypoints.http.facts import AN_ID, Facts
 from entrypoints.http.request import ApiRequest, PageCursor, PageLimit
 
@@ -56,6 +56,12 @@ _NEW = {
 }
 _ITEM = {"url": "https://videos.example.org/film.mp4", "title": "The film", "duration_ms": 5_400_000}
 _REPORT = {"epoch": 7, "item_id": AN_ID, "position_ms": 61_250, "ready": True, "buffering": False}
+OfWorkspace = Annotated[
+    WorkspaceId | None,
+    QueryParameter(
+        description="The rooms of this workspace only: those that the caller is in, and those for all of its members."
+    ),
+]
 Closed = Annotated[
     bool, QueryParameter(description="The closed rooms that the caller was in last, in place of the open.")
 ]
@@ -83,12 +89,16 @@ def _people(rooms: Rooms, entrance: Entrance) -> Sequence[HTTPRouteHandler]:
         """Open a room, with the caller as its host."""
         return await rooms.open(request.actor, data)
 
-    @get("/")
+    @get("/", facts=Facts(refuses={404}))
     async def list_rooms(
-        request: ApiRequest, closed: Closed = False, cursor: PageCursor = None, limit: PageLimit = PAGE_DEFAULT
+        request: ApiRequest,
+        workspace_id: OfWorkspace = None,
+        closed: Closed = False,
+        cursor: PageCursor = None,
+        limit: PageLimit = PAGE_DEFAULT,
     ) -> Page[RoomView]:
-        """The rooms that the caller is in, newest first."""
-        return await rooms.page(request.actor, closed, cursor, limit)
+        """The rooms that the caller is in, newest first; of a workspace also those that the caller may join."""
+        return await rooms.page(request.actor, workspace_id, closed, cursor, limit)
 
     @post(
         "/join",

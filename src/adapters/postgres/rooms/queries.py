@@ -6,7 +6,22 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Text, and_, bindparam, cast, func, literal_column, or_, select, true, tuple_
+from sqlalchemy import (
+    Text,
+    Uuid,
+    all_,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from adapters.postgres.database import Database
@@ -14,12 +29,11 @@ from adapters.postgres.pages import measured, page_of
 from adapters.postgres.rooms.repository import queue_of
 from adapters.postgres.rooms.terms import ITEMS, PEOPLE, PLAYBACK, POLICIES
 from adapters.postgres.statement import Lookup, Statement, lookup_keys
-from adapters.postgres.tables import lineage, messages, participants, queues, rooms, streams
+from adapters.postgres.tables import lineage, members, messages, participants, queues, rooms, streams
 from application.paging import Page, decode_cursor, encode_cursor, fitting
 from application.ports.rooms import (
     MESSAGES_KEPT,
     MESSAGES_SHOWN,
-    DoorView,
     MessageView,
     ParticipantView,
     PoliciesView,
@@ -31,7 +45,7 @@ from application.ports.rooms import (
     queue_view,
 )
 from domain.errors import NotFound
-from domain.ids import AccountId, RoomId
+from domain.ids import AccountId, RoomId, WorkspaceId
 from domain.rooms import Control, HostLeave, PlaybackStatus, Visibility, Wait
 
 _OWN = (
@@ -75,29 +89,43 @@ _ATTENDED = Statement(
     .limit(bindparam("most"))
 )
 _WITHIN = bindparam("within", type_=rooms.c.id.type)
-_PAGE = Statement(
+_IS_WITHIN = or_(_WITHIN.is_(None), rooms.c.workspace_id == _WITHIN, rooms.c.id == _WITHIN)
+_MY_ROOMS = (
     select(*_VIEWED)
     .join(participants, participants.c.room_id == rooms.c.id)
     .where(
         participants.c.account_id == bindparam("account"),
         participants.c.is_over == bindparam("closed"),
         participants.c.room_id < bindparam("before"),
-        or_(_WITHIN.is_(None), rooms.c.workspace_id == _WITHIN, rooms.c.id == _WITHIN),
+        _IS_WITHIN,
     )
     .order_by(participants.c.room_id.desc())
     .limit(bindparam("limit"))
 )
-_PRESENT = select(func.count()).select_from(participants).where(participants.c.room_id == rooms.c.id)
-_DOOR = Statement(
-    select(
-        rooms.c.id,
-        rooms.c.name,
-        rooms.c.visibility,
-        rooms.c.password_hash.is_not(None).label("password_set"),
-        rooms.c.allow_guests,
-        _PRESENT.scalar_subquery().label("participants"),
-        rooms.c.max_participants,
-    ).where(rooms.c.join_code == bindparam("code"), rooms.c.closed_at.is_(None))
+_PAGE = Statement(_MY_ROOMS)
+_THERE = rooms.c.workspace_id == bindparam("workspace")
+_CLOSED_THERE = Statement(_MY_ROOMS.where(_THERE))
+_I_AM_IN = exists().where(participants.c.room_id == rooms.c.id, participants.c.account_id == bindparam("account"))
+_FOR_MEMBERS = and_(
+    rooms.c.visibility == literal_column(f"'{Visibility.WORKSPACE}'"),
+    bindparam("account", type_=Uuid) != all_(rooms.c.banned),
+)
+_IS_MEMBER = select(members.c.role).where(
+    members.c.workspace_id == bindparam("workspace"), members.c.account_id == bindparam("account")
+)
+_MEMBER = Statement(_IS_MEMBER)
+_OPEN_THERE = Statement(
+    select(*(case((_I_AM_IN, each)).label("join_code") if each is rooms.c.join_code else each for each in _VIEWED))
+    .where(
+        _THERE,
+        rooms.c.closed_at.is_(None),
+        rooms.c.id < bindparam("before"),
+        _IS_WITHIN,
+        or_(_I_AM_IN, _FOR_MEMBERS),
+        _IS_MEMBER.exists(),
+    )
+    .order_by(rooms.c.id.desc())
+    .limit(bindparam("limit"))
 )
 _QUEUE_COLUMNS = (
     queues.c.mode,
@@ -171,21 +199,25 @@ class PostgresRoomQueries(RoomQueries):
     async def view(self, id: RoomId, by: AccountId) -> RoomView:
         return _view(await self._seen(_VIEW, id, by))
 
-    async def door(self, join_code: str) -> DoorView:
-        row = await self._database.fetchrow(_DOOR, code=join_code)
-        if row is None:
-            raise NotFound
-        id, name, visibility, *others = row
-        return DoorView(id, name, Visibility(visibility), *others)
-
     async def page(
-        self, by: AccountId, closed: bool, cursor: str | None, limit: int, within: UUID | None = None
+        self,
+        by: AccountId,
+        workspace: WorkspaceId | None,
+        closed: bool,
+        cursor: str | None,
+        limit: int,
+        within: UUID | None = None,
     ) -> Page[RoomView]:
-        query = f"rooms {by} {closed} {within}"
+        query = f"rooms {by} {workspace} {closed} {within}"
         before = _AFTER_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
-        rows = await self._database.fetch(
-            _PAGE, account=by, closed=closed, within=within, before=before, limit=limit + 1
-        )
+        statement, values = _PAGE, {"account": by, "within": within, "before": before, "limit": limit + 1}
+        if workspace is not None:
+            statement, values["workspace"] = _CLOSED_THERE if closed else _OPEN_THERE, workspace
+        if closed or workspace is None:
+            values["closed"] = closed
+        rows = await self._database.fetch(statement, **values)
+        if not rows and workspace and await self._database.fetchrow(_MEMBER, workspace=workspace, account=by) is None:
+            raise NotFound
         views = fitting([_view(iter(row)) for row in rows[:limit]])
         return Page(views, encode_cursor(query, views[-1].id) if len(views) < len(rows) else None)
 

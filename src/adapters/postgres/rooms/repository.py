@@ -47,7 +47,12 @@ _own_of, _policies_of, _playback_of = attrgetter(*OWN), attrgetter(*POLICIES), a
 
 _IS_OPEN = rooms.c.closed_at.is_(None)
 _GET = Statement(select(*ROOM).where(rooms.c.id == bindparam("id")))
-_BY_CODE = Statement(select(*ROOM).where(rooms.c.join_code == bindparam("code"), _IS_OPEN))
+_BY_CODE = Statement(
+    select(*ROOM)
+    .where(rooms.c.join_code == bindparam("code"))
+    .order_by(rooms.c.closed_at.desc().nulls_first())
+    .limit(literal_column("1"))
+)
 _OF_ACCOUNT = (
     select(*ROOM)
     .join(participants, participants.c.room_id == rooms.c.id)

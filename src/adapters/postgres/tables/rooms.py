@@ -68,6 +68,7 @@ rooms = Table(
     one_of("status", PlaybackStatus),
 )
 due_index(rooms)
+Index("ix_rooms_join_code", rooms.c.join_code, postgresql_where=rooms.c.closed_at.is_not(None))
 open_rooms = Index("uq_rooms_join_code", rooms.c.join_code, unique=True, postgresql_where=rooms.c.closed_at.is_(None))
 
 # No keys of accounts here and below: the account of a guest may be gone before the room is.

@@ -13,7 +13,6 @@ from application.ports.rooms.store import (
 )
 from application.ports.rooms.views import (
     MESSAGES_SHOWN,
-    DoorView,
     MessageView,
     ParticipantView,
     PoliciesView,
@@ -35,7 +34,6 @@ from application.ports.rooms.views import (
 __all__ = [
     "MESSAGES_KEPT",
     "MESSAGES_SHOWN",
-    "DoorView",
     "MessageRepository",
     "MessageView",
     "ParticipantView",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from application.paging import Page
 from application.ports.access import Access
-from application.ports.rooms.views import DoorView, MessageView, QueueView, RoomSnapshot, RoomView
+from application.ports.rooms.views import MessageView, QueueView, RoomSnapshot, RoomView
 from application.quotas import Use
 from domain.ids import AccountId, MessageId, RoomId, WorkspaceId
 from domain.rooms import Message, Playback, Queue, Room, Seat
@@ -51,7 +51,7 @@ class RoomRepository(Protocol):
         ...
 
     async def by_code(self, join_code: str) -> Room:
-        """The open room with this code, or NotFound."""
+        """The open room with this code, or else the one with it that was closed last; NotFound if there is none."""
         ...
 
     async def seat(self, id: RoomId, account: AccountId) -> Seated:
@@ -136,15 +136,19 @@ class RoomQueries(Protocol):
         """The room, or NotFound if it is absent or `by` is not in it."""
         ...
 
-    async def door(self, join_code: str) -> DoorView:
-        """The open room with this code, for somebody who is not in it; NotFound if there is none."""
-        ...
-
     async def page(
-        self, by: AccountId, closed: bool, cursor: str | None, limit: int, within: UUID | None = None
+        self,
+        by: AccountId,
+        workspace: WorkspaceId | None,
+        closed: bool,
+        cursor: str | None,
+        limit: int,
+        within: UUID | None = None,
     ) -> Page[RoomView]:
         """The open rooms that `by` is in, or the closed ones that `by` was in last; the newest first.
 
+        With a workspace only its rooms, and of the open ones also those for its members, unless `by` is banned there.
+        They have no `join_code` for somebody who is not in them. NotFound if `by` is no member of the workspace.
         With `within` only those of the workspace with that id, and the room with that id.
         """
         ...

@@ -75,14 +75,15 @@ class ParticipantView(Struct, frozen=True):
 class RoomView(Struct, frozen=True):
     """A room as those who are in it see it. A closed one shows who was in it last, and why and when it was closed.
 
-    Who has the `join_code` can come in, with the password if `password_set`. Participants stand in the order in which
-    they came. `version` rises with every change of the room and of its participants, and is the ETag.
+    Who has the `join_code` can come in, with the password if `password_set`. It is null in lists of rooms that the
+    caller may join and is not in. Participants stand in the order in which they came. `version` rises with every change
+    of the room and of its participants, and is the ETag.
     """
 
     id: UUID
     workspace_id: UUID | None
     name: str
-    join_code: str
+    join_code: str | None
     visibility: Visibility
     password_set: bool
     max_participants: int
@@ -97,18 +98,6 @@ class RoomView(Struct, frozen=True):
     closed_at: datetime | None
     close_reason: str | None
     version: int
-
-
-class DoorView(Struct, frozen=True):
-    """An open room as somebody sees it who knows its code and is not in it. `participants` is how many are."""
-
-    id: UUID
-    name: str
-    visibility: Visibility
-    password_set: bool
-    allow_guests: bool
-    participants: int
-    max_participants: int
 
 
 class QueueItemView(Struct, frozen=True):
