@@ -52,6 +52,7 @@ async def test_two_elements_start_seek_bend_pause_and_end_together(tmp_path: Pat
     assert told["paused"] == [31, 31]
     assert told["ended"] == [[True, 60], [True, 60]]
     assert told["durations"] == [None, 60_000]  # the first is from before it was loaded
+    assert told["commands"] == [0, 1]
 
 
 async def test_a_page_is_told_that_the_browser_wants_a_click(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class RoomPlayer:
         self._due = asyncio.Event()
         self._told: tuple[object, ...] = ()
         self._told_at = -REPORT_EVERY_MS
+        self._caused = 0  # the epoch of the last command here; its event may come after its answer
 
     @property
     def state(self) -> Frame:
@@ -86,13 +87,16 @@ class RoomPlayer:
 
         CommandRefused if the room refuses it: `stale_epoch` if somebody else was quicker.
         """
-        params = {"id": self._id, "action": action, "epoch": self.state["epoch"], **fields}
+        epoch = max(self.state["epoch"], self._caused)
+        params = {"id": self._id, "action": action, "epoch": epoch, **fields}
         try:
-            return await self._client.call("room.control", params)
+            caused = await self._client.call("room.control", params)
         except CommandRefused as refused:
             if refused.code == "stale_epoch":
                 await self._take(refused.extra["state"])
             raise
+        self._caused = caused["epoch"]
+        return caused
 
     async def run(self) -> None:
         """Follow the room and be present, until its channel ends (the member left or was removed), or until cancelled.

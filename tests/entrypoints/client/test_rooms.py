@@ -196,6 +196,17 @@ async def test_a_command_says_which_state_it_means_and_a_quicker_one_is_followed
 
 
 @watch
+async def test_a_command_may_follow_the_answer_to_the_one_before(watching: Watching) -> None:
+    await asyncio.sleep(1)
+    epochs = iter((2, 3))
+    watching.connection.answers["room.control"] = lambda: state(next(epochs), "paused")
+    await watching.watched.control("rate", rate=1.5)
+    await watching.watched.control("play")
+    commands = [params for _, method, params in watching.connection.calls if method == "room.control"]
+    assert [command["epoch"] for command in commands] == [1, 2]
+
+
+@watch
 async def test_it_ends_when_its_channel_does(watching: Watching) -> None:
     await asyncio.sleep(1)
     watching.connection.frames.put_nowait(None)

@@ -45,6 +45,7 @@ export class RoomPlayer {
   #tickedAt = null;
   #told = "";
   #toldAt = -Infinity;
+  #caused = 0; // the epoch of the last command here; its event may come after its answer
 
   /**
    * `client` is a connected SignalboxClient, `joined` the answer to `room.join`. `load` is called with the id of each
@@ -107,9 +108,11 @@ export class RoomPlayer {
    * `stale_epoch` if somebody else was quicker.
    */
   async control(action, fields = {}) {
-    const { epoch } = this.state;
+    const epoch = Math.max(this.state.epoch, this.#caused);
     try {
-      return await this.#client.call("room.control", { id: this.#joined.room.id, action, epoch, ...fields });
+      const caused = await this.#client.call("room.control", { id: this.#joined.room.id, action, epoch, ...fields });
+      this.#caused = caused.epoch;
+      return caused;
     } catch (error) {
       if (error.code === "stale_epoch") this.#take(error.extra.state);
       throw error;
