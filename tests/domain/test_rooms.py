@@ -7,9 +7,11 @@ from uuid import UUID
 import pytest
 
 from domain.errors import Forbidden, Invalid, NotFound, QuotaExceeded
+from domain.identity import DISPLAY_NAME_MAX
 from domain.ids import AccountId, ParticipantId, RoomId
 from domain.rooms import (
     LIFETIME,
+    PARTICIPANT_NAME_MAX,
     Banned,
     Control,
     GuestsNotAllowed,
@@ -460,3 +462,7 @@ def test_a_disabled_account_is_made_to_leave() -> None:
     room.leave(BOB, None, NOW, reason="account_disabled")
     (event,) = room.take_news()
     assert (event.actor, event.data["reason"]) == (None, "account_disabled")
+
+
+def test_a_participant_can_be_called_what_an_account_can() -> None:
+    assert PARTICIPANT_NAME_MAX == DISPLAY_NAME_MAX

@@ -307,6 +307,7 @@ async def test_a_room_that_is_over_is_gone(town: Town) -> None:
     for answer in (
         await town.bob.post(at(room, "/control"), {"action": "pause"}),
         await town.bob.post(at(room, "/messages"), {"text": "Hello"}),
+        await town.bob.post(at(room, "/report"), {"epoch": 0, "item_id": None, "position_ms": 0}),
         await town.ada.patch(at(room), {"name": "Again"}),
         await town.ada.delete(at(room)),
     ):

@@ -19,7 +19,7 @@ from application.rooms.steps import RoomSteps, require_within
 from domain.channels import Channel
 from domain.errors import DomainError, NotFound
 from domain.ids import QueueItemId, RoomId
-from domain.rooms import DURATION_MAX_MS, ROOM, STATUS, Report, lead_ms
+from domain.rooms import DURATION_MAX_MS, ROOM, STATUS, Report, lead_ms, refuse_closed
 
 # A player reports every 5 s. One that has not for this long is not shown any more.
 STATUS_SECONDS = 15.0
@@ -97,11 +97,13 @@ class RoomReports:
         self._observer = observer
 
     async def report(self, actor: Principal, id: RoomId, report: RoomReport) -> None:
-        """Hear the player of somebody who is in the room. For every other account it is NotFound."""
+        """Hear the player of somebody who is in the room. NotFound for others, RoomClosed if it is over."""
         actor.require(ROOMS_PLAY)
         await require_within(actor, self._queries, id)
         asked = (id, actor.account_id)
         if asked not in await self._queries.participating({asked}):
+            last = await self._queries.view(id, actor.account_id)
+            refuse_closed(last.closed_at, last.close_reason)
             raise NotFound
         await self.told(actor, id, report)
 

@@ -238,7 +238,7 @@ class Rooms:
         actor.require(ROOMS_PLAY)
         needed = _NEEDED.get(command.action)
         if needed and getattr(command, needed) is None:
-            raise Invalid(f"To {command.action} needs this.", pointer=f"/{needed}")
+            raise Invalid(f"The action {command.action} needs a {needed}.", pointer=f"/{needed}")
         await self._limits.require(COMMANDS_PER_PARTICIPANT, f"{id}:{actor.account_id}")
         lead_ms = await self._steps.leads(id)
         try:

@@ -14,7 +14,7 @@ from domain.rooms.stage import Stage, whose
 from domain.text import normal_name
 
 ROOM_NAME_MAX = 100
-PARTICIPANT_NAME_MAX = 100
+PARTICIPANT_NAME_MAX = 80
 PARTICIPANTS_MIN, PARTICIPANTS_MAX = 2, 10
 BANNED_MAX = 500
 LIFETIME = timedelta(hours=24)
