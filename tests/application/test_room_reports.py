@@ -26,7 +26,9 @@ class Desk:
         self.is_away = False
         house = cinema.house
         self.leads = RoomLeads(house.newest())
-        steps = RoomSteps(self._counted, Keeping(house.guests(), cinema.clock), self.leads, cinema.clock)
+        steps = RoomSteps(
+            self._counted, Keeping(house.guests(), cinema.clock), self.leads, cinema.clock, cinema.observer
+        )
         self.reports = RoomReports(steps, house.room_queries(), house.newest(), house.limits(), cinema.observer)
 
     def _counted(self) -> AbstractAsyncContextManager[Any]:
@@ -88,6 +90,33 @@ async def test_operators_see_how_far_players_are_from_where_they_should_be(desk:
     for drift_ms, sync in ((-40, "strict"), (400, "relaxed"), (9_000, "free"), (None, "strict")):
         await desk.tell(desk.cinema.ada, drift_ms=drift_ms, sync=sync)
     assert list(desk.cinema.observer.values[DRIFT.name]) == [0.04, 0.4]
+
+
+async def test_operators_see_whether_rooms_wait_in_vain(desk: Desk) -> None:
+    cinema, counted = desk.cinema, []
+
+    def waits() -> list[str]:
+        return [outcome for what, outcome in cinema.observer.happenings if what == "room_waited"]
+
+    for each in (cinema.ada, cinema.bob):
+        await desk.tell(each, ready=True)
+        counted.append(waits())
+    cinema.wait(seconds=5)
+    desk.state = (await cinema.show(desk.room.id)).state
+    await desk.tell(cinema.bob, buffering=True)
+    for seconds in (3, 11):
+        await cinema.pass_time(seconds=seconds)
+        counted.append(waits())
+    assert counted == [[], ["ready"], ["ready", "buffering"], ["ready", "buffering", "overdue"]]
+
+
+async def test_operators_see_how_many_players_catch_up_and_how_many_cannot(desk: Desk) -> None:
+    for values in ({}, {"rate": 1.0}, {"rate": 1.04}, {"rate": 1.04}, {"rate": 1.0}, {"rate": 1.0, "sync": "lagging"}):
+        await desk.tell(desk.cinema.ada, **values)
+    desk.state = await desk.cinema.control(desk.room.id, action="rate", rate=1.5)
+    await desk.tell(desk.cinema.ada, rate=1.5)
+    counted = desk.cinema.observer.happenings
+    assert [counted["room_reported", outcome] for outcome in ("steady", "corrected", "lagging")] == [4, 2, 1]
 
 
 async def test_reports_are_shown_by_account_for_a_quarter_of_a_minute(desk: Desk) -> None:

@@ -33,7 +33,7 @@ async def test_ten_who_change_a_room_at_once_need_one_unit_of_work_each() -> Non
     people = [cinema.ada, *await cinema.crowd(9)]
     room = await a_room(cinema, *(each.account_id for each in people))
     counted = Counted(cinema.work)
-    steps = RoomSteps(counted, Keeping(cinema.house.guests(), cinema.clock), soon, cinema.clock)
+    steps = RoomSteps(counted, Keeping(cinema.house.guests(), cinema.clock), soon, cinema.clock, cinema.observer)
 
     @retried
     async def come(actor: Principal) -> None:

@@ -591,6 +591,14 @@ async def test_a_disabled_account_leaves_every_room() -> None:
         assert (event.type, event.data["reason"]) == ("participant.left", "account_disabled")
 
 
+async def test_operators_see_how_many_rooms_and_people_there_are() -> None:
+    cinema = await Cinema.open()
+    rooms = [await cinema.room(), await cinema.room(cinema.bob), await cinema.room(cinema.bob)]
+    await cinema.rooms.close(cinema.ada, RoomId(rooms[2].id))
+    shown = {row.name: await row.ask() for row in cinema.house.gauges()}
+    assert shown.items() >= {"rooms": 3, "rooms_open": 2, "room_participants": 3}.items()
+
+
 async def test_it_is_counted_who_came_in_and_who_did_not() -> None:
     cinema = await Cinema.open()
     room = await cinema.room(cinema.bob, allow_guests=True, max_participants=3)

@@ -1,6 +1,7 @@
 """What `StoreQueries` promises: figures that are right as long as there is little, and near when there is much."""
 
 import asyncpg
+import pytest
 
 from adapters.postgres.store import COUNTED_MAX
 from domain.channels import account_stream, workspace_stream
@@ -35,6 +36,9 @@ async def test_rooms_are_counted_and_those_that_are_open_with_who_is_in_them(hou
                 work.rooms.save(there)
     found = await house.store.stored()
     assert [found[name] for name in ("rooms", "rooms_open", "room_participants")] == [3, 2, 4]
+    assert {name: await house.store.figure(name) for name in found} == found
+    with pytest.raises(KeyError):
+        await house.store.figure("unheard_of")
 
 
 async def test_connections_are_never_more_than_there_may_be(house: House) -> None:

@@ -36,6 +36,9 @@ class MemoryStoreQueries(StoreQueries):
             "events": sum(map(len, tables.streams.values())),
         }
 
+    async def figure(self, name: str) -> int:
+        return (await self.stored())[name]
+
     def pool(self) -> Pool:
         return Pool(0, 0, 0, 0)
 

@@ -1,7 +1,8 @@
 """Figures about a PostgreSQL: exact counts where they are cheap, and the estimates of PostgreSQL otherwise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Index, Select, Table, cast, column, func, literal_column, select, table, union_all
 
@@ -42,7 +43,9 @@ class PostgresStoreQueries(StoreQueries):
     def __init__(self, database: Database, counted: Mapping[str, Table | Index]) -> None:
         self._database = database
         self._counted = {**counted, **_JOURNAL}
-        self._stored = Statement(union_all(*(_figures(name, table) for name, table in self._counted.items())))
+        figures = {name: _figures(name, table) for name, table in self._counted.items()}
+        self._stored = Statement(union_all(*figures.values()))
+        self._figures = {name: Statement(figure) for name, figure in figures.items()}
 
     async def now(self) -> datetime:
         _, now = await self._database.identify()
@@ -50,8 +53,17 @@ class PostgresStoreQueries(StoreQueries):
 
     async def stored(self) -> Mapping[str, int]:
         rows = await self._database.fetch(self._stored)
-        found = {name: counted if counted <= COUNTED_MAX else max(counted, about) for name, counted, about in rows}
+        found = dict(map(_figure, rows))
         return {name: found[name] for name in self._counted}  # in their order, which a union does not keep
+
+    async def figure(self, name: str) -> int:
+        ((_, value),) = map(_figure, await self._database.fetch(self._figures[name]))
+        return value
 
     def pool(self) -> Pool:
         return Pool(*self._database.pool_state(), self._database.waiting)
+
+
+def _figure(row: Sequence[Any]) -> tuple[str, int]:
+    name, counted, about = row
+    return name, counted if counted <= COUNTED_MAX else max(counted, about)

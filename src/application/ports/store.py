@@ -33,6 +33,10 @@ class StoreQueries(Protocol):
         """
         ...
 
+    async def figure(self, name: str) -> int:
+        """One of these estimates by its name, at its own price. KeyError if there is none."""
+        ...
+
     def pool(self) -> Pool:
         """The connections at this moment; all figures are 0 for a store without connections."""
         ...

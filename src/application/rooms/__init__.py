@@ -4,7 +4,7 @@ from application.rooms.chat import Chat
 from application.rooms.departures import closing, leaving
 from application.rooms.entrance import Entrance
 from application.rooms.feeds import RoomFeeds
-from application.rooms.measures import DRIFT, HAPPENINGS, POLICIES
+from application.rooms.measures import DRIFT, FIGURES, HAPPENINGS, POLICIES
 from application.rooms.messages import (
     Command,
     GuestToken,
@@ -33,6 +33,7 @@ from application.rooms.use_cases import Rooms
 
 __all__ = [
     "DRIFT",
+    "FIGURES",
     "HAPPENINGS",
     "POLICIES",
     "ROOMS_PLAY",

@@ -25,6 +25,12 @@ DRIFT = Measure(
     "How far players are from where their rooms are, as they report it.",
     (0.02, 0.05, 0.1, 0.3, 1, 3, 10),
 )
+# The figures of the store that are gauges too, with their help.
+FIGURES = {
+    "rooms": "Rooms, with closed ones that are still kept.",
+    "rooms_open": "Open rooms.",
+    "room_participants": "People in open rooms.",
+}
 HAPPENINGS = (
     Happening(
         "room_joined",
@@ -51,5 +57,19 @@ HAPPENINGS = (
         "action",
         "Commands on the timelines of rooms; `stale`: somebody else was faster.",
         ("play", "pause", "seek", "rate", "load", "next", "stale"),
+    ),
+    Happening(
+        "room_waited",
+        "room_waits",
+        "outcome",
+        "Rooms that stopped for a player (`buffering`), went on in time (`ready`), or only after 8 or 10 s: `overdue`.",
+        ("buffering", "ready", "overdue"),
+    ),
+    Happening(
+        "room_reported",
+        "room_reports",
+        "outcome",
+        "Reports of players; `corrected`: at another rate than before, to catch up; `lagging`: seeking did not help.",
+        ("steady", "corrected", "lagging"),
     ),
 )

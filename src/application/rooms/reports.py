@@ -57,6 +57,7 @@ class _Kept(Struct, frozen=True):
     ended: bool
     duration_ms: int | None
     rtt_ms: int | None = None
+    rate: float | None = None
 
     def says(self, report: RoomReport) -> bool:
         """Whether it tells the room the same as this report."""
@@ -115,8 +116,10 @@ class RoomReports:
             self._observer.measured(DRIFT.name, abs(report.drift_ms) / 1_000)
         # Not with the fields that a subclass adds.
         data = Raw(msgspec.json.encode({name: getattr(report, name) for name in _FIELDS}))
-        before = await self._values.tell(place, key, data, STATUS_SECONDS)
-        if before is not None and _decode(before).says(report):
+        told = await self._values.tell(place, key, data, STATUS_SECONDS)
+        before = None if told is None else _decode(told)
+        self._observer.happened("room_reported", _outcome(before, report))
+        if before is not None and before.says(report):
             return
         try:
             await self._limits.require(REPORTS_PER_PARTICIPANT, f"{id}:{key}")
@@ -142,6 +145,15 @@ class RoomReports:
             since = room.playback.epoch
             room.report(actor.account_id, told, now, lead)
             await self._steps.go_on(work, room, since, now, lead)
+
+
+def _outcome(before: _Kept | None, report: RoomReport) -> str:
+    """How a report is counted. In one epoch the rate of the room stays, so another rate is a correction."""
+    if report.sync == "lagging":
+        return "lagging"
+    if before is None or before.epoch != report.epoch or None in (before.rate, report.rate):
+        return "steady"
+    return "steady" if before.rate == report.rate else "corrected"
 
 
 def _status(id: RoomId) -> Channel:

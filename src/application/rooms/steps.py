@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from application.ports.observer import Observer
 from application.ports.rooms import RoomQueries, RoomWork, view_of
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork
@@ -72,11 +73,14 @@ class Keeping:
 class RoomSteps:
     """What the use cases of rooms begin with: a unit of work that changes one room, and how far ahead it starts."""
 
-    def __init__(self, work: UnitOfWork[RoomWork], keeping: Keeping, leads: Leads, clock: Clock) -> None:
+    def __init__(
+        self, work: UnitOfWork[RoomWork], keeping: Keeping, leads: Leads, clock: Clock, observer: Observer
+    ) -> None:
         self.work = work
         self.keeping = keeping
         self.leads = leads
         self.clock = clock
+        self._observer = observer
         self._turns = OneByOne()
 
     @asynccontextmanager
@@ -93,6 +97,9 @@ class RoomSteps:
             before = replace(room)
             yield work, room
             await self.keeping.save(work, before, room, by)
+        waited = _waited(before, room, self.clock.now())
+        if waited is not None:
+            self._observer.happened("room_waited", waited)
 
     async def go_on(self, work: RoomWork, room: Room, since: int, now: datetime, lead_ms: int) -> None:
         """Play the next item, if the present one has ended since that epoch."""
@@ -113,6 +120,16 @@ def require_version(room: Room, version: int | None) -> None:
     """VersionConflict if `version` is neither None nor the present one."""
     if version is not None and version != room.version:
         raise VersionConflict(view_of(room), room.version)
+
+
+def _waited(before: Room, after: Room, now: datetime) -> str | None:
+    """How a wait for players began or ended with this change, as it is counted; None if none did."""
+    was, playing = before.playback.status, after.playback.status is PlaybackStatus.PLAYING
+    if was is PlaybackStatus.PLAYING and after.playback.status is PlaybackStatus.WAITING:
+        return "buffering"
+    if before.starts_by is None or not playing:
+        return None
+    return "ready" if now < before.starts_by else "overdue"
 
 
 def _guests(room: Room) -> set[AccountId]:

@@ -1,5 +1,6 @@
 """What rooms bring to the assembly: their queues and messages with them."""
 
+from functools import partial
 from operator import attrgetter
 
 from dependency_injector.providers import Object, Provider, Singleton
@@ -25,12 +26,14 @@ from adapters.postgres.rooms import (
     PostgresRoomUpkeep,
 )
 from application.ports import Deadlines, Due, RoomQueries, RoomUpkeep
+from application.ports.observer import Gauge
 from application.ports.presence import Attended
 from application.quotas import Quota
 from application.reactions import name_of
 from application.retention import Aging, Expiring
 from application.rooms import (
     DRIFT,
+    FIGURES,
     HAPPENINGS,
     POLICIES,
     ROOMS_PLAY,
@@ -87,8 +90,9 @@ def _with_rooms(
     house: Container, queries: Provider[RoomQueries], upkeep: Provider[RoomUpkeep], deadlines: Provider[Deadlines]
 ) -> Container:
     given, clock, ids, observer = house.settings.provided, house.clock, house.ids, house.observer
+    figure = house.store.provided.figure
     keeping = Singleton(Keeping, house.guests, clock)
-    steps = Singleton(RoomSteps, house.work, keeping, Singleton(RoomLeads, house.newest), clock)
+    steps = Singleton(RoomSteps, house.work, keeping, Singleton(RoomLeads, house.newest), clock, observer)
     limits, hasher, named = house.limits, house.hasher, Object(name_of)
     rooms = watched(
         observer,
@@ -123,6 +127,9 @@ def _with_rooms(
     house.policies.add_args(*POLICIES)
     house.happenings.add_args(*HAPPENINGS)
     house.measures.add_args(DRIFT)
+    house.gauges.add_args(
+        *(Singleton(Gauge, name, text, Singleton(partial, figure, name)) for name, text in FIGURES.items())
+    )
     house.quotas.add_args(
         Singleton(Quota, "rooms", "account", given.quota_rooms),
         Singleton(Quota, "workspace_rooms", "workspace", given.quota_workspace_rooms),
