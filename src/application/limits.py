@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from application.happenings import REFUSED
 from application.ports.limits import Policy, RateLimiter, Verdict
 from application.ports.observer import Happening, Observer
+from application.principal import Principal
 from domain.errors import Exhausted
-from domain.ids import AccountId
 
-_ACCOUNT, _ADDRESS = "request:u:", "request:a:"
+_ACCOUNT, _ADDRESS, _CREDENTIAL = "request:u:", "request:a:", "request:k:"
+_MINUTE_MS = 60_000
 _open: ContextVar["Bill | None"] = ContextVar("bill", default=None)
 
 
@@ -34,19 +35,22 @@ class TooManyAtOnce(Exhausted):
 
 
 class Bill:
-    """The cost of one request, or of one command over a live connection.
+    """The cost of one request, or of one command over a live connection. `limit` may be charged in a `window_ms`.
 
     Inside its block, `charge` of this module adds to it. The charged cost is in hand until the end of the block.
     `verdict` is the last answer of the limiter; None before the first charge, and if limits are disabled.
     """
 
-    __slots__ = ("_before", "_held", "_holds", "_key", "_limits", "verdict")
+    __slots__ = ("_before", "_held", "_holder", "_key", "_limits", "limit", "verdict", "window_ms")
 
-    def __init__(self, limits: "Limits", key: str, holds: bool) -> None:
+    def __init__(self, limits: "Limits", key: str, holder: str | None, limit: int, window_ms: int) -> None:
+        """`key` is charged. `holder` is the account that has the cost in hand, or None for a stranger."""
         self._limits = limits
         self._key = key
-        self._holds = holds
+        self._holder = holder
         self._held = 0
+        self.limit = limit
+        self.window_ms = window_ms
         self.verdict: Verdict | None = None
 
     def __enter__(self) -> Self:
@@ -55,17 +59,17 @@ class Bill:
 
     def __exit__(self, *_: object) -> None:
         _open.reset(self._before)
-        if self._held:
-            self._limits.let_go(self._key, self._held)
+        if self._held and self._holder is not None:
+            self._limits.let_go(self._holder, self._held)
 
     async def charge(self, cost: float) -> None:
         """TooManyAtOnce, without counting it, if too much would be in hand; Exhausted if less than that is left."""
         limits = self._limits
         if not limits.enabled:
             return
-        if self._holds:
-            self._held += limits.hold(self._key, ceil(cost), self._held)
-        verdict = self.verdict = await limits.limiter.take(self._key, limits.requests, limits.window_ms, cost)
+        if self._holder is not None:
+            self._held += limits.hold(self._holder, ceil(cost), self._held)
+        verdict = self.verdict = await limits.limiter.take(self._key, self.limit, self.window_ms, cost)
         if not verdict.allowed:
             limits.observer.happened("rate_limited", "request")
             raise Exhausted("Too many requests; slow down.", retry_after_seconds=verdict.retry_after_seconds)
@@ -74,8 +78,9 @@ class Bill:
 class Limits:
     """Applies limits. With `enabled` false everything passes, for load tests on loopback.
 
-    `requests` is the cost that an account may have in a window, and an address for requests without a credential.
-    `in_hand` is the cost that one process works on for an account at a time.
+    `requests` is the cost that an account may have in a window, and an address for requests without a credential. A
+    credential with a limit of its own is counted by itself instead. `in_hand` is the cost that one process works on for
+    an account at a time, with all of its credentials.
     """
 
     def __init__(
@@ -89,11 +94,14 @@ class Limits:
         self.window_ms = window_ms
         self.in_hand = in_hand
 
-    def bill(self, who: AccountId | str) -> Bill:
-        """A bill for an account, or for an address."""
+    def bill(self, who: Principal | str) -> Bill:
+        """A bill for a principal, or for an address."""
         if isinstance(who, str):
-            return Bill(self, _ADDRESS + who, holds=False)
-        return Bill(self, f"{_ACCOUNT}{who}", holds=True)
+            return Bill(self, _ADDRESS + who, None, self.requests, self.window_ms)
+        account = f"{_ACCOUNT}{who.account_id}"
+        if who.a_minute is None:
+            return Bill(self, account, account, self.requests, self.window_ms)
+        return Bill(self, f"{_CREDENTIAL}{who.credential_id}", account, who.a_minute, _MINUTE_MS)
 
     def hold(self, key: str, weight: int, already: int) -> int:
         """Take `weight` more in hand for a request that has `already` in hand. Returns the weight that was counted.

@@ -20,7 +20,8 @@ class Principal:
     If the credential is a session, `scopes` is None: it may do all that the account may do. Any other credential, such
     as a key, has the names of its scopes. The ids of all credentials are distinct, sessions included. A credential may
     be for one place only, such as a workspace: `within` is the stream of that place, and None means every place. It may
-    be for callers from some `networks` only, in CIDR form; None means that they may come from anywhere.
+    be for callers from some `networks` only, in CIDR form; None means that they may come from anywhere. With
+    `a_minute` its requests are limited to so many a minute by themselves; with None they count with its account's.
     """
 
     account_id: AccountId
@@ -30,6 +31,7 @@ class Principal:
     scopes: frozenset[str] | None = None
     within: str | None = None
     networks: tuple[str, ...] | None = None
+    a_minute: int | None = None
 
     @property
     def is_session(self) -> bool:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -23,8 +25,9 @@ from application.identity.measures import (
 from application.limits import Bill, Limits, TooManyAtOnce, charge, with_policies
 from application.ports.identity import PasswordHasher
 from application.ports.limits import Verdict
+from application.principal import Principal
 from domain.errors import Exhausted
-from domain.identity import InvalidCredentials, WrongPassword
+from domain.identity import AccountRole, InvalidCredentials, WrongPassword
 from domain.ids import AccountId
 from entrypoints.container import in_memory, offline
 from tests.application.front_door import AWAY, HOME, PASSWORD, FrontDoor, Visit
@@ -181,7 +184,15 @@ async def test_changing_a_password_is_limited_by_account(door: FrontDoor) -> Non
     await door.identity.change_password(bob.actor, PasswordChange(PASSWORD, "an entirely new one"))
 
 
-async def counted(limits: Limits, who: AccountId | str, cost: float = 1) -> Verdict:
+ADA = Principal(AccountId(UUID(int=1)), UUID(int=2), AccountRole.USER, datetime.max.replace(tzinfo=UTC))
+
+
+def somebody(door: FrontDoor) -> Principal:
+    """A session of an account of their own."""
+    return replace(ADA, account_id=AccountId(door.container.ids().new()))
+
+
+async def counted(limits: Limits, who: Principal | str, cost: float = 1) -> Verdict:
     """What is said of one more request."""
     with limits.bill(who) as bill, suppress(Exhausted):
         await bill.charge(cost)
@@ -192,8 +203,8 @@ async def counted(limits: Limits, who: AccountId | str, cost: float = 1) -> Verd
 async def test_requests_are_counted_for_each_caller(door: FrontDoor) -> None:
     limits, ada, bob = (
         door.container.limits(),
-        AccountId(door.container.ids().new()),
-        AccountId(door.container.ids().new()),
+        somebody(door),
+        somebody(door),
     )
     for who, other in ((ada, bob), ("192.0.2.1", "192.0.2.2")):
         verdicts = [await counted(limits, who) for _ in range(limits.requests + 1)]
@@ -201,8 +212,35 @@ async def test_requests_are_counted_for_each_caller(door: FrontDoor) -> None:
         assert (await counted(limits, other)).remaining == limits.requests - 1
 
 
+async def test_a_credential_with_a_limit_of_its_own_is_counted_by_itself(door: FrontDoor) -> None:
+    limits, ada = door.container.limits(), somebody(door)
+    scopes = frozenset({"tasks:read"})
+    three, other = [replace(ada, scopes=scopes, credential_id=door.container.ids().new(), a_minute=3) for _ in range(2)]
+    plain = replace(three, a_minute=None)
+    assert [(await counted(limits, three)).allowed for _ in range(4)] == [True, True, True, False]
+    assert (await counted(limits, other)).remaining == 2
+    assert (await counted(limits, plain)).remaining == limits.requests - 1
+    assert (await counted(limits, ada)).remaining == limits.requests - 2
+    door.clock.advance(timedelta(seconds=20))
+    assert (await counted(limits, three)).allowed
+    await counted(limits, ada, limits.requests)
+    assert (await counted(limits, other)).allowed
+
+
+async def test_what_all_credentials_of_an_account_have_in_hand_is_one_sum(door: FrontDoor) -> None:
+    limits, ada = door.container.limits(), somebody(door)
+    machine = replace(ada, scopes=frozenset(), credential_id=door.container.ids().new(), a_minute=1_000)
+    with ExitStack() as in_hand:
+        for number in range(limits.in_hand):
+            await in_hand.enter_context(limits.bill(machine if number % 2 else ada)).charge(1)
+        for who in (machine, ada):
+            with pytest.raises(TooManyAtOnce), limits.bill(who) as bill:
+                await bill.charge(1)
+    await counted(limits, machine)
+
+
 async def test_what_a_request_costs_beside_is_charged_before_it_is_done(door: FrontDoor) -> None:
-    limits, ada = door.container.limits(), AccountId(door.container.ids().new())
+    limits, ada = door.container.limits(), somebody(door)
     with limits.bill(ada) as bill:
         assert bill.verdict is None
         await bill.charge(1)
@@ -220,8 +258,8 @@ async def test_what_a_request_costs_beside_is_charged_before_it_is_done(door: Fr
 async def test_an_account_has_at_most_so_much_in_hand(door: FrontDoor) -> None:
     limits, ada, bob = (
         door.container.limits(),
-        AccountId(door.container.ids().new()),
-        AccountId(door.container.ids().new()),
+        somebody(door),
+        somebody(door),
     )
     with ExitStack() as in_hand:
         for _ in range(limits.in_hand):
@@ -241,7 +279,7 @@ async def test_an_account_has_at_most_so_much_in_hand(door: FrontDoor) -> None:
 async def test_a_costly_request_has_as_much_in_hand_as_it_costs_and_fits_alone_whatever_that_is(
     door: FrontDoor,
 ) -> None:
-    limits, ada = door.container.limits(), AccountId(door.container.ids().new())
+    limits, ada = door.container.limits(), somebody(door)
     with limits.bill(ada) as one:
         await one.charge(1)
         await one.charge(limits.in_hand - 2.5)
@@ -264,7 +302,7 @@ def test_whatever_is_charged_and_ended_in_any_order_nothing_stays_in_hand(
     """Each step charges a new bill so much, or for 0 ends the one at that place."""
 
     async def play() -> None:
-        limits, ada = in_memory().limits(), AccountId(UUID(int=1))
+        limits, ada = in_memory().limits(), ADA
         limits.requests, limits.in_hand = 1_000_000, in_hand
         held: list[tuple[Bill, int]] = []
         for cost, place in steps:
@@ -298,7 +336,7 @@ async def test_switched_off_no_limit_is_left(hasher: CountingHasher) -> None:
     limits = door.container.limits()
     with ExitStack() as in_hand:
         for _ in range(limits.requests + limits.in_hand):
-            bill = in_hand.enter_context(limits.bill(visits[0].account))
+            bill = in_hand.enter_context(limits.bill(visits[0].actor))
             await bill.charge(1)
             assert bill.verdict is None
         await charge(limits.requests)

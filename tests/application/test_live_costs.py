@@ -16,6 +16,7 @@ from entrypoints.answers import SecretAnswers
 from entrypoints.container import Container, in_memory, offline
 from entrypoints.websocket.calls import Method
 from tests.application.live_house import House
+from tests.support.builders import principal
 
 HOUR_MS = 3_600_000
 
@@ -47,7 +48,7 @@ async def house_with(**changes: object) -> House:
 
 async def left(house: House, cost: float = 0.01) -> float:
     """How many whole requests Ada may still make; asking costs a hundredth."""
-    with house.container.limits().bill(house.ada.id) as bill, suppress(Exhausted):
+    with house.container.limits().bill(principal(house.ada)) as bill, suppress(Exhausted):
         await bill.charge(cost)
     assert bill.verdict
     return bill.verdict.remaining

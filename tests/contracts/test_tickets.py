@@ -41,6 +41,8 @@ async def test_a_ticket_comes_back_whole_and_once(house: House) -> None:
             somebody(house, AccountRole.ADMIN),
             scopes=frozenset({"tasks:read", "tasks:write"}),
             within=f"workspace:{house.ids.new()}",
+            networks=("192.0.2.0/24", "2001:db8::/32"),
+            a_minute=60,
         ),
     )
     await keep(house, b"\x00\xff" * 16, user)

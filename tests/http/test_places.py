@@ -1,5 +1,6 @@
 """A credential for one place sees and changes nothing of another place of its account, at every door."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -91,7 +92,8 @@ async def test_things_of_another_place_answer_like_absent_ones(
     operation, ids, owner = OPERATIONS[name], estate.world.ids, estate.world.owner
     channels = ("me", f"workspace:{ids['workspaces']}", f"room:{ids['rooms']}")
     before = [await owner.events(channel) for channel in channels]
-    foreign = await estate.here.send(**request_of(operation, ids))
+    async with asyncio.timeout(5):  # a stream that is not refused has no end
+        foreign = await estate.here.send(**request_of(operation, ids))
     assert foreign.status_code == 404
     nothing = dict(absent(ids)) | {"join_code": "00000000"}
     assert seen(foreign) == seen(await estate.here.send(**request_of(operation, nothing)))
@@ -231,7 +233,8 @@ async def test_no_live_channel_or_method_leads_elsewhere(kind: str, database_url
 
         for name in names:
             problem(await estate.here.get("/events", params={"channel": name}), 404, "not_found")
-            problem(await estate.here.get("/events/stream", params={"channel": name}), 404, "not_found")
+            async with asyncio.timeout(5):  # a stream that is not refused has no end
+                problem(await estate.here.get("/events/stream", params={"channel": name}), 404, "not_found")
         async with following(estate.here, f"workspace:{estate.team}", since=0) as stream:
             assert await stream.next() is not None
 

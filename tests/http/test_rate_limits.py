@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 
 import httpx
 import pytest
 import pytest_asyncio
+from dependency_injector import providers
 
 from adapters.memory.idempotency import ANSWERS
 from adapters.memory.system import MovableClock
 from entrypoints.container import Container
-from tests.http.house import house_in_memory, set_to, visited
+from tests.http.house import house_in_memory, served, set_to, visited
 from tests.http.test_problems import problem
-from tests.support.clients import API, PASSWORD, Json, Person, done, log_in, sign_up
+from tests.support.badges import Badges
+from tests.support.clients import API, PASSWORD, Json, Person, client, done, listening, log_in, sign_up
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
 
@@ -33,6 +36,23 @@ async def test_every_answer_tells_what_is_left_of_the_limit() -> None:
         assert [answer.headers["ratelimit"].split(";")[1] for answer in answers] == ["r=9", "r=8", "r=7"]
         assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"default";q=10;w=3600'}
         assert answers[0].headers["ratelimit"] == '"default";r=9;t=360'
+
+
+async def test_a_credential_with_a_limit_of_its_own_is_told_of_that_over_http_and_live() -> None:
+    house = limited()
+    badges = Badges(MovableClock())
+    house.credentials.override(providers.List(providers.Object(badges)))
+    async with served(house) as url, client(url) as http:
+        ada = await sign_up(http)
+        holder = replace(ada, token=badges.issue(ada.id, *house.scopes(), a_minute=3)[0])
+        for left in (2, 1):
+            answer = await holder.get("/me")
+            assert answer.headers["ratelimit-policy"] == '"default";q=3;w=60'
+            assert answer.headers["ratelimit"].startswith(f'"default";r={left};')
+        async with listening(url, holder.token) as live:
+            assert (await live.call("subscribe", channel="me"))["code"] == "rate_limited"
+        problem(await holder.get("/me"), 429, "rate_limited")
+        assert (await ada.get("/me")).headers["ratelimit"].startswith('"default";r=9;')
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back() -> None:

@@ -31,6 +31,6 @@ class CredentialKind(Protocol):
     async def ended_since(self, since: datetime | None) -> tuple[Collection[UUID], datetime]:
         """The credentials of this kind that have ended, exactly as in `SessionQueries.ended_since`.
 
-        A credential that loses a scope has to end, because connections opened with it keep the scopes that it had.
+        A credential that loses a scope or a network has to end, because connections opened with it keep what it had.
         """
         ...

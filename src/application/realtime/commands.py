@@ -66,12 +66,12 @@ class Commands:
         """Charge `cost` to the account and do the work of a command; the peer is told if either is refused."""
         conversation = asker.conversation
         assert conversation.principal
-        account = conversation.principal.account_id
+        principal = conversation.principal
         activity = self._shared.observer.command(name, asker.id, asker.origin)
-        acts(conversation.principal)
+        acts(principal)
         code = ""
         try:
-            with self._shared.limits.bill(account) as bill:
+            with self._shared.limits.bill(principal) as bill:
                 await bill.charge(cost)
                 await work()
         except DomainError as error:
@@ -87,7 +87,7 @@ class Commands:
             code = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal_error"
             raise
         finally:
-            activity.end(code=code, account=account)
+            activity.end(code=code, account=principal.account_id)
 
     async def _identify(self, asker: Asker, asked: Identify) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Send
@@ -67,7 +68,6 @@ class Responder:
         "_held",
         "_is_complete",
         "_path",
-        "_policy",
         "_send",
         "_started",
         "bill",
@@ -78,13 +78,12 @@ class Responder:
         "status",
     )
 
-    def __init__(self, send: Send, path: str, caller: Caller, cause: Correlation, cors: Headers, policy: bytes) -> None:
+    def __init__(self, send: Send, path: str, caller: Caller, cause: Correlation, cors: Headers) -> None:
         self._send = send
         self._path = path
         self._caller = caller
         self._cause = cause
         self._cors = cors
-        self._policy = policy
         self._started = False
         self._is_complete = False
         self._held: Any = None
@@ -106,7 +105,7 @@ class Responder:
             headers += _OWN_HEADERS.get(self._path, SECURITY_HEADERS)
             headers += self._cors
             if self.bill is not None and (verdict := self.bill.verdict) is not None:
-                headers.append((b"ratelimit-policy", self._policy))
+                headers.append((b"ratelimit-policy", _policy(self.bill.limit, self.bill.window_ms)))
                 headers.append(
                     (b"ratelimit", b'"default";r=%d;t=%d' % (verdict.remaining, -(-verdict.reset_seconds // 1)))
                 )
@@ -206,6 +205,11 @@ async def refuse_upgrade(send: Send, error: Exception) -> str:
     await send(head)
     await send(rest)
     return code
+
+
+@lru_cache(64)
+def _policy(limit: int, window_ms: int) -> bytes:
+    return b'"default";q=%d;w=%d' % (limit, max(1, window_ms // 1000))
 
 
 def _is_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -66,7 +66,6 @@ class Edge:
         self._trusted = trusted_proxies
         self._max_body = max_body_bytes
         self._deadline = deadline_seconds
-        self._policy = b'"default";q=%d;w=%d' % (limits.requests, max(1, limits.window_ms // 1000))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -93,7 +92,7 @@ class Edge:
             self._tell(activity, scope, status, caller, connection=caller.connection)
             return
         cors = self._cors.headers(headers.get(b"origin"))
-        answer = Responder(send, path, caller, activity.correlation, cors, self._policy)
+        answer = Responder(send, path, caller, activity.correlation, cors)
         if scope["method"] == "HEAD":
             # A copy, because the server needs the original method to know that HEAD has no body.
             scope = {**scope, "method": "GET"}
@@ -191,7 +190,7 @@ class Edge:
                     acts(caller.principal)
         except Unauthenticated as error:
             refused = None if callers == "anybody" else error
-        who = caller.address if caller.principal is None else caller.principal.account_id
+        who = caller.address if caller.principal is None else caller.principal
         with self._limits.bill(who) as answer.bill:
             await answer.bill.charge(1)
             if refused:
