@@ -467,6 +467,7 @@ async def test_who_was_connected_to_a_killed_process_is_found_by_calling_the_rol
     room = await cinema.room(cinema.bob)
     await cinema.presence.leave(f"presence:room:{room.id}", f"of {cinema.bob.account_id}")
     roll = RollCall(cinema.house.room_queries(), cinema.rooms, cinema.clock)
+    assert "rooms" in {loop.name for loop in cinema.house.loops()}
     await roll.call()
     kept = (await cinema.show(room.id)).participants[1].slot_until
     assert kept == cinema.clock.now() + timedelta(seconds=20)

@@ -388,9 +388,8 @@ async def test_when_the_only_process_was_killed_and_is_back_people_come_back_one
     before = await snapshot(ada, room)
     server.kill()
     await asyncio.to_thread(server.start)
-    ada_live = await doors.sit(server, ada, room, since=before["offset"])
+    ada_live, bob_live = [await doors.sit(server, who, room, since=before["offset"]) for who in (ada, bob)]
     sought = await command(ada_live, room, "control", action="seek", position_ms=1_000)
-    bob_live = await doors.sit(server, bob, room, since=before["offset"])
     for live in (ada_live, bob_live):
         await live.find(named("room.state", reason="seek", epoch=before["room"]["state"]["epoch"] + 1))
     after = await snapshot(bob, room)
