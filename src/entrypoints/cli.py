@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -134,8 +135,8 @@ def _demo(chosen: argparse.Namespace) -> int:
     try:
         settings = _settings({"JWT_SECRET": _kept_secret(data_dir), **os.environ, "DATABASE_URL": url})
         migrations.upgrade(settings.database_url)
-        _once(assembled(settings), seed)
-        serve(assembled(settings), lambda: _welcome(settings))
+        room = _once(assembled(settings), seed)
+        serve(assembled(settings), lambda: _welcome(settings, room))
     finally:
         postgres.stop()
     return 0
@@ -287,12 +288,13 @@ def _sign_in(url: str, email: str, password: str) -> str:
         raise Stopped(error.code, "signing in was refused") from None
 
 
-def _welcome(settings: Settings) -> None:
+def _welcome(settings: Settings, room: UUID | None) -> None:
     address = f"http://{settings.host}:{settings.port}"
     print(
         f"\nSignalbox {VERSION} serves on {address}",
         f"  documentation  {address}/api/docs",
         f"  demo account   {DEMO_EMAIL}   password {DEMO_PASSWORD}",
+        *([] if room is None else [f"  demo room      {room}   docs/start.md says how to watch together"]),
         "  stop           Ctrl-C",
         "",
         sep="\n",

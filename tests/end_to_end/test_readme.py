@@ -31,6 +31,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 PATIENCE_SECONDS = 60.0
+ROOM = r"demo room +(\S+) +"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,7 @@ async def test_the_tour_does_what_the_readme_shows(
     (email, password) = re.findall(r'"email": "(.*?)", "password": "(.*?)"', section("A two-minute tour"))[0]
     assert re.search(rf"demo account +{email} +password {password}\n", first_terminal.said)
     assert f"serves on {first_terminal.url}\n" in first_terminal.said
+    rooms = re.findall(ROOM, first_terminal.said)
     steps = list(tour(first_terminal))
     assert sum(bool(step.shown) for step in steps) >= 7
     for step in steps:
@@ -210,6 +212,24 @@ async def test_the_tour_does_what_the_readme_shows(
             await first_terminal.ended()
             first_terminal.said = ""
             await first_terminal.start()
+    assert re.findall(ROOM, first_terminal.said) == rooms
+    assert len(rooms) == 1
+
+
+async def test_what_first_steps_does_to_watch_together_leads_to_a_room_that_plays(
+    first_terminal: FirstTerminal, second_terminal: SecondTerminal
+) -> None:
+    text = (ROOT / "docs" / "start.md").read_text().partition("\n## Watch together\n")[2].partition("\n## ")[0]
+    *_, saving, calling = re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    page = first_terminal.data_dir / "page"
+    saving = saving.replace("var/page", str(page)).partition("python3")[0]
+    await second_terminal.paste(Step(saving, ()))
+    documented = (ROOT / "docs" / "realtime.md").read_text().partition("```html\n")[2].partition("```")[0]
+    assert (page / "index.html").read_text() == documented
+    (room,) = re.findall(ROOM, first_terminal.said)
+    calling = calling.replace("http://127.0.0.1:8000", first_terminal.url)
+    shown = ('{"status":"loading","item_id":"…",…}', f"http://127.0.0.1:8080/#…,{room}")
+    await second_terminal.paste(Step(calling, shown))
 
 
 def test_the_readme_shows_the_swapped_adapter_as_it_is_tested() -> None:
