@@ -191,6 +191,10 @@ async def test_the_queue_is_arranged_and_voted_on(town: Town) -> None:
     assert (
         await town.ada.get(at(room, "/queue"), headers={"If-None-Match": answer.headers["etag"]})
     ).status_code == 304
+    tag = {"If-Match": answer.headers["etag"]}
+    done(await town.ada.patch(at(room, "/queue"), {"mode": "loop"}, headers=tag))
+    late = problem(await town.ada.patch(at(room, "/queue"), {"mode": "manual"}, headers=tag), 412, "version_conflict")
+    assert late["current"] == done(await town.ada.get(at(room, "/queue")))
     done(await town.bob.delete(item))
     problem(await town.bob.delete(item), 404, "not_found")
     for url in (

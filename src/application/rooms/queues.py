@@ -12,6 +12,7 @@ from application.principal import Principal
 from application.rooms.messages import ItemPatch, Move, NewItem, NewItems, QueuePatch
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ
 from application.rooms.steps import require_within
+from domain.errors import VersionConflict
 from domain.ids import QueueItemId, RoomId
 from domain.rooms import Queue, QueueItem, Seat
 
@@ -31,10 +32,12 @@ class RoomQueues:
         return await self._queries.queue(id, actor.account_id)
 
     @retried
-    async def arrange(self, actor: Principal, id: RoomId, patch: QueuePatch) -> QueueView:
-        """Say how the next item is found."""
+    async def arrange(self, actor: Principal, id: RoomId, patch: QueuePatch, version: int | None = None) -> QueueView:
+        """Say how the next item is found. VersionConflict if `version` is neither None nor the present one."""
         actor.require(ROOMS_PLAY)
         async with self._changing(actor, id) as (queue, seat):
+            if version is not None and version != queue.version:
+                raise VersionConflict(queue_view(queue), queue.version)
             queue.set_mode(seat, patch.mode, self._clock.now())
         return queue_view(queue)
 

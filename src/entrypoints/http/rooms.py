@@ -232,10 +232,13 @@ def _queue(queues: RoomQueues) -> Sequence[HTTPRouteHandler]:
         """What the room plays, and what comes after it."""
         return await queues.read(request.actor, id)
 
-    @patch("/{id:uuid}/queue", facts=Facts(scope=ROOMS_PLAY, example={"mode": "vote"}, refuses={410}))
+    @patch(
+        "/{id:uuid}/queue",
+        facts=Facts(scope=ROOMS_PLAY, example={"mode": "vote"}, current=QueueView, refuses={410}),
+    )
     async def change_queue(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[QueuePatch]) -> QueueView:
         """Say which item is next: the first, the one with most votes, or the first of a loop."""
-        return await queues.arrange(request.actor, id, data)
+        return await queues.arrange(request.actor, id, data, request.version)
 
     @post("/{id:uuid}/queue", facts=Facts(scope=ROOMS_PLAY, example=_ITEM, refuses={410}))
     async def add_item(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[NewItem]) -> QueueItemView:
