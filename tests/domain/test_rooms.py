@@ -272,6 +272,9 @@ def test_only_the_host_gives_roles_and_only_those_of_members_and_moderators() ->
     bob, dot = place_of(room, BOB), place_of(room, DOT)
     with pytest.raises(Forbidden):
         room.change_participant(bob, EVE, NOW, role=RoomRole.MODERATOR)
+    for no_change in ({"role": RoomRole.MEMBER}, {"muted": False}):
+        with pytest.raises(Forbidden):
+            room.change_participant(bob, EVE, NOW, **no_change)
     for who, role in ((bob, RoomRole.HOST), (bob, RoomRole.GUEST), (dot, RoomRole.MODERATOR)):
         with pytest.raises(Invalid):
             room.change_participant(who, ADA, NOW, role=role)

@@ -152,10 +152,12 @@ class Gathering(Stage):
     ) -> None:
         """Give a participant another role, which the host may, or mute one of a lower role than one's own."""
         seat, who = self.seat(by), self._participant(id)
-        if role is not None and role is not who.role:
-            seat.require(Right.OWN)
-            if who.is_guest or who.role is RoomRole.HOST or role not in {RoomRole.MODERATOR, RoomRole.MEMBER}:
-                raise Invalid("Only members become moderators, and moderators members.", pointer="/role")
+        for asked, right in ((role, Right.OWN), (muted, Right.MODERATE)):
+            if asked is not None:
+                seat.require(right)
+        may_be_given = not who.is_guest and {who.role, role} <= {RoomRole.MODERATOR, RoomRole.MEMBER}
+        if role is not None and role is not who.role and not may_be_given:
+            raise Invalid("Only members become moderators, and moderators members.", pointer="/role")
         if muted is not None and muted is not who.muted:
             self._require_over(seat, who)
         changed = replace(who, role=role or who.role, muted=who.muted if muted is None else muted)
