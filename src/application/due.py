@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Mapping, Sequence
 from contextvars import Context
@@ -91,7 +92,8 @@ class _Watch:
         self._clock = clock
         self._observer = observer
         self._waking = asyncio.Event()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = math.inf
         # How often each thing has failed, and when it is tried again.
         self._failing: TTLCache[Late, tuple[int, datetime]] = TTLCache(
             FAILING_MAX, 2 * RETRY_LONGEST.total_seconds(), lambda: clock.now().timestamp()
@@ -127,14 +129,16 @@ class _Watch:
     def look_in(self, seconds: float) -> None:
         """Look after this time, unless a look is planned before it."""
         loop = asyncio.get_running_loop()
-        if self._alarm is None or self._alarm.when() > loop.time() + seconds:
+        at = loop.time() + seconds
+        if at < self._alarm_at:
             self._silence()
-            self._alarm = loop.call_later(seconds, self._waking.set)
+            # Its `when()` is of no use: uvloop gives a handle without one if the time is nearly now.
+            self._alarm, self._alarm_at = loop.call_later(seconds, self._waking.set), at
 
     def _silence(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-            self._alarm = None
+            self._alarm, self._alarm_at = None, math.inf
 
     async def turn(self) -> int:
         """Run at most fifty things that are due now. Returns their number."""

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import NoReturn
 from uuid import UUID
 
+import uvloop
 from dependency_injector import providers
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from adapters.memory.events import MemoryBroker
 from adapters.memory.observer import MemoryObserver
 from application.due import BATCH, RETRY_FIRST, RETRY_LONGEST, Later
-from application.ports.due import LOOK, Ahead, Deadlines, Due, Late
+from application.ports.due import LOOK, Ahead, Deadlines, Due, Late, alarms
 from application.ports.events import Entry, Signal
 from application.ports.unit_of_work import Stale
 from domain.errors import NotFound, Unavailable
@@ -32,6 +33,15 @@ class LossyBroker(MemoryBroker):
     """Publishes nothing, so each process is as good as alone."""
 
     def publish(self, items: Sequence[Entry | Signal]) -> None: ...
+
+
+class CandidBroker(MemoryBroker):
+    """Lets who publishes see that a listener fails."""
+
+    def publish(self, items: Sequence[Entry | Signal]) -> None:
+        for item in items:
+            for take in self._listeners:
+                take(item)
 
 
 @asynccontextmanager
@@ -124,6 +134,18 @@ async def test_what_is_written_and_due_at_once_happens_at_once() -> None:
                 rests = seen.rests
                 await eventually(lambda rests=rests: seen.rests > rests)  # type: ignore[misc]
                 await until_rung(bedside, await bedside.remind(0))
+
+
+async def test_several_may_tell_at_once_that_something_is_due_now() -> None:
+    async def scenario() -> None:
+        broker = CandidBroker()
+        bedside = bedside_in_memory(broker=broker)
+        async with running(bedside.worker()):
+            for _ in range(3):
+                broker.publish(alarms([bedside.clock.now()], None))
+
+    # On the loop that servers run on: what it plans for now is not what asyncio plans.
+    await asyncio.to_thread(uvloop.run, scenario())
 
 
 async def test_of_many_workers_who_wake_together_one_does_it() -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 import pytest
+import uvloop
 from msgspec import Raw, json
 
 from adapters.memory.database import MemoryDatabase
@@ -115,6 +116,17 @@ async def test_what_comes_in_one_turn_is_one_write_with_the_newest_value_of_each
     topic.end()
     await asyncio.sleep(2 * (loop.time() - began))
     assert listener.writes == 2
+
+
+async def test_values_that_end_at_once_are_taken_one_after_the_other() -> None:
+    async def scenario() -> None:
+        topic = Topic(MARKET, MemoryObserver())
+        for version in (1, 2):
+            topic.take(Signal(str(MARKET), "bid", version, Raw(b"1"), seconds=0))
+        topic.end()
+
+    # On the loop that servers run on: what it plans for now is not what asyncio plans.
+    await asyncio.to_thread(uvloop.run, scenario())
 
 
 async def test_what_waits_is_delivered_at_once_when_it_becomes_much() -> None:

@@ -1,6 +1,7 @@
 """A channel that is not durable: it has the newest value of each key, or passes messages on without keeping them."""
 
 import asyncio
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import Literal, NamedTuple, Protocol
@@ -78,7 +79,8 @@ class Topic:
         self._newest: dict[str, Signal] = {}
         # When values end, on the clock of the loop, and when the first of them is to be dropped.
         self._ends: dict[str, float] = {}
-        self._ending: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Handle | None = None
+        self._ending_at = math.inf
         # Whether it has the values that its context keeps.
         self.is_known = channel.promises is not ChannelClass.KEYED
         # Held by the connection that asks the context for them, so that they are asked for once.
@@ -188,16 +190,17 @@ class Topic:
             return
         loop = asyncio.get_running_loop()
         ends_at = self._ends[signal.key] = loop.time() + seconds
-        if self._ending is None or ends_at < self._ending.when():
+        if ends_at < self._ending_at:
             self._end_at(ends_at)
 
     def _end_at(self, time: float) -> None:
         if self._ending is not None:
             self._ending.cancel()
         self._ending = asyncio.get_running_loop().call_at(time, self._drop_ended, context=Context())
+        self._ending_at = time
 
     def _drop_ended(self) -> None:
-        now, self._ending = asyncio.get_running_loop().time(), None
+        now, self._ending, self._ending_at = asyncio.get_running_loop().time(), None, math.inf
         for key in [key for key, ends_at in self._ends.items() if ends_at <= now]:
             del self._ends[key]
             if self._newest.pop(key).data != GONE:
