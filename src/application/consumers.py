@@ -176,7 +176,7 @@ class Consumers(Generic[W]):
     @retried
     async def _step(self, consumer: Consumer[W], cursor: Cursor, event: EventView) -> Cursor:
         """Apply the effect, or a piece of it, and move the cursor, all in one unit of work."""
-        correlation.set(Correlation(event.request_id, event.traceparent))
+        correlation.set(Correlation(event.request_id, event.traceparent, depth=event.depth or 0))
         async with self._work() as work:
             is_done = await consumer.effect(work, event, self._clock.now())
             return work.cursors.move(cursor, event.offset if is_done else cursor.position, event.at)

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from application.ports.events import EventBody, EventView, ResourceRef
 from application.principal import correlation
@@ -30,6 +31,7 @@ def encode_event(event: Event, id: UUID) -> bytes:
             request_id=cause.request_id,
             traceparent=cause.traceparent,
             via=None if event.actor is None else cause.via,
+            depth=cause.depth or UNSET,
         )
     )
 

@@ -96,16 +96,22 @@ class Principal:
                 raise ScopeMissing(name)
 
 
+# Nothing is told to a webhook at this depth, so that installations that call each other come to rest.
+DEPTH_MAX = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Correlation:
     """Ties an effect to its cause: the request id that the caller sees, and the W3C trace context.
 
-    `via` is the id of the caller's credential, or None if it is a session.
+    `via` is the id of the caller's credential, or None if it is a session. `depth` is how many webhooks in a row led
+    here, at most DEPTH_MAX.
     """
 
     request_id: str = ""
     traceparent: str = ""
     via: UUID | None = None
+    depth: int = 0
 
 
 NOTHING = Correlation()
@@ -122,7 +128,10 @@ def new_correlation(request_id: str = "", traceparent: str = "") -> Correlation:
 correlation: ContextVar[Correlation] = ContextVar("correlation", default=NOTHING)
 
 
-def acts(principal: Principal) -> None:
-    """Record the principal's credential in this context, for the events that are written from now on."""
+def acts(principal: Principal, depth: int = 0) -> None:
+    """Record the principal's credential and this depth in this context, for the events that are written from now on.
+
+    Of a session nothing is recorded: a person is no link of a chain of webhooks, and cannot hide from them by a depth.
+    """
     if not principal.is_session:
-        correlation.set(replace(correlation.get(), via=principal.credential_id))
+        correlation.set(replace(correlation.get(), via=principal.credential_id, depth=min(depth, DEPTH_MAX)))

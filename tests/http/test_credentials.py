@@ -16,7 +16,7 @@ from entrypoints.container import Container
 from tests.http.house import house_in_memory, served, set_to
 from tests.http.test_problems import problem
 from tests.support.badges import Badges
-from tests.support.clients import API, PASSWORD, Person, client, done, following, listening, sign_up
+from tests.support.clients import API, PASSWORD, Person, client, done, following, listening, sign_up, until
 
 OVER = 4004
 
@@ -165,3 +165,26 @@ async def test_what_is_said_while_it_is_looked_up_is_answered_in_order_afterward
         site.badges.is_open.set()
         assert [(await live.frame("reply"))["id"] for _ in range(3)] == [1, 2, 3]
         done(await request)
+
+
+async def test_an_event_keeps_how_many_webhooks_in_a_row_led_to_it_and_so_does_what_follows_from_it(site: Site) -> None:
+    """A person cannot say so: it would be told to no webhook then."""
+    team = (await site.ada.create_team())["id"]
+    bob = await sign_up(site.ada.http, "Bob")
+    await site.ada.admit(bob, team)
+    task = (await site.ada.open_task(workspace_id=team, assignee_ids=[bob.id]))["id"]
+    told = [(site.holder, given) for given in ("2", "99", "-1", "x")]
+    for person, given in (*told, (site.ada, "3")):
+        title = {"title": f"By {given}"}
+        done(await person.patch(f"/tasks/{task}", title, headers={"Webhook-Depth": given}))
+    written = [event for event in await site.ada.events(f"task:{task}") if event["type"] == "task.updated"]
+    assert [event.get("depth") for event in written] == [2, 5, None, None, None]
+
+    done(await site.holder.delete(f"/workspaces/{team}/members/{bob.id}", headers={"Webhook-Depth": "4"}))
+    await until(lambda: is_unassigned(site.ada, task))
+    followed = (await site.ada.events(f"task:{task}"))[-1]
+    assert (followed["actor"], followed["via"], followed["depth"]) == (site.ada.id, None, 4)
+
+
+async def is_unassigned(person: Person, task: str) -> bool:
+    return not done(await person.get(f"/tasks/{task}"))["assignees"]

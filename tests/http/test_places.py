@@ -151,6 +151,15 @@ async def test_a_report_is_refused_that_would_ask_the_room_nothing(estate: Estat
     done(await estate.home.send(**report))
 
 
+async def test_a_role_in_a_room_of_another_place_is_not_told(estate: Estate) -> None:
+    """Somebody who is no host may not change the password, which is asked before the room is changed."""
+    member = estate.world.people["member"]
+    text, _ = estate.badges.issue(member.id, *SCOPES, within=f"workspace:{member.id}")
+    path = f"/rooms/{estate.world.ids['rooms']}"
+    problem(await member.patch(path, {"password": None}), 403, "permission_denied")
+    problem(await replace(member, token=text).patch(path, {"password": None}), 404, "not_found")
+
+
 async def test_a_credential_for_one_room_is_for_nothing_else_of_its_workspace(estate: Estate) -> None:
     holder = estate.holder(f"room:{estate.room}")
     assert done(await holder.get(f"/rooms/{estate.room}"))["id"] == estate.room

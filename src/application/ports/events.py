@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from application.paging import InvalidCursor, Page
 
@@ -51,7 +51,7 @@ class EventBody(Struct, frozen=True):
 
     `version` is the version of this schema, `actor` the account or null for the system. `changes` maps a field to
     its old and new value. `request_id` and `traceparent` lead back to the request that caused it. `via` is the
-    credential by which the actor did it, or null if that was a session.
+    credential by which the actor did it, or null if that was a session. `depth` is absent unless webhooks led to it.
     """
 
     id: UUID
@@ -65,6 +65,7 @@ class EventBody(Struct, frozen=True):
     request_id: str
     traceparent: str
     via: UUID | None = None
+    depth: int | UnsetType = UNSET
 
 
 class EventView(Struct, frozen=True):
@@ -72,7 +73,7 @@ class EventView(Struct, frozen=True):
 
     The other fields are those of the event on a live channel: what happened (`type`, in the past tense), to which
     resource, by which account (null: the system) and credential (`via`, null: a session), with the old and new value of
-    every changed field.
+    every changed field. `depth` is how many webhooks in a row led to it, and absent if none did.
     """
 
     stream: str
@@ -88,6 +89,7 @@ class EventView(Struct, frozen=True):
     request_id: str
     traceparent: str
     via: UUID | None = None
+    depth: int | UnsetType = UNSET
 
 
 class EventFilter(Struct, frozen=True, omit_defaults=True):

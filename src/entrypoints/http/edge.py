@@ -35,6 +35,7 @@ URL_MAX = 8_192
 HEADERS_MAX = 16_384
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[0-3]\Z")
+_DEPTH = re.compile(rb"[0-9]{1,3}\Z")
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -187,7 +188,7 @@ class Edge:
                     text, address
                 )
                 if callers != "anybody":
-                    acts(caller.principal)
+                    acts(caller.principal, _depth(caller.headers.get(b"webhook-depth")))
         except Unauthenticated as error:
             refused = None if callers == "anybody" else error
         who = caller.address if caller.principal is None else caller.principal
@@ -261,6 +262,11 @@ def _measure(headers_size: int) -> None:
 def _fit(form: re.Pattern[bytes], given: bytes | None) -> str:
     """The header as text if it has this form, otherwise an empty text."""
     return given.decode() if given is not None and form.match(given) else ""
+
+
+def _depth(given: bytes | None) -> int:
+    """How many webhooks in a row led to a request. It is sent on by a receiver that acts on a webhook."""
+    return int(given) if given is not None and _DEPTH.match(given) else 0
 
 
 def _bearer(credential: bytes | None) -> str:
