@@ -62,13 +62,17 @@ class Bill:
         if self._held and self._holder is not None:
             self._limits.let_go(self._holder, self._held)
 
+    def hold(self, cost: float) -> None:
+        """Have this much more in hand, which was paid for before; TooManyAtOnce if that is too much."""
+        if self._limits.enabled and self._holder is not None:
+            self._held += self._limits.hold(self._holder, ceil(cost), self._held)
+
     async def charge(self, cost: float) -> None:
         """TooManyAtOnce, without counting it, if too much would be in hand; Exhausted if less than that is left."""
+        self.hold(cost)
         limits = self._limits
         if not limits.enabled:
             return
-        if self._holder is not None:
-            self._held += limits.hold(self._holder, ceil(cost), self._held)
         verdict = self.verdict = await limits.limiter.take(self._key, self.limit, self.window_ms, cost)
         if not verdict.allowed:
             limits.observer.happened("rate_limited", "request")

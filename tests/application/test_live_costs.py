@@ -100,6 +100,22 @@ def test_two_methods_of_one_name_are_refused() -> None:
         container.calling()
 
 
+async def test_tenths_are_paid_a_request_at_a_time_and_each_connection_uses_up_its_own() -> None:
+    house = await house_with()
+    async with house.visit(house.ada) as visitor, house.visit(house.ada) as other:
+        assert await left(house) == 7  # of 7.99
+        for n in range(10):
+            assert (await visitor.say(type="call", id=n, method="cheap"))["type"] == "reply"
+            assert await left(house) == 6
+        assert (await visitor.say(type="call", id=10, method="cheap"))["type"] == "reply"
+        assert await left(house) == 5
+        assert await left(house, 5) == 0
+        for n in range(9):
+            assert (await visitor.say(type="call", id=n, method="cheap"))["type"] == "reply"
+        for visited in (visitor, other):
+            assert (await visited.say(type="call", id=11, method="cheap"))["code"] == "rate_limited"
+
+
 async def test_a_word_to_others_costs_a_tenth_of_a_request() -> None:
     house = await house_with()
     typing = f"typing:{house.channel}"
@@ -132,7 +148,7 @@ async def test_connecting_costs_a_request_and_following_a_channel_a_tenth_of_one
             await visitor.say(type="subscribe", id=n, channel=house.channel)
         await visitor.say(type="presence", id=11, channel=f"presence:{house.channel}")
         await visitor.say(type="unsubscribe", id=12, channel=house.channel)
-    assert await left(house) == 6  # of 6.88
+    assert await left(house) == 5  # of 5.98, and the connection has nine tenths
 
 
 async def test_who_has_no_request_left_is_not_connected_and_shall_come_back_later() -> None:

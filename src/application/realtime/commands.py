@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import ceil
 from typing import Protocol
 
 from application.ports.events import Signal
@@ -24,6 +25,7 @@ class Asker(Guest, Protocol):
 
     conversation: Conversation
     subscriptions: Subscriptions
+    paid: float
     origin: Correlation
 
     def do(self, effects: Effects) -> None:
@@ -72,7 +74,14 @@ class Commands:
         code = ""
         try:
             with self._shared.limits.bill(principal) as bill:
-                await bill.charge(cost)
+                # Whole requests are charged, and the next commands use up what is left of them. Otherwise the limiter
+                # would be asked for each tenth.
+                due = ceil(round(cost - asker.paid, 6))
+                if due > 0:
+                    await bill.charge(due)
+                else:
+                    bill.hold(cost)
+                asker.paid = max(0.0, asker.paid + due - cost)
                 await work()
         except DomainError as error:
             code = error.code

@@ -67,6 +67,7 @@ class Connection:
         "id",
         "is_closed",
         "origin",
+        "paid",
         "subscriptions",
         "wire",
     )
@@ -87,6 +88,8 @@ class Connection:
         self.ended = ended
         self.is_closed = False
         self.dropped = 0
+        # What is left of the requests that its account was charged for its commands.
+        self.paid = 0.0
         self._known = known
         self._is_gone = False
         self._shared = shared
