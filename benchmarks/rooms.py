@@ -149,7 +149,8 @@ def measured(target: Target, database: Postgres, options: argparse.Namespace) ->
                 said = members.ask(what, **how)
                 found[name] = {"took": said["seconds"], **meter.read(), "said": said}
                 print(f"  {target.name}: {name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
-                settled(server)
+                if not how.get("reports"):  # a player that pauses for 15 s says something new afterwards
+                    settled(server)
 
             found["empty"] = Meter(server, members).read()
             step("build", "build", at_once=16)
