@@ -60,6 +60,7 @@ class Channels:
         self._feeds = feeds
         self._journal = journal
         self._of = {kind: each for each in feeds for kind in each.kinds}
+        self.values = {kind: told for each in feeds for kind, told in each.values.items()}
         self._losses: dict[str, str | None] = {}
         for loss in (loss for each in feeds for loss in each.losses):
             if loss.type in self._losses:

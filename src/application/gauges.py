@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from application.ports.observer import Gauge, by_name
+from application.ports.store import StoreQueries
 
 EVERY_SECONDS = 15.0
 DEADLINE_SECONDS = 2.0
@@ -12,6 +13,11 @@ DEADLINE_SECONDS = 2.0
 SHARE = 0.01
 
 log = logging.getLogger(__name__)
+
+
+async def figure(store: StoreQueries, name: str) -> float:
+    """A figure of the store, as a gauge asks for it."""
+    return await store.figure(name)
 
 
 class Gauges:

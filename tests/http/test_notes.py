@@ -189,7 +189,10 @@ async def test_the_documents_know_notes(url: str, people: tuple[Person, Person, 
             validator = jsonschema_rs.Draft202012Validator(content["schema"] | {"components": openapi["components"]})
             validator.validate(content["examples"]["typical"]["value"])
     asyncapi = (await ada.http.get("/api/asyncapi.json")).json()
-    assert asyncapi["x-methods"]["note.write"] == {"params": {"$ref": "#/components/schemas/WriteParams"}}
+    refer = "#/components/schemas/"
+    assert asyncapi["x-methods"]["note.write"]["params"] == {"$ref": f"{refer}WriteParams"}
+    assert asyncapi["x-methods"]["note.write"]["answer"] == {"$ref": f"{refer}NoteView"}
+    assert asyncapi["x-channels"]["waves"]["value"] == {"$ref": f"{refer}Wave"}
     assert asyncapi["components"]["schemas"]["WriteParams"]["required"] == ["id", "note"]
     listed = {kind["type"]: kind for kind in done(await ada.get("/event-types"))["data"]}
     assert asyncapi["x-event-types"] == listed

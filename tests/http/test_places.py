@@ -275,7 +275,7 @@ def calls(ids: Ids) -> Mapping[str, Json]:
 
 async def no_method_leads_elsewhere(live: Listener, estate: Estate) -> None:
     ids, owner = estate.world.ids, estate.world.owner
-    assert calls(ids).keys() == estate.house.calling().params.keys()
+    assert calls(ids).keys() == estate.house.calling().methods.keys()
     before = [await owner.events(f"{kind}:{ids[f'{kind}s']}") for kind in ("workspace", "room")]
     for method, params in calls(ids).items():
         answer = await live.call("call", method=method, params=params)

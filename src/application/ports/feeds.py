@@ -31,13 +31,14 @@ class Feeds(Protocol):
     `kinds` are its kinds of channels, and `scope` is the scope that a credential needs to follow them. To publish on
     the ephemeral channels of its places a credential also needs `saying`, if that is not None. `losses` are the entries
     by which an account loses the right to follow one of its streams. They are in that stream itself. The right to a
-    stream covers every channel of it.
+    stream covers every channel of it. `values` are the types of what is told on its kinds that are not durable.
     """
 
     kinds: Sequence[ChannelKind]
     scope: Scope
     saying: Scope | None = None
     losses: Sequence[Loss] = ()
+    values: Mapping[ChannelKind, type] = {}
 
     def ground(self, place: Channel, account: AccountId) -> Ground | None:
         """The ground of a place, if it is known without asking the store. It does not check the account's right."""

@@ -12,6 +12,7 @@ from application.ports.newest import Newest
 from application.ports.rooms import RoomQueries
 from application.reading import Reader
 from application.rooms.measures import REACTIONS_PER_PARTICIPANT
+from application.rooms.reports import RoomReport
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ
 from domain.channels import Channel, ChannelKind, Loss
 from domain.ids import AccountId, RoomId
@@ -34,6 +35,7 @@ class RoomFeeds(Feeds):
 
     kinds: Sequence[ChannelKind] = (ROOM, STATUS, REACTIONS)
     losses: Sequence[Loss] = LOSSES
+    values: Mapping[ChannelKind, type] = {STATUS: RoomReport, REACTIONS: Reaction}
     scope = ROOMS_READ
     saying = ROOMS_PLAY
 

@@ -46,6 +46,7 @@ class Operations(containers.DeclarativeContainer):
     upkeep: Dependency[Any] = Dependency()
     catalogue: Dependency[Any] = Dependency()
     calling: Dependency[Any] = Dependency()
+    channels: Dependency[Any] = Dependency()
     store: Dependency[Any] = Dependency()
     hasher: Dependency[Any] = Dependency()
     clock: Dependency[Any] = Dependency()
@@ -131,7 +132,7 @@ class Operations(containers.DeclarativeContainer):
     running = Singleton(Running, authentication.provided.refresh, process_loops, loops)
     # The routes beside the versioned API.
     routes = providers.List(
-        Singleton(documentation_routes, VERSION, catalogue, calling),
+        Singleton(documentation_routes, VERSION, catalogue, calling, channels),
         Singleton(health_routes, health, statistics),
         Singleton(metrics_routes, exposition, given.metrics_token, given.in_production),
     )

@@ -25,6 +25,7 @@ from adapters.postgres.rooms import (
     PostgresRooms,
     PostgresRoomUpkeep,
 )
+from application.gauges import figure
 from application.ports import Deadlines, Due, RoomQueries, RoomUpkeep
 from application.ports.observer import Gauge
 from application.ports.presence import Attended
@@ -90,7 +91,6 @@ def _with_rooms(
     house: Container, queries: Provider[RoomQueries], upkeep: Provider[RoomUpkeep], deadlines: Provider[Deadlines]
 ) -> Container:
     given, clock, ids, observer = house.settings.provided, house.clock, house.ids, house.observer
-    figure = house.store.provided.figure
     keeping = Singleton(Keeping, house.guests, clock)
     steps = Singleton(RoomSteps, house.work, keeping, Singleton(RoomLeads, house.newest), clock, observer)
     limits, hasher, named = house.limits, house.hasher, Object(name_of)
@@ -128,7 +128,7 @@ def _with_rooms(
     house.happenings.add_args(*HAPPENINGS)
     house.measures.add_args(DRIFT)
     house.gauges.add_args(
-        *(Singleton(Gauge, name, text, Singleton(partial, figure, name)) for name, text in FIGURES.items())
+        *(Singleton(Gauge, name, text, Singleton(partial, figure, house.store, name)) for name, text in FIGURES.items())
     )
     house.quotas.add_args(
         Singleton(Quota, "rooms", "account", given.quota_rooms),

@@ -8,6 +8,7 @@ from litestar import Litestar, MediaType, Response, Router, get
 from litestar.handlers import HTTPRouteHandler
 
 from application.catalogue import Catalogue
+from application.feeds import Channels
 from entrypoints.http.browser import MODULES
 from entrypoints.http.codec import encode, none_matches
 from entrypoints.http.compression import StaticBody
@@ -28,7 +29,7 @@ _START = """SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#docs", deepLink
   presets: [SwaggerUIBundle.presets.apis]});"""
 
 
-def documentation_routes(version: str, catalogue: Catalogue, calls: Calls) -> Router:
+def documentation_routes(version: str, catalogue: Catalogue, calls: Calls, channels: Channels) -> Router:
     """Routes to the documents, the page, and the client as ES modules. All are fixed until the next release."""
     assets = files("offapi")
     return Router(
@@ -36,7 +37,9 @@ def documentation_routes(version: str, catalogue: Catalogue, calls: Calls) -> Ro
         route_handlers=[
             _static("/api/openapi.json", MediaType.JSON, lambda app: encode(document(app))),
             _static(
-                "/api/asyncapi.json", MediaType.JSON, lambda _: encode(asyncapi.document(version, catalogue, calls))
+                "/api/asyncapi.json",
+                MediaType.JSON,
+                lambda _: encode(asyncapi.document(version, catalogue, calls, channels)),
             ),
             _static("/api/docs", MediaType.HTML, lambda _: _PAGE.encode()),
             _static("/api/docs/start.js", "text/javascript", lambda _: _START.encode()),

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import msgspec
 
 from application.catalogue import Catalogue
+from application.feeds import Channels
 from application.realtime.frames import ClientFrame, CloseCode, ServerFrame
 from entrypoints.websocket.calls import Calls
 
@@ -13,17 +14,21 @@ DESCRIPTION = """One WebSocket with many channels. Frames are JSON objects in te
 within 10 seconds. What is followed, how to resume and what each close code means is written in `docs/realtime.md`."""
 
 
-def document(version: str, catalogue: Catalogue, calls: Calls) -> Mapping[str, Any]:
+def document(version: str, catalogue: Catalogue, calls: Calls, channels: Channels) -> Mapping[str, Any]:
     """The document, in AsyncAPI 3.0.
 
-    `x-event-types` has the schema of each type of event, and `x-methods` the params of each method of `call`.
+    `x-event-types` has the schema of each type of event, `x-methods` the params and the answer of each method of
+    `call`, and `x-channels` the class of each kind of channel, with the value of those that are not durable.
     """
     commands, announcements = get_args(ClientFrame), get_args(ServerFrame)
-    params, schemas = msgspec.json.schema_components(
-        [*calls.params.values(), *commands, *announcements],
+    methods, values = calls.methods, channels.values
+    asked, answered = [each.params for each in methods.values()], [each.answer for each in methods.values()]
+    references, schemas = msgspec.json.schema_components(
+        [*asked, *answered, *values.values(), *commands, *announcements],
         ref_template="#/components/schemas/{name}",
         schema_hook=_anything,
     )
+    told = dict(zip(values, references[2 * len(methods) :], strict=False))
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Signalbox live", "version": version, "description": DESCRIPTION},
@@ -62,7 +67,14 @@ def document(version: str, catalogue: Catalogue, calls: Calls) -> Mapping[str, A
             "schemas": schemas,
         },
         "x-event-types": catalogue.types,
-        "x-methods": {name: {"params": taken} for name, taken in zip(calls.params, params, strict=False)},
+        "x-methods": {
+            name: {"params": params, "answer": answer}
+            for name, params, answer in zip(methods, references, references[len(methods) :], strict=False)
+        },
+        "x-channels": {
+            kind.name: {"class": kind.promises.value} | ({"value": told[kind]} if kind in told else {})
+            for kind in channels.grammar.kinds.values()
+        },
     }
 
 

@@ -21,7 +21,7 @@ from entrypoints.answers import SecretAnswers
 
 
 class Method:
-    """A use case that can be called by name. `params` is the type of its argument; it may return any message.
+    """A use case that can be called by name. `params` is the type of its argument, `answer` that of what it returns.
 
     `about` gives the channel that the caller has to follow on the same connection. So the handler need not ask whether
     the caller may see that place. Without it the handler asks. `is_secret`: its answers hold a secret, and are stored
@@ -34,6 +34,7 @@ class Method:
         name: str,
         params: type,
         handler: Callable[[Principal, Any], Awaitable[object]],
+        answer: type | None = None,
         about: Callable[[Any], Channel] | None = None,
         is_secret: bool = False,
         cost: float = 1,
@@ -45,6 +46,7 @@ class Method:
         self.cost = cost
         self.is_keyless = is_keyless
         self.params = params
+        self.answer = answer
         self.reader: Reader[Any] = Reader(params)
         self.handler = handler
 
@@ -66,9 +68,9 @@ class Calls(Dispatch):
             self._methods[method.name] = method
 
     @property
-    def params(self) -> Mapping[str, type]:
-        """The type of the params of each method, by its name."""
-        return {name: method.params for name, method in self._methods.items()}
+    def methods(self) -> Mapping[str, Method]:
+        """All methods by their names."""
+        return self._methods
 
     def cost(self, method: str) -> float:
         called = self._methods.get(method)

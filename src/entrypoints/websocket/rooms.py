@@ -5,6 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from application.ports.rooms import MessageView, QueueItemView, QueueView, RoomView, StateView
 from application.rooms import (
     Chat,
     Command,
@@ -15,6 +16,7 @@ from application.rooms import (
     NewItems,
     NewMessage,
     QueuePatch,
+    RoomJoined,
     RoomQueues,
     RoomReport,
     RoomReports,
@@ -109,12 +111,12 @@ def room_methods(
 ) -> Sequence[Method]:
     """The commands of rooms that can be called over a live connection. Params are those of the route, with ids."""
     return (
-        Method("room.get", RoomParams, lambda a, p: rooms.read(a, RoomId(p.id))),
+        Method("room.get", RoomParams, lambda a, p: rooms.read(a, RoomId(p.id)), RoomView),
         # The answer is read after the place in the room has been committed, so no key holds that back.
-        Method("room.join", JoinParams, lambda a, p: entrance.join(a, RoomId(p.id), p), is_keyless=True),
+        Method("room.join", JoinParams, lambda a, p: entrance.join(a, RoomId(p.id), p), RoomJoined, is_keyless=True),
         Method("room.leave", RoomParams, lambda a, p: rooms.leave(a, RoomId(p.id))),
-        Method("room.control", ControlParams, lambda a, p: rooms.control(a, RoomId(p.id), p)),
-        Method("room.skip", SkipParams, lambda a, p: rooms.skip(a, RoomId(p.id), p)),
+        Method("room.control", ControlParams, lambda a, p: rooms.control(a, RoomId(p.id), p), StateView),
+        Method("room.skip", SkipParams, lambda a, p: rooms.skip(a, RoomId(p.id), p), StateView),
         Method(
             "room.report",
             ReportParams,
@@ -123,15 +125,20 @@ def room_methods(
             cost=REPORT_COST,
             is_keyless=True,
         ),
-        Method("room.say", SayParams, lambda a, p: chat.say(a, RoomId(p.id), p)),
+        Method("room.say", SayParams, lambda a, p: chat.say(a, RoomId(p.id), p), MessageView),
         Method(
             "room.vote",
             VoteParams,
             lambda a, p: queues.vote(a, RoomId(p.id), QueueItemId(p.item_id), p.wanted),
         ),
-        Method("room.queue.arrange", QueueParams, lambda a, p: queues.arrange(a, RoomId(p.id), p)),
-        Method("room.queue.add", AddParams, lambda a, p: queues.add(a, RoomId(p.id), p)),
-        Method("room.queue.add_many", AddManyParams, lambda a, p: queues.add_many(a, RoomId(p.id), p)),
-        Method("room.queue.move", MoveParams, lambda a, p: queues.move(a, RoomId(p.id), QueueItemId(p.item_id), p)),
+        Method("room.queue.arrange", QueueParams, lambda a, p: queues.arrange(a, RoomId(p.id), p), QueueView),
+        Method("room.queue.add", AddParams, lambda a, p: queues.add(a, RoomId(p.id), p), QueueItemView),
+        Method("room.queue.add_many", AddManyParams, lambda a, p: queues.add_many(a, RoomId(p.id), p), QueueView),
+        Method(
+            "room.queue.move",
+            MoveParams,
+            lambda a, p: queues.move(a, RoomId(p.id), QueueItemId(p.item_id), p),
+            QueueView,
+        ),
         Method("room.queue.remove", ItemParams, lambda a, p: queues.remove(a, RoomId(p.id), QueueItemId(p.item_id))),
     )

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from application.ports.tasks import CommentView, TaskView
 from application.tasks import NewComment, NewTask, TaskPatch, Tasks
 from domain.ids import TaskId
 from entrypoints.websocket.calls import Method
@@ -34,8 +35,8 @@ class CommentParams(Struct, frozen=True, forbid_unknown_fields=True):
 def task_methods(tasks: Tasks) -> Sequence[Method]:
     """The commands of tasks that can be called over a live connection."""
     return (
-        Method("task.create", NewTask, tasks.open),
-        Method("task.update", UpdateParams, lambda a, p: tasks.edit(a, TaskId(p.id), p.patch, p.version)),
-        Method("task.claim", TaskParams, lambda a, p: tasks.claim(a, TaskId(p.id))),
-        Method("task.comment", CommentParams, lambda a, p: tasks.comment(a, TaskId(p.id), p.comment)),
+        Method("task.create", NewTask, tasks.open, TaskView),
+        Method("task.update", UpdateParams, lambda a, p: tasks.edit(a, TaskId(p.id), p.patch, p.version), TaskView),
+        Method("task.claim", TaskParams, lambda a, p: tasks.claim(a, TaskId(p.id)), TaskView),
+        Method("task.comment", CommentParams, lambda a, p: tasks.comment(a, TaskId(p.id), p.comment), CommentView),
     )

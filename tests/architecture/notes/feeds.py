@@ -16,7 +16,7 @@ from tests.architecture.notes.domain import CURSORS, LOSSES, NOTE, PULSE, WAVES,
 from tests.architecture.notes.measures import WAVES_PER_ACCOUNT
 from tests.architecture.notes.ports import NoteQueries
 from tests.architecture.notes.scopes import NOTES_READ, NOTES_WRITE
-from tests.architecture.notes.use_cases import Wave
+from tests.architecture.notes.use_cases import Cursor, Wave
 
 _wave: Reader[Wave] = Reader(Wave)
 
@@ -26,6 +26,7 @@ class NoteFeeds(Feeds):
 
     kinds: Sequence[ChannelKind] = (NOTE, PULSE, CURSORS, WAVES)
     losses: Sequence[Loss] = LOSSES
+    values: Mapping[ChannelKind, type] = {CURSORS: Cursor, WAVES: Wave}
     scope = NOTES_READ
     saying = NOTES_WRITE
 

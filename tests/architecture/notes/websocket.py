@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from entrypoints.websocket.calls import Method
 from tests.architecture.notes.domain import NoteId, place
+from tests.architecture.notes.ports import NoteView
 from tests.architecture.notes.use_cases import Cursor, Notes, NoteText, Wave
 
 
@@ -35,7 +36,7 @@ class PointParams(Struct, frozen=True, forbid_unknown_fields=True):
 def note_methods(notes: Notes) -> Sequence[Method]:
     """What can be done with notes without a request of one's own."""
     return (
-        Method("note.write", WriteParams, lambda a, p: notes.write(a, NoteId(p.id), p.note, p.version)),
+        Method("note.write", WriteParams, lambda a, p: notes.write(a, NoteId(p.id), p.note, p.version), NoteView),
         Method(
             "note.wave",
             WaveParams,
