@@ -17,6 +17,7 @@ from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ
 from domain.channels import Channel, ChannelKind, Loss
 from domain.ids import AccountId, RoomId
 from domain.rooms import LOSSES, REACTIONS, ROOM, STATUS, Muted, room_stream
+from domain.text import clean
 
 EMOJI_MAX = 16
 
@@ -59,7 +60,7 @@ class RoomFeeds(Feeds):
         """A reaction is an emoji, ten in five seconds at most, of somebody who is not muted."""
         if channel.kind is not REACTIONS:
             return
-        _reaction.part(bytes(word))
+        clean(_reaction.part(bytes(word)).emoji, pointer="/emoji", longest=EMOJI_MAX, shortest=1)
         await self._limits.require(REACTIONS_PER_PARTICIPANT, f"{channel.place.id}:{account}")
         asked = (channel.place.id, account)
         if asked not in await self._queries.speaking({asked}):
