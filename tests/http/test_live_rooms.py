@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
+from dependency_injector import providers
 
 from application.ports.rooms import RoomView
 from application.rooms import NewRoom, ParticipantPatch
@@ -25,7 +26,12 @@ def house(request: pytest.FixtureRequest) -> Container:
         return house_in_memory()
     database_url, redis_url = (request.getfixturevalue(name) for name in ("database_url", "redis_url"))
     settings = set_to(database_url=database_url, redis_url=redis_url)
-    return house_on_postgres(database_url, settings=settings)
+    house = house_on_postgres(database_url, settings=settings)
+    # A busy machine is not taken for a Redis that hangs.
+    for asks_redis in (house.presence, house.newest, house.limiter, house.cache):
+        assert isinstance(asks_redis, providers.Singleton)
+        asks_redis.add_kwargs(answer_seconds=30.0)
+    return house
 
 
 class Cinema:
