@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     Interval,
     Uuid,
     bindparam,
@@ -38,12 +39,13 @@ _LIVE = Statement(
 )
 _FIND = Statement(_ROW.where(guest_passes.c.token_digest == bindparam("token_digest")))
 _INSERT = Statement(insert(guest_passes).values({name: bindparam(name) for name in (*_PASS, "version")}))
+_IS_ENDED = bindparam("is_ended", type_=Boolean)
 _UPDATE = Statement(
     update(guest_passes)
     .where(guest_passes.c.id == bindparam("key"), guest_passes.c.version == bindparam("loaded"))
     .values(
         {name: bindparam(name) for name in ("expires_at", "ended_at", "version")}
-        | {"told_at": case((bindparam("is_ended"), func.coalesce(guest_passes.c.told_at, func.clock_timestamp())))}
+        | {"told_at": case((_IS_ENDED, func.coalesce(guest_passes.c.told_at, func.clock_timestamp())))}
     )
 )
 _at_first = func.now() - literal_column(f"interval '{ENDS_KNOWN.total_seconds()} seconds'", Interval)

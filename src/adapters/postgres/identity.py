@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Interval, bindparam, case, func, insert, literal_column, select, update
+from sqlalchemy import Boolean, Interval, bindparam, case, func, insert, literal_column, select, update
 
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
@@ -61,6 +61,7 @@ _LIVE = _SESSION_ROW.where(
 _LIVE_SESSIONS = Statement(_LIVE.order_by(sessions.c.id))
 _SURPLUS_SESSIONS = Statement(_LIVE.order_by(sessions.c.id.desc()).offset(bindparam("most")))
 _INSERT_SESSION = Statement(insert(sessions).values({name: bindparam(name) for name in (*_SESSION, "version")}))
+_IS_ENDED = bindparam("is_ended", type_=Boolean)
 _UPDATE_SESSION = Statement(
     update(sessions)
     .where(sessions.c.id == bindparam("key"), sessions.c.version == bindparam("loaded"))
@@ -70,7 +71,7 @@ _UPDATE_SESSION = Statement(
             for name in (*_SESSION, "version")
             if name not in {"id", "account_id", "token_digest", "address", "user_agent", "created_at"}
         }
-        | {"told_at": case((bindparam("is_ended"), func.coalesce(sessions.c.told_at, func.clock_timestamp())))}
+        | {"told_at": case((_IS_ENDED, func.coalesce(sessions.c.told_at, func.clock_timestamp())))}
     )
 )
 # With `clock_timestamp()` in place of `now()`, PostgreSQL could not use the index and would read every row.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cached_property, lru_cache
+from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -25,12 +26,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.sql import ClauseElement, operators, visitors
+from sqlalchemy.types import TypeEngine
 
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"\$(\d+)")
 _VERB = re.compile(r"\b(?:SELECT|INSERT|UPDATE|DELETE)\b")
 _TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE) (?!LATERAL)(\w+)\b(?!\()")  # a function is no table
 _NUMBER = "number"
+# How a write of one row becomes one of many.
+_FOR_MANY = (
+    (
+        re.compile(r"^(INSERT INTO .*?\)) VALUES \((.*?)\)( ON CONFLICT .*)?$"),
+        "{0} SELECT {1} FROM {rows}{2} RETURNING 1",
+    ),
+    (re.compile(r"^(UPDATE .*?) WHERE (.*)$"), "{0} FROM {rows} WHERE {1} RETURNING 1"),
+    (re.compile(r"^(DELETE FROM \w+) WHERE (.*)$"), "{0} USING {rows} WHERE {1} RETURNING 1"),
+)
 
 
 class Part(NamedTuple):
@@ -66,6 +77,9 @@ class Statement:
         self._order = () if self.table is None else _order(self.table)
         self.key = () if self.table is None else _key_names(expression, self.table)
         self._values_of_names, self._values_of_key = _picking(self.names), _picking(self.key)
+        types = [compiled.binds[name].type for name in self.names]  # type: ignore[attr-defined]
+        self._lists = [index for index, type in enumerate(types) if isinstance(type, ARRAY)]
+        self._scalars = [index for index, type in enumerate(types) if not isinstance(type, ARRAY)]
 
     @property
     def is_quiet(self) -> bool:
@@ -85,18 +99,48 @@ class Statement:
 
     @cached_property
     def for_many(self) -> str:
-        """A text that does for many rows what this guard does for one. Each parameter becomes an array.
+        """A text that does for many rows what this one does for one; empty if that cannot be.
 
-        It looks at the rows in the order of the arrays. It finds one row if each of them is there, and fails otherwise.
+        Its arguments are those of `many`. A guard looks at the rows in their order; it finds one row if each of them is
+        there, and fails otherwise. A write returns 1 for each row that it has met. An insert writes the rows in their
+        order; other writes have no order. A write that reads cannot do many at once: it would not see those before it.
         """
-        types = [self.compiled.binds[name].type.compile(dialect=_DIALECT) for name in self.names]  # type: ignore[attr-defined]
-        arrays = ", ".join(f"${number}::{type}[]" for number, type in enumerate(types, 1))
-        values = ", ".join(f"value{number}" for number in range(1, len(types) + 1))
-        one = _PARAMETER.sub(r"wanted.value\1", self.text)
-        return (
-            f"SELECT 1 FROM unnest({arrays}) AS wanted ({values}) "  # noqa: S608  # of ours
-            f"HAVING bool_and(verify((SELECT count(*) FROM ({one}) AS found)))"
-        )
+        if self.changes and "SELECT" in _VERB.findall(self.text):
+            return ""
+        types = [_type_of(self.compiled.binds[name].type) for name in self.names]  # type: ignore[attr-defined]
+        columns: list[tuple[int, str, str]] = []
+        values: dict[int, str] = {}
+        for count, index in enumerate(self._scalars, 1):
+            name = f"value{index + 1}"
+            columns.append((count, f"{types[index]}[]", name))
+            values[index] = f"wanted.{name}"
+        for place, index in enumerate(self._lists):
+            count = len(self._scalars) + 3 * place + 1
+            first, last = f"first{index + 1}", f"last{index + 1}"
+            columns += (count + 1, "INTEGER[]", first), (count + 2, "INTEGER[]", last)
+            values[index] = f"(${count}::{types[index]})[wanted.{first}:wanted.{last}]"
+        rows = _unnested(columns)
+        one = _PARAMETER.sub(lambda match: values[int(match[1]) - 1], self.text)
+        if not self.changes:
+            return f"SELECT 1 FROM {rows} HAVING bool_and(verify((SELECT count(*) FROM ({one}) AS found)))"  # noqa: S608
+        for pattern, text in _FOR_MANY:
+            if found := pattern.match(one):
+                return text.format(*found.groups(""), rows=rows)
+        return ""
+
+    def many(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """The arguments of `for_many` for the arguments of each row. The first of them has one value for each row.
+
+        Lists become one array, with arrays of where each begins and ends: PostgreSQL has no arrays of lists. An array
+        with nothing but nulls is left empty, because asyncpg needs as long for a null as for another value.
+        """
+        columns = list(zip(*rows, strict=True))
+        nulls = (None,) * len(rows)
+        arguments: list[Any] = [() if (column := columns[index]) == nulls else column for index in self._scalars]
+        for index in self._lists:
+            last = list(accumulate(map(len, columns[index])))
+            arguments += list(chain.from_iterable(columns[index])), [1, *[end + 1 for end in last[:-1]]], last
+        return arguments
 
 
 class Lookup(Statement):
@@ -149,12 +193,31 @@ def parameter_count(text: str) -> int:
 
 @lru_cache
 def locking(table: Table) -> str:
-    """A text that locks rows in the order of their keys; its parameters are an array for each column of the key."""
-    names = ", ".join(column.name for column in table.primary_key)
-    types = (column.type.compile(dialect=_DIALECT) for column in table.primary_key)
-    arrays = ", ".join(f"${number}::{type}[]" for number, type in enumerate(types, 1))
-    wanted = f"SELECT 1 FROM {table.name} WHERE ({names}) IN (SELECT * FROM unnest({arrays}))"  # noqa: S608  # of ours
-    return f"{wanted} ORDER BY {names} FOR NO KEY UPDATE"
+    """A text that locks the rows of these keys in their order, and finds one row. It has an array for each key column.
+
+    A lateral subquery that locks is run for each key, whatever the plan, so no row is locked before its turn.
+    """
+    rows = _unnested([(i, f"{_type_of(c.type)}[]", c.name) for i, c in enumerate(table.primary_key, 1)])
+    same = " AND ".join(f"{table.name}.{column.name} = wanted.{column.name}" for column in table.primary_key)
+    held = f"SELECT 1 FROM {table.name} WHERE {same} FOR NO KEY UPDATE"  # noqa: S608  # of ours
+    return f"SELECT count(*) FROM {rows}, LATERAL ({held}) AS held"  # noqa: S608
+
+
+def _unnested(columns: Sequence[tuple[int, str, str]]) -> str:
+    """Parameters as the columns of a table `wanted`: their numbers, types and names.
+
+    PostgreSQL does not know their number until it runs the subquery of the limit. So it plans for one row, which it
+    finds by an index, and keeps this plan whatever the number is.
+    """
+    arrays = ", ".join(f"${number}::{type}" for number, type, _ in columns)
+    names = ", ".join(name for _, _, name in columns)
+    first, type, _ = columns[0]
+    rows = f"SELECT * FROM unnest({arrays}) LIMIT (SELECT cardinality(${first}::{type}))"  # noqa: S608
+    return f"({rows}) AS wanted ({names})"
+
+
+def _type_of(type: TypeEngine[Any]) -> str:
+    return type.compile(dialect=_DIALECT).partition(" COLLATE")[0]
 
 
 def _picking(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

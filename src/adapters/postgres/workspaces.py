@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.database import Database
@@ -263,9 +263,10 @@ _OPEN_INVITATIONS = Statement(
     .limit(INVITATIONS_SHOWN)
 )
 _INVITATION_COUNT = select(func.count()).where(*_OPEN).scalar_subquery()
+_MOST = bindparam("most", type_=BigInteger)
 # Each new invitation also saves the workspace at its loaded version, so of several at once only one can succeed.
 _ROOM_FOR_INVITATION = Statement(
-    select(func.within(literal_column("'invitations'"), _INVITATION_COUNT + literal_column("1"), bindparam("most")))
+    select(func.within(literal_column("'invitations'"), _INVITATION_COUNT + literal_column("1"), _MOST))
     .select_from(workspaces)
     .where(workspaces.c.id == bindparam("workspace"))
 )

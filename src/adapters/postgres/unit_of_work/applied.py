@@ -1,6 +1,7 @@
 """Applies the changes of units of work in one atomic statement or transaction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
@@ -8,12 +9,12 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from msgspec import Raw
-from sqlalchemy import Table
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.statement import Part, Statement, locking, parameter_count, renumbered
 from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from application.ports.events import Entry
+from application.ports.unit_of_work import Stale
 
 # A change with more parts is sent as several statements, because PostgreSQL plans a statement as a whole.
 PARTS_PER_STATEMENT = 10
@@ -61,61 +62,92 @@ _PLACE, _TABLE = attrgetter("place"), attrgetter("statement.table")
 async def apply(connection: Connection, changes: Sequence[Change]) -> Sequence[Sequence[Entry]]:
     """Apply all of these changes or none, and return the entries of the journal for each.
 
-    A single small change is one statement, which needs no transaction. Otherwise there is a transaction, or a savepoint
-    inside a transaction: equal statements are sent in one round trip, and a last statement writes all events.
+    A few parts of one change are one statement. Otherwise the parts of all changes that have the same statement become
+    one part for many rows, and these are again one statement, which needs no transaction. Too many of them, or writes
+    that have to see each other, are sent before it in a transaction, or in a savepoint inside a transaction.
     """
     if len(changes) == 1 and len(changes[0].parts) <= PARTS_PER_STATEMENT:
         (change,) = changes
         return [await _write(connection, change.parts, change.counts, change.records, change.quiet)]
-    async with connection.transaction():
-        looks: list[Looks] = []
-        for table, parts in groupby(_in_order(changes), key=_TABLE):
-            await _write_to(connection, table, list(parts), looks)
-        records = [record for change in changes for record in change.records]
-        quiet = sorted((part for change in changes for part in change.quiet), key=_PLACE)
-        entries = iter(await _write(connection, looks, _summed(changes), records, quiet))
+    records = [record for change in changes for record in change.records]
+    quiet = list(_together(part for change in changes for part in change.quiet))
+    *before, last = _steps(_together(part for change in changes for part in change.parts))
+    async with connection.transaction() if before else nullcontext():
+        for step in before:
+            await _send(connection, step)
+        entries = iter(await _write(connection, last, _summed(changes), records, quiet))
     return [[next(entries) for _ in change.records] for change in changes]
 
 
-class Looks(NamedTuple):
-    """Equal guards of several rows, as one statement that finds one row."""
+class Many(NamedTuple):
+    """One statement for several rows. `is_each` if it has to be executed for one row after the other."""
 
     text: str
     args: Sequence[Any]
+    is_each: bool = False
 
 
-async def _write_to(connection: Connection, table: Table | None, parts: Sequence[Part], looks: list[Looks]) -> None:
-    """Send all parts of one table, equal statements together. If they differ, their rows are first locked in order.
+def _together(parts: Iterable[Part]) -> Iterator[Many]:
+    """These parts table by table, equal statements together. Stale if a part meets a row that one before it writes.
 
-    Guards are added to `looks`, which are sent in one statement when another one has to come after them.
+    An update of many rows meets them in the order of its plan. So they are locked before, in the order of their keys.
+    The same is done with all rows of a table for which there are several statements.
     """
-    alike: dict[Statement, list[Sequence[Any]]] = {}
+    for table, of_table in groupby(sorted(parts, key=_PLACE), key=_TABLE):
+        alike: dict[Statement, list[Sequence[Any]]] = {}
+        places: list[tuple[Any, ...]] = [()]
+        changes = False
+        for place, statement, args in of_table:
+            if place != places[-1]:
+                places.append(place)
+            elif changes:
+                raise Stale
+            changes = statement.changes
+            rows = alike.setdefault(statement, [])
+            if changes or not rows or rows[-1] != args:  # several changes may look at the same row
+                rows.append(args)
+        if table is not None and (len(alike) > 1 or statement.text.startswith(("UPDATE", "DELETE"))):
+            width = len(table.primary_key)
+            yield Many(locking(table), list(zip(*[place[-width:] for place in places[1:]], strict=True)))
+        # Guards come first, because they have to see the rows before they are written.
+        for statement in sorted(alike, key=_guards_first):
+            rows = alike[statement]
+            if statement.for_many:
+                yield Many(statement.for_many, statement.many(rows))
+            else:
+                yield Many(statement.text, rows, is_each=True)
+
+
+def _guards_first(statement: Statement) -> tuple[bool, str]:
+    return not _only_looks(statement.text), statement.text
+
+
+def _steps(parts: Iterable[Many]) -> Sequence[Sequence[Many]]:
+    """These parts in steps of one statement each. The last step can be combined with others."""
+    steps: list[list[Many]] = [[]]
     for part in parts:
-        alike.setdefault(part.statement, []).append(part.args)
-    if len(alike) > 1 and table is not None:
-        await _send(connection, looks)
-        keys = [part.place[-len(table.primary_key) :] for part in parts]
-        await connection.fetch(locking(table), *map(list, zip(*keys, strict=True)))
-    for statement, arguments in alike.items():
-        if _only_looks(statement.text):
-            looks.append(Looks(statement.for_many, [list(column) for column in zip(*arguments, strict=True)]))
+        if part.is_each:
+            steps += [part], []
+        elif len(steps[-1]) < PARTS_PER_STATEMENT:
+            steps[-1].append(part)
         else:
-            await _send(connection, looks)
-            await connection.executemany(_compose((statement.text,)), arguments)
+            steps.append([part])
+    return [*filter(None, steps[:-1]), steps[-1]]
 
 
-async def _send(connection: Connection, looks: list[Looks]) -> None:
-    if looks:
-        await connection.fetch(_compose(tuple([look.text for look in looks])), *_arguments(looks))
-        looks.clear()
+async def _send(connection: Connection, step: Sequence[Many]) -> None:
+    if step[0].is_each:
+        await connection.executemany(_compose((step[0].text,)), step[0].args)
+    else:
+        await connection.fetch(_compose(tuple([part.text for part in step])), *_arguments(step))
 
 
 async def _write(
     connection: Connection,
-    parts: Sequence[Part | Looks],
+    parts: Sequence[Part | Many],
     counts: Sequence[Count],
     records: Sequence[Record],
-    quiet: Sequence[Part],
+    quiet: Sequence[Part | Many],
 ) -> Sequence[Entry]:
     left: dict[str, int] = {}
     places: dict[str, str | None] = {}
@@ -155,15 +187,6 @@ async def _write(
     ]
 
 
-def _in_order(changes: Sequence[Change]) -> Iterator[Part]:
-    """The parts of all changes in the order of their places. A guard that several changes have is kept once."""
-    before = None
-    for part in sorted((part for change in changes for part in change.parts), key=_PLACE):
-        if part != before or not _only_looks(part.text):
-            yield part
-        before = part
-
-
 def _summed(changes: Sequence[Change]) -> Sequence[Count]:
     """The sum of the changes of each count."""
     summed: dict[tuple[int, int, str], Count] = {}
@@ -175,7 +198,7 @@ def _summed(changes: Sequence[Change]) -> Sequence[Count]:
     return [count for count in summed.values() if count.change]
 
 
-def _arguments(parts: Sequence[Part | Looks]) -> list[Any]:
+def _arguments(parts: Sequence[Part | Many]) -> list[Any]:
     return [value for part in parts for value in part.args]
 
 
@@ -234,9 +257,11 @@ def _verified(name: str, texts: Sequence[str], parts: list[str], count: int) -> 
     """
     verified = []
     for index, text in enumerate(texts):
-        returning = "" if _only_looks(text) else " RETURNING 1"
+        is_for_many = text.endswith(" RETURNING 1")
+        returning = "" if _only_looks(text) or is_for_many else " RETURNING 1"
         parts.append(f"{name}{index} AS ({renumbered(text, count)}{returning})")
-        verified.append(f"verify((SELECT count(*) FROM {name}{index}))")  # noqa: S608  # of names made here
+        too_few = f" - cardinality(${count + 1}) + 1" if is_for_many else ""
+        verified.append(f"verify((SELECT count(*) FROM {name}{index}){too_few})")  # noqa: S608  # of names made here
         count += parameter_count(text)
     return " AND ".join(verified) or "true", count
 

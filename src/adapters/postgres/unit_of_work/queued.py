@@ -1,4 +1,4 @@
-"""Group commit: changes to a busy stream share a transaction, because their commits would wait for each other."""
+"""Group commit: changes to a busy stream share a statement, because their commits would wait for each other."""
 
 import asyncio
 from collections import deque
@@ -30,7 +30,7 @@ class Commits:
 
     The row of a stream is locked until its transaction is on disk, so a stream takes one commit at a time. A change to
     an idle stream is applied at once, as one statement. Changes that arrive meanwhile wait without a connection, and
-    share the next transaction: under load, many changes pay for one flush of the log. If one of them cannot be applied,
+    share the next statement: under load, many changes pay for one flush of the log. If one of them cannot be applied,
     each is tried alone, so that it does not fail the others.
     """
 
