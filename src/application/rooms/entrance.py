@@ -88,7 +88,7 @@ class Entrance:
         """
         if actor is None:
             if join.display_name is None:
-                raise Invalid("A guest says what they are called.", pointer="/display_name")
+                raise Invalid("Give a name to join as a guest, or sign in.", pointer="/display_name")
             comer = _Comer(None, join.display_name, address)
         else:
             actor.require(ROOMS_WRITE)
@@ -137,7 +137,7 @@ class Entrance:
             room = await self._found(work, comer, find)
             room.check_entry(comer.account)
             if self._asks(room, comer) and room.password_hash != compared:
-                raise WrongRoomPassword("The room has had another password for a moment.")
+                raise WrongRoomPassword("The password of the room has just changed. Try again.")
             before, account, name = replace(room), comer.account, ""
             if account is None:
                 scopes = [ROOMS_READ, ROOMS_PLAY]
@@ -164,7 +164,7 @@ class Entrance:
         if not self._asks(room, comer):
             return None
         if password is None:
-            raise WrongRoomPassword("This room has a password.")
+            raise WrongRoomPassword("This room needs a password.")
         # Of one room: a right password elsewhere must not buy further attempts here.
         async with self._attempt(PASSWORDS_PER_ROOM, f"{room.id}:{comer.key}"):
             if not await self._hasher.verify(normal_password(password), room.password_hash):

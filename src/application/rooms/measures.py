@@ -3,13 +3,15 @@
 from application.ports.limits import Policy
 from application.ports.observer import Happening, Measure
 
-PASSWORDS_PER_ROOM = Policy("room_password", 5, 60_000, "Wait a minute before you try another password.")
-CODES_PER_ADDRESS = Policy("room_code", 20, 60_000, "Too many codes were tried from here.")
-COMMANDS_PER_PARTICIPANT = Policy("room_commands", 10, 10_000, "Let the others watch for a moment.")
-MESSAGES_PER_PARTICIPANT = Policy("room_messages", 5, 5_000, "Say a little less.")
-REACTIONS_PER_PARTICIPANT = Policy("room_reactions", 10, 5_000, "React a little less.")
+PASSWORDS_PER_ROOM = Policy("room_password", 5, 60_000, "Too many wrong passwords. Wait before you try another.")
+CODES_PER_ADDRESS = Policy(
+    "room_code", 20, 60_000, "Too many wrong codes came from your address. Wait before you try another."
+)
+COMMANDS_PER_PARTICIPANT = Policy("room_commands", 10, 10_000, "Too many commands for the room. Wait a moment.")
+MESSAGES_PER_PARTICIPANT = Policy("room_messages", 5, 5_000, "Too many messages. Wait a moment.")
+REACTIONS_PER_PARTICIPANT = Policy("room_reactions", 10, 5_000, "Too many reactions. Wait a moment.")
 # Of reports that tell the room something new.
-REPORTS_PER_PARTICIPANT = Policy("room_reports", 20, 10_000, "The player changes too often.")
+REPORTS_PER_PARTICIPANT = Policy("room_reports", 20, 10_000, "The player changes too often. Wait a moment.")
 
 POLICIES = (
     PASSWORDS_PER_ROOM,

@@ -41,14 +41,16 @@ Position = Annotated[int, Meta(ge=0, le=DURATION_MAX_MS, description="In millise
 Rate = Annotated[float, Meta(ge=RATE_MIN, le=RATE_MAX)]
 Url = Annotated[
     str,
-    Meta(min_length=1, max_length=URL_MAX_BYTES, description="An http or https address, which the server never asks."),
+    Meta(
+        min_length=1, max_length=URL_MAX_BYTES, description="An http or https address, which the server never fetches."
+    ),
 ]
 Title = Annotated[str, Meta(max_length=ITEM_TITLE_MAX)]
 Duration = Annotated[int, Meta(ge=1, le=DURATION_MAX_MS)]
 
 
 class PolicyChoices(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the host decides. Absent fields are, or stay, as they are."""
+    """What the host decides. In a new room absent fields have their defaults; in a change they stay as they are."""
 
     control: Control | UnsetType = UNSET
     wait: Wait | UnsetType = UNSET
@@ -138,7 +140,7 @@ class Command(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Skip(Struct, frozen=True, forbid_unknown_fields=True):
-    """The epoch of what the caller votes to end, if the vote is for nothing else."""
+    """With an `epoch` the vote counts only if the timeline has not changed since then."""
 
     epoch: Epoch | None = None
 

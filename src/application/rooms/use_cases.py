@@ -336,7 +336,7 @@ class Rooms:
 
     def _checked(self, participants: int) -> int:
         if participants > self._most:
-            raise Invalid(f"A room is for {self._most} at most here.", pointer="/max_participants")
+            raise Invalid(f"A room lets in {self._most} people at most.", pointer="/max_participants")
         return participants
 
 

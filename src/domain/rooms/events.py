@@ -7,7 +7,7 @@ _ITEM = {
     "item_id": "Which item.",
     "url": "Where it is played from.",
     "title": "Its title.",
-    "duration_ms": "How long it is, or null.",
+    "duration_ms": "How long it is, in milliseconds, or null.",
     "added_by": "The account that added it.",
 }
 _WHICH = {"item_id": "Which item."}
@@ -34,29 +34,29 @@ ROOM_EVENTS = declared(
     EventType(
         "room.updated",
         "room",
-        "Its settings changed.",
+        "The settings of a room changed.",
         changes=("name", "visibility", "password_set", "max_participants", "allow_guests", "policies"),
     ),
     EventType(
         "room.state",
         "room",
-        "Its timeline changed. All of it is here.",
+        "The timeline of a room changed. The data is all of it.",
         {
             "status": "What it does: idle, loading, waiting, playing, paused, ended.",
             "item_id": "The item that plays, or null.",
             "epoch": "How often the timeline has changed.",
-            "anchor_position_ms": "Where it was at the time of the anchor.",
+            "anchor_position_ms": "Its position at the time of the anchor, in milliseconds.",
             "anchor_at": "The time of the anchor, which may lie ahead.",
-            "rate": "How fast it plays.",
-            "duration_ms": "How long the item is, or null.",
+            "rate": "How fast it plays: 1 is its own speed.",
+            "duration_ms": "How long the item is, in milliseconds, or null.",
             "reason": "Why: play, pause, seek, rate, load, next, skipped, ready, overdue, buffering, ended, empty, "
             "host_left, duration, closed.",
         },
     ),
-    EventType("room.extended", "room", "It ends later.", changes=("expires_at",)),
-    EventType("room.expiring", "room", "It ends soon.", {"minutes": "In how many.", "expires_at": "When that is."}),
-    EventType("room.expired", "room", "Its time is over, for everybody in it.", _END),
-    EventType("room.closed", "room", "It was closed, for everybody in it.", _END),
+    EventType("room.extended", "room", "A room was extended.", changes=("expires_at",)),
+    EventType("room.expiring", "room", "A room ends soon.", {"minutes": "In how many.", "expires_at": "When that is."}),
+    EventType("room.expired", "room", "The time of a room is over. Nobody is in it any more.", _END),
+    EventType("room.closed", "room", "A room was closed. Nobody is in it any more.", _END),
     EventType(
         "participant.joined",
         "room",
@@ -78,7 +78,7 @@ ROOM_EVENTS = declared(
     EventType(
         "participant.left",
         "room",
-        "Somebody is in no more.",
+        "Somebody left, or lost the place.",
         {**_WHO, "reason": "Why: left, lost, account_disabled, member_removed."},
     ),
     EventType(
@@ -88,7 +88,7 @@ ROOM_EVENTS = declared(
         {
             **_WHO,
             "reason": "Why: removed, banned.",
-            "banned": "Whether they may not come back, and the code is another.",
+            "banned": "Whether they are banned. Then the room has a new code.",
         },
     ),
     EventType(
@@ -102,15 +102,13 @@ QUEUE_EVENTS = declared(
     EventType(
         "queue.changed",
         "room",
-        "The queue has another mode, or an item other words.",
+        "The mode of the queue changed, or the title or duration of an item.",
         {"item_id": "Which item, null for the queue itself."},
         ("mode", "title", "duration_ms"),
     ),
     EventType("queue.added", "room", "Somebody put something into the queue.", _ITEM),
     EventType("queue.removed", "room", "Something was taken out of the queue.", _WHICH),
-    EventType(
-        "queue.moved", "room", "Something stands elsewhere in the queue.", {**_WHICH, "position": "Where, from 0."}
-    ),
+    EventType("queue.moved", "room", "An item was moved in the queue.", {**_WHICH, "position": "Where, from 0."}),
     EventType(
         "queue.voted",
         "room",
@@ -119,7 +117,7 @@ QUEUE_EVENTS = declared(
             **_WHICH,
             "account_id": "Who voted.",
             "votes": "How many votes it has.",
-            "skip": "Whether to skip it, not to play it.",
+            "skip": "True for a vote to skip what plays, false for a vote to play this item.",
         },
     ),
     EventType("queue.advanced", "room", "An item left the queue to be played.", _ITEM),
@@ -134,7 +132,7 @@ MESSAGE_EVENTS = declared(
             "display_name": "What they were called.",
             "text": "What was said.",
             "item_id": "What played, or null.",
-            "position_ms": "Where that was.",
+            "position_ms": "Where in the item that was, in milliseconds.",
         },
     ),
     EventType("message.deleted", "room", "A message was taken away."),

@@ -90,7 +90,7 @@ class Gathering(Stage):
         if account is not None and self.participant_of(account) is not None:
             return
         if account is None and not self.allow_guests:
-            raise GuestsNotAllowed("This room lets in accounts only.")
+            raise GuestsNotAllowed("This room lets in no guests. Sign in to join.")
         if len(self.participants) >= self.max_participants:
             raise RoomFull(f"At most {self.max_participants} people can be in this room.")
 
@@ -157,7 +157,10 @@ class Gathering(Stage):
                 seat.require(right)
         may_be_given = not who.is_guest and {who.role, role} <= {RoomRole.MODERATOR, RoomRole.MEMBER}
         if role is not None and role is not who.role and not may_be_given:
-            raise Invalid("Only members become moderators, and moderators members.", pointer="/role")
+            raise Invalid(
+                "A member can become a moderator, and a moderator a member. No other role can be given.",
+                pointer="/role",
+            )
         if muted is not None and muted is not who.muted:
             self._require_over(seat, who)
         changed = replace(who, role=role or who.role, muted=who.muted if muted is None else muted)
@@ -187,7 +190,7 @@ class Gathering(Stage):
     def _require_over(self, seat: Seat, who: Participant) -> None:
         seat.require(Right.MODERATE)
         if not seat.role.outranks(who.role):
-            raise Forbidden("You can only do this to those below your own role.")
+            raise Forbidden("You can only do this to somebody whose role is below yours.")
 
     def _passed_warning(self, now: datetime) -> int | None:
         """The warning that is not told any more: its time has passed already."""
@@ -210,5 +213,5 @@ def checked_max(participants: int) -> int:
 
 def checked_visibility(visibility: Visibility, workspace: object) -> Visibility:
     if visibility is Visibility.WORKSPACE and workspace is None:
-        raise Invalid("A room without a workspace has no members that could see it.", pointer="/visibility")
+        raise Invalid("Only a room of a workspace can be for its members.", pointer="/visibility")
     return visibility

@@ -104,19 +104,19 @@ def lead_ms(round_trips_ms: Iterable[int]) -> int:
 def checked_rate(rate: float) -> float:
     """The rate in hundredths; Invalid if it is not 0.25 to 3."""
     if not RATE_MIN <= rate <= RATE_MAX:
-        raise Invalid("A rate is 0.25 to 3.", pointer="/rate")
+        raise Invalid("The rate must be from 0.25 to 3.", pointer="/rate")
     return round(rate, 2)
 
 
 def checked_position(position_ms: int) -> int:
     """The position; Invalid if it is negative, or further than any item is long."""
     if not 0 <= position_ms <= DURATION_MAX_MS:
-        raise Invalid("A position is 0 ms to 7 days.", pointer="/position_ms")
+        raise Invalid("The position must be from 0 ms to 7 days.", pointer="/position_ms")
     return position_ms
 
 
 def checked_duration(duration_ms: int | None) -> int | None:
     """The duration; Invalid if it is not 1 ms to 7 days."""
     if duration_ms is not None and not 0 < duration_ms <= DURATION_MAX_MS:
-        raise Invalid("A duration is 1 ms to 7 days.", pointer="/duration_ms")
+        raise Invalid("The duration must be from 1 ms to 7 days.", pointer="/duration_ms")
     return duration_ms

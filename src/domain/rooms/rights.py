@@ -21,7 +21,11 @@ class RoomRole(StrEnum):
 
 
 class Visibility(StrEnum):
-    """Who may come in: those who know the `private` room's code, any account with the `link`, or the `workspace`."""
+    """Who may come in.
+
+    Into a `private` room, those who have its code; with `link` also accounts that have its id; with `workspace` members
+    of that only.
+    """
 
     PRIVATE = "private"
     LINK = "link"

@@ -244,7 +244,7 @@ class Room(Gathering):
         self.seat(by).require(Right.CONTROL)
         self._refuse_stale(epoch, at)
         if self.playback.item_id is None and not is_empty_allowed:
-            raise NothingLoaded("The room plays nothing.")
+            raise NothingLoaded("The room plays nothing yet. Load an item of its queue.")
         return self.playback
 
     def _refuse_stale(self, epoch: int | None, at: datetime) -> None:

@@ -63,9 +63,12 @@ OfWorkspace = Annotated[
     ),
 ]
 Closed = Annotated[
-    bool, QueryParameter(description="The closed rooms that the caller was in last, in place of the open.")
+    bool, QueryParameter(description="List the closed rooms that the caller was in last, and not the open ones.")
 ]
-Ban = Annotated[bool, QueryParameter(description="Never let the account in again, and give the room another code.")]
+Ban = Annotated[
+    bool,
+    QueryParameter(description="Ban the account for as long as the room lasts, too, and give the room a new code."),
+]
 
 
 def room_routes(rooms: Rooms, entrance: Entrance, queues: RoomQueues, chat: Chat, reports: RoomReports) -> Router:
@@ -138,17 +141,17 @@ def _people(rooms: Rooms, entrance: Entrance) -> Sequence[HTTPRouteHandler]:
         facts=Facts(is_keyless=True, example={"password": "open sesame"}, refuses={409, 410}),
     )
     async def join_room(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[JoinRoom]) -> RoomJoined:
-        """Join a room that is for everybody who knows its id, or for a workspace of the caller."""
+        """Join a room by its id, if it is for everybody who has that, or for members of a workspace of the caller."""
         return await entrance.join(request.actor, id, data)
 
     @post("/{id:uuid}/leave", status_code=204, facts=Facts(scope=ROOMS_PLAY, refuses={410}))
     async def leave_room(request: ApiRequest, id: FromPath[RoomId]) -> None:
-        """Leave a room, with all devices."""
+        """Leave a room on all devices."""
         await rooms.leave(request.actor, id)
 
     @post("/{id:uuid}/extend", status_code=200, facts=Facts(refuses={410}))
     async def extend_room(request: ApiRequest, id: FromPath[RoomId]) -> RoomView:
-        """Let a room last for 24 hours more, seven days in all."""
+        """Extend a room by 24 hours, up to seven days in all."""
         return await rooms.extend(request.actor, id)
 
     @post("/{id:uuid}/transfer", status_code=200, facts=Facts(example={"participant_id": AN_ID}, refuses={410}))
@@ -208,17 +211,17 @@ def _playing(rooms: Rooms, reports: RoomReports) -> Sequence[HTTPRouteHandler]:
 
     @post("/{id:uuid}/queue/skip", status_code=200, facts=Facts(scope=ROOMS_PLAY, example={"epoch": 7}, refuses={410}))
     async def vote_skip(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[Skip]) -> StateView:
-        """Vote for the end of what plays. It ends if half of those who are here want that."""
+        """Vote to skip what plays. It is skipped once half of those who are present have voted."""
         return await rooms.skip(request.actor, id, data)
 
     @get("/{id:uuid}/state")
     async def read_state(request: ApiRequest, id: FromPath[RoomId]) -> RoomSnapshot:
-        """All of a room at one moment, and the offset behind which to follow it."""
+        """All of a room at one moment, and the offset after which to follow it."""
         return await rooms.snapshot(request.actor, id)
 
     @post("/{id:uuid}/report", status_code=204, facts=Facts(scope=ROOMS_PLAY, example=_REPORT, refuses={410}))
     async def report_player(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[RoomReport]) -> None:
-        """Say how the caller's player does. Over a live connection this costs a tenth, and asks the store nothing."""
+        """Report the state of the caller's player. `room.report` over a live connection costs a tenth of this."""
         await reports.report(request.actor, id, data)
 
     return [control_room, vote_skip, read_state, report_player]
@@ -237,12 +240,12 @@ def _queue(queues: RoomQueues) -> Sequence[HTTPRouteHandler]:
         facts=Facts(scope=ROOMS_PLAY, example={"mode": "vote"}, current=QueueView, refuses={410}),
     )
     async def change_queue(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[QueuePatch]) -> QueueView:
-        """Say which item is next: the first, the one with most votes, or the first of a loop."""
+        """Set which item is next: the first, the one with most votes, or the first of a loop that begins anew."""
         return await queues.arrange(request.actor, id, data, request.version)
 
     @post("/{id:uuid}/queue", facts=Facts(scope=ROOMS_PLAY, example=_ITEM, refuses={410}))
     async def add_item(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[NewItem]) -> QueueItemView:
-        """Put an item at the end of the queue. The server never asks its address."""
+        """Put an item at the end of the queue. The server never fetches its address."""
         return await queues.add(request.actor, id, data)
 
     @post("/{id:uuid}/queue/bulk", facts=Facts(scope=ROOMS_PLAY, example={"items": [_ITEM]}, refuses={410}))
