@@ -96,6 +96,26 @@ async def test_a_command_says_what_it_needs(action: str, pointer: str) -> None:
     assert refused.value.pointer == pointer
 
 
+@pytest.mark.parametrize(
+    ("action", "fields", "pointer"),
+    [
+        ("play", {"rate": 2.0}, "/rate"),
+        ("pause", {"position_ms": 5}, "/position_ms"),
+        ("seek", {"position_ms": 5, "item_id": UUID(int=1)}, "/item_id"),
+        ("rate", {"rate": 2.0, "position_ms": 5}, "/position_ms"),
+        ("load", {"item_id": UUID(int=1), "rate": 2.0}, "/rate"),
+        ("next", {"position_ms": 5}, "/position_ms"),
+    ],
+)
+async def test_a_command_with_what_its_action_does_not_take_is_refused(
+    action: str, fields: dict[str, object], pointer: str
+) -> None:
+    cinema, room = await a_show()
+    with pytest.raises(Invalid) as refused:
+        await cinema.control(room, action=action, **fields)
+    assert refused.value.pointer == pointer
+
+
 async def test_a_participant_commands_ten_times_in_ten_seconds() -> None:
     cinema, room = await a_show()
     done = await results([cinema.control(room, cinema.bob, action="seek", position_ms=n) for n in range(12)])

@@ -128,8 +128,8 @@ class ParticipantPatch(Struct, frozen=True, forbid_unknown_fields=True):
 class Command(Struct, frozen=True, forbid_unknown_fields=True):
     """What to do with what plays. With an `epoch` only if the timeline has not changed since then.
 
-    `seek` needs a `position_ms`, `rate` a `rate`, `load` an `item_id`. With an `item_id`, `next` goes on only if that
-    item plays.
+    `seek` needs a `position_ms`, `rate` a `rate`, `load` an `item_id`. `play` and `load` may have a `position_ms`.
+    With an `item_id`, `next` goes on only if that item plays. What an action does not take is refused.
     """
 
     action: Literal["play", "pause", "seek", "rate", "load", "next"]

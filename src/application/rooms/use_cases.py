@@ -47,7 +47,15 @@ from domain.ids import AccountId, ParticipantId, QueueItemId, RoomId, WorkspaceI
 from domain.rooms import ROOM, Policies, Right, Room, StaleEpoch
 from domain.text import normal_password
 
-_NEEDED = {"seek": "position_ms", "rate": "rate", "load": "item_id"}
+# What each action needs, and what it takes besides.
+_FIELDS = {
+    "play": ((), ("position_ms",)),
+    "pause": ((), ()),
+    "seek": (("position_ms",), ()),
+    "rate": (("rate",), ()),
+    "load": (("item_id",), ("position_ms",)),
+    "next": ((), ("item_id",)),
+}
 
 
 class Rooms:
@@ -236,9 +244,13 @@ class Rooms:
     async def control(self, actor: Principal, id: RoomId, command: Command) -> StateView:
         """Change what plays, or where it is. StaleEpoch if the timeline has changed since the epoch of the command."""
         actor.require(ROOMS_PLAY)
-        needed = _NEEDED.get(command.action)
-        if needed and getattr(command, needed) is None:
-            raise Invalid(f"The action {command.action} needs a {needed}.", pointer=f"/{needed}")
+        needed, taken = _FIELDS[command.action]
+        for name in ("position_ms", "rate", "item_id"):
+            is_there = getattr(command, name) is not None
+            if name in needed and not is_there:
+                raise Invalid(f"The action {command.action} needs a {name}.", pointer=f"/{name}")
+            if is_there and name not in (*needed, *taken):
+                raise Invalid(f"The action {command.action} takes no {name}.", pointer=f"/{name}")
         await self._limits.require(COMMANDS_PER_PARTICIPANT, f"{id}:{actor.account_id}")
         lead_ms = await self._steps.leads(id)
         try:
