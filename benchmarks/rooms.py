@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each step that is watched")
     parser.add_argument("--warmup", type=float, default=8.0, help="of reports before any are measured")
     parser.add_argument("--seeks", type=float, default=5.0, help="a second")
-    parser.add_argument("--pace", type=float, default=25.0, help="rooms that begin to play in a second")
+    parser.add_argument("--pace", type=float, default=10.0, help="rooms that begin to play in a second")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--raw", type=Path, help="keep py-spy's stacks here")
     parser.add_argument("--out", type=Path, help="keep all figures here, as JSON")
