@@ -162,6 +162,15 @@ async def test_the_rooms_of_a_workspace_are_those_that_a_member_is_in_or_may_joi
             await house.room_queries.page(account, given, closed, cursor, 1)
 
 
+async def test_a_room_for_a_workspace_that_everybody_left_is_still_in_its_list(house: House) -> None:
+    ada = await an_account(house, "Ada")
+    team = await a_team(house, ada.id, {})
+    room = await a_room(house, ada.id, workspace_id=team.id, visibility=Visibility.WORKSPACE)
+    await change(house, room.id, lambda r: r.leave(ada.id, ada.id, house.clock.now()))
+    (view,) = (await house.room_queries.page(ada.id, team.id, False, None, 9)).data
+    assert (view.id, list(view.participants), view.join_code) == (room.id, [], None)
+
+
 async def test_a_list_within_a_place_has_the_rooms_of_that_workspace_or_that_room(house: House) -> None:
     ada = await an_account(house)
     team, other = [await a_team(house, ada.id) for _ in range(2)]

@@ -267,7 +267,7 @@ def _view(row: Iterator[Any]) -> RoomView:
     own["visibility"] = Visibility(own["visibility"])
     policies = PoliciesView(Control(next(row)), Wait(next(row)), HostLeave(next(row)))
     state = StateView(PlaybackStatus(next(row)), *_next(row, len(PLAYBACK) - 1))
-    people = _people.decode(next(row))
+    people = _people.decode(next(row) or "[]")  # of an open room that everybody left it is null
     return RoomView(**own, policies=policies, state=state, participants=people, **dict(zip(_AGE, row, strict=False)))
 
 
