@@ -228,6 +228,28 @@ async def test_a_list_walks_an_index_of_just_what_it_shows(
     assert "archived_at" not in plan, plan
 
 
+async def test_rooms_are_found_by_their_code_and_by_their_workspace_without_a_look_at_all_others(
+    connection: asyncpg.Connection,
+) -> None:
+    values = {
+        "account": uuid4(),
+        "workspace": uuid4(),
+        "within": None,
+        "before": uuid4(),
+        "limit": 51,
+        "code": "7KQ2M4XZ",
+    }
+    for name, index in (("repository._BY_CODE", "join_code"), ("queries._OPEN_THERE", "newest")):
+        statement = KEPT[f"adapters.postgres.rooms.{name}"]
+        async with connection.transaction():
+            # Of an empty table everything is as cheap as everything else.
+            for way in ("seqscan", "bitmapscan"):
+                await connection.execute(f"SET LOCAL enable_{way} = off")
+            rows = await connection.fetch(f"EXPLAIN {statement.text}", *statement.args(values))
+        plan = "\n".join(row[0] for row in rows)
+        assert f"using ix_rooms_{index} on rooms" in plan, plan
+
+
 @pytest.mark.parametrize("since", [None, datetime(2026, 1, 5, tzinfo=UTC)])
 async def test_what_is_asked_twice_a_second_about_sessions_looks_only_at_those_that_ended_since(
     connection: asyncpg.Connection, since: datetime | None

@@ -58,7 +58,10 @@ rooms = Table(
     Column("due_at", Instant),
     Column("version", Integer, nullable=False),
     Index(
-        "ix_rooms_workspace_id", "workspace_id", postgresql_where=text("closed_at IS NULL AND workspace_id IS NOT NULL")
+        "ix_rooms_newest",
+        "workspace_id",
+        "id",
+        postgresql_where=text("closed_at IS NULL AND workspace_id IS NOT NULL"),
     ),
     Index("ix_rooms_closed_at", "closed_at", postgresql_where=text("closed_at IS NOT NULL")),
     one_of("visibility", Visibility),
@@ -68,7 +71,8 @@ rooms = Table(
     one_of("status", PlaybackStatus),
 )
 due_index(rooms)
-Index("ix_rooms_join_code", rooms.c.join_code, postgresql_where=rooms.c.closed_at.is_not(None))
+# Of all rooms: a code is looked up without knowing whether its room is open.
+Index("ix_rooms_join_code", rooms.c.join_code)
 open_rooms = Index("uq_rooms_join_code", rooms.c.join_code, unique=True, postgresql_where=rooms.c.closed_at.is_(None))
 
 # No keys of accounts here and below: the account of a guest may be gone before the room is.
