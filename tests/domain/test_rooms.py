@@ -379,6 +379,8 @@ def test_a_room_ends_after_its_time_and_says_so_before() -> None:
         assert room.due_at == at
         room.elapse(at)
     assert [data["minutes"] for data in told(room.take_news(), "room.expiring")] == [10, 1]
+    with pytest.raises(RoomExpired):  # although nobody has told it yet
+        room.join(ParticipantId(UUID(int=7)), BOB, "Bob", ends)
     room.elapse(ends)
 
     assert (moved(room), room.due_at, room.closed_at) == (["room.expired"], None, ends)

@@ -135,7 +135,7 @@ class Entrance:
         now, token = self._steps.clock.now(), None
         async with self._steps.work() as work:
             room = await self._found(work, comer, find)
-            room.check_entry(comer.account)
+            room.check_entry(comer.account, now)
             if self._asks(room, comer) and room.password_hash != compared:
                 raise WrongRoomPassword("The password of the room has just changed. Try again.")
             before, account, name = replace(room), comer.account, ""
@@ -160,7 +160,7 @@ class Entrance:
         """
         async with self._steps.work() as work:
             room = await self._found(work, comer, find)
-            room.check_entry(comer.account)
+            room.check_entry(comer.account, self._steps.clock.now())
         if not self._asks(room, comer):
             return None
         if password is None:

@@ -8,7 +8,7 @@ from domain.errors import Forbidden, Invalid, NotFound, QuotaExceeded
 from domain.ids import AccountId, ParticipantId
 from domain.rooms.participants import Participant, Progress
 from domain.rooms.playback import LEAD_DEFAULT_MS
-from domain.rooms.refusals import Banned, GuestsNotAllowed, RoomFull
+from domain.rooms.refusals import Banned, GuestsNotAllowed, RoomFull, refuse_closed
 from domain.rooms.rights import Policies, Right, RoomRole, Seat, Visibility
 from domain.rooms.stage import Stage, whose
 from domain.text import normal_name
@@ -82,9 +82,11 @@ class Gathering(Stage):
         self.refuse_closed()
         self._tell_over("room.closed", by, at, reason)
 
-    def check_entry(self, account: AccountId | None) -> None:
+    def check_entry(self, account: AccountId | None, at: datetime) -> None:
         """RoomClosed, Banned, GuestsNotAllowed or RoomFull, if `join` would be. `account` is None for a new guest."""
         self.refuse_closed()
+        if at >= self.expires_at:
+            refuse_closed(self.expires_at, "expired")
         if account in self.banned:
             raise Banned("You cannot come into this room any more.")
         if account is not None and self.participant_of(account) is not None:
@@ -102,7 +104,7 @@ class Gathering(Stage):
         The first one in is the host. A guest is host only while nobody else is in. Refuses as `check_entry` does.
         """
         there = self.participant_of(account)
-        self.check_entry(None if is_guest and there is None else account)
+        self.check_entry(None if is_guest and there is None else account, at)
         if there is not None:
             if there.slot_until is not None:
                 self._change(replace(there, slot_until=max(there.slot_until, at + SLOT_KEPT)), account, at)
