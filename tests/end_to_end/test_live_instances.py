@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from redis import Redis
 
-from tests.support.clients import Listener, Person, client, done, listening, sign_up
+from tests.support.clients import Listener, Person, client, done, listening, sign_up, until
 from tests.support.exposition import Samples
 from tests.support.promised import within
 from tests.support.server import ServerProcess
@@ -121,6 +121,8 @@ async def test_what_others_put_into_redis_is_heard_by_nobody_and_keeps_no_true_e
         entry = f'{{{place},"type":"task.created","resource_id":"{bob.id}","body":{body}}}'
         signal = f'{{"channel":"typing:{channel}","key":"{ada.id}","version":0,"data":"forged"}}'
         with Redis.from_url(redis.url, protocol=2) as anybody:
+            topics = [f"signalbox:hint:0:{topic}" for topic in (channel, f"typing:{channel}")]
+            await until(lambda: all(heard >= len(lives) for _, heard in anybody.pubsub_numsub(*topics)))
             for origin in ("0" * 16, "0" * 32, "0" * 16 + "\0" * 16):
                 for shape in ("{}", "[{}]"):
                     anybody.publish(f"signalbox:hint:0:{channel}", origin + "e" + shape.format(entry))

@@ -206,7 +206,7 @@ PARAMETERS = {
     "list_members": "cursor limit",
     "list_comments": "cursor limit",
     "task_history": "cursor limit",
-    "list_rooms": "closed cursor limit",
+    "list_rooms": "workspace_id closed cursor limit",
     "remove_participant": "ban",
     "room_history": "cursor limit",
     "list_messages": "cursor limit",
