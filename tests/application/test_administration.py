@@ -24,7 +24,7 @@ from tests.support.builders import an_account
 
 async def told(door: FrontDoor, visit: Visit) -> list[dict[str, object]]:
     """The data of the sign-ins that failed, once what is under way is told."""
-    for telling in list(door.identity._telling):
+    for telling in list(door.container.signing_in()._telling):
         await telling
     entries = await door.journal.read(account_stream(visit.account), 0, 1_000)
     return [json.decode(entry.body)["data"] for entry in entries if entry.type == "login.failed"]
@@ -108,7 +108,7 @@ async def test_an_attacker_from_everywhere_does_not_fill_the_journal(door: Front
 async def test_nobody_is_told_of_an_address_that_no_account_has(door: FrontDoor) -> None:
     with pytest.raises(InvalidCredentials):
         await door.log_in("eve@example.org")
-    assert not door.identity._telling
+    assert not door.container.signing_in()._telling
 
 
 class _Store:

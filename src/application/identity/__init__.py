@@ -3,6 +3,7 @@
 from application.identity.guests import Guests
 from application.identity.measures import HAPPENINGS, POLICIES
 from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
+from application.identity.signing_in import SigningIn
 from application.identity.use_cases import Identity
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "ProfilePatch",
     "Registration",
     "SignedIn",
+    "SigningIn",
 ]

@@ -1,39 +1,34 @@
 """The use cases of one's own account: register, sign in and out, and manage profile, sessions and password."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from application.accounts import ACCOUNT_READ
 from application.authentication import Authentication
 from application.identity.measures import (
-    FAILURES_TOLD_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
     PASSWORD_PER_ACCOUNT,
     REGISTER_PER_ADDRESS,
 )
 from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
+from application.identity.signing_in import SigningIn, user_view
 from application.limits import Limits
 from application.paging import Page
-from application.ports.identity import AccessTokens, IdentityWork, PasswordHasher, SessionView, UserView
+from application.ports.identity import IdentityWork, PasswordHasher, SessionView, UserView
 from application.ports.observer import Observer
 from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
-from application.ports.unit_of_work import Stale, UnitOfWork, retried
+from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
 from application.refresh_tokens import Presented, RefreshTokens
 from application.scopes import SESSION
-from domain.errors import DomainError, NotFound, VersionConflict
+from domain.errors import NotFound, VersionConflict
 from domain.identity import (
-    ACCESS_LIFETIME,
     Account,
     EndReason,
-    FailedLogin,
     InvalidCredentials,
     Session,
     SessionOver,
@@ -44,14 +39,11 @@ from domain.identity import (
 )
 from domain.ids import AccountId, SessionId
 
-log = logging.getLogger(__name__)
-
 
 class Identity:
     """The use cases of one's own account.
 
-    `registered` is called with each new account inside its unit of work. `sessions_max` is the most sessions that an
-    account may have.
+    `registered` is called with each new account inside its unit of work.
     """
 
     def __init__(
@@ -59,25 +51,22 @@ class Identity:
         work: UnitOfWork[IdentityWork],
         registered: Callable[[Any, Account], None],
         hasher: PasswordHasher,
-        tokens: AccessTokens,
+        signing_in: SigningIn,
         secrets: Secrets,
         authentication: Authentication,
         limits: Limits,
-        sessions_max: int,
         clock: Clock,
         ids: Ids,
         observer: Observer,
     ) -> None:
         self._work = work
         self._observer = observer
-        self._telling: set[asyncio.Task[None]] = set()
         self._registered = registered
         self._hasher = hasher
-        self._tokens = tokens
+        self._signing_in = signing_in
         self._refresh_tokens = RefreshTokens(secrets)
         self._authentication = authentication
         self._limits = limits
-        self._sessions_max = sessions_max
         self._clock = clock
         self._ids = ids
 
@@ -97,8 +86,8 @@ class Identity:
             )
             work.accounts.add(account)
             self._registered(work, account)
-            session, refresh = self._begin(work, account, device)
-        return self._signed_in(account, session), refresh
+            session, refresh = self._signing_in.begin(work, account, device)
+        return self._signing_in.answer(account, session), refresh
 
     async def log_in(self, credentials: Credentials, device: Device) -> tuple[SignedIn, str]:
         """Begin a session. Returns the answer and the refresh token.
@@ -116,18 +105,7 @@ class Identity:
             raise
         self._observer.happened("login", "ok")
         await self._limits.forget(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{device.address}:{email}")
-        self._authentication.end(await self._end_surplus(AccountId(signed_in[0].user.id)))
         return signed_in
-
-    @retried
-    async def _end_surplus(self, account: AccountId) -> Sequence[SessionId]:
-        """End the oldest sessions above `sessions_max`. If several begin at once, the last call sees all of them."""
-        async with self._work() as work:
-            surplus = await work.sessions.surplus(account, now := self._clock.now(), self._sessions_max)
-            for session in surplus:
-                session.end(EndReason.DISPLACED, None, now)
-                work.sessions.save(session)
-        return [session.id for session in surplus]
 
     @retried
     async def _log_in(self, email: str, password: str, device: Device) -> tuple[SignedIn, str]:
@@ -137,52 +115,16 @@ class Identity:
         correct = await self._hasher.verify(password, encoded)
         if found is None or encoded is None or not correct or found.disabled_at:
             if found is not None:
-                self._tell_soon(found.id, device)
+                self._signing_in.tell_soon(found.id, device)
             raise InvalidCredentials("No account has this e-mail address and password.")
-        renewed = None
-        if self._hasher.is_outdated(encoded):
-            renewed = await self._hasher.hash(password)
-        async with self._work() as work:
-            account = await work.accounts.get(found.id)
-            if account.password_hash != encoded or account.disabled_at:
-                raise Stale
+        renewed = await self._hasher.hash(password) if self._hasher.is_outdated(encoded) else None
+
+        async def renew(work: IdentityWork, account: Account) -> None:
             if renewed:
                 account.rehash(renewed, self._clock.now())
                 work.accounts.save(account)
-            session, refresh = self._begin(work, account, device)
-        # A change of the password ends the sessions that exist before it and again after it. So either it has seen this
-        # session, or the new password is visible here.
-        async with self._work() as work:
-            present = await work.accounts.get(account.id)
-        if (present.password_hash, present.role) != (account.password_hash, account.role) or present.disabled_at:
-            await self._withdraw(session.id)
-            raise Stale
-        return self._signed_in(account, session), refresh
 
-    def _tell_soon(self, account: AccountId, device: Device) -> None:
-        """Tell an account of a failed login after the answer, whose time would otherwise show that it exists."""
-        telling = asyncio.create_task(self._tell(account, device))
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
-
-    async def _tell(self, account: AccountId, device: Device) -> None:
-        try:
-            # Otherwise anybody could fill the journal of the account.
-            if await self._limits.allows(FAILURES_TOLD_PER_ACCOUNT, str(account)):
-                async with self._work() as work:
-                    id, now = self._ids.new(), self._clock.now()
-                    work.accounts.tell(FailedLogin.of(id, account, device.address, device.user_agent, now))
-        except DomainError as problem:
-            log.warning("cannot tell an account of a login that failed: %s", problem)
-
-    @retried
-    async def _withdraw(self, id: SessionId) -> None:
-        """End a session that no client knows yet."""
-        async with self._work() as work:
-            session = await work.sessions.get(id)
-            if session is not None:
-                session.end(EndReason.PASSWORD_CHANGED, None, self._clock.now())
-                work.sessions.save(session)
+        return await self._signing_in.enter(found, device, renew)
 
     async def refresh(self, token: str | None, device: Device) -> tuple[SignedIn, str]:
         """Exchange a refresh token for a new access token and the next refresh token.
@@ -229,7 +171,7 @@ class Identity:
                 return None, "", session
             self._observer.happened("refresh", "ok" if is_newest else "grace")
             text = self._refresh_tokens.later(presented.first, session, following)
-            return self._signed_in(account, session), text, None
+            return self._signing_in.answer(account, session), text, None
 
         return await attempt()
 
@@ -304,7 +246,7 @@ class Identity:
     async def me(self, actor: Principal) -> UserView:
         actor.require(ACCOUNT_READ)
         async with self._work() as work:
-            return _user(await work.accounts.get(actor.account_id))
+            return user_view(await work.accounts.get(actor.account_id))
 
     @retried
     async def change_profile(self, actor: Principal, patch: ProfilePatch, version: int | None = None) -> UserView:
@@ -312,11 +254,11 @@ class Identity:
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
             if version is not None and version != account.version:
-                raise VersionConflict(_user(account), account.version)
+                raise VersionConflict(user_view(account), account.version)
             if patch.display_name is not UNSET:
                 account.rename(patch.display_name, self._clock.now())
                 work.accounts.save(account)
-        return _user(account)
+        return user_view(account)
 
     async def change_password(self, actor: Principal, change: PasswordChange) -> None:
         """Replace the password, given the present one, and end all sessions. Every client has to sign in again."""
@@ -348,25 +290,3 @@ class Identity:
             session.end(because, account, now)
             work.sessions.save(session)
         return [session.id for session in sessions]
-
-    def _begin(self, work: IdentityWork, account: Account, device: Device) -> tuple[Session, str]:
-        id = SessionId(self._ids.new())
-        token, digest, key = self._refresh_tokens.first(id)
-        session = Session.begin(id, account.id, digest, key, device.address, device.user_agent, self._clock.now())
-        work.sessions.add(session)
-        return session, token
-
-    def _signed_in(self, account: Account, session: Session) -> SignedIn:
-        now = self._clock.now()
-        expires_at = min(now + ACCESS_LIFETIME, session.expires_at)
-        principal = Principal(account.id, session.id, account.role, expires_at)
-        return SignedIn(
-            access_token=self._tokens.issue(principal, now),
-            token_type="Bearer",  # noqa: S106  # the name of a scheme
-            expires_in=int((expires_at - now).total_seconds()),
-            user=_user(account),
-        )
-
-
-def _user(account: Account) -> UserView:
-    return msgspec.convert(account, UserView, from_attributes=True)

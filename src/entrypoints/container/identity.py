@@ -9,7 +9,7 @@ from adapters.postgres.guest_passes import PostgresGuestPasses, PostgresGuestPas
 from adapters.postgres.identity import PostgresAccounts, PostgresSessions
 from application.accounts import ACCOUNT_READ, AccountFeeds
 from application.administration import Administration
-from application.identity import HAPPENINGS, POLICIES, Guests, Identity
+from application.identity import HAPPENINGS, POLICIES, Guests, Identity, SigningIn
 from application.ports import CredentialKind
 from application.ports.identity import GuestPassStore
 from application.reactions import registered
@@ -38,12 +38,9 @@ def in_memory(house: Container) -> Container:
 def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> Container:
     given, clock = house.settings.provided, house.clock
     guests: Provider[CredentialKind] = Singleton(Guests, guest_passes, house.secrets, clock, house.ids)
-    identity = watched(
-        house.observer,
-        Identity,
+    signing_in = Singleton(
+        SigningIn,
         house.work,
-        registered,
-        house.hasher,
         house.tokens,
         house.secrets,
         house.authentication,
@@ -51,9 +48,23 @@ def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> 
         given.quota_sessions,
         clock,
         house.ids,
+    )
+    identity = watched(
+        house.observer,
+        Identity,
+        house.work,
+        registered,
+        house.hasher,
+        signing_in,
+        house.secrets,
+        house.authentication,
+        house.limits,
+        clock,
+        house.ids,
         house.observer,
     )
     house.set_providers(
+        signing_in=signing_in,
         identity=identity,
         administration=Singleton(Administration, house.work, house.authentication, clock),
         guest_passes=guest_passes,

@@ -1,0 +1,132 @@
+"""The last step of every way to sign in, in which a session begins."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from application.authentication import Authentication
+from application.identity.measures import FAILURES_TOLD_PER_ACCOUNT
+from application.identity.messages import Device, SignedIn
+from application.limits import Limits
+from application.ports.identity import AccessTokens, IdentityWork, UserView
+from application.ports.secrets import Secrets
+from application.ports.system import Clock, Ids
+from application.ports.unit_of_work import Stale, UnitOfWork, retried
+from application.principal import Principal
+from application.refresh_tokens import RefreshTokens
+from domain.errors import DomainError
+from domain.identity import ACCESS_LIFETIME, Account, EndReason, FailedLogin, Session
+from domain.ids import AccountId, SessionId
+
+log = logging.getLogger(__name__)
+
+
+class SigningIn:
+    """Begins sessions, and answers with their first tokens. `sessions_max` is the most that an account may have."""
+
+    def __init__(
+        self,
+        work: UnitOfWork[IdentityWork],
+        tokens: AccessTokens,
+        secrets: Secrets,
+        authentication: Authentication,
+        limits: Limits,
+        sessions_max: int,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._work = work
+        self._tokens = tokens
+        self._refresh_tokens = RefreshTokens(secrets)
+        self._authentication = authentication
+        self._limits = limits
+        self._sessions_max = sessions_max
+        self._clock = clock
+        self._ids = ids
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def enter(
+        self, proven: Account, device: Device, last: Callable[[IdentityWork, Account], Awaitable[None]]
+    ) -> tuple[SignedIn, str]:
+        """Begin a session of an account whose owner has proven who they are. Returns the answer and a refresh token.
+
+        `last` is called in the unit of work of the session. Stale if the account has changed since it was read, and
+        what was proven may be worth nothing.
+        """
+        async with self._work() as work:
+            account = await work.accounts.get(proven.id)
+            if account.password_hash != proven.password_hash or account.disabled_at:
+                raise Stale
+            await last(work, account)
+            session, refresh = self.begin(work, account, device)
+        # A change of the password ends the sessions that exist before it and again after it. So either it has seen this
+        # session, or the new password is visible here.
+        async with self._work() as work:
+            present = await work.accounts.get(account.id)
+        if (present.password_hash, present.role) != (account.password_hash, account.role) or present.disabled_at:
+            await self._withdraw(session.id)
+            raise Stale
+        self._authentication.end(await self._end_surplus(account.id))
+        return self.answer(account, session), refresh
+
+    def begin(self, work: IdentityWork, account: Account, device: Device) -> tuple[Session, str]:
+        """A new session, and its first refresh token."""
+        id = SessionId(self._ids.new())
+        token, digest, key = self._refresh_tokens.first(id)
+        session = Session.begin(id, account.id, digest, key, device.address, device.user_agent, self._clock.now())
+        work.sessions.add(session)
+        return session, token
+
+    def answer(self, account: Account, session: Session) -> SignedIn:
+        """A new access token of this session."""
+        now = self._clock.now()
+        expires_at = min(now + ACCESS_LIFETIME, session.expires_at)
+        principal = Principal(account.id, session.id, account.role, expires_at)
+        return SignedIn(
+            access_token=self._tokens.issue(principal, now),
+            token_type="Bearer",  # noqa: S106  # the name of a scheme
+            expires_in=int((expires_at - now).total_seconds()),
+            user=user_view(account),
+        )
+
+    def tell_soon(self, account: AccountId, device: Device) -> None:
+        """Tell an account of a failed login after the answer, whose time would otherwise show that it exists."""
+        telling = asyncio.create_task(self._tell(account, device))
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    async def _tell(self, account: AccountId, device: Device) -> None:
+        try:
+            # Otherwise anybody could fill the journal of the account.
+            if await self._limits.allows(FAILURES_TOLD_PER_ACCOUNT, str(account)):
+                async with self._work() as work:
+                    id, now = self._ids.new(), self._clock.now()
+                    work.accounts.tell(FailedLogin.of(id, account, device.address, device.user_agent, now))
+        except DomainError as problem:
+            log.warning("cannot tell an account of a login that failed: %s", problem)
+
+    @retried
+    async def _withdraw(self, id: SessionId) -> None:
+        """End a session that no client knows yet."""
+        async with self._work() as work:
+            session = await work.sessions.get(id)
+            if session is not None:
+                session.end(EndReason.PASSWORD_CHANGED, None, self._clock.now())
+                work.sessions.save(session)
+
+    @retried
+    async def _end_surplus(self, account: AccountId) -> Sequence[SessionId]:
+        """End the oldest sessions above `sessions_max`. If several begin at once, the last call sees all of them."""
+        async with self._work() as work:
+            surplus = await work.sessions.surplus(account, now := self._clock.now(), self._sessions_max)
+            for session in surplus:
+                session.end(EndReason.DISPLACED, None, now)
+                work.sessions.save(session)
+        return [session.id for session in surplus]
+
+
+def user_view(account: Account) -> UserView:
+    """The account as its owner sees it."""
+    return msgspec.convert(account, UserView, from_attributes=True)
