@@ -305,6 +305,8 @@ async def test_a_new_name_counts_a_version_and_the_same_name_does_not(door: Fron
     with pytest.raises(VersionConflict) as refused:
         await door.identity.change_profile(ada, ProfilePatch(display_name="Ada"), version=1)
     assert refused.value.extra["current"] == changed
+    moved = await door.identity.change_profile(ada, ProfilePatch(time_zone="Europe/London", locale="EN-gb"))
+    assert (moved.display_name, moved.time_zone, moved.locale) == ("Countess", "Europe/London", "en-GB")
 
 
 async def test_a_new_password_ends_every_session_and_replaces_the_old_one(door: FrontDoor) -> None:

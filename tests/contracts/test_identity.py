@@ -45,7 +45,7 @@ async def test_every_change_of_an_account_is_kept(house: House) -> None:
     now = house.clock.now()
     async with house.work() as work:
         changed = await work.accounts.get(ada.id)
-        changed.rename("Countess", now)
+        changed.change(now, "Countess", "Europe/London", "en-GB")
         changed.change_password("another hash", now)
         changed.make_admin(now)
         changed.disable(now)

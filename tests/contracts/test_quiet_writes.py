@@ -164,7 +164,7 @@ async def test_beside_what_is_told_it_is_kept_too(shop: Shop) -> None:
     async with shop.work() as work:
         work.attempts.begin("call home")
         account = await work.accounts.get(ada.id)
-        account.rename("Ada Lovelace", shop.clock.now())
+        account.change(shop.clock.now(), "Ada Lovelace")
         work.accounts.save(account)
     assert await shop.kept("call home") == 1
     assert (await shop.journal.read(account_stream(ada.id), 0, 9))[-1].type == "account.updated"
@@ -189,7 +189,7 @@ async def test_one_that_was_overtaken_is_stale_and_undoes_all_that_is_told_with_
     with pytest.raises(Stale):
         async with shop.work() as work:
             account = await work.accounts.get(ada.id)
-            account.rename("Ada Lovelace", shop.clock.now())
+            account.change(shop.clock.now(), "Ada Lovelace")
             work.accounts.save(account)
             work.attempts.count("call home", 7)
     assert await shop.kept("call home") == 1

@@ -124,11 +124,11 @@ async def test_overtaken_accounts_sessions_and_workspaces_are_stale_too(house: H
     with pytest.raises(Stale):
         async with house.work() as slow:
             account = await slow.accounts.get(ada.id)
-            account.rename("Slow", now)
+            account.change(now, "Slow")
             slow.accounts.save(account)
             async with house.work() as quick:
                 same = await quick.accounts.get(ada.id)
-                same.rename("Quick", now)
+                same.change(now, "Quick")
                 quick.accounts.save(same)
     with pytest.raises(Stale):
         async with house.work() as slow:

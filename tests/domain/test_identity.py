@@ -25,6 +25,7 @@ from domain.identity import (
     Session,
     check_password,
     normal_email,
+    normal_locale,
 )
 from domain.ids import AccountId, GuestPassId, SessionId
 
@@ -66,7 +67,7 @@ def test_no_event_of_an_account_holds_its_password_hash_or_address() -> None:
     account = Account.register(ADA, "ada@example.org", "Ada", "the hash", NOW)
     account.change_password("another hash", NOW)
     account.rehash("a third hash", NOW)
-    account.rename("Countess", NOW)
+    account.change(NOW, "Countess", "Europe/London", "en-GB")
     account.make_admin(NOW)
     account.disable(NOW)
     said = repr(account.take_news())
@@ -106,7 +107,8 @@ def test_a_verb_that_changes_nothing_announces_nothing() -> None:
     account.make_admin(NOW)
     account.disable(NOW)
     account.take_news()
-    account.rename("Ada ", LATER)
+    account.change(LATER, "Ada ", "UTC", "EN")
+    account.change(LATER)
     account.make_admin(LATER)
     account.disable(LATER)
     assert not account.has_news
@@ -116,8 +118,53 @@ def test_a_verb_that_changes_nothing_announces_nothing() -> None:
 @pytest.mark.parametrize("name", ["", "  ", "x" * (DISPLAY_NAME_MAX + 1), "a\x00b"])
 def test_a_name_is_something_that_can_be_shown(name: str) -> None:
     with pytest.raises(Invalid) as refusal:
-        an_account().rename(name, LATER)
+        an_account().change(LATER, name)
     assert refusal.value.pointer == "/display_name"
+
+
+def test_a_profile_says_what_changed() -> None:
+    account = an_account()
+    account.take_news()
+    assert (account.time_zone, account.locale) == ("UTC", "en")
+    account.change(LATER, time_zone="America/Argentina/Buenos_Aires", locale="es-ar")
+    (event,) = account.take_news()
+    assert event.type == "account.updated"
+    assert event.changes == {"time_zone": ("UTC", "America/Argentina/Buenos_Aires"), "locale": ("en", "es-AR")}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Mars/Olympus", "America", "../etc/passwd", "/etc/localtime", "zone.tab", "Europe/Berlin\n", "a" * 99, "\x00"],
+)
+def test_a_time_zone_is_one_of_the_database(name: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        an_account().change(LATER, time_zone=name)
+    assert refusal.value.pointer == "/time_zone"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("de-at", "de-AT"),
+        ("ZH-hant-tw", "zh-Hant-TW"),
+        ("sr-Latn", "sr-Latn"),
+        ("es-419", "es-419"),
+        ("ca-ES-valencia", "ca-ES-valencia"),
+        ("sl-rozaj-biske-1994", "sl-rozaj-biske-1994"),
+        ("DE-DE-u-CO-phonebk", "de-DE-u-co-phonebk"),
+    ],
+)
+def test_a_locale_is_kept_in_its_usual_form(typed: str, kept: str) -> None:
+    assert normal_locale(typed) == kept == normal_locale(kept)
+
+
+@pytest.mark.parametrize(
+    "tag", ["", "d", "deutsch", "de_AT", "de-", "de-x", "de--AT", "\u017fl", "e\n", "en-" + "a" * 40]
+)
+def test_a_locale_is_a_tag_of_a_language(tag: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        an_account().change(LATER, locale=tag)
+    assert refusal.value.pointer == "/locale"
 
 
 # ------------------------------------------------------------------------------------------------------------ addresses

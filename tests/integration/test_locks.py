@@ -55,7 +55,7 @@ async def test_units_that_save_different_things_in_opposite_orders_never_lock_ea
                     found = [await work.workspaces.get(team.id) for team in teams]
                     rows = [(await work.tasks.get(task.id, ada.id))[0] for task in tasks]
                     now = process.clock.now()
-                    account.rename(name, now)
+                    account.change(now, name)
                     saves: list[Callable[[], None]] = [partial(work.accounts.save, account)]
                     for team, task in zip(found, rows, strict=True):
                         team.change(ada.id, now, name)

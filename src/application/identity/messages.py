@@ -2,15 +2,17 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from application.ports.identity import UserView
 from application.typed import typed
 from domain.identity import (
     DISPLAY_NAME_MAX,
     EMAIL_MAX,
+    LOCALE_MAX,
     PASSWORD_MAX,
     PASSWORD_MIN,
+    TIME_ZONE_MAX,
 )
 
 Email = Annotated[str, typed(EMAIL_MAX, examples=["ada@example.org"])]
@@ -26,6 +28,18 @@ NewPassword = Annotated[
     ),
 ]
 DisplayName = Annotated[str, typed(DISPLAY_NAME_MAX, examples=["Ada"])]
+TimeZone = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=TIME_ZONE_MAX,
+        description="A name of the IANA time zone database.",
+        examples=["Europe/Berlin"],
+    ),
+]
+Locale = Annotated[
+    str, Meta(min_length=2, max_length=LOCALE_MAX, description="A language tag (BCP 47).", examples=["de-AT"])
+]
 
 
 class Registration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +68,8 @@ class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):
     """Changes of one's own profile. Absent fields stay as they are."""
 
     display_name: DisplayName | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
+    locale: Locale | UnsetType = UNSET
 
 
 class SignedIn(Struct, frozen=True):

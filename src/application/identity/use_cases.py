@@ -255,9 +255,13 @@ class Identity:
             account = await work.accounts.get(actor.account_id)
             if version is not None and version != account.version:
                 raise VersionConflict(user_view(account), account.version)
-            if patch.display_name is not UNSET:
-                account.rename(patch.display_name, self._clock.now())
-                work.accounts.save(account)
+            account.change(
+                self._clock.now(),
+                None if patch.display_name is UNSET else patch.display_name,
+                None if patch.time_zone is UNSET else patch.time_zone,
+                None if patch.locale is UNSET else patch.locale,
+            )
+            work.accounts.save(account)
         return user_view(account)
 
     async def change_password(self, actor: Principal, change: PasswordChange) -> None:

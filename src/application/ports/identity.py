@@ -22,6 +22,8 @@ class UserView(Struct, frozen=True):
     kind: AccountKind
     email: str | None
     display_name: str
+    time_zone: str
+    locale: str
     role: AccountRole
     created_at: datetime
     updated_at: datetime

@@ -14,6 +14,7 @@ from domain.identity.account import (
 from domain.identity.guest_pass import GuestPass
 from domain.identity.logins import USER_AGENT_MAX, FailedLogin, InvalidCredentials
 from domain.identity.passwords import PASSWORD_MAX, PASSWORD_MIN, WrongPassword, check_password
+from domain.identity.profile import LOCALE_MAX, TIME_ZONE_MAX, known_time_zone, normal_locale
 from domain.identity.session import (
     ACCESS_LIFETIME,
     REPLY_MAX,
@@ -31,6 +32,7 @@ __all__ = [
     "ACCESS_LIFETIME",
     "DISPLAY_NAME_MAX",
     "EMAIL_MAX",
+    "LOCALE_MAX",
     "ME",
     "NAMELESS",
     "PASSWORD_MAX",
@@ -39,6 +41,7 @@ __all__ = [
     "SESSION_ABSOLUTE",
     "SESSION_IDLE",
     "SPENT_MAX",
+    "TIME_ZONE_MAX",
     "USER_AGENT_MAX",
     "Account",
     "AccountKind",
@@ -54,5 +57,7 @@ __all__ = [
     "TokenReused",
     "WrongPassword",
     "check_password",
+    "known_time_zone",
     "normal_email",
+    "normal_locale",
 ]

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from domain.channels import ChannelClass, ChannelKind, account_stream
 from domain.errors import Conflict
+from domain.identity.profile import known_time_zone, normal_locale
 from domain.ids import AccountId
 from domain.kernel import Aggregate, EventType, declared
 from domain.text import email_address, normal_name
@@ -51,7 +52,9 @@ class Account(Aggregate):
     announces: ClassVar[Mapping[str, EventType]] = declared(
         EventType("account.registered", "account", "Somebody signed up."),
         EventType("account.guest_came", "account", "Somebody came as a guest, without signing up."),
-        EventType("account.updated", "account", "The profile changed.", changes=("display_name",)),
+        EventType(
+            "account.updated", "account", "The profile changed.", changes=("display_name", "time_zone", "locale")
+        ),
         EventType("account.password_changed", "account", "The password was replaced, and every session ended."),
         EventType("account.password_rehashed", "account", "The same password is kept under newer parameters."),
         EventType("account.role_changed", "account", "An operator changed the role.", changes=("role",)),
@@ -68,6 +71,8 @@ class Account(Aggregate):
     created_at: datetime
     updated_at: datetime
     disabled_at: datetime | None = None
+    time_zone: str = "UTC"
+    locale: str = "en"
 
     @classmethod
     def register(cls, id: AccountId, email: str, display_name: str, password_hash: str, at: datetime) -> "Account":
@@ -82,11 +87,21 @@ class Account(Aggregate):
         account._tell("account.guest_came", id, at)
         return account
 
-    def rename(self, display_name: str, at: datetime) -> None:
-        new = _display_name(display_name)
-        if new != self.display_name:
-            changes = {"display_name": (self.display_name, new)}
-            self.display_name = new
+    def change(
+        self, at: datetime, display_name: str | None = None, time_zone: str | None = None, locale: str | None = None
+    ) -> None:
+        """Change the profile. An argument that is None changes nothing."""
+        wanted: dict[str, str] = {}
+        if display_name is not None:
+            wanted["display_name"] = _display_name(display_name)
+        if time_zone is not None:
+            wanted["time_zone"] = known_time_zone(time_zone)
+        if locale is not None:
+            wanted["locale"] = normal_locale(locale)
+        changes = {k: (getattr(self, k), v) for k, v in wanted.items() if getattr(self, k) != v}
+        for key, (_, new) in changes.items():
+            setattr(self, key, new)
+        if changes:
             self._tell("account.updated", self.id, at, changes)
 
     def change_password(self, password_hash: str, at: datetime) -> None:

@@ -105,7 +105,12 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
         """The caller's account."""
         return await identity.me(request.actor)
 
-    @patch("/me", facts=Facts(example={"display_name": "Augusta"}, current=UserView))
+    @patch(
+        "/me",
+        facts=Facts(
+            example={"display_name": "Augusta", "time_zone": "Europe/London", "locale": "en-GB"}, current=UserView
+        ),
+    )
     async def change_me(request: ApiRequest, data: JSONBody[ProfilePatch]) -> UserView:
         """Change the caller's profile; with `If-Match`, only that version."""
         return await identity.change_profile(request.actor, data, request.version)

@@ -34,6 +34,8 @@ accounts = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("disabled_at", Instant),
+    Column("time_zone", Text, nullable=False, server_default=text("'UTC'")),
+    Column("locale", Text, nullable=False, server_default=text("'en'")),
     Column("version", Integer, nullable=False),
     UniqueConstraint("email"),
     one_of("kind", AccountKind),
