@@ -1,6 +1,7 @@
 """What players tell of themselves: a repetition asks no store, and news reach the room once."""
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -41,6 +42,11 @@ class Desk:
         self.room = await self.cinema.room(self.cinema.bob)
         self.items = await self.cinema.put(self.room.id, count=3)
         self.state = await self.cinema.control(self.room.id, action="load", item_id=self.items[0])
+        return self
+
+    def join(self, other: "Desk") -> "Desk":
+        """Another process, with the room of the first."""
+        self.room, self.items, self.state = other.room, other.items, other.state
         return self
 
     @property
@@ -132,9 +138,22 @@ async def test_news_that_did_not_reach_the_room_are_brought_with_the_next_report
     desk.is_away = True
     with pytest.raises(Unavailable):
         await desk.tell(desk.cinema.ada, ready=True)
-    assert await desk.status() == {}
     desk.is_away = False
     assert await desk.tell(desk.cinema.ada, ready=True) == 1
+
+
+async def test_news_are_not_brought_again_because_their_values_were_lost(desk: Desk) -> None:
+    ada = desk.cinema.ada
+    assert await desk.tell(ada, ready=True) == 1
+    await desk.cinema.house.newest().tell(Channel(STATUS, Channel(ROOM, desk.id)), str(ada.account_id), None, 1)
+    assert await desk.tell(ada, ready=True) == 0
+
+
+async def test_what_another_process_has_brought_since_is_no_repetition(desk: Desk) -> None:
+    elsewhere = Desk(desk.cinema).join(desk)
+    ada = desk.cinema.ada
+    for each, buffering in ((desk, False), (elsewhere, True), (desk, False)):
+        assert await each.tell(ada, buffering=buffering) == 1
 
 
 async def test_ten_players_at_the_end_of_an_item_go_on_by_one(desk: Desk) -> None:
@@ -173,3 +192,35 @@ async def test_a_player_that_changes_all_the_time_does_not_keep_the_store_busy(d
     with pytest.raises(Exhausted):
         for n in range(REPORTS_PER_PARTICIPANT.limit + 1):
             await desk.tell(desk.cinema.ada, buffering=bool(n % 2))
+
+
+async def test_reports_that_come_together_cost_their_room_one_unit_and_each_gets_its_own_answer(desk: Desk) -> None:
+    cinema = desk.cinema
+    crowd = await cinema.crowd(6)
+    for each in crowd:
+        await cinema.enter(desk.room, each)
+    everybody = [cinema.ada, cinema.eve, cinema.bob, *crowd]
+    before = desk.units
+    answers = await asyncio.gather(
+        *(desk.reports.told(each, desk.id, desk.report(ready=True)) for each in everybody), return_exceptions=True
+    )
+    # The first brings its own; meanwhile all others gather.
+    assert desk.units - before == 2
+    assert [type(answer) for answer in answers] == [type(None), NotFound, *[type(None)] * 7]
+    assert (await cinema.show(desk.room.id)).state.status is PlaybackStatus.PLAYING
+    assert str(cinema.eve.account_id) not in await desk.status()
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_who_brings_reports_and_is_cut_off_leaves_them_to_the_next(desk: Desk, steps: int) -> None:
+    ada, bob = desk.cinema.ada, desk.cinema.bob
+    first = asyncio.create_task(desk.reports.told(ada, desk.id, desk.report(ready=True)))
+    second = asyncio.create_task(desk.reports.told(bob, desk.id, desk.report(ready=True)))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    first.cancel()
+    with suppress(asyncio.CancelledError):
+        await first
+    await second
+    await desk.tell(ada, ready=True)
+    assert (await desk.cinema.show(desk.room.id)).state.status is PlaybackStatus.PLAYING

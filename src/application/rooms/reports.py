@@ -5,25 +5,28 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from cachetools import TTLCache
 from msgspec import Meta, Raw, Struct
 
 from application.limits import Limits
 from application.ports.newest import Newest
 from application.ports.observer import Observer
 from application.ports.rooms import RoomQueries
-from application.ports.unit_of_work import retried
 from application.principal import Principal
 from application.rooms.measures import DRIFT, REPORTS_PER_PARTICIPANT
 from application.rooms.messages import Epoch, Position
+from application.rooms.news import RoomNews
 from application.rooms.scopes import ROOMS_PLAY
 from application.rooms.steps import RoomSteps, require_within
 from domain.channels import Channel
-from domain.errors import DomainError, NotFound
-from domain.ids import QueueItemId, RoomId
+from domain.errors import Gone, NotFound
+from domain.ids import AccountId, QueueItemId, RoomId
 from domain.rooms import DURATION_MAX_MS, ROOM, STATUS, Report, lead_ms, refuse_closed
 
 # A player reports every 5 s. One that has not for this long is not shown any more.
 STATUS_SECONDS = 15.0
+# Of more players than this, some reports are brought again.
+HEARD_MAX = 20_000
 RTT_MAX_MS = 60_000
 RATE_REPORTED_MAX = 4.0
 
@@ -87,13 +90,17 @@ class RoomReports:
     """Hears the players of rooms.
 
     Reports are values of `status:room:{id}`, by account. One that repeats what its player has told before asks the
-    store nothing. A report that is lost on its way to the room costs the room its ceiling, and never more.
+    store nothing. This process remembers what rooms have heard through it, so a report that was lost on its way to the
+    room is brought with the next one, and none is brought again because Redis has forgotten it.
     """
 
     def __init__(
         self, steps: RoomSteps, queries: RoomQueries, values: Newest, limits: Limits, observer: Observer
     ) -> None:
-        self._steps = steps
+        self._news = RoomNews(steps)
+        self._heard: TTLCache[tuple[RoomId, AccountId], _Kept] = TTLCache(
+            HEARD_MAX, STATUS_SECONDS, lambda: steps.clock.now().timestamp()
+        )
         self._queries = queries
         self._values = values
         self._limits = limits
@@ -121,32 +128,30 @@ class RoomReports:
         told = await self._values.tell(place, key, data, STATUS_SECONDS)
         before = None if told is None else _decode(told)
         self._observer.happened("room_reported", _outcome(before, report))
-        if before is not None and before.says(report):
-            return
-        try:
+        who = id, actor.account_id
+        heard = self._heard.get(who)
+        if heard is None or not heard.says(report) or not (before is None or before.says(report)):
+            # What an attempt of before has told is no longer what the player says.
+            self._heard.pop(who, None)
             await self._limits.require(REPORTS_PER_PARTICIPANT, f"{id}:{key}")
-            await self._bring(actor, id, report)
-        except DomainError:
-            # Otherwise the next report would seem to repeat what the room knows.
-            await self._values.tell(place, key, None, STATUS_SECONDS)
-            raise
+            try:
+                await self._news.bring(id, actor, _news_of(report))
+            except (NotFound, Gone):
+                await self._values.tell(place, key, None, STATUS_SECONDS)
+                raise
+        self._heard[who] = _decode(data)
 
-    @retried
-    async def _bring(self, actor: Principal, id: RoomId, report: RoomReport) -> None:
-        now, lead = self._steps.clock.now(), await self._steps.leads(id)
-        told = Report(
-            report.epoch,
-            None if report.item_id is None else QueueItemId(report.item_id),
-            report.position_ms,
-            report.ready,
-            report.buffering,
-            report.ended,
-            report.duration_ms or None,
-        )
-        async with self._steps.changing(id, actor) as (work, room):
-            since = room.playback.epoch
-            room.report(actor.account_id, told, now, lead)
-            await self._steps.go_on(work, room, since, now, lead)
+
+def _news_of(report: RoomReport) -> Report:
+    return Report(
+        report.epoch,
+        None if report.item_id is None else QueueItemId(report.item_id),
+        report.position_ms,
+        report.ready,
+        report.buffering,
+        report.ended,
+        report.duration_ms or None,
+    )
 
 
 def _outcome(before: _Kept | None, report: RoomReport) -> str:
