@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 
 import pytest
 from redis import Redis
@@ -17,18 +18,50 @@ from tests.support.services import RedisService
 Servers = list[ServerProcess]
 
 
-@pytest.fixture
-def redis() -> Iterator[RedisService]:
-    """A Redis that may be stopped."""
-    service = RedisService()
-    yield service
-    service.stop()
-
-
-@pytest.fixture
-def three(start_server: Callable[..., ServerProcess], database_url: str, redis: RedisService) -> Servers:
+@contextmanager
+def instances(database_url: str, logs: pytest.TempPathFactory) -> Iterator[tuple[Servers, RedisService]]:
+    """Three servers on one database, and their Redis."""
     limits = {"RATE_LIMIT_MAX_REQUESTS": "100000", "DRAIN_SECONDS": "3"}
-    return [start_server(database_url, redis_url=redis.url, **limits) for _ in range(3)]
+    folder, redis = logs.mktemp("three"), RedisService()
+    servers = [ServerProcess(database_url, folder / f"{name}.log", redis.url, limits) for name in range(3)]
+    with ExitStack() as ending, ThreadPoolExecutor() as threads:
+        ending.callback(redis.stop)
+        for server in servers:
+            ending.callback(server.stop)
+        list(threads.map(ServerProcess.start, servers))
+        yield servers, redis
+
+
+@pytest.fixture(scope="module")
+def calm(
+    new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Servers, RedisService]]:
+    with instances(new_database(), tmp_path_factory) as found:
+        yield found
+
+
+@pytest.fixture
+def three(calm: tuple[Servers, RedisService]) -> Servers:
+    """Three servers, of which any may be ended."""
+    for server in calm[0]:
+        if not server.is_running():
+            server.start()
+    return calm[0]
+
+
+@pytest.fixture
+def redis(calm: tuple[Servers, RedisService]) -> RedisService:
+    """The Redis of `three`, which has to go on."""
+    return calm[1]
+
+
+@pytest.fixture(scope="module")
+def troubled(
+    new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Servers, RedisService]]:
+    """Three servers, and their Redis, which may be stopped, as it is of no use from the beginning on if it was."""
+    with instances(new_database(), tmp_path_factory) as found:
+        yield found
 
 
 def at(person: Person, server: ServerProcess, stack: AsyncExitStack) -> Person:
@@ -47,8 +80,9 @@ async def offsets(live: Listener, last: int) -> list[int]:
 
 
 async def test_whatever_becomes_of_redis_everybody_hears_everything_in_order(
-    three: Servers, redis: RedisService
+    troubled: tuple[Servers, RedisService],
 ) -> None:
+    three, redis = troubled
     async with AsyncExitStack() as stack:
         ada = await sign_up(await stack.enter_async_context(client(three[0].base_url)))
         authors = [at(ada, server, stack) for server in three]
@@ -77,8 +111,9 @@ async def test_whatever_becomes_of_redis_everybody_hears_everything_in_order(
 
 
 async def test_without_redis_an_event_arrives_in_time_and_a_lost_right_is_felt(
-    three: Servers, redis: RedisService
+    troubled: tuple[Servers, RedisService],
 ) -> None:
+    three, redis = troubled
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(client(three[0].base_url))
         ada, bob = await sign_up(http, "Ada"), await sign_up(http, "Bob")
@@ -137,7 +172,7 @@ async def test_what_others_put_into_redis_is_heard_by_nobody_and_keeps_no_true_e
             assert not [frame for frame in live.inbox if frame["type"] == "value"]
         for server in three[1:]:
             samples = Samples((await http.get(f"{server.base_url}/metrics")).text)
-            assert samples("signalbox_hints_refused_total", reason="forged") == 12
+            assert samples("signalbox_hints_refused_total", reason="forged") == 12  # in no other test there are any
 
 
 async def test_who_is_on_a_killed_instance_is_gone_in_time_unless_they_come_back(three: Servers) -> None:
