@@ -94,6 +94,22 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="module")
+def initialised() -> Iterator[Path]:
+    """Where it was started once and stopped. What is there is for copying."""
+    folder = Path(tempfile.mkdtemp(prefix="signalbox-embedded-"))
+    _start_and_stop(folder / "var")
+    yield folder / "var"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def used(home: Path, initialised: Path) -> Path:
+    """A home in which it was started before, as to make new data takes longer than all the rest."""
+    subprocess.run(["cp", "-a", initialised, home], check=True)
+    return home
+
+
 def _end(pid: int) -> None:
     os.kill(pid, signal.SIGINT)
     while _runs(pid):
@@ -138,10 +154,10 @@ async def test_a_second_start_is_fast_and_finds_the_data_of_the_first(home: Path
     assert not (home / "postgres" / "postmaster.pid").exists()
 
 
-async def test_both_drivers_read_its_url(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_both_drivers_read_its_url(used: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("PGHOST", "nowhere.invalid")
-    postgres = EmbeddedPostgres(home)
+    postgres = EmbeddedPostgres(used)
     url = postgres.start()
     connection = await asyncpg.connect(url)
     assert await connection.fetchval("SELECT current_database()") == "signalbox"
@@ -153,8 +169,8 @@ async def test_both_drivers_read_its_url(home: Path, monkeypatch: pytest.MonkeyP
     postgres.stop()
 
 
-async def test_it_keeps_what_it_acknowledges_and_listens_on_no_network(home: Path) -> None:
-    postgres = EmbeddedPostgres(home)
+async def test_it_keeps_what_it_acknowledges_and_listens_on_no_network(used: Path) -> None:
+    postgres = EmbeddedPostgres(used)
     connection = await asyncpg.connect(postgres.start())
     names = ("fsync", "synchronous_commit", "full_page_writes", "data_checksums", "listen_addresses", "max_connections")
     settings = {name: await connection.fetchval(f"SHOW {name}") for name in names}
@@ -170,24 +186,24 @@ async def test_it_keeps_what_it_acknowledges_and_listens_on_no_network(home: Pat
     }
 
 
-async def test_a_killed_server_comes_back_with_all_that_was_committed(home: Path) -> None:
-    first = EmbeddedPostgres(home)
+async def test_a_killed_server_comes_back_with_all_that_was_committed(used: Path) -> None:
+    first = EmbeddedPostgres(used)
     await _keep(first.start())
     os.kill(first.pid, signal.SIGKILL)
     first.stop()
 
-    second = EmbeddedPostgres(home)
+    second = EmbeddedPostgres(used)
     assert await _kept(second.start()) == 7
     second.stop()
 
 
-async def test_the_server_of_a_killed_process_is_taken_over_and_can_be_stopped(home: Path) -> None:
-    with Holder(home) as holder:
+async def test_the_server_of_a_killed_process_is_taken_over_and_can_be_stopped(used: Path) -> None:
+    with Holder(used) as holder:
         url, pid = holder.ready()
         await _keep(url)
     assert _runs(pid)
 
-    successor = EmbeddedPostgres(home)
+    successor = EmbeddedPostgres(used)
     assert successor.start() == url
     assert successor.pid == pid
     assert await _kept(url) == 7
@@ -196,42 +212,42 @@ async def test_the_server_of_a_killed_process_is_taken_over_and_can_be_stopped(h
     await until(lambda: not _runs(pid))
 
 
-async def test_killing_the_process_and_its_server_loses_nothing(home: Path) -> None:
-    with Holder(home) as holder:
+async def test_killing_the_process_and_its_server_loses_nothing(used: Path) -> None:
+    with Holder(used) as holder:
         url, pid = holder.ready()
         await _keep(url)
     os.kill(pid, signal.SIGKILL)
 
-    successor = EmbeddedPostgres(home)
+    successor = EmbeddedPostgres(used)
     assert await _kept(successor.start()) == 7
     assert successor.pid != pid
     successor.stop()
 
 
-async def test_a_record_whose_pid_now_belongs_to_another_process_is_no_obstacle(home: Path) -> None:
-    first = EmbeddedPostgres(home)
+async def test_a_record_whose_pid_now_belongs_to_another_process_is_no_obstacle(used: Path) -> None:
+    first = EmbeddedPostgres(used)
     await _keep(first.start())
     os.kill(first.pid, signal.SIGKILL)
     first.stop()
-    record = home / "postgres" / "postmaster.pid"
+    record = used / "postgres" / "postmaster.pid"
     owner = record.stat()
     with subprocess.Popen(["sleep", "60"], user=owner.st_uid if os.geteuid() == 0 else None) as stranger:
-        for file in (record, home / "postgres" / ".s.PGSQL.5432.lock"):
+        for file in (record, used / "postgres" / ".s.PGSQL.5432.lock"):
             _, _, rest = file.read_text().partition("\n")
             file.write_text(f"{stranger.pid}\n{rest}")
-        second = EmbeddedPostgres(home)
+        second = EmbeddedPostgres(used)
         assert await _kept(second.start()) == 7
         second.stop()
         assert stranger.poll() is None
         stranger.kill()
 
 
-async def test_a_record_that_a_power_cut_emptied_is_no_obstacle(home: Path) -> None:
-    first = EmbeddedPostgres(home)
+async def test_a_record_that_a_power_cut_emptied_is_no_obstacle(used: Path) -> None:
+    first = EmbeddedPostgres(used)
     await _keep(first.start())
     first.stop()
-    (home / "postgres" / "postmaster.pid").write_text("")
-    second = EmbeddedPostgres(home)
+    (used / "postgres" / "postmaster.pid").write_text("")
+    second = EmbeddedPostgres(used)
     assert await _kept(second.start()) == 7
     second.stop()
 
@@ -246,17 +262,17 @@ def test_an_initialisation_that_was_killed_leaves_nothing_half_made(home: Path) 
     assert sorted(path.name for path in home.iterdir()) == ["postgres", "postgres.lock", "postgres.log"]
 
 
-def test_two_processes_cannot_have_the_same_data(home: Path) -> None:
-    with Holder(home) as holder:
+def test_two_processes_cannot_have_the_same_data(used: Path) -> None:
+    with Holder(used) as holder:
         holder.ready()
-        with pytest.raises(DataDirectoryInUse, match=rf"\(pid {holder.process.pid}\) runs on {home}"):
-            EmbeddedPostgres(home).start()
+        with pytest.raises(DataDirectoryInUse, match=rf"\(pid {holder.process.pid}\) runs on {used}"):
+            EmbeddedPostgres(used).start()
         assert holder.stop() == 0
-    _start_and_stop(home)
+    _start_and_stop(used)
 
 
-async def test_an_interrupt_in_the_terminal_ends_it_only_when_it_is_stopped(home: Path) -> None:
-    with Holder(home) as holder:
+async def test_an_interrupt_in_the_terminal_ends_it_only_when_it_is_stopped(used: Path) -> None:
+    with Holder(used) as holder:
         url, pid = holder.ready()
         await _keep(url)
         os.killpg(holder.process.pid, signal.SIGINT)
@@ -281,19 +297,17 @@ async def test_a_folder_that_no_socket_fits_into_is_served_from_a_short_one(tmp_
     assert not folder.exists()
 
 
-def test_data_of_another_version_is_refused_with_its_name(home: Path) -> None:
-    _start_and_stop(home)
-    (home / "postgres" / "PG_VERSION").write_text("17\n")
+def test_data_of_another_version_is_refused_with_its_name(used: Path) -> None:
+    (used / "postgres" / "PG_VERSION").write_text("17\n")
     with pytest.raises(EmbeddedPostgresError, match="made by PostgreSQL 17"):
-        EmbeddedPostgres(home).start()
-    (home / "postgres" / "PG_VERSION").write_text("18\n")
+        EmbeddedPostgres(used).start()
+    (used / "postgres" / "PG_VERSION").write_text("18\n")
 
 
-def test_data_that_cannot_be_started_is_told_with_the_end_of_the_log(home: Path) -> None:
-    _start_and_stop(home)
-    (home / "postgres" / "global" / "pg_control").unlink()
+def test_data_that_cannot_be_started_is_told_with_the_end_of_the_log(used: Path) -> None:
+    (used / "postgres" / "global" / "pg_control").unlink()
     with pytest.raises(EmbeddedPostgresError, match="could not find the database system"):
-        EmbeddedPostgres(home).start()
+        EmbeddedPostgres(used).start()
 
 
 def test_it_runs_as_whoever_starts_it_but_never_as_root(home: Path) -> None:
@@ -307,13 +321,12 @@ def test_it_runs_as_whoever_starts_it_but_never_as_root(home: Path) -> None:
     assert private
 
 
-def test_an_ordinary_user_needs_no_help(home: Path) -> None:
+def test_an_ordinary_user_needs_no_help(home: Path, initialised: Path) -> None:
     user = os.geteuid()
     if user:
         _start_and_stop(home)
     else:
-        user = pwd.getpwnam("nobody").pw_uid
-        _start_and_stop(home.parent / "opens the way to the programs")
+        user = pwd.getpwnam("nobody").pw_uid  # to whom whoever made `initialised` has opened the way to the programs
         home.parent.chmod(0o777)
         assert _start_and_stop_as(user, home) == 0
     assert (home / "postgres").stat().st_uid == user
