@@ -24,11 +24,19 @@ LIFETIME = timedelta(hours=24)
 OF_GUESTS = {"rooms:read", "rooms:play"}
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(scope="module", params=["memory", "postgres"])
 def house(request: pytest.FixtureRequest) -> Container:
+    """One assembly after the other, for all tests: they leave its clock alone, and everybody is new in each of them."""
     if request.param == "memory":
         return house_in_memory()
-    return house_on_postgres(request.getfixturevalue("database_url"))
+    return house_on_postgres(request.getfixturevalue("new_database")())
+
+
+@pytest_asyncio.fixture(scope="module")
+async def url(house: Container) -> AsyncIterator[str]:
+    """Where it is served."""
+    async with served(house) as url:
+        yield url
 
 
 class Town(NamedTuple):
@@ -56,8 +64,8 @@ class Town(NamedTuple):
 
 
 @pytest_asyncio.fixture
-async def town(house: Container) -> AsyncIterator[Town]:
-    async with served(house) as url, client(url) as http:
+async def town(house: Container, url: str) -> AsyncIterator[Town]:
+    async with client(url) as http:
         yield Town(house, url, http, *[await sign_up(http, name) for name in ("Ada", "Bob", "Eve")])
 
 

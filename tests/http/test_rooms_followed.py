@@ -2,16 +2,16 @@
 
 from datetime import timedelta
 
-from msgspec.structs import replace
+import pytest
 
 from adapters.memory.system import MovableClock
 from entrypoints.container import Container
-from tests.http.house import served
+from tests.http.house import house_in_memory, house_on_postgres, served, set_to
 from tests.http.test_problems import problem
-from tests.http.test_rooms import Town, a_room, at, house, play_a_film, town
+from tests.http.test_rooms import Town, a_room, at, house, play_a_film, town, url
 from tests.support.clients import client, done, listening, sign_up
 
-__all__ = ["house", "town"]
+__all__ = ["house", "town", "url"]
 
 LIFETIME = timedelta(minutes=10)
 
@@ -44,11 +44,20 @@ async def test_a_guest_hears_what_is_said(town: Town) -> None:
         assert (await live.event("message.said"))["event"]["data"]["text"] == "Hello, Grace"
 
 
-async def test_when_its_time_is_over_a_room_is_gone_for_those_who_watched(house: Container) -> None:
-    house.settings.override(replace(house.settings(), room_lifetime_seconds=LIFETIME.seconds))
-    async with served(house) as url, client(url) as http:
+@pytest.fixture(params=["memory", "postgres"])
+def brief(request: pytest.FixtureRequest) -> Container:
+    """An assembly, one after the other, in which no room lasts for long."""
+    lifetime = {"room_lifetime_seconds": LIFETIME.seconds}
+    if request.param == "memory":
+        return house_in_memory(settings=set_to(**lifetime))
+    database_url = request.getfixturevalue("database_url")
+    return house_on_postgres(database_url, settings=set_to(database_url=database_url, **lifetime))
+
+
+async def test_when_its_time_is_over_a_room_is_gone_for_those_who_watched(brief: Container) -> None:
+    async with served(brief) as url, client(url) as http:
         ada = await sign_up(http, "Ada")
-        room, clock = await a_room(ada), house.clock()
+        room, clock = await a_room(ada), brief.clock()
         assert isinstance(clock, MovableClock)
         channel = f"room:{room['id']}"
         async with listening(url, ada.token, channel) as live:
