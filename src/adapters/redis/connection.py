@@ -32,8 +32,9 @@ class Address:
     """
 
     def __init__(self, url: str) -> None:
-        # Never connected. It parses the URL, so that a URL means the same here as for redis-py's clients.
-        pool: Any = ConnectionPool.from_url(url)
+        # Never connected. It parses the URL, so that a URL means the same here as for redis-py's clients. For
+        # information on the driver it would read the metadata of its package each time.
+        pool: Any = ConnectionPool.from_url(url, driver_info=None)
         plan = pool.make_connection()
         self.database = int(plan.db or 0)
         self._path: str | None = getattr(plan, "path", None)
