@@ -141,11 +141,15 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
 
 @pytest_asyncio.fixture
 async def postgres_and_redis_house(
-    postgres_assembly: Container, empty_database: Database, numbers_database: Database, empty_redis: str
+    postgres_assembly: Container,
+    compiled: tuple[PostgresStoreQueries, PostgresDeadlines],
+    empty_database: Database,
+    numbers_database: Database,
+    empty_redis: str,
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
     clock, ids, database = MovableClock(), SequentialIds(), empty_database
-    assembly = postgres_assembly
+    assembly, (store, room_deadlines) = postgres_assembly, compiled
     quotas, repositories = Quotas(assembly.quotas()), assembly.repositories()
     long_reads = LongReads(database, 4, 5.0, PATIENT_SECONDS)
     broker, elsewhere = (RedisBroker(empty_redis, SEAL, MemoryObserver()) for _ in range(2))
@@ -186,7 +190,7 @@ async def postgres_and_redis_house(
             workspace_queries=PostgresWorkspaceQueries(database),
             room_queries=PostgresRoomQueries(database),
             room_upkeep=PostgresRoomUpkeep(database),
-            room_deadlines=PostgresDeadlines(database, tables.rooms),
+            room_deadlines=room_deadlines,
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
             guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),
@@ -203,7 +207,7 @@ async def postgres_and_redis_house(
             cache_elsewhere=cache_elsewhere,
             idempotency=PostgresIdempotency(database, elsewhere, clock),
             ticket_store=PostgresTicketStore(database, TICKETS_MAX),
-            store=PostgresStoreQueries(database, assembly.figures()),
+            store=store,
             upkeep=PostgresUpkeep(database),
             clock=clock,
             ids=ids,
@@ -234,6 +238,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.open()
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def compiled(database: Database, postgres_assembly: Container) -> tuple[PostgresStoreQueries, PostgresDeadlines]:
+    """What compiles its statements when it is made, which takes longer than most of these tests."""
+    return PostgresStoreQueries(database, postgres_assembly.figures()), PostgresDeadlines(database, tables.rooms)
 
 
 @pytest_asyncio.fixture(scope="session")
