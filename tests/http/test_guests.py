@@ -53,14 +53,15 @@ class Inn(NamedTuple):
             await self.house.guests().stay(work, theirs, now + days * FROM_HERE_ON, None, now)
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(scope="module", params=["memory", "postgres"])
 def house(request: pytest.FixtureRequest) -> Container:
+    """One assembly after the other, for all tests, as everybody is new in each of them."""
     if request.param == "memory":
         return house_in_memory()
-    return house_on_postgres(request.getfixturevalue("database_url"))
+    return house_on_postgres(request.getfixturevalue("new_database")())
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module")
 async def inn(house: Container) -> AsyncIterator[Inn]:
     async with served(house) as url, client(url) as http:
         yield Inn(house, url, http)

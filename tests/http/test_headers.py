@@ -1,10 +1,12 @@
 """What every answer carries: a request id, security headers, and for pages of other sites what they may have."""
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from entrypoints.http.cors import ACCEPTED, EXPOSED
 from tests.http.house import house_in_memory, set_to, visited
@@ -127,6 +129,13 @@ async def test_a_browser_may_ask_before_it_calls_with_a_token() -> None:
     assert set(ask["Access-Control-Request-Headers"].split(",")) <= set(allowed)
 
 
+@pytest_asyncio.fixture(scope="module")
+async def choosy() -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody unknown who calls an assembly that lets pages of one origin in."""
+    async with visited(house_in_memory(settings=set_to(cors_origin=(GOOD,)))) as http:
+        yield http
+
+
 @pytest.mark.parametrize(
     "origin",
     [
@@ -146,12 +155,11 @@ async def test_a_browser_may_ask_before_it_calls_with_a_token() -> None:
         "HTTPS://APP.EXAMPLE.ORG",
     ],
 )
-async def test_no_other_origin_is_let_in(origin: str) -> None:
-    async with visited(house_in_memory(settings=set_to(cors_origin=(GOOD,)))) as http:
-        ask = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-        for answer in (await http.get("/live", headers={"Origin": origin}), await http.options("/live", headers=ask)):
-            assert not [name for name in answer.headers if name.startswith("access-control")]
-            assert answer.headers["vary"] == "origin"
+async def test_no_other_origin_is_let_in(choosy: httpx.AsyncClient, origin: str) -> None:
+    ask = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    for answer in (await choosy.get("/live", headers={"Origin": origin}), await choosy.options("/live", headers=ask)):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert answer.headers["vary"] == "origin"
 
 
 async def test_any_origin_is_let_in_without_credentials_only() -> None:
