@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -25,6 +27,8 @@ from adapters.redis.seal import Seal
 T = TypeVar("T")
 
 START_SECONDS = 20.0
+# Below those from which systems let connections begin.
+PORTS = range(10_240, 32_768)
 # What processes of one test put into Redis for each other.
 SEAL = Seal("tests", "a secret that is known to these tests")
 _TEMPLATE = "migrated"
@@ -304,9 +308,12 @@ def run_apart(work: Callable[[], Coroutine[object, object, T]]) -> T:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nobody listens now, and from which no connection begins by itself until somebody does."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def listens(port: int) -> bool:
