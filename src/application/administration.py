@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from application.authentication import Authentication
+from application.identity import Proofs
 from application.ports.identity import IdentityWork
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
@@ -30,11 +32,21 @@ class AccountLine(Struct, frozen=True):
     disabled_at: datetime | None
 
 
+class Reencrypted(NamedTuple):
+    """How many secrets are encrypted anew, and of how many no key is known."""
+
+    renewed: int
+    lost: int
+
+
 class Administration:
     """Changes of accounts that no token allows. Each is NotFound if no account has the address, and may be repeated."""
 
-    def __init__(self, work: UnitOfWork[IdentityWork], authentication: Authentication, clock: Clock) -> None:
+    def __init__(
+        self, work: UnitOfWork[IdentityWork], authentication: Authentication, proofs: Proofs, clock: Clock
+    ) -> None:
         self._work = work
+        self._proofs = proofs
         self._authentication = authentication
         self._clock = clock
 
@@ -70,6 +82,47 @@ class Administration:
             account.enable(self._clock.now())
             work.accounts.save(account)
         return _line(account)
+
+    async def reset_mfa(self, email: str) -> AccountLine:
+        """Remove all second factors of an account whose owner has lost them, and end its sessions."""
+        account, ended = await self._reset_mfa(email)
+        self._authentication.end(ended)
+        return account
+
+    @retried
+    async def _reset_mfa(self, email: str) -> tuple[AccountLine, Sequence[SessionId]]:
+        async with self._work() as work:
+            account = await _find(work, email)
+            factors = await work.factors.get(account.id)
+            factors.reset(None, self._clock.now())
+            work.factors.save(factors)
+            is_news = factors.has_news
+            ended = await self._end_sessions(work, account.id, EndReason.LOGGED_OUT_EVERYWHERE) if is_news else []
+        return _line(account), ended
+
+    async def reencrypt(self) -> Reencrypted:
+        """Encrypt the secrets of authenticator apps under today's JWT_SECRET, as far as an earlier one is known."""
+        renewed = lost = 0
+        after: AccountId | None = None
+        while True:
+            async with self._work() as work:
+                page = await work.factors.with_secret(after, PAGE)
+            for account in page:
+                is_renewed = await self._reencrypt(account)
+                renewed, lost = renewed + is_renewed, lost + (not is_renewed)
+            if len(page) < PAGE:
+                return Reencrypted(renewed, lost)
+            after = page[-1]
+
+    @retried
+    async def _reencrypt(self, account: AccountId) -> bool:
+        async with self._work() as work:
+            factors = await work.factors.get(account)
+            secret = self._proofs.reencrypted(factors)
+            if secret is not None:
+                factors.reencrypt_totp(secret, self._clock.now())
+                work.factors.save(factors)
+        return secret is not None
 
     async def _change(self, email: str, verb: Callable[[Account, datetime], None], because: EndReason) -> AccountLine:
         account, is_news, ended = await self._apply(email, verb, because)

@@ -11,7 +11,7 @@ from msgspec import Raw
 from application.ports.events import Entry, JournalQueries, Signal
 from application.ports.feeds import Asked, Feeds, Ground
 from application.principal import Principal
-from application.scopes import ScopeMissing
+from application.scopes import ScopeMissing, missing
 from domain.channels import PRESENCE, TYPING, Channel, ChannelClass, Grammar, account_stream
 from domain.errors import NotFound
 from domain.ids import AccountId
@@ -79,7 +79,7 @@ class Channels:
         except NotFound:
             return None
         scope = (to_say and context.saying) or context.scope
-        return None if scope.name in actor.scopes else ScopeMissing(scope.name)
+        return None if scope.name in actor.scopes else missing(scope.name, actor.scopes)
 
     async def feed(self, caller: Principal, name: str) -> Feed:
         """The feed of a channel name; NotFound unless the caller may follow it. Scopes are not checked."""

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from random import getrandbits
 from uuid import UUID
 
-from application.scopes import SESSION, Scope, ScopeMissing
+from application.scopes import SESSION, Scope, missing
 from domain.errors import Forbidden, NotFound
 from domain.identity import AccountRole
 from domain.ids import AccountId
@@ -18,10 +18,11 @@ class Principal:
     """An authenticated caller: the account, its credential, and when the credential expires.
 
     If the credential is a session, `scopes` is None: it may do all that the account may do. Any other credential, such
-    as a key, has the names of its scopes. The ids of all credentials are distinct, sessions included. A credential may
-    be for one place only, such as a workspace: `within` is the stream of that place, and None means every place. It may
-    be for callers from some `networks` only, in CIDR form; None means that they may come from anywhere. With
-    `a_minute` its requests are limited to so many a minute by themselves; with None they count with its account's.
+    as a key, has the names of its scopes; so has a session that may do only some things until something is made good.
+    The ids of all credentials are distinct, sessions included. A credential may be for one place only, such as a
+    workspace: `within` is the stream of that place, and None means every place. It may be for callers from some
+    `networks` only, in CIDR form; None means that they may come from anywhere. With `a_minute` its requests are limited
+    to so many a minute by themselves; with None they count with its account's.
     """
 
     account_id: AccountId
@@ -65,7 +66,7 @@ class Principal:
     def require(self, scope: Scope) -> None:
         """ScopeMissing unless the credential has this scope. Every use case calls this before anything else."""
         if self.scopes is not None and scope.name not in self.scopes:
-            raise ScopeMissing(scope.name)
+            raise missing(scope.name, self.scopes)
 
     @property
     def place(self) -> UUID | None:
@@ -93,7 +94,7 @@ class Principal:
         if self.scopes is not None:
             theirs = {SESSION.name} if other.scopes is None else other.scopes
             for name in sorted(theirs - self.scopes):
-                raise ScopeMissing(name)
+                raise missing(name, self.scopes)
 
 
 # Nothing is told to a webhook at this depth, so that installations that call each other come to rest.

@@ -6,6 +6,7 @@ from uuid import UUID
 AccountId = NewType("AccountId", UUID)
 SessionId = NewType("SessionId", UUID)
 GuestPassId = NewType("GuestPassId", UUID)
+PasskeyId = NewType("PasskeyId", UUID)
 WorkspaceId = NewType("WorkspaceId", UUID)
 InvitationId = NewType("InvitationId", UUID)
 TaskId = NewType("TaskId", UUID)

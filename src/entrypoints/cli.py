@@ -64,8 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "demote": "make an admin a user again",
         "disable": "let nobody in under an e-mail address any more, and end its sessions",
         "enable": "let the owner of a disabled account in again",
+        "reset-mfa": "remove all second factors of somebody who has lost them",
     }.items():
         commands.add_parser(command, help=what).add_argument("email", help="the address of the account")
+    commands.add_parser(
+        "reencrypt",
+        help="encrypt secrets of authenticator apps under a new JWT_SECRET; needs the old one in JWT_PREVIOUS_SECRETS",
+    )
     listing = commands.add_parser("list-accounts", help="print every account, one a line")
     listing.add_argument("--json", action="store_true", help="for machines")
     commands.add_parser(
@@ -161,7 +166,16 @@ _ADMINISTRATION: Mapping[str, tuple[str, Callable[[Administration, str], Awaitab
     "demote": ("{} is no admin any more and has to sign in again.", Administration.demote),
     "disable": ("Nobody gets in as {} any more.", Administration.disable),
     "enable": ("{} may sign in again.", Administration.enable),
+    "reset-mfa": ("{} signs in with the password alone again.", Administration.reset_mfa),
 }
+
+
+def _reencrypt(chosen: argparse.Namespace) -> int:
+    found = _once(assembled(_settings(os.environ)), lambda house: house.administration().reencrypt())
+    print(f"{found.renewed} secrets of authenticator apps are encrypted under the present JWT_SECRET.")
+    if found.lost:
+        print(f"{found.lost} are under one that is not in JWT_PREVIOUS_SECRETS.", file=sys.stderr)
+    return 1 if found.lost else 0
 
 
 def _list_accounts(chosen: argparse.Namespace) -> int:
@@ -236,6 +250,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "settings": _table,
     "migrate": _migrate,
     **dict.fromkeys(_ADMINISTRATION, _administer),
+    "reencrypt": _reencrypt,
     "list-accounts": _list_accounts,
     "new-epoch": _new_epoch,
     "consumers": _consumers,

@@ -12,7 +12,16 @@ from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
 from application.administration import Administration
 from application.authentication import Authentication, SessionEnded
-from application.identity import Credentials, Device, Identity, Registration, SignedIn
+from application.identity import (
+    Credentials,
+    Device,
+    Factors,
+    Identity,
+    Passkeys,
+    Registration,
+    SecondSteps,
+    SignedIn,
+)
 from application.ports.events import JournalQueries
 from application.principal import Principal
 from domain.channels import account_stream
@@ -49,6 +58,9 @@ class FrontDoor:
     def __init__(self, **changes: Any) -> None:
         self.container: Container = in_memory(**changes)
         self.identity: Identity = self.container.identity()
+        self.factors: Factors = self.container.factors()
+        self.passkeys: Passkeys = self.container.passkeys()
+        self.second_steps: SecondSteps = self.container.second_steps()
         self.administration: Administration = self.container.administration()
         self.authentication: Authentication = self.container.authentication()
         self.journal: JournalQueries = self.container.journal()
@@ -61,13 +73,13 @@ class FrontDoor:
 
     async def register(self, email: str = "ada@example.org", device: Device = HOME, **values: str) -> Visit:
         registration = {"password": PASSWORD, "display_name": "Ada", **values}
-        return self._visit(*await self.identity.register(Registration(email=email, **registration), device))
+        return self.visit(*await self.identity.register(Registration(email=email, **registration), device))
 
     async def log_in(self, email: str = "ada@example.org", password: str = PASSWORD, device: Device = HOME) -> Visit:
-        return self._visit(*await self.identity.log_in(Credentials(email, password), device))
+        return self.visit(*await self.identity.log_in(Credentials(email, password), device))
 
     async def refresh(self, token: str | None, device: Device = HOME) -> Visit:
-        return self._visit(*await self.identity.refresh(token, device))
+        return self.visit(*await self.identity.refresh(token, device))
 
     async def account(self, email: str = "ada@example.org") -> Account:
         """The account as it is kept."""
@@ -97,7 +109,8 @@ class FrontDoor:
         if isinstance(hasher, Argon2Hasher):
             hasher.close()
 
-    def _visit(self, signed_in: SignedIn, refresh: str) -> Visit:
+    def visit(self, signed_in: SignedIn, refresh: str) -> Visit:
+        """Whoever got this answer and this refresh token."""
         actor = self.authentication.known(signed_in.access_token)
         assert actor is not None
         return Visit(signed_in.access_token, refresh, actor, signed_in.expires_in)

@@ -57,8 +57,10 @@ MADE: Mapping[str, Callable[[], Container]] = {
 HELD_APART = ["domain", "application", "application.ports", "entrypoints.http", "entrypoints.container"]
 # Those with suites of their own: adapters that every assembly has, and what stands behind or in for another port.
 SUITES_OF_THEIR_OWN = {
+    "authenticators",
     "hasher",
     "observer",
+    "one_time_codes",
     "process_cache",
     "process_limiter",
     "secrets",

@@ -13,7 +13,7 @@ from dependency_injector.providers import Factory, Resource
 
 import application
 from application.principal import Principal
-from application.scopes import SESSION, ScopeMissing
+from application.scopes import UNGIVEN, ScopeMissing
 from domain.identity import AccountRole
 from domain.ids import AccountId
 from entrypoints.container import Container, in_memory
@@ -71,17 +71,17 @@ def house() -> Container:
 async def test_a_use_case_asks_for_a_scope_before_anything_else(house: Container, use_case: str) -> None:
     with pytest.raises(ScopeMissing) as refused:
         await called(house, *USE_CASES[use_case])
-    assert refused.value.extra["required_scope"] in {SESSION.name, *(scope.name for scope in house.scopes())}
+    assert refused.value.extra["required_scope"] in {scope.name for scope in (*UNGIVEN, *house.scopes())}
 
 
 def test_what_is_said_to_need_none_is_there() -> None:
     assert FREE.keys() <= USE_CASES.keys()
 
 
-def test_scopes_have_names_of_their_own_and_none_is_that_of_a_session() -> None:
+def test_scopes_have_names_of_their_own_and_none_is_for_sessions_only() -> None:
     names = [scope.name for scope in in_memory().scopes()]
     assert len(set(names)) == len(names)
-    assert SESSION.name not in names
+    assert not {scope.name for scope in UNGIVEN} & {*names}
 
 
 def test_every_channel_needs_a_scope_that_there_is() -> None:

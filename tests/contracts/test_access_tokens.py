@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -76,6 +77,14 @@ def refusal(tokens: AccessTokens, token: str, now: datetime = NOW) -> str:
 def test_a_token_is_read_as_the_principal_it_was_issued_to(tokens: AccessTokens) -> None:
     assert tokens.read(tokens.issue(ADA, NOW), NOW) == ADA
     assert tokens.read(forged(claims()), NOW) == ADA
+
+
+@pytest.mark.parametrize("scopes", [frozenset[str](), frozenset({"mfa:setup"}), frozenset({"a", "b"})])
+def test_a_session_that_may_do_only_some_things_may_do_no_others_by_its_token(
+    tokens: AccessTokens, scopes: frozenset[str]
+) -> None:
+    limited = replace(ADA, scopes=scopes)
+    assert tokens.read(tokens.issue(limited, NOW), NOW) == limited
 
 
 def test_no_two_tokens_are_the_same(tokens: AccessTokens) -> None:

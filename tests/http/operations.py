@@ -1,5 +1,6 @@
 """Every operation of the router, found in the router, and a good request for each of them."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +10,10 @@ from uuid import uuid4
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
+from adapters.memory.system import MovableClock
 from entrypoints.container import in_memory
 from entrypoints.http.browser import MODULES
+from tests.support.authenticators import a_passkey, an_attestation, code_of
 from tests.support.clients import API, PASSWORD, Json, Person, done, sign_up
 
 Ids = Mapping[str, str]
@@ -22,6 +25,9 @@ PUBLIC = {
     "/api/v1/auth/login",
     "/api/v1/auth/refresh",
     "/api/v1/auth/logout",
+    "/api/v1/auth/mfa/verify",
+    "/api/v1/auth/passkeys/options",
+    "/api/v1/auth/passkeys/login",
     "/api/v1/rooms/join",
     "/api/docs",
     "/api/docs/start.js",
@@ -111,9 +117,15 @@ async def a_world(http: Any, *, room_is_of_team: bool = False) -> World:
     playing, item = [done(await owner.post(f"{path}/queue", ITEM))["id"] for _ in range(2)]
     done(await owner.post(f"{path}/control", {"action": "load", "item_id": playing}))
     message = done(await owner.post(f"{path}/messages", {"text": "That was good."}))["id"]
+    attestation, passkey = await an_attestation(owner), await a_passkey(owner)
+    secret = done(await owner.post("/auth/mfa/totp", {"password": PASSWORD}))["secret"]
     return World(
         people,
         {
+            "passkeys": passkey["passkey"]["id"],
+            "recovery_code": passkey["recovery_codes"][0],
+            "attestation": json.dumps(attestation),
+            "code": code_of(secret, MovableClock().now()),
             "workspaces": team,
             "members": people["dan"].id,
             "assignees": people["member"].id,
@@ -152,6 +164,17 @@ TASK: Json = {
     "custom": {"colour": "red"},
 }
 
+# Of these exactly one is given.
+PROOF: Json = {"code": None, "recovery_code": None, "passkey": None}
+ASSERTION: Json = {
+    "id": "lZqFkPzvN1kxQv0",
+    "response": {
+        "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+        "authenticatorData": "SZYN5YgOjGh0NBcP",
+        "signature": "MEUCIQDq",
+        "userHandle": "AZXzonxBez6dUj9qHCtNXg",
+    },
+}
 ITEM: Json = {"url": "https://videos.example.org/film.mp4", "title": "The film", "duration_ms": 5_400_000}
 POLICIES: Json = {"control": "moderators", "wait": "quorum", "host_leave": "pause"}
 
@@ -160,6 +183,16 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "register": lambda ids: {"email": "eve@example.org", "password": PASSWORD, "display_name": "Eve"},
     "log_in": lambda ids: {"email": "eve@example.org", "password": PASSWORD},
     "change_me": lambda ids: {"display_name": "Augusta"},
+    "begin_totp": lambda ids: {"password": PASSWORD},
+    "confirm_totp": lambda ids: {"code": ids["code"]},
+    "remove_totp": lambda ids: PROOF | {"password": PASSWORD, "recovery_code": ids["recovery_code"]},
+    "renew_recovery_codes": lambda ids: {"password": PASSWORD, "code": None},
+    "ask_for_passkey": lambda ids: {"password": PASSWORD},
+    "add_passkey": lambda ids: {"passkey": json.loads(ids["attestation"] or "{}"), "name": "Telephone"},
+    "rename_passkey": lambda ids: {"name": "Old laptop"},
+    "remove_passkey": lambda ids: PROOF | {"password": PASSWORD, "recovery_code": ids["recovery_code"]},
+    "verify_factor": lambda ids: PROOF | {"mfa_token": "1.x.y", "code": ids["code"]},
+    "log_in_with_passkey": lambda ids: {"passkey": ASSERTION},
     "change_password": lambda ids: {"current_password": PASSWORD, "new_password": "a better horse battery"},
     "create_workspace": lambda ids: {"name": "Research", "slug": f"research-{uuid4().hex[:8]}"},
     "change_workspace": lambda ids: {

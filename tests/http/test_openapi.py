@@ -155,6 +155,8 @@ def closed(schema: object) -> Any:
 async def test_an_answer_has_the_documented_fields_and_no_other(http: httpx.AsyncClient, operation: Operation) -> None:
     if operation.name in {"stream_events", "log_in", "refresh", "log_out"}:  # an endless one; the same as register
         return
+    if operation.name in {"verify_factor", "log_in_with_passkey", "remove_totp"}:  # likewise; one that says nothing
+        return
     world = await a_world(http)
     actor: Person = world.people["stranger"] if operation.name == "accept_invitation" else world.owner
     response = await actor.send(**request_for(operation, world.ids))

@@ -12,6 +12,7 @@ from dependency_injector import providers
 
 from adapters.memory.system import MovableClock
 from application.market import MARKET
+from application.scopes import UNGIVEN
 from domain.channels import Grammar
 from domain.errors import NotFound
 from entrypoints.container import Container
@@ -23,8 +24,9 @@ from tests.http.test_strangers import ABOUT_ONESELF, BY_SECRET, seen
 from tests.support.badges import Badges
 from tests.support.clients import API, Json, Listener, Person, client, done, following, listening
 
+UNGIVEN_NAMES = {scope.name for scope in UNGIVEN}
 # Those that no credential but a session can do, and those that name no thing of a place.
-OF_SESSIONS = {name for name, operation in GUARDED.items() if told(operation) == "session"}
+OF_SESSIONS = {name for name, operation in GUARDED.items() if told(operation) in UNGIVEN_NAMES}
 ELSEWHERE = GUARDED.keys() - ABOUT_ONESELF - OF_SESSIONS | BY_SECRET
 
 

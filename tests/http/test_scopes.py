@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from dependency_injector import providers
 from adapters.memory.system import MovableClock
 from application.accounts import ACCOUNT_READ
 from application.market import MARKET_READ
-from application.scopes import SESSION, Scope
+from application.scopes import MFA_SETUP, SESSION, UNGIVEN, Scope
 from application.tasks import TASKS_READ, TASKS_WRITE
 from application.workspaces import EVENTS_READ, WORKSPACE_READ
 from entrypoints.container import Container, in_memory
@@ -89,7 +90,7 @@ async def test_no_scope_opens_what_another_one_is_for(walk: Walk) -> None:
 async def test_its_scope_opens_it_and_only_a_session_does_what_is_for_sessions(walk: Walk, name: str) -> None:
     operation = GUARDED[name]
     needed = told(operation)
-    if needed == SESSION.name:
+    if needed in {scope.name for scope in UNGIVEN}:
         problem(await walk.send(operation, *SCOPES), 403, "scope_missing")
     else:
         done(await walk.send(operation, *(scope for scope in SCOPES if scope.name == needed)))
@@ -98,6 +99,27 @@ async def test_its_scope_opens_it_and_only_a_session_does_what_is_for_sessions(w
 async def test_the_statistics_are_for_sessions(walk: Walk) -> None:
     text, _ = walk.badges.issue(walk.world.owner.id, *SCOPES)
     problem(await walk.http.get("/stats", headers={"Authorization": f"Bearer {text}"}), 403, "scope_missing")
+
+
+async def test_who_has_to_have_a_second_factor_does_nothing_else_before_at_any_door() -> None:
+    class Anything(dict[str, str]):
+        def __missing__(self, name: str) -> str:
+            return str(uuid4()) if name != "attestation" else ""
+
+    async with served(house_in_memory(settings=set_to(mfa_required="all"))) as url, client(url) as http:
+        ada = await sign_up(http)
+        open_to_her = {name for name, operation in GUARDED.items() if told(operation) == MFA_SETUP.name} | FREE
+        for name, operation in GUARDED.items():
+            answer = await ada.send(**request_for(operation, Anything()))
+            if name in open_to_her:
+                assert answer.status_code != 403, name
+            else:
+                problem(answer, 403, "mfa_setup_required")
+        async with listening(url, ada.token) as live:
+            for channel in ("me", f"workspace:{ada.id}"):
+                assert (await live.call("subscribe", channel=channel))["code"] == "mfa_setup_required"
+            created = await live.call("call", method="task.create", params={"title": "No"})
+            assert (created["code"], created["retry"]) == ("mfa_setup_required", "no")
 
 
 async def test_a_key_of_one_credential_gives_its_answer_to_no_other(walk: Walk) -> None:
@@ -117,7 +139,7 @@ def test_the_page_about_the_interface_lists_every_scope_with_its_operations() ->
     section = Path("docs/api.md").read_text().partition("## Scopes\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\S+)` \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
     expected = []
-    for scope in (*sorted(SCOPES, key=lambda scope: scope.name), SESSION):
+    for scope in (*sorted(SCOPES, key=lambda scope: scope.name), *UNGIVEN):
         theirs = [o for o in GUARDED.values() if told(o) == scope.name and o.name not in BY_CHANNEL]
         operations = ", ".join(f"`{operation.method} {operation.path}`" for operation in theirs)
         expected.append((scope.name, scope.allows, operations))

@@ -37,7 +37,7 @@ async def test_the_answer_has_an_access_token_and_only_the_cookie_has_the_refres
     response = await http.post(f"{API}/auth/register", json=body)
     said = done(response)
 
-    assert set(said) == {"access_token", "token_type", "expires_in", "user"}
+    assert set(said) == {"access_token", "token_type", "expires_in", "user", "scopes"}
     assert (said["token_type"], said["expires_in"]) == ("Bearer", 900)
     assert said["user"]["email"] == "grace@example.org"
     assert "password" not in response.text

@@ -54,7 +54,7 @@ PARAMETERS = {
     "jsonb",
     "json",
 }
-ARRAYS = {"uuid[]", "text[]", "int8[]", "timestamptz[]", "json[]"}
+ARRAYS = {"uuid[]", "text[]", "bytea[]", "int8[]", "timestamptz[]", "json[]"}
 # SQLAlchemy would check that a boolean is one, walk through arrays, and encode JSON, for which there is a codec.
 PROCESSED = (Boolean, ARRAY, JSONB)
 

@@ -1,5 +1,7 @@
-"""Cryptography behind the ports of identity: password hashes, access tokens and secrets."""
+"""Cryptography behind the ports of identity: password hashes, second factors, access tokens and secrets."""
 
+from adapters.security.one_time_codes import TotpCodes
+from adapters.security.passkeys import WebAuthn
 from adapters.security.passwords import Argon2Hasher
 from adapters.security.secrets import HmacSecrets
 from adapters.security.tokens import JwtAccessTokens
@@ -8,4 +10,6 @@ __all__ = [
     "Argon2Hasher",
     "HmacSecrets",
     "JwtAccessTokens",
+    "TotpCodes",
+    "WebAuthn",
 ]

@@ -47,6 +47,7 @@ class _Claims(msgspec.Struct, omit_defaults=True):
     exp: float
     jti: str
     nbf: float | None = None
+    scp: list[str] | None = None
 
 
 class JwtAccessTokens(AccessTokens):
@@ -83,6 +84,7 @@ class JwtAccessTokens(AccessTokens):
             iat=now.timestamp(),
             exp=principal.expires_at.timestamp(),
             jti=secrets.token_urlsafe(12),
+            scp=None if principal.scopes is None else sorted(principal.scopes),
         )
         return self._jws.encode(
             msgspec.json.encode(claims), self._keys[self._kid], _ALGORITHM, {"typ": _TYPE, "kid": self._kid}
@@ -110,4 +112,5 @@ class JwtAccessTokens(AccessTokens):
         if now >= claims.exp:
             raise TokenExpired("This access token has expired.")
         expires_at = datetime.fromtimestamp(claims.exp, UTC)
-        return Principal(AccountId(claims.sub), claims.sid, claims.role, expires_at)
+        scopes = None if claims.scp is None else frozenset(claims.scp)
+        return Principal(AccountId(claims.sub), claims.sid, claims.role, expires_at, scopes)

@@ -7,18 +7,26 @@ LOGIN_PER_ACCOUNT_AND_ADDRESS = Policy("login_account", 10, 15 * 60_000)
 LOGIN_PER_ADDRESS = Policy("login_address", 100, 15 * 60_000)
 REGISTER_PER_ADDRESS = Policy("register", 30, 60 * 60_000)
 PASSWORD_PER_ACCOUNT = Policy("password", 10, 15 * 60_000)
+# A code is one of a million, and three are valid at a time: at this rate one is found after four years on average.
+FACTOR_PER_ACCOUNT = Policy("factor", 10, 60 * 60_000)
 # Nobody is refused by this one, so it is not among those that are counted.
 FAILURES_TOLD_PER_ACCOUNT = Policy("told", 10, 60 * 60_000)
 
-POLICIES = (LOGIN_PER_ADDRESS, LOGIN_PER_ACCOUNT_AND_ADDRESS, REGISTER_PER_ADDRESS, PASSWORD_PER_ACCOUNT)
+POLICIES = (
+    LOGIN_PER_ADDRESS,
+    LOGIN_PER_ACCOUNT_AND_ADDRESS,
+    REGISTER_PER_ADDRESS,
+    PASSWORD_PER_ACCOUNT,
+    FACTOR_PER_ACCOUNT,
+)
 
 HAPPENINGS = (
     Happening(
         "login",
         "logins",
         "outcome",
-        "Attempts to sign in with address and password.",
-        ("ok", "refused"),
+        "Attempts to sign in; `half`: the password was right, and a second factor is asked for.",
+        ("ok", "half", "refused"),
         {"ok": "authn_login_success", "refused": "authn_login_fail"},
     ),
     Happening(

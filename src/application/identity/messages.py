@@ -73,12 +73,16 @@ class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignedIn(Struct, frozen=True):
-    """A short-lived access token for the `Authorization: Bearer` header. It expires in `expires_in` seconds."""
+    """A short-lived access token for the `Authorization: Bearer` header. It expires in `expires_in` seconds.
+
+    `scopes` is null, or all that the token is good for until a second factor is set up.
+    """
 
     access_token: str
     token_type: str
     expires_in: int
     user: UserView
+    scopes: list[str] | None = None
 
 
 class Device(Struct, frozen=True):

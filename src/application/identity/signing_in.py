@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -16,15 +17,22 @@ from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import Stale, UnitOfWork, retried
 from application.principal import Principal
 from application.refresh_tokens import RefreshTokens
+from application.scopes import MFA_SETUP
 from domain.errors import DomainError
-from domain.identity import ACCESS_LIFETIME, Account, EndReason, FailedLogin, Session
+from domain.identity import ACCESS_LIFETIME, Account, AccountRole, EndReason, FailedLogin, Session
 from domain.ids import AccountId, SessionId
+
+MfaRule: TypeAlias = Literal["off", "admins", "all"]
 
 log = logging.getLogger(__name__)
 
 
 class SigningIn:
-    """Begins sessions, and answers with their first tokens. `sessions_max` is the most that an account may have."""
+    """Begins sessions, and answers with their first tokens.
+
+    `sessions_max` is the most that an account may have. `mfa_required` says which accounts have to have a second
+    factor. While such an account has none, its tokens are good for nothing but setting one up.
+    """
 
     def __init__(
         self,
@@ -34,6 +42,7 @@ class SigningIn:
         authentication: Authentication,
         limits: Limits,
         sessions_max: int,
+        mfa_required: MfaRule,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -43,6 +52,7 @@ class SigningIn:
         self._authentication = authentication
         self._limits = limits
         self._sessions_max = sessions_max
+        self._mfa_required = mfa_required
         self._clock = clock
         self._ids = ids
         self._telling: set[asyncio.Task[None]] = set()
@@ -60,6 +70,7 @@ class SigningIn:
             if account.password_hash != proven.password_hash or account.disabled_at:
                 raise Stale
             await last(work, account)
+            is_complete = await self.is_complete(work, account)
             session, refresh = self.begin(work, account, device)
         # A change of the password ends the sessions that exist before it and again after it. So either it has seen this
         # session, or the new password is visible here.
@@ -69,7 +80,7 @@ class SigningIn:
             await self._withdraw(session.id)
             raise Stale
         self._authentication.end(await self._end_surplus(account.id))
-        return self.answer(account, session), refresh
+        return self.answer(account, session, is_complete), refresh
 
     def begin(self, work: IdentityWork, account: Account, device: Device) -> tuple[Session, str]:
         """A new session, and its first refresh token."""
@@ -79,16 +90,26 @@ class SigningIn:
         work.sessions.add(session)
         return session, token
 
-    def answer(self, account: Account, session: Session) -> SignedIn:
+    def needs_factor(self, account: Account) -> bool:
+        """Whether the account has to have a second factor."""
+        return self._mfa_required == "all" or (self._mfa_required == "admins" and account.role is AccountRole.ADMIN)
+
+    async def is_complete(self, work: IdentityWork, account: Account) -> bool:
+        """Whether the account has what it has to have."""
+        return not self.needs_factor(account) or (await work.factors.get(account.id)).is_on
+
+    def answer(self, account: Account, session: Session, is_complete: bool) -> SignedIn:
         """A new access token of this session."""
         now = self._clock.now()
         expires_at = min(now + ACCESS_LIFETIME, session.expires_at)
-        principal = Principal(account.id, session.id, account.role, expires_at)
+        scopes = None if is_complete else frozenset({MFA_SETUP.name})
+        principal = Principal(account.id, session.id, account.role, expires_at, scopes)
         return SignedIn(
             access_token=self._tokens.issue(principal, now),
             token_type="Bearer",  # noqa: S106  # the name of a scheme
             expires_in=int((expires_at - now).total_seconds()),
             user=user_view(account),
+            scopes=None if scopes is None else sorted(scopes),
         )
 
     def tell_soon(self, account: AccountId, device: Device) -> None:

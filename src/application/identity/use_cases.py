@@ -14,6 +14,7 @@ from application.identity.measures import (
     REGISTER_PER_ADDRESS,
 )
 from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
+from application.identity.second_step import MfaRequired, SecondSteps
 from application.identity.signing_in import SigningIn, user_view
 from application.limits import Limits
 from application.paging import Page
@@ -21,7 +22,7 @@ from application.ports.identity import IdentityWork, PasswordHasher, SessionView
 from application.ports.observer import Observer
 from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
-from application.ports.unit_of_work import UnitOfWork, retried
+from application.ports.unit_of_work import Stale, UnitOfWork, retried
 from application.principal import Principal
 from application.refresh_tokens import Presented, RefreshTokens
 from application.scopes import SESSION
@@ -52,6 +53,7 @@ class Identity:
         registered: Callable[[Any, Account], None],
         hasher: PasswordHasher,
         signing_in: SigningIn,
+        second_steps: SecondSteps,
         secrets: Secrets,
         authentication: Authentication,
         limits: Limits,
@@ -64,6 +66,7 @@ class Identity:
         self._registered = registered
         self._hasher = hasher
         self._signing_in = signing_in
+        self._second_steps = second_steps
         self._refresh_tokens = RefreshTokens(secrets)
         self._authentication = authentication
         self._limits = limits
@@ -86,13 +89,15 @@ class Identity:
             )
             work.accounts.add(account)
             self._registered(work, account)
+            is_complete = await self._signing_in.is_complete(work, account)
             session, refresh = self._signing_in.begin(work, account, device)
-        return self._signing_in.answer(account, session), refresh
+        return self._signing_in.answer(account, session, is_complete), refresh
 
     async def log_in(self, credentials: Credentials, device: Device) -> tuple[SignedIn, str]:
         """Begin a session. Returns the answer and the refresh token.
 
-        InvalidCredentials if the address or the password is wrong. Both take the same time.
+        InvalidCredentials if the address or the password is wrong. Both take the same time. MfaRequired if both are
+        right and the account has a second factor.
         """
         email = normal_email(credentials.email)
         # The address counts apart, so that attempts of others from elsewhere do not lock the owner out.
@@ -102,6 +107,9 @@ class Identity:
             signed_in = await self._log_in(email, credentials.password, device)
         except InvalidCredentials:
             self._observer.happened("login", "refused")
+            raise
+        except MfaRequired:
+            self._observer.happened("login", "half")
             raise
         self._observer.happened("login", "ok")
         await self._limits.forget(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{device.address}:{email}")
@@ -117,14 +125,18 @@ class Identity:
             if found is not None:
                 self._signing_in.tell_soon(found.id, device)
             raise InvalidCredentials("No account has this e-mail address and password.")
-        renewed = await self._hasher.hash(password) if self._hasher.is_outdated(encoded) else None
+        if self._hasher.is_outdated(encoded):
+            found = await self._rehash(found, await self._hasher.hash(password))
+        return await self._signing_in.enter(found, device, self._second_steps.pass_by)
 
-        async def renew(work: IdentityWork, account: Account) -> None:
-            if renewed:
-                account.rehash(renewed, self._clock.now())
-                work.accounts.save(account)
-
-        return await self._signing_in.enter(found, device, renew)
+    async def _rehash(self, verified: Account, encoded: str) -> Account:
+        async with self._work() as work:
+            account = await work.accounts.get(verified.id)
+            if account.password_hash != verified.password_hash:
+                raise Stale
+            account.rehash(encoded, self._clock.now())
+            work.accounts.save(account)
+        return account
 
     async def refresh(self, token: str | None, device: Device) -> tuple[SignedIn, str]:
         """Exchange a refresh token for a new access token and the next refresh token.
@@ -165,13 +177,14 @@ class Identity:
                 if session.is_over(now) or account.disabled_at:
                     raise SessionOver("The session is over; sign in again.")
                 is_newest = token.number == session.rotations
+                is_complete = await self._signing_in.is_complete(work, account)
                 following = session.refresh(token, arrived_at, now, device.address)
                 work.sessions.save(session)
             if following is None:
                 return None, "", session
             self._observer.happened("refresh", "ok" if is_newest else "grace")
             text = self._refresh_tokens.later(presented.first, session, following)
-            return self._signing_in.answer(account, session), text, None
+            return self._signing_in.answer(account, session, is_complete), text, None
 
         return await attempt()
 

@@ -1,6 +1,6 @@
 """The ports of the identity context, to the store and to cryptography."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -8,7 +8,16 @@ from uuid import UUID
 from msgspec import Struct
 
 from application.principal import Principal
-from domain.identity import ACCESS_LIFETIME, Account, AccountKind, AccountRole, FailedLogin, GuestPass, Session
+from domain.identity import (
+    ACCESS_LIFETIME,
+    Account,
+    AccountKind,
+    AccountRole,
+    FailedLogin,
+    GuestPass,
+    SecondFactors,
+    Session,
+)
 from domain.ids import AccountId, GuestPassId, SessionId
 
 # An ended session is remembered for twice the lifetime of an access token, because clocks of processes may differ.
@@ -110,6 +119,25 @@ class GuestPassRepository(Protocol):
         ...
 
 
+class FactorRepository(Protocol):
+    """Second factors of accounts inside a unit of work."""
+
+    async def get(self, account: AccountId) -> SecondFactors:
+        """The factors of this account. If none were ever saved, there are none in them."""
+        ...
+
+    async def with_secret(self, after: AccountId | None, most: int) -> Sequence[AccountId]:
+        """The next accounts after `after`, or the first, ordered by id, that have the secret of an app."""
+        ...
+
+    def save(self, factors: SecondFactors) -> None:
+        """Store changed factors; `Stale` on leaving if another unit of work has saved them since they were read.
+
+        A passkey that another account has is `FactorOn` on leaving.
+        """
+        ...
+
+
 class IdentityWork(Protocol):
     """The slice of a unit of work that the identity context sees."""
 
@@ -121,6 +149,9 @@ class IdentityWork(Protocol):
 
     @property
     def guest_passes(self) -> GuestPassRepository: ...
+
+    @property
+    def factors(self) -> FactorRepository: ...
 
 
 class SessionQueries(Protocol):
@@ -180,9 +211,82 @@ class AccessTokens(Protocol):
     """Short-lived signed tokens that prove who is calling."""
 
     def issue(self, principal: Principal, now: datetime) -> str:
-        """A token for this principal, whose credential is a session, from `now` until `principal.expires_at`."""
+        """A token for this principal, whose credential is a session, from `now` until `principal.expires_at`.
+
+        Its scopes are kept, and no limit to a place or to networks.
+        """
         ...
 
     def read(self, token: str, now: datetime) -> Principal:
         """The principal of a token. Unauthenticated, as `token_expired`, or as `token_invalid` for any other flaw."""
+        ...
+
+
+class OneTimeCodes(Protocol):
+    """Codes that an authenticator app makes of a secret and the time (TOTP)."""
+
+    def new_secret(self) -> str:
+        """A new secret, as it is typed into an app."""
+        ...
+
+    def address(self, secret: str, name: str) -> str:
+        """The `otpauth:` URI of a secret, which an app reads as a QR code. `name` is shown in the app."""
+        ...
+
+    def step(self, secret: str, code: str, at: datetime) -> int | None:
+        """The number of the step of time that this is the code of: of the present one or a neighbour. None if of none.
+
+        Steps are numbered in the order of time.
+        """
+        ...
+
+
+class AttestedPasskey(Struct, frozen=True):
+    """A new passkey, as its authenticator describes it."""
+
+    credential_id: bytes
+    public_key: bytes
+    sign_count: int
+
+
+class Authenticators(Protocol):
+    """Asks authenticators by way of a browser, and verifies their answers (WebAuthn).
+
+    Questions and answers are the JSON that browsers know. An answer that does not prove what it has to is
+    `PasskeyRefused`: it was made for another site or origin, for another challenge, without the user, or with another
+    key. What is refused and why is the same for every answer that means the same.
+    """
+
+    def creation(
+        self, challenge: str, account: AccountId, name: str, display_name: str, known: Collection[bytes]
+    ) -> Mapping[str, object]:
+        """A question to make a passkey that can be found without a name, on none of the `known` authenticators."""
+        ...
+
+    def request(self, challenge: str, known: Collection[bytes], *, is_verifying: bool) -> Mapping[str, object]:
+        """A question to prove one of the `known` passkeys, or any of this site if none is named.
+
+        With `is_verifying` the authenticator has to verify its user, by a finger or a PIN.
+        """
+        ...
+
+    def challenge_of(self, client_data: str) -> str:
+        """The challenge that an answer with this `clientDataJSON` says to be about. Nothing is verified."""
+        ...
+
+    async def attested(self, client_data: str, attestation: str, challenge: str) -> AttestedPasskey:
+        """The passkey that an answer to `creation` is about."""
+        ...
+
+    async def asserted(
+        self,
+        client_data: str,
+        authenticator_data: str,
+        signature: str,
+        challenge: str,
+        public_key: bytes,
+        *,
+        is_verifying: bool,
+    ) -> int:
+        """The count of signatures in an answer to `request` that was signed with this key."""
         ...

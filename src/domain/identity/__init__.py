@@ -1,4 +1,4 @@
-"""Identity: accounts, the rules of their passwords, the sessions in which they are signed in, and passes of guests."""
+"""Identity: accounts, their passwords and second factors, the sessions in which they are signed in, and guests."""
 
 from domain.identity.account import (
     DISPLAY_NAME_MAX,
@@ -10,6 +10,19 @@ from domain.identity.account import (
     AccountRole,
     EmailTaken,
     normal_email,
+)
+from domain.identity.challenges import CHALLENGE_LIFETIME, ending, is_over
+from domain.identity.factors import (
+    PASSKEY_NAME_MAX,
+    PASSKEYS_MAX,
+    RECOVERY_CODES,
+    Factor,
+    FactorOff,
+    FactorOn,
+    Passkey,
+    PasskeyRefused,
+    SecondFactors,
+    WrongCode,
 )
 from domain.identity.guest_pass import GuestPass
 from domain.identity.logins import USER_AGENT_MAX, FailedLogin, InvalidCredentials
@@ -30,13 +43,17 @@ from domain.identity.session import (
 
 __all__ = [
     "ACCESS_LIFETIME",
+    "CHALLENGE_LIFETIME",
     "DISPLAY_NAME_MAX",
     "EMAIL_MAX",
     "LOCALE_MAX",
     "ME",
     "NAMELESS",
+    "PASSKEYS_MAX",
+    "PASSKEY_NAME_MAX",
     "PASSWORD_MAX",
     "PASSWORD_MIN",
+    "RECOVERY_CODES",
     "REPLY_MAX",
     "SESSION_ABSOLUTE",
     "SESSION_IDLE",
@@ -48,15 +65,24 @@ __all__ = [
     "AccountRole",
     "EmailTaken",
     "EndReason",
+    "Factor",
+    "FactorOff",
+    "FactorOn",
     "FailedLogin",
     "GuestPass",
     "InvalidCredentials",
+    "Passkey",
+    "PasskeyRefused",
     "RefreshToken",
+    "SecondFactors",
     "Session",
     "SessionOver",
     "TokenReused",
+    "WrongCode",
     "WrongPassword",
     "check_password",
+    "ending",
+    "is_over",
     "known_time_zone",
     "normal_email",
     "normal_locale",

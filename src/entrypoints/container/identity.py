@@ -1,36 +1,57 @@
-"""What identity brings to the assembly: accounts, the sessions in which they are signed in, and passes of guests."""
+"""What identity brings to the assembly: accounts, how they sign in, their sessions, and passes of guests."""
 
 from dependency_injector.providers import Provider, Singleton
 
+from adapters.memory.factors import MemoryFactors
 from adapters.memory.guest_passes import MemoryGuestPasses, MemoryGuestPassStore
 from adapters.memory.identity import ACCOUNTS, MemoryAccounts, MemorySessions
 from adapters.postgres import tables
+from adapters.postgres.factors import PostgresFactors
 from adapters.postgres.guest_passes import PostgresGuestPasses, PostgresGuestPassStore
 from adapters.postgres.identity import PostgresAccounts, PostgresSessions
+from adapters.security import TotpCodes, WebAuthn
 from application.accounts import ACCOUNT_READ, AccountFeeds
 from application.administration import Administration
-from application.identity import HAPPENINGS, POLICIES, Guests, Identity, SigningIn
+from application.identity import (
+    HAPPENINGS,
+    POLICIES,
+    Factors,
+    Guests,
+    Identity,
+    Passkeys,
+    Proofs,
+    SecondSteps,
+    SigningIn,
+)
 from application.ports import CredentialKind
-from application.ports.identity import GuestPassStore
+from application.ports.identity import Authenticators, GuestPassStore, OneTimeCodes
 from application.reactions import registered
 from application.retention import Aging
-from domain.identity import Account, FailedLogin, GuestPass, Session
+from domain.identity import Account, FailedLogin, GuestPass, SecondFactors, Session
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
+from entrypoints.http.factors import factor_routes
 from entrypoints.http.identity import identity_routes
 from entrypoints.http.refresh_cookie import RefreshCookie
+
+PUBLIC_URL = "http://localhost:8000"
 
 
 def on_postgres(house: Container) -> Container:
     house.repositories.add_kwargs(
-        accounts=PostgresAccounts, sessions=PostgresSessions, guest_passes=PostgresGuestPasses
+        accounts=PostgresAccounts,
+        sessions=PostgresSessions,
+        guest_passes=PostgresGuestPasses,
+        factors=PostgresFactors,
     )
     house.figures.add_kwargs(accounts=tables.accounts)
     return _with_identity(house, Singleton(PostgresGuestPassStore, house.database, house.numbers_database))
 
 
 def in_memory(house: Container) -> Container:
-    house.repositories.add_kwargs(accounts=MemoryAccounts, sessions=MemorySessions, guest_passes=MemoryGuestPasses)
+    house.repositories.add_kwargs(
+        accounts=MemoryAccounts, sessions=MemorySessions, guest_passes=MemoryGuestPasses, factors=MemoryFactors
+    )
     house.figures.add_kwargs(accounts=ACCOUNTS)
     return _with_identity(house, Singleton(MemoryGuestPassStore, house.database))
 
@@ -46,8 +67,15 @@ def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> 
         house.authentication,
         house.limits,
         given.quota_sessions,
+        given.mfa_required,
         clock,
         house.ids,
+    )
+    codes: Provider[OneTimeCodes] = Singleton(TotpCodes)
+    authenticators: Provider[Authenticators] = Singleton(WebAuthn, PUBLIC_URL)
+    proofs = Singleton(Proofs, house.work, house.hasher, codes, authenticators, house.secrets, house.limits, clock)
+    second_steps = Singleton(
+        SecondSteps, house.work, signing_in, proofs, house.secrets, house.limits, clock, house.observer
     )
     identity = watched(
         house.observer,
@@ -56,6 +84,7 @@ def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> 
         registered,
         house.hasher,
         signing_in,
+        second_steps,
         house.secrets,
         house.authentication,
         house.limits,
@@ -63,21 +92,42 @@ def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> 
         house.ids,
         house.observer,
     )
+    factors = watched(house.observer, Factors, house.work, signing_in, proofs, codes, clock)
+    passkeys = watched(
+        house.observer,
+        Passkeys,
+        house.work,
+        signing_in,
+        proofs,
+        authenticators,
+        house.secrets,
+        house.limits,
+        clock,
+        house.ids,
+        house.observer,
+    )
+    cookie = Singleton(RefreshCookie, given.cors_origin, given.cookie_samesite)
     house.set_providers(
         signing_in=signing_in,
         identity=identity,
-        administration=Singleton(Administration, house.work, house.authentication, clock),
+        factors=factors,
+        passkeys=passkeys,
+        second_steps=second_steps,
+        one_time_codes=codes,
+        authenticators=authenticators,
+        administration=Singleton(Administration, house.work, house.authentication, proofs, clock),
         guest_passes=guest_passes,
         guests=guests,
     )
-    house.aggregates.add_args(Account, FailedLogin, GuestPass, Session)
+    house.aggregates.add_args(Account, FailedLogin, GuestPass, SecondFactors, Session)
     house.credentials.add_args(guests)
     house.scopes.add_args(ACCOUNT_READ)
     house.policies.add_args(*POLICIES)
     house.happenings.add_args(*HAPPENINGS)
     house.feeds.add_args(Singleton(AccountFeeds))
     house.routes.add_args(
-        Singleton(identity_routes, identity, Singleton(RefreshCookie, given.cors_origin, given.cookie_samesite))
+        Singleton(identity_routes, identity, cookie),
+        Singleton(factor_routes, factors, passkeys, second_steps, cookie),
     )
     house.retention.add_args(
         Singleton(Aging, "sessions", given.session_retention_days, house.upkeep.provided.forget_sessions, clock),

@@ -6,7 +6,6 @@ from litestar.params import FromPath, JSONBody
 from application.accounts import ACCOUNT_READ
 from application.identity import (
     Credentials,
-    Device,
     Identity,
     PasswordChange,
     ProfilePatch,
@@ -16,20 +15,14 @@ from application.identity import (
 from application.paging import Page
 from application.ports.identity import SessionView, UserView
 from application.scopes import SESSION
-from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE
-from domain.ids import AccountId, SessionId
+from domain.ids import SessionId
 from entrypoints.http.facts import Facts
-from entrypoints.http.refresh_cookie import RefreshCookie
+from entrypoints.http.refresh_cookie import RefreshCookie, device_of
 from entrypoints.http.request import ApiRequest
 
 
 def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
     """Routes under `/auth` and `/me`. Each that sets, uses or clears the cookie checks the site of the request."""
-
-    def signed_in(request: ApiRequest, signed_in: SignedIn, refresh: str, status: int = 200) -> Response[SignedIn]:
-        request.caller.account = AccountId(signed_in.user.id)
-        lifetime = int(min(SESSION_IDLE, SESSION_ABSOLUTE).total_seconds())
-        return Response(signed_in, status_code=status, headers=cookie.header(refresh, lifetime))
 
     @post(
         "/auth/register",
@@ -44,7 +37,7 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
     async def register(request: ApiRequest, data: JSONBody[Registration]) -> Response[SignedIn]:
         """Create an account with a personal workspace, and sign in."""
         cookie.guard(request)
-        return signed_in(request, *await identity.register(data, _device(request)), status=201)
+        return cookie.signed_in(request, *await identity.register(data, device_of(request)), status=201)
 
     @post(
         "/auth/login",
@@ -60,7 +53,7 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
     async def log_in(request: ApiRequest, data: JSONBody[Credentials]) -> Response[SignedIn]:
         """Sign in: an access token in the answer, and a refresh token in an HttpOnly cookie."""
         cookie.guard(request)
-        return signed_in(request, *await identity.log_in(data, _device(request)))
+        return cookie.signed_in(request, *await identity.log_in(data, device_of(request)))
 
     @post(
         "/auth/refresh",
@@ -70,7 +63,7 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
     )
     async def refresh(request: ApiRequest) -> Response[SignedIn]:
         """Exchange the refresh cookie for a new access token and a new cookie."""
-        return signed_in(request, *await identity.refresh(cookie.of(request), _device(request)))
+        return cookie.signed_in(request, *await identity.refresh(cookie.of(request), device_of(request)))
 
     @post(
         "/auth/logout",
@@ -141,8 +134,3 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
         tags=["identity"],
         opt={"about": "Signing up, in and out; one's own account and sessions.", "scopes": (SESSION, SESSION)},
     )
-
-
-def _device(request: ApiRequest) -> Device:
-    caller = request.caller
-    return Device(caller.address, caller.headers.get(b"user-agent", b"").decode("latin-1"))

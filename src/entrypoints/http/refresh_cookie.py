@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from litestar import Response
+
+from application.identity import Device, SignedIn
+from domain.identity import SESSION_ABSOLUTE, SESSION_IDLE
+from domain.ids import AccountId
 from entrypoints.addresses import may_send
 from entrypoints.http.edge import CrossSite
 from entrypoints.http.request import ApiRequest
@@ -24,6 +29,14 @@ class RefreshCookie:
         self._attributes = "Path=/; HttpOnly; Secure; SameSite=" + (
             "None; Partitioned" if same_site == "none" else "Strict"
         )
+
+    def signed_in(
+        self, request: ApiRequest, signed_in: SignedIn, refresh: str, status: int = 200
+    ) -> Response[SignedIn]:
+        """The answer to somebody who has signed in, with the refresh token in the cookie."""
+        request.caller.account = AccountId(signed_in.user.id)
+        lifetime = int(min(SESSION_IDLE, SESSION_ABSOLUTE).total_seconds())
+        return Response(signed_in, status_code=status, headers=self.header(refresh, lifetime))
 
     def header(self, token: str, max_age: int) -> dict[str, str]:
         """The header that sets the cookie for `max_age` seconds, or removes it if `max_age` is 0."""
@@ -60,3 +73,9 @@ class RefreshCookie:
         if not trusted:
             raise CrossSite("The refresh cookie is for pages of this site and of CORS_ORIGIN.")
         return True
+
+
+def device_of(request: ApiRequest) -> Device:
+    """The client that signs in."""
+    caller = request.caller
+    return Device(caller.address, caller.headers.get(b"user-agent", b"").decode("latin-1"))

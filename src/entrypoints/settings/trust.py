@@ -23,6 +23,13 @@ class Trust(Stores, frozen=True, kw_only=True):
             choice("strict", "none"),
         ),
     ] = "strict"
+    mfa_required: Annotated[
+        Literal["off", "admins", "all"],
+        Setting(
+            "Whose accounts may do nothing before they have a second factor: nobody's, those of admins, or all.",
+            choice("off", "admins", "all"),
+        ),
+    ] = "off"
     trusted_proxies: Annotated[
         tuple[IPv4Network | IPv6Network, ...],
         Setting("Networks of proxies whose X-Forwarded-For counts, comma-separated.", networks),

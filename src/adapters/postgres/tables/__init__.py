@@ -4,7 +4,7 @@ Alembic compares the migrations with it, and every statement is written against 
 """
 
 from adapters.postgres.tables.events import cursors, events, lineage, streams
-from adapters.postgres.tables.identity import accounts, guest_passes, sessions, tickets
+from adapters.postgres.tables.identity import accounts, guest_passes, passkeys, second_factors, sessions, tickets
 from adapters.postgres.tables.kept import idempotency, usage
 from adapters.postgres.tables.rooms import (
     messages,
@@ -36,11 +36,13 @@ __all__ = [
     "metadata",
     "open_rooms",
     "participants",
+    "passkeys",
     "present_participants",
     "queue_items",
     "queues",
     "removals",
     "rooms",
+    "second_factors",
     "sessions",
     "streams",
     "task_numbers",

@@ -1,4 +1,4 @@
-"""Accounts, their sessions, the passes of guests, and the tickets of live connections."""
+"""Accounts, their sessions and second factors, the passes of guests, and the tickets of live connections."""
 
 from sqlalchemy import (
     ARRAY,
@@ -89,6 +89,33 @@ guest_passes = Table(
     Index("ix_guest_passes_account_id", "account_id"),
     Index("ix_guest_passes_told_at", "told_at", postgresql_where=text("told_at IS NOT NULL")),
     Index("ix_guest_passes_expires_at", "expires_at"),
+)
+
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("totp_secret", LargeBinary),
+    Column("totp_at", Instant),
+    Column("totp_step", BigInteger, nullable=False),
+    Column("recovery_codes", ARRAY(LargeBinary), nullable=False),
+    Column("spent", ARRAY(Text), nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", ForeignKey(second_factors.c.account_id, ondelete="CASCADE"), nullable=False),
+    Column("credential_id", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    UniqueConstraint("credential_id"),
+    Index("ix_passkeys_account_id", "account_id"),
 )
 
 # No foreign keys: a row lives for seconds, and its account was authenticated just before.

@@ -1,0 +1,119 @@
+"""Signing in with a second factor and with passkeys, as pages and programs do it."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from adapters.memory.system import MovableClock
+from tests.http.house import house_in_memory, visited
+from tests.http.test_problems import problem
+from tests.support.authenticators import Authenticator, a_passkey, code_of
+from tests.support.clients import API, PASSWORD, Json, Person, done, refresh_cookie, sign_up, signed_in
+
+
+class Home(NamedTuple):
+    """Ada, and the clock of the assembly that she has signed in at."""
+
+    ada: Person
+    clock: MovableClock
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        return self.ada.http
+
+    async def log_in(self) -> httpx.Response:
+        return await self.http.post(f"{API}/auth/login", json={"email": self.ada.email, "password": PASSWORD})
+
+    async def verify(self, **step: object) -> httpx.Response:
+        return await self.http.post(f"{API}/auth/mfa/verify", json=step)
+
+
+@pytest_asyncio.fixture
+async def home() -> AsyncIterator[Home]:
+    house = house_in_memory()
+    clock = house.clock()
+    assert isinstance(clock, MovableClock)
+    async with visited(house) as http:
+        yield Home(await sign_up(http), clock)
+
+
+async def set_up(home: Home) -> tuple[str, list[str]]:
+    """The secret of an app whose codes are asked for, and the recovery codes."""
+    secret = done(await home.ada.post("/auth/mfa/totp", {"password": PASSWORD}))["secret"]
+    code = code_of(secret, home.clock.now())
+    return secret, done(await home.ada.post("/auth/mfa/totp/confirm", {"code": code}))["recovery_codes"]
+
+
+async def test_a_code_is_the_second_step(home: Home) -> None:
+    secret, codes = await set_up(home)
+    assert len(set(codes)) == 10
+    asked = await home.log_in()
+    said = problem(asked, 401, "mfa_required")
+    assert "set-cookie" not in asked.headers
+    assert (said["methods"], said["public_key"], said["expires_in"]) == (["totp", "recovery_code"], None, 300)
+    problem(await home.verify(mfa_token=said["mfa_token"], code="000000"), 401, "invalid_credentials")
+    answer = await home.verify(mfa_token=said["mfa_token"], code=code_of(secret, home.clock.now(), 1))
+    again = signed_in(home.http, answer)
+    assert answer.json()["scopes"] is None
+    assert done(await again.get("/auth/mfa"))["recovery_codes_left"] == 10
+    assert refresh_cookie(answer)
+
+
+async def test_a_passkey_is_a_second_step_and_a_sign_in_of_its_own(home: Home) -> None:
+    device = Authenticator()
+    added = await a_passkey(home.ada, device)
+    assert len(added["recovery_codes"]) == 10
+    said = problem(await home.log_in(), 401, "mfa_required")
+    assert said["methods"] == ["passkey", "recovery_code"]
+    proof = device.prove(said["public_key"])
+    assert signed_in(home.http, await home.verify(mfa_token=said["mfa_token"], passkey=proof)).id == home.ada.id
+
+    question = done(await home.http.post(f"{API}/auth/passkeys/options"))["public_key"]
+    answer = await home.http.post(f"{API}/auth/passkeys/login", json={"passkey": device.prove(question)})
+    again = signed_in(home.http, answer)
+    (passkey,) = done(await again.get("/auth/mfa"))["passkeys"]
+    renamed = done(await again.patch(f"/auth/mfa/passkeys/{passkey['id']}", {"name": "Telephone"}))
+    assert renamed | {"name": "Laptop"} == passkey
+    body = {"password": PASSWORD, "recovery_code": added["recovery_codes"][0]}
+    assert (await again.delete(f"/auth/mfa/passkeys/{passkey['id']}", json=body)).status_code == 204
+    done(await home.log_in())
+
+
+async def test_removing_the_app_takes_the_password_and_a_factor(home: Home) -> None:
+    secret, codes = await set_up(home)
+    right = {"password": PASSWORD, "recovery_code": codes[0]}
+    problem(await home.ada.delete("/auth/mfa/totp", json=right | {"password": "a wrong guess"}), 422, "wrong_password")
+    problem(await home.ada.delete("/auth/mfa/totp", json={"password": PASSWORD}), 422, "validation_failed")
+    problem(await home.ada.delete("/auth/mfa/totp", json=right | {"code": "000000"}), 422, "validation_failed")
+    used = {"password": PASSWORD, "code": code_of(secret, home.clock.now())}
+    problem(await home.ada.delete("/auth/mfa/totp", json=used), 422, "wrong_code")
+    assert (await home.ada.delete("/auth/mfa/totp", json=right)).status_code == 204
+    done(await home.log_in())
+    problem(await home.ada.post("/auth/mfa/recovery-codes", {"password": PASSWORD}), 409, "factor_missing")
+
+
+async def test_answers_with_secrets_are_not_compressed_and_replayed_only_to_whom_they_were_for(home: Home) -> None:
+    key = {"Idempotency-Key": "once", "Accept-Encoding": "gzip"}
+    answers = [await home.ada.post("/auth/mfa/totp", {"password": PASSWORD}, headers=key) for _ in range(2)]
+    assert done(answers[0]) == done(answers[1])
+    assert "content-encoding" not in answers[0].headers
+
+
+PARTS = dict.fromkeys(("clientDataJSON", "authenticatorData", "signature"), "AA")
+NONSENSE: Json = {"passkey": {"id": "AA", "response": PARTS}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/auth/mfa/verify", {"mfa_token": "1.x.y", "code": "000000"}, "mfa_token_invalid"),
+        ("/auth/passkeys/login", NONSENSE, "invalid_credentials"),
+    ],
+)
+async def test_no_page_of_a_foreign_site_takes_the_last_step(home: Home, path: str, body: Json, code: str) -> None:
+    answer = await home.http.post(API + path, json=body, headers={"Origin": "https://evil.example"})
+    problem(answer, 403, "cross_site")
+    problem(await home.http.post(API + path, json=body), 401, code)
