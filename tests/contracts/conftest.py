@@ -61,7 +61,7 @@ from application.ports.events import Broker
 from application.quotas import Quotas
 from entrypoints.container import Container, assembled, in_memory, offline
 from tests.contracts.crowd import NewPresence
-from tests.contracts.house import CLERK, PORTER, House
+from tests.contracts.house import CONSUMERS, House
 from tests.support.services import SEAL, PostgresService, RedisService
 
 CACHE_BYTES = 1_000_000
@@ -104,7 +104,7 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
 
     async with _carrying(broker):
         yield House(
-            work=MemoryUnitOfWork(database, broker, ids, quotas, repositories, [CLERK, PORTER]),
+            work=MemoryUnitOfWork(database, broker, ids, quotas, repositories, CONSUMERS),
             quotas=quotas,
             cursors=MemoryCursors(database),
             task_queries=MemoryTaskQueries(database),
@@ -180,7 +180,7 @@ async def postgres_and_redis_house(
     )
     async with _carrying(broker), _carrying(elsewhere):
         yield House(
-            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas, repositories, [CLERK, PORTER]),
+            work=PostgresUnitOfWork(database, elsewhere, ids, MemoryObserver(), quotas, repositories, CONSUMERS),
             quotas=quotas,
             cursors=PostgresCursors(database),
             task_queries=PostgresTaskQueries(database, long_reads),

@@ -29,6 +29,7 @@ from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
 from application.ports.workspaces import WorkspaceQueries
 from application.quotas import Quotas
+from domain.kernel import Event
 from tests.support.builders import Work
 
 
@@ -36,9 +37,15 @@ async def _nothing(work: Work, event: EventView, now: datetime) -> bool:
     return True
 
 
+def _is_of_nobody(event: Event) -> bool:
+    return event.actor is None
+
+
 # Whom every unit of work of a house notes events for; they want what few tests write.
 CLERK = Consumer("clerk", frozenset({"task.archived", "task.unarchived"}), _nothing)
 PORTER = Consumer("porter", frozenset({"task.archived"}), _nothing)
+NURSE = Consumer("nurse", frozenset({"task.unassigned"}), _nothing, _is_of_nobody)
+CONSUMERS = (CLERK, PORTER, NURSE)
 
 
 @dataclass(frozen=True, slots=True)

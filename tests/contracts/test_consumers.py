@@ -13,9 +13,9 @@ from application.ports.idempotency import Answer
 from application.ports.unit_of_work import Stale
 from domain.channels import workspace_stream
 from domain.identity import Account
-from domain.ids import WorkspaceId
+from domain.ids import AccountId, WorkspaceId
 from domain.tasks import Task
-from tests.contracts.house import CLERK, PORTER, Follower, House
+from tests.contracts.house import CLERK, NURSE, PORTER, Follower, House
 from tests.support.builders import a_task, an_account
 
 LEASE = timedelta(seconds=5)
@@ -56,6 +56,22 @@ async def test_an_event_that_nobody_wants_gives_nobody_a_cursor(house: House) ->
     await a_task_of(house, await an_account(house))
     assert await claim(house, *NAMES) == []
     assert await house.cursors.backlog() == []
+
+
+@pytest.mark.parametrize(("by_somebody", "cursors", "signals"), [(True, 0, []), (False, 1, [NEWS_SIGNAL])])
+async def test_a_consumer_that_says_which_events_concern_it_has_a_cursor_for_no_other(
+    house: House, by_somebody: bool, cursors: int, signals: list[object]
+) -> None:
+    follower = await Follower(house, NEWS).start()
+    ada = await an_account(house)
+    by: AccountId | None = ada.id if by_somebody else None
+    task = await a_task(house, WorkspaceId(ada.id), ada.id, assignees=[ada.id])
+    async with house.work() as work:
+        found, _ = await work.tasks.get(task.id, ada.id)
+        found.unassign(ada.id, by, house.clock.now())
+        work.tasks.save(found)
+    assert len(await claim(house, NURSE.name)) == cursors
+    assert [item for item in await follower.news() if item == NEWS_SIGNAL] == signals
 
 
 async def test_each_consumer_has_a_cursor_in_front_of_the_first_event_that_it_wants(house: House) -> None:

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from application.journal import News
-from application.ports.consumers import NEWS_SIGNAL, Cursor
+from application.ports.consumers import NEWS_SIGNAL, Cursor, Wanted
 from application.ports.due import alarms
 from application.ports.events import Entry, Signal
 from application.ports.system import Ids
@@ -58,7 +58,7 @@ def _uncounted(_: Aggregate) -> Mapping[Use, int]:
 class MemoryUnit:
     """The noted changes of one unit of work."""
 
-    def __init__(self, database: MemoryDatabase, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, database: MemoryDatabase, ids: Ids, quotas: Quotas, wanted: Wanted) -> None:
         self._database = database
         self._wanted = wanted
         self._ids = ids
@@ -161,23 +161,20 @@ class MemoryUnit:
         for write in self._quiet:
             write(tables)
         told: list[Entry | Signal] = []
+        is_wanted = False
         for event, body in bodies:
             entry = Entry(event.stream, tables.head(event.stream) + 1, event.type, event.resource_id, Raw(body))
             tables.append(entry, event.within)
             told.append(entry)
-            self._notice(tables, entry, event.at)
-        return [*told, *self._signals(events)]
+            for consumer in self._wanted.by(event):
+                _notice(tables, consumer, entry, event.at)
+                is_wanted = True
+        return [*told, *self._signals(events, is_wanted)]
 
-    def _signals(self, events: Sequence[Event]) -> Sequence[Signal]:
-        news = [NEWS_SIGNAL] if any(event.type in self._wanted for event in events) else []
+    def _signals(self, events: Sequence[Event], is_wanted: bool) -> Sequence[Signal]:
+        news = [NEWS_SIGNAL] if is_wanted else []
         written_at = events[-1].at if events else None
         return [*news, *alarms(self._due, written_at)] if self._due else news
-
-    def _notice(self, tables: Tables, entry: Entry, at: datetime) -> None:
-        """Give each consumer that wants the entry a cursor before it, unless the consumer has one on its stream."""
-        for consumer in self._wanted.get(entry.type, ()):
-            cursor = Cursor(consumer, entry.stream, entry.offset - 1, 0, 0)
-            tables[CURSORS].setdefault((entry.stream, consumer), Claimable(cursor, at, at))
 
     def _counted(self, tables: Tables, saved: Sequence[_Saved]) -> Mapping[Use, int]:
         """The new usage of each quota that these aggregates change; QuotaExceeded if it grows past its limit."""
@@ -191,3 +188,9 @@ class MemoryUnit:
             if change > 0 and used[use] > self.quotas[use.kind]:
                 raise QuotaExceeded(use.kind, self.quotas[use.kind])
         return used
+
+
+def _notice(tables: Tables, consumer: str, entry: Entry, at: datetime) -> None:
+    """Give a consumer a cursor before the entry, unless it has one on its stream."""
+    cursor = Cursor(consumer, entry.stream, entry.offset - 1, 0, 0)
+    tables[CURSORS].setdefault((entry.stream, consumer), Claimable(cursor, at, at))

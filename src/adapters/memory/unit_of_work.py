@@ -9,7 +9,7 @@ from typing import Any, Self, TypeAlias
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.unit import MemoryUnit
 from adapters.repositories import with_repositories
-from application.ports.consumers import Consumer, wanting
+from application.ports.consumers import Consumer, Wanted
 from application.ports.events import Broker
 from application.ports.system import Ids
 from application.ports.unit_of_work import UnitOfWork
@@ -21,9 +21,7 @@ Repository: TypeAlias = Callable[[MemoryUnit], Any]
 class MemoryWork:
     """One unit of work; see `UnitOfWork`. `with_repositories` adds those of the contexts."""
 
-    def __init__(
-        self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas, wanted: Mapping[str, Sequence[str]]
-    ) -> None:
+    def __init__(self, database: MemoryDatabase, broker: Broker, ids: Ids, quotas: Quotas, wanted: Wanted) -> None:
         self._database = database
         self._broker = broker
         self.unit = MemoryUnit(database, ids, quotas, wanted)
@@ -60,7 +58,7 @@ class MemoryUnitOfWork(UnitOfWork[Any]):
         self._ids = ids
         self._quotas = quotas
         self._work = with_repositories(MemoryWork, repositories)
-        self._wanted = wanting(consumers)
+        self._wanted = Wanted(consumers)
 
     def __call__(self) -> AbstractAsyncContextManager[Any]:
         return self._work(self._database, self._broker, self._ids, self._quotas, self._wanted)

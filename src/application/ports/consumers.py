@@ -1,6 +1,6 @@
 """Consumers of the journal, and the position of each consumer in each stream."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Raw, Struct
 
 from application.ports.events import EventView, Signal
+from domain.kernel import Event
 
 NEWS = "consumers"
 """The topic on which is told that there is news for some consumer."""
@@ -23,20 +24,32 @@ class Consumer(Generic[W_contra]):
     `effect(work, event, now)` notes changes in an open unit of work, and returns whether the event is done. If it is
     not, the changes are applied and the effect is called again with the same event, so it must find out for itself what
     is left to do. It gets the events of a stream in their order, and each event takes effect once.
+
+    If most events of a type concern nobody, `concerns` tells those that do while the event is written, and only they
+    cost anything. The effect may get the others too, if they are written while it has work in their stream.
     """
 
     name: str
     wants: frozenset[str]
     effect: Callable[[W_contra, EventView, datetime], Awaitable[bool]]
+    concerns: Callable[[Event], bool] | None = None
 
 
-def wanting(consumers: Iterable[Consumer[W_contra]]) -> Mapping[str, Sequence[str]]:
-    """The names of the consumers that want each type of event. Types that no consumer wants are missing."""
-    found: dict[str, list[str]] = {}
-    for consumer in consumers:
-        for type in consumer.wants:
-            found.setdefault(type, []).append(consumer.name)
-    return found
+class Wanted:
+    """Who wants an event that is being written."""
+
+    def __init__(self, consumers: Iterable[Consumer[W_contra]] = ()) -> None:
+        self._by_type: dict[str, list[tuple[str, Callable[[Event], bool] | None]]] = {}
+        for consumer in consumers:
+            for type in consumer.wants:
+                self._by_type.setdefault(type, []).append((consumer.name, consumer.concerns))
+
+    def by(self, event: Event) -> Sequence[str]:
+        """The names of the consumers that this event concerns."""
+        wanting = self._by_type.get(event.type)
+        if wanting is None:
+            return ()
+        return [name for name, concerns in wanting if concerns is None or concerns(event)]
 
 
 class Cursor(Struct, frozen=True):

@@ -15,7 +15,7 @@ from adapters.postgres.unit_of_work.applied import apply
 from adapters.postgres.unit_of_work.changed import Change, Count, Record
 from adapters.postgres.unit_of_work.queued import Commits
 from application.journal import News
-from application.ports.consumers import NEWS_SIGNAL
+from application.ports.consumers import NEWS_SIGNAL, Wanted
 from application.ports.due import alarms
 from application.ports.events import Entry, Signal
 from application.ports.system import Ids
@@ -41,7 +41,7 @@ class PostgresUnit:
         commits: Commits,
         ids: Ids,
         quotas: Quotas,
-        wanted: Mapping[str, Sequence[str]],
+        wanted: Wanted,
         connection: Connection | None = None,
     ) -> None:
         self._wanted = wanted
@@ -215,7 +215,7 @@ class PostgresUnit:
                 await turn.share()
             id = self._ids.new()
             body = told.add(event, id).decode()
-            wanted = self._wanted.get(event.type, ())
+            wanted = self._wanted.by(event)
             records.append(
                 Record(
                     event.stream,

@@ -12,7 +12,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.unit_of_work.noted import PostgresUnit
 from adapters.postgres.unit_of_work.queued import Commits
 from adapters.repositories import with_repositories
-from application.ports.consumers import Consumer, wanting
+from application.ports.consumers import Consumer, Wanted
 from application.ports.events import Broker, Entry, Signal
 from application.ports.observer import Observer
 from application.ports.system import Ids
@@ -47,7 +47,7 @@ class PostgresWork:
         ids: Ids,
         observer: Observer,
         quotas: Quotas,
-        wanted: Mapping[str, Sequence[str]],
+        wanted: Wanted,
     ) -> None:
         self._broker = broker
         self._observer = observer
@@ -104,7 +104,7 @@ class PostgresUnitOfWork(UnitOfWork[Any]):
         self._ids = ids
         self._observer = observer
         self._work = with_repositories(PostgresWork, repositories)
-        self._wanted = wanting(consumers)
+        self._wanted = Wanted(consumers)
 
     def __call__(self) -> AbstractAsyncContextManager[Any]:
         return self._work(
