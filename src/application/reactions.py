@@ -1,12 +1,15 @@
 """The consequences that a change in one context has in others. Only this module knows them all."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from application.notifications import Person
 from application.ports.consumers import Consumer, ConsumerWork
 from application.ports.events import EventView
 from application.ports.identity import IdentityWork
+from application.ports.notifications import NotificationWork
 from application.ports.rooms import RoomWork
 from application.ports.tasks import TaskWork
 from application.ports.workspaces import WorkspaceWork
@@ -16,7 +19,7 @@ from domain.identity import Account
 from domain.ids import AccountId, WorkspaceId
 
 
-class EveryWork(IdentityWork, WorkspaceWork, TaskWork, RoomWork, ConsumerWork, Protocol):
+class EveryWork(IdentityWork, WorkspaceWork, TaskWork, RoomWork, NotificationWork, ConsumerWork, Protocol):
     """The unit of work of all use cases. Each of them sees only its own slice."""
 
 
@@ -28,6 +31,12 @@ def registered(work: WorkspaceWork, account: Account) -> None:
 async def name_of(work: IdentityWork, account: AccountId) -> str:
     """What an account is called; NotFound if there is none."""
     return (await work.accounts.get(account)).display_name
+
+
+async def people(work: IdentityWork, accounts: Collection[AccountId]) -> Mapping[AccountId, Person]:
+    """Those of these accounts that can be told something: they are of people, and not disabled."""
+    found = await work.accounts.get_many(accounts)
+    return {id: Person(account.email) for id, account in found.items() if account.email and account.disabled_at is None}
 
 
 async def departed(work: TaskWork, event: EventView, now: datetime) -> bool:

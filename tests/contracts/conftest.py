@@ -21,6 +21,7 @@ from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.newest import MemoryNewest
+from adapters.memory.notifications import MemoryNotificationQueries, MemoryNotificationUpkeep
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from adapters.memory.rooms import ROOMS, MemoryRoomQueries, MemoryRoomUpkeep
@@ -41,6 +42,7 @@ from adapters.postgres.guest_passes import PostgresGuestPassStore
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
 from adapters.postgres.long_reads import LongReads
+from adapters.postgres.notifications import PostgresNotificationQueries, PostgresNotificationUpkeep
 from adapters.postgres.rooms import PostgresRoomQueries, PostgresRoomUpkeep
 from adapters.postgres.store import PostgresStoreQueries
 from adapters.postgres.task_numbers import PostgresTaskNumbers
@@ -115,6 +117,8 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
             room_queries=MemoryRoomQueries(database),
             room_upkeep=MemoryRoomUpkeep(database),
             room_deadlines=MemoryDeadlines(database, ROOMS, attrgetter("due_at")),
+            notification_queries=MemoryNotificationQueries(database),
+            notification_upkeep=MemoryNotificationUpkeep(database),
             access_queries=MemoryAccessQueries(database),
             session_queries=MemorySessionQueries(database),
             guest_passes=(guest_passes := MemoryGuestPassStore(database)),
@@ -191,6 +195,8 @@ async def postgres_and_redis_house(
             room_queries=PostgresRoomQueries(database),
             room_upkeep=PostgresRoomUpkeep(database),
             room_deadlines=room_deadlines,
+            notification_queries=PostgresNotificationQueries(database),
+            notification_upkeep=PostgresNotificationUpkeep(database),
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
             guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),

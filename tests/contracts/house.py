@@ -19,6 +19,7 @@ from application.ports.idempotency import Idempotency
 from application.ports.identity import GuestPassStore, SessionQueries
 from application.ports.limits import RateLimiter
 from application.ports.newest import Newest
+from application.ports.notifications import NotificationQueries, NotificationUpkeep
 from application.ports.presence import Presence
 from application.ports.rooms import RoomQueries, RoomUpkeep
 from application.ports.store import StoreQueries
@@ -70,6 +71,8 @@ class House:
     room_queries: RoomQueries
     room_upkeep: RoomUpkeep
     room_deadlines: Deadlines
+    notification_queries: NotificationQueries
+    notification_upkeep: NotificationUpkeep
     access_queries: AccessQueries
     session_queries: SessionQueries
     guest_passes: GuestPassStore

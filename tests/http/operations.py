@@ -1,5 +1,6 @@
 """Every operation of the router, found in the router, and a good request for each of them."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from adapters.memory.system import MovableClock
 from entrypoints.container import in_memory
 from entrypoints.http.browser import MODULES
 from tests.support.authenticators import a_passkey, an_attestation, code_of
-from tests.support.clients import API, PASSWORD, Json, Person, done, sign_up
+from tests.support.clients import API, PASSWORD, PATIENCE_SECONDS, Json, Person, done, sign_up
 
 Ids = Mapping[str, str]
 
@@ -107,6 +108,7 @@ async def a_world(http: Any, *, room_is_of_team: bool = False) -> World:
     task, doomed, deleted, archived = [(await owner.open_task(workspace_id=team))["id"] for _ in range(4)]
     done(await owner.delete(f"/tasks/{deleted}"))
     done(await owner.post(f"/tasks/{archived}/archive"))
+    done(await people["admin"].post(f"/tasks/{archived}/comments", {"text": "Why is it here?"}))
     comment = done(await owner.post(f"/tasks/{task}/comments", {"text": "Looks good to me."}))["id"]
     invitation = done(await owner.post(f"/workspaces/{team}/invitations", {"max_uses": 9}))
     session = done(await owner.get("/auth/sessions"))["data"][0]["id"]
@@ -142,8 +144,18 @@ async def a_world(http: Any, *, room_is_of_team: bool = False) -> World:
             "participants": guest,
             "queue": item,
             "messages": message,
+            "notifications": (await notified(owner))["id"],
         },
     )
+
+
+async def notified(person: Person) -> Json:
+    """The newest notification of somebody, as soon as there is one."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (found := done(await person.get("/notifications", params={"limit": 1}))["data"]):
+            await asyncio.sleep(0.01)
+    newest: Json = found[0]
+    return newest
 
 
 def absent(ids: Ids) -> Ids:
@@ -256,6 +268,13 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "edit_item": lambda ids: {"title": "The other film", "duration_ms": 60_000},
     "move_item": lambda ids: {"position": 0},
     "say": lambda ids: {"text": "That was good."},
+    "read_all": lambda ids: {"before": TIME},
+    "mark_notification": lambda ids: {"read": True},
+    "change_preferences": lambda ids: {
+        "types": {"task.commented": {"in_app": True, "email": True}},
+        "quiet_hours": {"begin": "22:00", "end": "07:00"},
+        "digest": "daily",
+    },
     "issue_ticket": lambda ids: {
         "subscribe": [f"workspace:{ids['workspaces']}"],
         "resume": {f"workspace:{ids['workspaces']}": 1},

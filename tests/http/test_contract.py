@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import requests
@@ -58,6 +58,7 @@ def owners(server: ServerProcess) -> Callable[[str], tuple[Person, dict[str, str
             "participants": room["participants"][0]["id"],
             "queue": item["id"],
             "messages": message["id"],
+            "notifications": str(uuid4()),  # nobody else is there who could do something
         }
 
     def owner_for(operation: str) -> tuple[Person, dict[str, str]]:

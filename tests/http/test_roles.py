@@ -48,7 +48,14 @@ LEAST: dict[str, tuple[str, str | None]] = {
     "task_history": ("viewer", None),
 }
 # Not about a workspace, or an answer without an end, which the tests of live connections read.
-ELSEWHERE = {"end_session", "stream_events", "rename_passkey", "remove_passkey"}
+ELSEWHERE = {
+    "end_session",
+    "stream_events",
+    "rename_passkey",
+    "remove_passkey",
+    "mark_notification",
+    "delete_notification",
+}
 
 
 def test_the_matrix_has_every_operation_on_a_workspace() -> None:

@@ -13,9 +13,9 @@ from tests.support.clients import API, Json, Person
 ABOUT_ONESELF = {
     "register", "log_in", "refresh", "log_out", "log_out_everywhere", "list_sessions", "read_me", "change_me",
     "change_password", "list_workspaces", "create_workspace", "issue_ticket", "list_event_types",
-    "list_rooms",
     "read_factors", "begin_totp", "confirm_totp", "remove_totp", "renew_recovery_codes", "ask_for_passkey",
     "add_passkey", "verify_factor", "ask_for_any_passkey", "log_in_with_passkey",
+    "list_rooms", "list_notifications", "count_unread", "read_all", "read_preferences", "change_preferences",
 }  # fmt: skip
 # Whoever has the secret of an invitation or of a room may come in; one who has a wrong secret is told so by this.
 BY_SECRET = {"accept_invitation", "enter_room"}

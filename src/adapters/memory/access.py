@@ -30,11 +30,19 @@ class MemoryAccess(Access):
         return found
 
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
+        return self._active(workspace, accounts, frozenset(Role) - {Role.VIEWER})
+
+    async def readers(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
+        return self._active(workspace, accounts, frozenset(Role))
+
+    def _active(
+        self, workspace: WorkspaceId, accounts: frozenset[AccountId], roles: frozenset[Role]
+    ) -> frozenset[AccountId]:
         tables = self._unit.tables
         found = set()
         for account in accounts:
             standing, owner = standing_in(tables, workspace, account), tables[ACCOUNTS].get(account)
-            if standing and standing.role is not Role.VIEWER and owner and owner.disabled_at is None:
+            if standing and standing.role in roles and owner and owner.disabled_at is None:
                 self._unit.require(still(workspace, account, standing))
                 self._unit.require(_still_active(account))
                 found.add(account)

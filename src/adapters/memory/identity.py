@@ -1,6 +1,6 @@
 """Accounts and sessions in memory."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from adapters.memory.database import MemoryDatabase, Table, Tables, copied
@@ -27,6 +27,10 @@ class MemoryAccounts(AccountRepository):
         if found is None:
             raise NotFound
         return copied(found)
+
+    async def get_many(self, ids: Collection[AccountId]) -> Mapping[AccountId, Account]:
+        accounts = self._unit.tables[ACCOUNTS]
+        return {id: copied(accounts[id]) for id in ids if id in accounts}
 
     async def find(self, email: str) -> Account | None:
         found = _by_email(self._unit.tables, email)

@@ -66,6 +66,12 @@ class MemoryTasks(TaskRepository):
     async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
         return {id: found for id in ids if (found := self._found(id, by))}
 
+    async def any(self, id: TaskId) -> Task:
+        task = self._unit.tables[TASKS].get(id)
+        if task is None or task.deleted_at:
+            raise NotFound
+        return copied(task)
+
     async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
         return self._open(lambda task: account in task.assignees and workspace in (None, task.workspace_id), most)
 

@@ -96,11 +96,19 @@ class PostgresAccess(Access):
         return Standing(Role(role), viewers_comment)
 
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
+        return await self._active(workspace, accounts, besides=Role.VIEWER)
+
+    async def readers(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
+        return await self._active(workspace, accounts)
+
+    async def _active(
+        self, workspace: WorkspaceId, accounts: frozenset[AccountId], besides: Role | None = None
+    ) -> frozenset[AccountId]:
         found = await self._found(workspace, accounts)
         roles = {
             account: role
             for account, (role, disabled_at, _) in found.items()
-            if role != Role.VIEWER.value and disabled_at is None
+            if role != besides and disabled_at is None
         }
         for account, role in roles.items():
             self._unit.guard(STILL_MEMBER, workspace=workspace, account=account, role=role)

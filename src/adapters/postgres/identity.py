@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Boolean, Interval, bindparam, case, func, insert, literal_column, select, update
+from sqlalchemy import ARRAY, Boolean, Interval, Uuid, bindparam, case, func, insert, literal_column, select, update
 
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
@@ -33,6 +33,7 @@ _ACCOUNT = tuple(f.name for f in fields(Account) if f.init and f.name != "versio
 _ACCOUNT_KIND, _ACCOUNT_ROLE = _ACCOUNT.index("kind"), _ACCOUNT.index("role")
 _ACCOUNT_ROW = select(*(accounts.c[name] for name in _ACCOUNT), accounts.c.version)
 _GET_ACCOUNT = Statement(_ACCOUNT_ROW.where(accounts.c.id == bindparam("id")))
+_GET_ACCOUNTS = Statement(_ACCOUNT_ROW.where(accounts.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))))
 _ACCOUNT_PAGE = Statement(
     _ACCOUNT_ROW.where(accounts.c.id > bindparam("after")).order_by(accounts.c.id).limit(bindparam("most"))
 )
@@ -103,6 +104,10 @@ class PostgresAccounts(AccountRepository):
         if row is None:
             raise NotFound
         return _account(row)
+
+    async def get_many(self, ids: Collection[AccountId]) -> Mapping[AccountId, Account]:
+        rows = await self._unit.fetch(_GET_ACCOUNTS, ids=list(ids))
+        return {account.id: account for account in map(_account, rows)}
 
     async def find(self, email: str) -> Account | None:
         row = await self._unit.fetchrow(_FIND_ACCOUNT, email=email)

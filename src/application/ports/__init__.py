@@ -11,6 +11,8 @@ from application.ports.idempotency import Idempotency
 from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
 from application.ports.limits import RateLimiter
 from application.ports.newest import Newest
+from application.ports.notices import Notice
+from application.ports.notifications import NotificationQueries, NotificationUpkeep
 from application.ports.observer import Observer
 from application.ports.presence import Presence
 from application.ports.rooms import RoomQueries, RoomUpkeep
@@ -39,6 +41,9 @@ __all__ = [
     "Ids",
     "JournalQueries",
     "Newest",
+    "Notice",
+    "NotificationQueries",
+    "NotificationUpkeep",
     "Observer",
     "PasswordHasher",
     "Presence",

@@ -26,6 +26,13 @@ class Access(Protocol):
         """
         ...
 
+    async def readers(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
+        """Those of `accounts` that are members, in any role, and not disabled.
+
+        The unit of work verifies this on leaving, in the same way as with `standing`.
+        """
+        ...
+
     async def members(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
         """Those of `accounts` that are members, in any role. The unit of work does not verify this on leaving."""
         ...

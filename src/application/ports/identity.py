@@ -58,6 +58,10 @@ class AccountRepository(Protocol):
         """The account, disabled or not; NotFound if absent."""
         ...
 
+    async def get_many(self, ids: Collection[AccountId]) -> Mapping[AccountId, Account]:
+        """Like `get`, for several accounts at once. Those that are absent are missing from the mapping."""
+        ...
+
     async def find(self, email: str) -> Account | None:
         """The account with this normalised address, disabled or not; None if absent."""
         ...

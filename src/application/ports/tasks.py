@@ -124,6 +124,10 @@ class TaskRepository(Protocol):
         """Like `get`, for several tasks at once. Those that would be NotFound are missing from the mapping."""
         ...
 
+    async def any(self, id: TaskId) -> Task:
+        """The task, whoever asks; NotFound if it is absent or deleted. The caller has to check who may see it."""
+        ...
+
     async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
         """At most `most` open tasks of a workspace, or of all workspaces, that are assigned to the account.
 

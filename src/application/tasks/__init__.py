@@ -18,10 +18,12 @@ from application.tasks.messages import (
     TaskQuery,
     TaskRef,
 )
+from application.tasks.notices import NOTICES
 from application.tasks.scopes import TASKS_READ, TASKS_WRITE
 from application.tasks.use_cases import Tasks
 
 __all__ = [
+    "NOTICES",
     "TASKS_READ",
     "TASKS_WRITE",
     "Archived",

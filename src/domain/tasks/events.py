@@ -44,6 +44,8 @@ EVENTS = declared(
     EventType("task.deleted", "workspace", "The task was hidden; it can be restored."),
     EventType("task.restored", "workspace", "A deleted task is there again."),
     EventType("task.comment.created", "workspace", "Somebody commented.", _SAID),
-    EventType("task.comment.updated", "workspace", "A comment was rewritten by its author.", _SAID, ("text",)),
+    EventType(
+        "task.comment.updated", "workspace", "A comment was rewritten by its author.", _SAID, ("text", "mentions")
+    ),
     EventType("task.comment.deleted", "workspace", "A comment was removed.", _COMMENT),
 )

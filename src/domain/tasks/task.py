@@ -233,7 +233,11 @@ class Task(Aggregate):
         new, mentioned = comment_text(text), _limited(list(dict.fromkeys(mentions)), MENTIONS_MAX, "/mentions")
         if (new, mentioned) == (comment.text, comment.mentions):
             return
-        changes = {"text": (comment.text, new)} if new != comment.text else {}
+        changes: dict[str, tuple[object, object]] = {}
+        if new != comment.text:
+            changes["text"] = comment.text, new
+        if mentioned != comment.mentions:
+            changes["mentions"] = comment.mentions, mentioned
         comment.text, comment.mentions, comment.updated_at = new, mentioned, at
         for account in mentioned:
             self._watch(account)

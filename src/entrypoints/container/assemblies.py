@@ -6,11 +6,11 @@ from dependency_injector.providers import Dict, Object, Singleton
 
 from adapters import memory
 from adapters.security import Argon2Hasher
-from entrypoints.container import identity, market, rooms, tasks, workspaces
+from entrypoints.container import identity, market, notifications, rooms, tasks, workspaces
 from entrypoints.container.table import Container
 from entrypoints.settings import Settings
 
-CONTEXTS = (identity, workspaces, tasks, rooms, market)
+CONTEXTS = (identity, workspaces, tasks, rooms, market, notifications)
 
 # Those who lost their connection by a restart of the only process are back by then.
 BACK_SECONDS = 10.0

@@ -11,7 +11,7 @@ from adapters.postgres.tasks import PostgresTaskQueries, PostgresTasks
 from application.ports import AccessQueries, Cache, TaskNumbers, TaskQueries, TaskWords
 from application.quotas import Quota
 from application.reactions import DEPARTED
-from application.tasks import TASKS_READ, TASKS_WRITE, TaskFeeds, Tasks, WordsAnew
+from application.tasks import NOTICES, TASKS_READ, TASKS_WRITE, TaskFeeds, Tasks, WordsAnew
 from domain.tasks import Task
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
@@ -57,6 +57,7 @@ def _with_tasks(
     house.scopes.add_args(TASKS_READ, TASKS_WRITE)
     house.feeds.add_args(Singleton(TaskFeeds, house.access_queries))
     house.consumers.add_args(DEPARTED)
+    house.notices.add_args(*NOTICES)
     house.quotas.add_args(
         Singleton(Quota, "tasks", "workspace", given.quota_tasks),
         Singleton(Quota, "open_tasks", "workspace", given.quota_open_tasks),

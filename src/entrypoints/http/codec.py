@@ -40,7 +40,8 @@ class JsonBody(AbstractDTO[Any]):
         cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
     ) -> None:
         message = field_definition.annotation
-        cls._readers[handler_id] = getattr(message, "read", None) or Reader(message)
+        own = getattr(message, "read", None)  # which may also be a field
+        cls._readers[handler_id] = own if callable(own) else Reader(message)
 
     @classmethod
     def create_openapi_schema(

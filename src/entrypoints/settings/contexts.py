@@ -54,6 +54,10 @@ class Contexts(Bounds, frozen=True, kw_only=True):
             "days",
         ),
     ] = 30
+    notification_retention_days: Annotated[
+        int,
+        Setting("How long a notification is kept; 0: for ever.", number(0, 3_650, int), "days"),
+    ] = 90
     invitation_retention_days: Annotated[
         int,
         Setting("How long an invitation that ran out is kept; 0: for ever.", number(0, 3_650, int), "days"),

@@ -6,6 +6,7 @@ Alembic compares the migrations with it, and every statement is written against 
 from adapters.postgres.tables.events import cursors, events, lineage, streams
 from adapters.postgres.tables.identity import accounts, guest_passes, passkeys, second_factors, sessions, tickets
 from adapters.postgres.tables.kept import idempotency, usage
+from adapters.postgres.tables.notifications import inboxes, notifications, rounds
 from adapters.postgres.tables.rooms import (
     messages,
     open_rooms,
@@ -29,11 +30,13 @@ __all__ = [
     "events",
     "guest_passes",
     "idempotency",
+    "inboxes",
     "invitations",
     "lineage",
     "members",
     "messages",
     "metadata",
+    "notifications",
     "open_rooms",
     "participants",
     "passkeys",
@@ -42,6 +45,7 @@ __all__ = [
     "queues",
     "removals",
     "rooms",
+    "rounds",
     "second_factors",
     "sessions",
     "streams",

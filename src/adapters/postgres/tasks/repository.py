@@ -42,6 +42,7 @@ _LOADED = (
 )
 _GET_ANY = Lookup(KEY, _LOADED)
 _GET = Lookup(KEY, _LOADED.where(tasks.c.deleted_at.is_(None)))
+_ANY = Statement(select(*_COLUMNS, tasks.c.version).where(tasks.c.id == bindparam("id"), tasks.c.deleted_at.is_(None)))
 _IS_WATCHED = tasks.c.watchers.bool_op("@>")(bindparam("watcher", type_=ARRAY(Uuid)))
 _IN_WORKSPACE = tasks.c.workspace_id == bindparam("workspace")
 _SOME_OPEN = select(*_COLUMNS, tasks.c.version).where(tasks.c.deleted_at.is_(None), IS_OPEN).limit(bindparam("most"))
@@ -111,6 +112,12 @@ class PostgresTasks(TaskRepository):
     async def get_many(self, ids: Collection[TaskId], by: AccountId) -> Mapping[TaskId, tuple[Task, Standing]]:
         rows = await self._unit.fetch(_GET, **_GET.values([(id, by) for id in ids]))
         return {row[0]: self._loaded(row, by) for row in rows}
+
+    async def any(self, id: TaskId) -> Task:
+        row = await self._unit.fetchrow(_ANY, id=id)
+        if row is None:
+            raise NotFound
+        return self._known(_task(row))
 
     async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
         statement = _ASSIGNED if workspace else _ASSIGNED_ANYWHERE

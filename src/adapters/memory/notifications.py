@@ -1,0 +1,168 @@
+"""Notifications and inboxes in memory."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from adapters.memory.database import MemoryDatabase, Table, Tables, copied
+from adapters.memory.pages import page_of
+from adapters.memory.unit import MemoryUnit
+from application.paging import Page, decode_cursor
+from application.ports.events import Entry
+from application.ports.notifications import (
+    UNREAD_COUNTED_MAX,
+    InboxRepository,
+    NotificationQueries,
+    NotificationRepository,
+    NotificationUpkeep,
+    NotificationView,
+    Round,
+    RoundRepository,
+    view_of,
+)
+from application.ports.unit_of_work import Stale
+from domain.errors import NotFound
+from domain.ids import AccountId, NotificationId
+from domain.notifications import Inbox, Notification
+
+NOTIFICATIONS: Table[NotificationId, Notification] = Table("notifications")
+INBOXES: Table[AccountId, Inbox] = Table("inboxes")
+ROUNDS: Table[UUID, Round] = Table("rounds", is_quiet=True)
+
+
+class MemoryNotifications(NotificationRepository):
+    """Notifications inside a unit of work."""
+
+    def __init__(self, unit: MemoryUnit) -> None:
+        self._unit = unit
+
+    async def get(self, id: NotificationId, account: AccountId) -> Notification:
+        found = self._unit.tables[NOTIFICATIONS].get(id)
+        if found is None or found.account_id != account:
+            raise NotFound
+        return _present(self._unit.tables, found)
+
+    async def unread_about(
+        self, accounts: Collection[AccountId], type: str, subject: UUID, since: datetime
+    ) -> Mapping[AccountId, Notification]:
+        tables, found = self._unit.tables, dict[AccountId, Notification]()
+        for _, each in sorted(tables[NOTIFICATIONS].items()):
+            if (each.type, each.subject_id) == (type, subject) and each.created_at > since:
+                present = _present(tables, each)
+                if each.account_id in accounts and present.read_at is None:
+                    found[each.account_id] = present
+        return found
+
+    def add(self, notification: Notification) -> None:
+        self.save(notification)
+
+    def save(self, notification: Notification) -> None:
+        self._unit.saving(notification.id, notification, NOTIFICATIONS, kept=_kept)
+
+    def remove(self, notification: Notification) -> None:
+        id = notification.id
+        self.save(notification)
+        self._unit.note(lambda tables: tables[NOTIFICATIONS].__delitem__(id))
+
+
+class MemoryInboxes(InboxRepository):
+    """Inboxes inside a unit of work."""
+
+    def __init__(self, unit: MemoryUnit) -> None:
+        self._unit = unit
+
+    async def get(self, account: AccountId) -> Inbox:
+        found = self._unit.tables[INBOXES].get(account)
+        return Inbox(account) if found is None else copied(found)
+
+    async def of(self, accounts: Collection[AccountId]) -> Mapping[AccountId, Inbox]:
+        kept = self._unit.tables[INBOXES]
+        found = {account: copied(kept[account]) for account in accounts if account in kept}
+        versions = {account: inbox.version for account, inbox in found.items()}
+
+        def still(tables: Tables) -> None:
+            if any(tables[INBOXES][account].version != version for account, version in versions.items()):
+                raise Stale
+
+        self._unit.require(still)
+        return found
+
+    def save(self, inbox: Inbox) -> None:
+        self._unit.saving(inbox.id, inbox, INBOXES)
+
+
+class MemoryRounds(RoundRepository):
+    """Rounds inside a unit of work."""
+
+    def __init__(self, unit: MemoryUnit) -> None:
+        self._unit = unit
+
+    async def get(self, event: UUID) -> Round | None:
+        return self._unit.tables[ROUNDS].get(event)
+
+    def put(self, event: UUID, round: Round, now: datetime) -> None:
+        self._unit.note_quietly(ROUNDS, lambda rounds: rounds.__setitem__(event, round))
+
+    def end(self, event: UUID) -> None:
+        self._unit.note_quietly(ROUNDS, lambda rounds: rounds.__delitem__(event))
+
+
+class MemoryNotificationQueries(NotificationQueries):
+    """Notifications for reading only."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def page(
+        self, account: AccountId, unread: bool, place: UUID | None, cursor: str | None, limit: int
+    ) -> Page[NotificationView]:
+        query = f"notifications {account} {unread} {place}"
+        after = None if cursor is None else decode_cursor(cursor, query, UUID)
+        found = self._found(account, unread, place)
+        return page_of(found, view_of, lambda each: (each.id,), query, after, limit, descending=True)
+
+    async def unread(self, account: AccountId, place: UUID | None) -> int:
+        return min(UNREAD_COUNTED_MAX, len(self._found(account, True, place)))
+
+    def _found(self, account: AccountId, unread: bool, place: UUID | None) -> Sequence[Notification]:
+        tables = self._database.committed
+        mine = [_present(tables, each) for each in tables[NOTIFICATIONS].values() if each.account_id == account]
+        return [each for each in mine if place in {None, each.place_id} and not (unread and each.read_at is not None)]
+
+
+class MemoryNotificationUpkeep(NotificationUpkeep):
+    """Looks at all notifications each time, because a store in memory is small."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def forget(self, now: datetime, kept: timedelta, most: int) -> int:
+        dropped: list[NotificationId] = []
+
+        def change(tables: Tables) -> Sequence[Entry]:
+            old = (id for id, each in tables[NOTIFICATIONS].items() if each.created_at < now - kept)
+            dropped.extend([*old][:most])
+            for id in dropped:
+                del tables[NOTIFICATIONS][id]
+            return ()
+
+        await self._database.apply(change, lambda _: None)
+        return len(dropped)
+
+
+def _present(tables: Tables, kept: Notification) -> Notification:
+    """A copy of a notification, which is read if everything was up to its time."""
+    found, inbox = copied(kept), tables[INBOXES].get(kept.account_id)
+    if found.read_at is None and inbox and inbox.read_before and found.unread_since <= inbox.read_before:
+        found.read_at = inbox.read_before
+    return found
+
+
+def _kept(notification: Notification) -> Notification:
+    """A copy to keep. The details are turned into the types that JSON has."""
+    details: Any = msgspec.json.decode(msgspec.json.encode(notification.details))
+    return replace(copied(notification), details=details)

@@ -1,0 +1,29 @@
+"""The use cases of notifications, and how they follow from events."""
+
+from application.notifications.making import Notices, Person
+from application.notifications.messages import (
+    AllRead,
+    Chosen,
+    Mark,
+    Preferences,
+    PreferencesView,
+    QuietBetween,
+    Unread,
+)
+from application.notifications.scopes import NOTIFICATIONS_READ, NOTIFICATIONS_WRITE
+from application.notifications.use_cases import Notifications
+
+__all__ = [
+    "NOTIFICATIONS_READ",
+    "NOTIFICATIONS_WRITE",
+    "AllRead",
+    "Chosen",
+    "Mark",
+    "Notices",
+    "Notifications",
+    "Person",
+    "Preferences",
+    "PreferencesView",
+    "QuietBetween",
+    "Unread",
+]

@@ -1,0 +1,282 @@
+"""Everybody is told once of what concerns them, whoever is killed on the way, and of nothing else."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.memory.notifications import NOTIFICATIONS, ROUNDS
+from adapters.memory.system import MovableClock
+from application.consumers import LEASE, Consumers
+from application.notifications import AllRead, Chosen, Notices, Preferences
+from application.paging import Page
+from application.ports.notices import Notice
+from application.ports.notifications import NotificationView
+from application.reactions import people
+from application.tasks import NewComment, NewTask, TaskPatch
+from domain.access import Role
+from domain.channels import account_stream
+from domain.errors import Invalid
+from domain.identity import Account
+from domain.ids import TaskId, WorkspaceId
+from entrypoints.container import in_memory
+from tests.support.builders import a_team, an_account, principal
+
+WORKERS, MEMBERS, AT_ONCE = 3, 5, 2
+
+
+@dataclass
+class Team:
+    """A workspace of several people, whose first one owns it, and workers who tell two of them at a time."""
+
+    members: list[Account] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.house = in_memory()
+        clock = self.house.clock()
+        assert isinstance(clock, MovableClock)
+        self.clock, self.work, self.ids = clock, self.house.work(), self.house.ids()
+        self.tasks, self.inbox = self.house.tasks(), self.house.notifications()
+        self.notices = Notices(self.house.notices(), people, self.ids, AT_ONCE)
+
+    async def come(self, count: int = MEMBERS) -> "Team":
+        self.members = [await an_account(self, f"Member {number}") for number in range(count)]
+        owner, *others = self.members
+        team = await a_team(self, owner.id, {other.id: Role.MEMBER for other in others})
+        self.id = WorkspaceId(team.id)
+        return self
+
+    def worker(self) -> Consumers[Any]:
+        """One more worker on the same store, as another process would be."""
+        house = self.house
+        consumers = (self.notices.consumer(),)
+        return Consumers(consumers, self.work, house.cursors(), house.broker(), self.clock, house.observer())
+
+    async def open(self, by: int = 0, *assignees: int) -> TaskId:
+        given = [self.members[assignee].id for assignee in assignees]
+        new = NewTask("Write the rollout plan", workspace_id=self.id, assignee_ids=[*given])
+        return TaskId((await self.tasks.open(principal(self.members[by]), new)).id)
+
+    async def say(self, task: TaskId, by: int, *mentioned: int) -> None:
+        named = " ".join(f"@{self.members[number].id}" for number in mentioned)
+        await self.tasks.comment(principal(self.members[by]), task, NewComment(f"Look, {named}"))
+
+    async def finish(self) -> None:
+        """Let what a killed worker held come free, and tell everything."""
+        worker, cursors = self.worker(), self.house.cursors()
+        while await worker.turn() or [each for each in await cursors.backlog() if each.consumer == "notifications"]:
+            self.clock.advance(LEASE)
+
+    async def told(self, number: int) -> Sequence[NotificationView]:
+        """What this member is told, the newest first."""
+        page: Page[NotificationView] = await self.inbox.page(principal(self.members[number]), False, None, 200)
+        return page.data
+
+    async def counts(self, number: int) -> dict[str, int]:
+        """How often each type of notification was told to this member."""
+        counts: dict[str, int] = {}
+        for each in await self.told(number):
+            counts[each.type] = counts.get(each.type, 0) + each.count
+        return counts
+
+    async def heard(self, number: int) -> list[str]:
+        """The types of the events of notifications in the stream of this member."""
+        entries = await self.house.journal().read(account_stream(self.members[number].id), 0, 1_000)
+        return [entry.type for entry in entries if entry.type.startswith(("notification.", "inbox."))]
+
+
+@pytest.fixture
+async def team() -> Team:
+    return await Team().come()
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), st.integers(0, MEMBERS - 1)),
+        st.tuples(st.just("mention"), st.integers(0, MEMBERS - 1)),
+        st.tuples(st.just("assign"), st.integers(0, MEMBERS - 1)),
+        st.tuples(st.just("begin"), st.integers(0, WORKERS - 1)),
+        st.tuples(st.just("let"), st.integers(1, 12)),
+        st.tuples(st.just("kill"), st.integers(0, WORKERS - 1)),
+        st.tuples(st.just("pass"), st.integers(1, 6)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60)
+@given(steps=STEPS)
+def test_everybody_is_told_once_though_workers_are_killed_at_any_await(steps: list[tuple[str, int]]) -> None:
+    async def story() -> None:
+        team = await Team().come()
+        task = await team.open()
+        for other in team.members[1:]:
+            await team.tasks.watch(principal(other), task)
+        expected: list[dict[str, int]] = [{} for _ in team.members]
+
+        def expect(type: str, *whom: int) -> None:
+            for number in whom:
+                expected[number][type] = expected[number].get(type, 0) + 1
+
+        workers = [team.worker() for _ in range(WORKERS)]
+        turns: dict[int, asyncio.Task[int]] = {}
+        for step, value in steps:
+            match step:
+                case "say":
+                    await team.say(task, value)
+                    expect("task.commented", *(number for number in range(MEMBERS) if number != value))
+                case "mention":
+                    await team.say(task, 0, 0, value)
+                    expect("task.mentioned", *{value} - {0})
+                    expect("task.commented", *(number for number in range(1, MEMBERS) if number != value))
+                case "assign":
+                    given = await team.open(0, value)
+                    expect("task.assigned", *{value} - {0})
+                    await team.tasks.edit(principal(team.members[0]), given, TaskPatch(title="Write it"))
+                case "begin" if value not in turns or turns[value].done():
+                    turns[value] = asyncio.create_task(workers[value].turn())
+                case "let":
+                    for _ in range(value):
+                        await asyncio.sleep(0)
+                case "kill" if value in turns:
+                    turns[value].cancel()
+                case "pass":
+                    team.clock.advance(timedelta(seconds=value))
+        for turn in turns.values():
+            turn.cancel()
+        await asyncio.gather(*turns.values(), return_exceptions=True)
+        await team.finish()
+        for number in range(MEMBERS):
+            assert await team.counts(number) == expected[number]
+            # Each is an event of its account, so devices hear of it as often.
+            assert len(await team.heard(number)) == sum(expected[number].values())
+
+    asyncio.run(story())
+
+
+async def test_nobody_is_told_of_their_own_act(team: Team) -> None:
+    task = await team.open(1, 1)
+    await team.say(task, 1, 1)
+    await team.tasks.claim(principal(team.members[1]), await team.open(1))
+    await team.finish()
+    assert [await team.told(number) for number in range(MEMBERS)] == [[]] * MEMBERS
+
+
+async def test_what_concerns_nobody_makes_no_work(team: Team) -> None:
+    ada, task = principal(team.members[0]), await team.open(0, 0)
+    await team.tasks.edit(ada, task, TaskPatch(title="Write it"))
+    assert await team.house.cursors().backlog() == []
+
+
+async def test_nobody_is_told_what_they_may_not_read_by_then(team: Team) -> None:
+    task = await team.open(0, 1, 2, 3)
+    await team.say(task, 0)
+    async with team.work() as work:
+        workspace = await work.workspaces.get(team.id)
+        workspace.remove(team.members[1].id, team.members[0].id, team.clock.now())
+        work.workspaces.save(workspace)
+        found = await work.accounts.get(team.members[2].id)
+        found.disable(team.clock.now())
+        work.accounts.save(found)
+    await team.finish()
+    assert [await team.counts(number) for number in (1, 2)] == [{}, {}]
+    assert await team.counts(3) == {"task.assigned": 1, "task.commented": 1}
+
+
+async def test_what_is_deleted_by_then_is_told_to_nobody(team: Team) -> None:
+    task = await team.open(0, 1)
+    await team.tasks.delete(principal(team.members[0]), task)
+    await team.finish()
+    assert await team.told(1) == []
+
+
+async def test_what_happens_to_a_thing_within_ten_minutes_is_one_notification(team: Team) -> None:
+    task = await team.open(0)
+    ada = principal(team.members[0])
+    for by in (1, 2):
+        await team.say(task, by)
+        team.clock.advance(timedelta(minutes=4))
+        await team.finish()
+    (both,) = await team.told(0)
+    assert (both.count, both.actor_id) == (2, team.members[2].id)
+    assert await team.heard(0) == ["notification.created", "notification.repeated"]
+    team.clock.advance(timedelta(minutes=6))
+    await team.say(task, 1)
+    await team.finish()
+    assert [each.count for each in await team.told(0)] == [1, 2]
+    await team.inbox.read_all(ada, AllRead(team.clock.now()))
+    await team.say(task, 1)
+    await team.finish()
+    assert [(each.count, each.read_at is None) for each in await team.told(0)] == [(1, True), (1, False), (2, False)]
+
+
+async def test_a_comment_that_names_more_people_later_tells_those(team: Team) -> None:
+    task, (ada, bob, eve, *_) = await team.open(0), team.members
+    comment = await team.tasks.comment(principal(ada), task, NewComment(f"Look, @{bob.id}"))
+    for text in (f"Look, @{bob.id} and @{eve.id}", f"Look, @{eve.id} and @{bob.id}!"):
+        await team.finish()
+        await team.tasks.edit_comment(principal(ada), task, comment.id, NewComment(text))
+    await team.finish()
+    assert [await team.counts(number) for number in (1, 2)] == [{"task.mentioned": 1}, {"task.mentioned": 1}]
+
+
+async def test_who_does_not_want_a_type_is_not_told_it(team: Team) -> None:
+    bob = principal(team.members[1])
+    view = await team.inbox.preferences(bob)
+    assert (view.types["task.commented"].in_app, view.types["task.commented"].email) == (True, False)
+    assert view.types["task.assigned"].email
+    await team.inbox.choose(bob, Preferences({"task.commented": Chosen(in_app=False, email=False)}))
+    task = await team.open(0, 1)
+    await team.say(task, 0)
+    await team.finish()
+    assert await team.counts(1) == {"task.assigned": 1}
+    assert not (await team.inbox.preferences(bob)).types["task.commented"].in_app
+
+
+async def test_only_types_that_there_are_can_be_chosen(team: Team) -> None:
+    with pytest.raises(Invalid) as refused:
+        await team.inbox.choose(principal(team.members[1]), Preferences({"task.x": Chosen(True, True)}))
+    assert refused.value.pointer == "/types/task.x"
+
+
+async def test_what_is_made_after_everything_was_read_is_unread_though_clocks_differ(team: Team) -> None:
+    task, ada = await team.open(0), principal(team.members[0])
+    team.clock.advance(timedelta(seconds=1))
+    await team.inbox.read_all(ada, AllRead(team.clock.now()))
+    team.clock.advance(timedelta(seconds=-1))
+    await team.say(task, 1)
+    await team.finish()
+    assert (await team.inbox.unread(ada)).unread == 1
+
+
+def test_two_notices_of_one_name_are_refused() -> None:
+    async def nobody(*_: object) -> None:
+        return None
+
+    row = Notice("task.assigned", frozenset({"task.assigned"}), "You were given a task.", nobody)
+    house = in_memory()
+    house.notices.add_args(row)
+    with pytest.raises(ValueError, match=r"two notices are called task\.assigned"):
+        house.consumers()
+
+
+async def test_many_are_told_in_pieces_while_others_write() -> None:
+    team = await Team().come(21)
+    task = await team.open(0)
+    for other in team.members[1:]:
+        await team.tasks.watch(principal(other), task)
+    await team.say(task, 0)
+    turn = asyncio.create_task(team.worker().turn())
+    made = []
+    while not turn.done():
+        await team.open(0)
+        made.append(len(team.house.database().committed[NOTIFICATIONS]))
+    assert len({count for count in made if 0 < count < 20}) > 3, "between two pieces others write"
+    assert [await team.counts(number) for number in range(1, 21)] == [{"task.commented": 1}] * 20
+    assert await team.told(0) == []
+    assert not team.house.database().committed[ROUNDS]
