@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from adapters.memory.notifications import NOTIFICATIONS, ROUNDS
 from adapters.memory.system import MovableClock
 from application.consumers import LEASE, Consumers
+from application.due import Later
 from application.notifications import AllRead, Chosen, Notices, Preferences
 from application.paging import Page
 from application.ports.notices import Notice
@@ -24,6 +25,7 @@ from domain.channels import account_stream
 from domain.errors import Invalid
 from domain.identity import Account
 from domain.ids import TaskId, WorkspaceId
+from domain.tasks import Status
 from entrypoints.container import in_memory
 from tests.support.builders import a_team, an_account, principal
 
@@ -263,6 +265,42 @@ def test_two_notices_of_one_name_are_refused() -> None:
     house.notices.add_args(row)
     with pytest.raises(ValueError, match=r"two notices are called task\.assigned"):
         house.consumers()
+
+
+async def test_who_has_a_task_is_reminded_of_it_and_nobodys_version_fails(team: Team) -> None:
+    house, ada, due_at = team.house, principal(team.members[0]), team.clock.now() + timedelta(days=2)
+    later = Later(house.due(), house.broker(), team.clock, house.observer())
+    task = await team.open(0, 1)
+    await team.tasks.edit(ada, task, TaskPatch(due_at=due_at))
+    alone = await team.open(0)
+    before = await team.tasks.edit(ada, alone, TaskPatch(due_at=due_at))
+
+    async def reminded_at(at: datetime) -> list[list[tuple[str, object]]]:
+        team.clock.advance(at - team.clock.now())
+        await later.turn()
+        await team.finish()
+        told = [await team.told(number) for number in (0, 1, 2)]
+        return [[(each.type, each.details.get("hours")) for each in mine if "due" in each.type] for mine in told]
+
+    day, hour = ("task.due_soon", 24), ("task.due_soon", 1)
+    assert await reminded_at(due_at - timedelta(hours=25)) == [[], [], []]
+    assert await reminded_at(due_at - timedelta(hours=24)) == [[day], [day], []]
+    assert await reminded_at(due_at - timedelta(minutes=59)) == [[hour, day], [hour, day], []]
+    await team.tasks.edit(ada, alone, TaskPatch(status=Status.DONE), before.version)
+    assert await reminded_at(due_at) == [[hour, day], [("task.overdue", None), hour, day], []]
+    assert await house.cursors().backlog() == []
+    assert await later.turn() == 0
+
+
+async def test_a_reminder_that_is_told_late_is_told_to_nobody_who_is_done(team: Team) -> None:
+    house, ada, due_at = team.house, principal(team.members[0]), team.clock.now() + timedelta(hours=2)
+    task = await team.open(0, 1)
+    await team.tasks.edit(ada, task, TaskPatch(due_at=due_at))
+    team.clock.advance(timedelta(hours=1))
+    await Later(house.due(), house.broker(), team.clock, house.observer()).turn()
+    await team.tasks.edit(ada, task, TaskPatch(due_at=due_at + timedelta(days=9)))
+    await team.finish()
+    assert await team.counts(1) == {"task.assigned": 1}
 
 
 async def test_many_are_told_in_pieces_while_others_write() -> None:

@@ -27,7 +27,7 @@ from adapters.memory.presence import MemoryPresence
 from adapters.memory.rooms import ROOMS, MemoryRoomQueries, MemoryRoomUpkeep
 from adapters.memory.store import MemoryStoreQueries
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.memory.tasks import MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskWords
+from adapters.memory.tasks import TASKS, MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskWords
 from adapters.memory.tickets import MemoryTicketStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.upkeep import MemoryUpkeep
@@ -119,6 +119,7 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
             room_deadlines=MemoryDeadlines(database, ROOMS, attrgetter("due_at")),
             notification_queries=MemoryNotificationQueries(database),
             notification_upkeep=MemoryNotificationUpkeep(database),
+            task_deadlines=MemoryDeadlines(database, TASKS, attrgetter("remind_at")),
             access_queries=MemoryAccessQueries(database),
             session_queries=MemorySessionQueries(database),
             guest_passes=(guest_passes := MemoryGuestPassStore(database)),
@@ -197,6 +198,7 @@ async def postgres_and_redis_house(
             room_deadlines=room_deadlines,
             notification_queries=PostgresNotificationQueries(database),
             notification_upkeep=PostgresNotificationUpkeep(database),
+            task_deadlines=PostgresDeadlines(database, tables.tasks, "remind_at"),
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
             guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),

@@ -73,6 +73,7 @@ class House:
     room_deadlines: Deadlines
     notification_queries: NotificationQueries
     notification_upkeep: NotificationUpkeep
+    task_deadlines: Deadlines
     access_queries: AccessQueries
     session_queries: SessionQueries
     guest_passes: GuestPassStore

@@ -25,10 +25,11 @@ from application.ports.tasks import (
     TaskWords,
     counted,
 )
+from application.ports.unit_of_work import Stale
 from domain.access import Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.tasks import Comment, Priority, Status, Task
+from domain.tasks import Comment, Priority, Reminder, Status, Task
 from domain.words import words
 
 TASKS: Table[TaskId, Task] = Table("tasks")
@@ -70,7 +71,7 @@ class MemoryTasks(TaskRepository):
         task = self._unit.tables[TASKS].get(id)
         if task is None or task.deleted_at:
             raise NotFound
-        return copied(task)
+        return self._known(task)
 
     async def assigned(self, workspace: WorkspaceId | None, account: AccountId, most: int) -> Sequence[Task]:
         return self._open(lambda task: account in task.assignees and workspace in (None, task.workspace_id), most)
@@ -79,7 +80,7 @@ class MemoryTasks(TaskRepository):
         return self._open(lambda task: account in task.watchers and workspace == task.workspace_id, most)
 
     def _open(self, is_wanted: Callable[[Task], bool], most: int) -> Sequence[Task]:
-        found = (copied(task) for task in self._unit.tables[TASKS].values() if task.is_open and is_wanted(task))
+        found = (self._known(task) for task in self._unit.tables[TASKS].values() if task.is_open and is_wanted(task))
         return list(islice(found, most))
 
     def _found(self, id: TaskId, by: AccountId, deleted: bool = False) -> tuple[Task, Standing] | None:
@@ -90,13 +91,54 @@ class MemoryTasks(TaskRepository):
         if standing is None:
             return None
         self._unit.require(still(task.workspace_id, by, standing))
-        return copied(task), standing
+        return self._known(task), standing
 
     def add(self, task: Task) -> None:
         self.save(task)
 
     def save(self, task: Task) -> None:
-        self._unit.saving(task.id, task, TASKS, kept=_kept, uses=lambda t: counted(t).uses(t.workspace_id))
+        known = self._unit.loaded.get(task.id)
+        present = [known]
+
+        def look(tables: Tables) -> None:
+            stored = tables[TASKS].get(task.id)
+            present[0] = stored.remind_at if stored else None
+
+        def kept(saved: Task) -> Task:
+            if saved.remind_at == known:  # time may have changed it meanwhile
+                return replace(_kept(saved), remind_at=present[0])
+            self._unit.note_due(saved.remind_at)
+            return _kept(saved)
+
+        self._unit.saving(task.id, task, TASKS, look, kept, lambda t: counted(t).uses(t.workspace_id))
+
+    async def reminder(self, id: TaskId) -> Reminder:
+        task = self._unit.tables[TASKS].get(id)
+        if task is None or task.due_at is None or task.remind_at is None:
+            raise NotFound
+        self._unit.loaded["reminder", id] = task.remind_at
+        return Reminder(id, task.workspace_id, task.due_at, task.remind_at, task.version)
+
+    def remind(self, reminder: Reminder) -> None:
+        id, was = reminder.id, self._unit.loaded["reminder", reminder.id]
+
+        def still(tables: Tables) -> None:
+            if tables[TASKS][id].remind_at != was:
+                raise Stale
+
+        def write(tables: Tables) -> None:
+            self._unit.note_due(reminder.remind_at)
+            tables[TASKS][id] = replace(tables[TASKS][id], remind_at=reminder.remind_at)
+
+        if reminder.has_news:
+            self._unit.tell(reminder)
+            self._unit.require(still)
+            self._unit.note(write)
+
+    def _known(self, task: Task) -> Task:
+        """A copy of a task, whose reminder is written only if that has changed."""
+        self._unit.loaded[task.id] = task.remind_at
+        return copied(task)
 
     async def comment(self, id: CommentId, task: TaskId) -> Comment:
         found = self._unit.tables[COMMENTS].get(id)

@@ -12,11 +12,11 @@ from application.ports.due import Ahead, Deadlines, Late
 
 
 class PostgresDeadlines(Deadlines):
-    """The deadlines of a table that has the columns `id` and `due_at`, and a `due_index`."""
+    """The deadlines of a table that has the columns `id` and `due_at`, or `column` instead, and a `due_index`."""
 
-    def __init__(self, database: Database, table: Table) -> None:
+    def __init__(self, database: Database, table: Table, column: str = "due_at") -> None:
         self._database = database
-        id, due_at = table.c.id, table.c.due_at
+        id, due_at = table.c.id, table.c[column]
         is_due = due_at <= bindparam("now")
         late = select(literal_column("1")).select_from(table).where(is_due).limit(bindparam("most")).subquery("late")
         self.looking = Statement(

@@ -12,7 +12,7 @@ from application.ports.access import Access
 from application.quotas import Use
 from domain.access import Standing
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.tasks import Comment, Priority, Status, Task
+from domain.tasks import Comment, Priority, Reminder, Status, Task
 
 
 class TaskView(Struct, frozen=True):
@@ -147,6 +147,18 @@ class TaskRepository(Protocol):
         """Store a changed task; without news it does nothing.
 
         `Stale` on leaving if another unit of work has saved the task since it was read.
+        """
+        ...
+
+    async def reminder(self, id: TaskId) -> Reminder:
+        """The next reminder of a task; NotFound if the task is absent or has none."""
+        ...
+
+    def remind(self, reminder: Reminder) -> None:
+        """Store when the next reminder is, and nothing else of the task.
+
+        `Stale` on leaving if that has changed since it was read. `save` writes it only if the task has planned another
+        one, so neither undoes the other.
         """
         ...
 

@@ -19,6 +19,7 @@ from application.tasks.messages import (
     TaskRef,
 )
 from application.tasks.notices import NOTICES
+from application.tasks.reminders import Reminders
 from application.tasks.scopes import TASKS_READ, TASKS_WRITE
 from application.tasks.use_cases import Tasks
 
@@ -36,6 +37,7 @@ __all__ = [
     "BulkUpdate",
     "NewComment",
     "NewTask",
+    "Reminders",
     "TaskFeeds",
     "TaskPatch",
     "TaskQuery",

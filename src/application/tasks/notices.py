@@ -1,6 +1,7 @@
 """Whom events of tasks concern."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from application.ports.events import EventView
@@ -42,6 +43,14 @@ async def _commented(work: TaskWork, event: EventView, after: AccountId | None, 
     return await _told(work, task, others, after, most, _comment(event))
 
 
+async def _due(work: TaskWork, event: EventView, after: AccountId | None, most: int) -> Told | None:
+    """Those who have the task, or else who opened it, unless it is done or due at another time by now."""
+    task = await _there(work, event)
+    if task is None or not task.is_open or task.due_at != _instant(event.data["due_at"]):
+        return None
+    return await _told(work, task, task.assignees or [task.created_by], after, most, event.data)
+
+
 async def _there(work: TaskWork, event: EventView) -> Task | None:
     try:
         return await work.tasks.any(TaskId(event.resource.id))
@@ -65,6 +74,10 @@ async def _told(
 
 def _comment(event: EventView) -> Mapping[str, object]:
     return {"comment_id": event.data["comment_id"]}
+
+
+def _instant(text: object) -> datetime:
+    return datetime.fromisoformat(str(text))
 
 
 def _accounts(ids: object) -> set[AccountId]:
@@ -102,4 +115,6 @@ NOTICES = (
         by_mail=True,
     ),
     Notice("task.commented", frozenset({_SAID}), "Somebody commented on a task that you watch.", _commented),
+    Notice("task.due_soon", frozenset({"task.due_soon"}), "A task of yours is due in a day or an hour.", _due),
+    Notice("task.overdue", frozenset({"task.overdue"}), "A task of yours is overdue.", _due),
 )

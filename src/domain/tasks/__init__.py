@@ -13,6 +13,7 @@ from domain.tasks.fields import (
     custom_fields,
     normal_label,
 )
+from domain.tasks.reminders import HOURS_BEFORE, Reminder, next_reminder
 from domain.tasks.task import ASSIGNEES_MAX, TASK, WATCHERS_MAX, AlreadyAssigned, NotAMember, Task, TooManyWatchers
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "CUSTOM_MAX_BYTES",
     "DESCRIPTION_MAX",
     "ESTIMATE_MAX_MINUTES",
+    "HOURS_BEFORE",
     "LABELS_MAX",
     "LABEL_MAX",
     "MENTIONS_MAX",
@@ -31,9 +33,11 @@ __all__ = [
     "Comment",
     "NotAMember",
     "Priority",
+    "Reminder",
     "Status",
     "Task",
     "TooManyWatchers",
     "custom_fields",
+    "next_reminder",
     "normal_label",
 ]

@@ -1,7 +1,7 @@
 """The aggregate of a task: every change of it and of its comments."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from domain.kernel import Aggregate, EventType
 from domain.tasks.comments import COMMENTS_MAX, MENTIONS_MAX, Comment, comment_text
 from domain.tasks.events import EVENTS
 from domain.tasks.fields import CLOSED, EDITABLE, Priority, Status, checked
+from domain.tasks.reminders import next_reminder
 
 ASSIGNEES_MAX = 20
 WATCHERS_MAX = 500
@@ -79,6 +80,8 @@ class Task(Aggregate):
     completed_at: datetime | None = None
     archived_at: datetime | None = None
     deleted_at: datetime | None = None
+    # When people are reminded of `due_at` the next time; see `Reminder`. Time changes it without an event.
+    remind_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
     def open(
@@ -119,6 +122,7 @@ class Task(Aggregate):
         task._check_dates()
         if task.status is Status.DONE:
             task.completed_at = at
+        task._plan_reminder(at)
         task._tell("task.created", by, at, data={name: getattr(task, name) for name in _SNAPSHOT})
         return task
 
@@ -130,6 +134,7 @@ class Task(Aggregate):
     def edit(self, by: AccountId, at: datetime, **values: object) -> None:
         """Set any of the editable fields. Setting a field to the value it has changes and announces nothing."""
         changes: dict[str, tuple[object, object]] = {}
+        was_open = self.is_open
         for name, value in values.items():
             old, new = getattr(self, name), checked(name, value)
             # Python compares 1, 1.0 and True as equal. Readers of the custom fields do not.
@@ -145,6 +150,8 @@ class Task(Aggregate):
             if completed != self.completed_at:
                 changes["completed_at"] = (self.completed_at, completed)
                 self.completed_at = completed
+        if "due_at" in changes or was_open is not self.is_open:
+            self._plan_reminder(at)
         self._tell("task.updated", by, at, changes)
 
     def assign(self, account: AccountId, by: AccountId, at: datetime) -> None:
@@ -201,6 +208,7 @@ class Task(Aggregate):
         if by != self.created_by:
             standing.require(Permission.DELETE_ANY_TASK)
         self.deleted_at = at
+        self._plan_reminder(at)
         self._tell("task.deleted", by, at)
 
     def restore(self, by: AccountId, standing: Standing, at: datetime) -> None:
@@ -210,6 +218,7 @@ class Task(Aggregate):
         if by != self.created_by:
             standing.require(Permission.DELETE_ANY_TASK)
         self.deleted_at = None
+        self._plan_reminder(at)
         self._tell("task.restored", by, at)
 
     def comment(self, id: CommentId, text: str, mentions: Iterable[AccountId], by: AccountId, at: datetime) -> Comment:
@@ -253,6 +262,9 @@ class Task(Aggregate):
     def _watch(self, account: AccountId) -> None:
         if account not in self.watchers and len(self.watchers) < WATCHERS_MAX:
             self.watchers = [*self.watchers, account]
+
+    def _plan_reminder(self, at: datetime) -> None:
+        self.remind_at = next_reminder(self.due_at, at) if self.is_open else None
 
     def _check_dates(self) -> None:
         if self.start_at and self.due_at and self.due_at < self.start_at:

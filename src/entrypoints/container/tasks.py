@@ -1,18 +1,21 @@
 """What tasks bring to the assembly: their comments, numbers and words with them."""
 
+from operator import attrgetter
+
 from dependency_injector.providers import Provider, Singleton
 
 from adapters.cached.tasks import CachedTaskQueries
+from adapters.memory import MemoryDeadlines
 from adapters.memory.tasks import COMMENTS, TASKS, MemoryTaskNumbers, MemoryTaskQueries, MemoryTasks, MemoryTaskWords
-from adapters.postgres import tables
+from adapters.postgres import PostgresDeadlines, tables
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.task_words import PostgresTaskWords
 from adapters.postgres.tasks import PostgresTaskQueries, PostgresTasks
-from application.ports import AccessQueries, Cache, TaskNumbers, TaskQueries, TaskWords
+from application.ports import AccessQueries, Cache, Deadlines, Due, TaskNumbers, TaskQueries, TaskWords
 from application.quotas import Quota
 from application.reactions import DEPARTED
-from application.tasks import NOTICES, TASKS_READ, TASKS_WRITE, TaskFeeds, Tasks, WordsAnew
-from domain.tasks import Task
+from application.tasks import NOTICES, TASKS_READ, TASKS_WRITE, Reminders, TaskFeeds, Tasks, WordsAnew
+from domain.tasks import Reminder, Task
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
 from entrypoints.http.tasks import task_routes
@@ -29,6 +32,7 @@ def on_postgres(house: Container) -> Container:
         Singleton(PostgresTaskQueries, house.database, house.long_reads),
         Singleton(PostgresTaskNumbers, house.numbers_database),
         Singleton(PostgresTaskWords, house.database),
+        Singleton(PostgresDeadlines, house.database, tables.tasks, "remind_at"),
     )
 
 
@@ -41,11 +45,16 @@ def in_memory(house: Container) -> Container:
         Singleton(MemoryTaskQueries, database),
         Singleton(MemoryTaskNumbers, database),
         Singleton(MemoryTaskWords),
+        Singleton(MemoryDeadlines, database, TASKS, attrgetter("remind_at")),
     )
 
 
 def _with_tasks(
-    house: Container, stored: Provider[TaskQueries], numbers: Provider[TaskNumbers], words: Provider[TaskWords]
+    house: Container,
+    stored: Provider[TaskQueries],
+    numbers: Provider[TaskNumbers],
+    words: Provider[TaskWords],
+    deadlines: Provider[Deadlines],
 ) -> Container:
     given = house.settings.provided
     queries: Provider[TaskQueries] = Singleton(_kept, house.settings, stored, house.access_queries, house.cache)
@@ -53,11 +62,12 @@ def _with_tasks(
     words_anew = Singleton(WordsAnew, words)
     house.set_providers(tasks=tasks, task_queries=queries, task_numbers=numbers, task_words=words)
     house.set_providers(stored_task_queries=stored, words_anew=words_anew)
-    house.aggregates.add_args(Task)
+    house.aggregates.add_args(Task, Reminder)
     house.scopes.add_args(TASKS_READ, TASKS_WRITE)
     house.feeds.add_args(Singleton(TaskFeeds, house.access_queries))
     house.consumers.add_args(DEPARTED)
     house.notices.add_args(*NOTICES)
+    house.due.add_args(Singleton(Due, "task_reminders", deadlines, Singleton(Reminders, house.work).provided.elapse))
     house.quotas.add_args(
         Singleton(Quota, "tasks", "workspace", given.quota_tasks),
         Singleton(Quota, "open_tasks", "workspace", given.quota_open_tasks),

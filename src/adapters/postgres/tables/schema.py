@@ -24,6 +24,6 @@ def one_of(column: str, values: type) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-def due_index(table: Table) -> Index:
-    """An index over the rows of a table that have a `due_at`. All other rows cost it nothing."""
-    return Index(f"{table.name}_due", table.c.due_at, postgresql_where=table.c.due_at.is_not(None))
+def due_index(table: Table, column: str = "due_at") -> Index:
+    """An index over the rows of a table that have a `due_at`, or this column. All other rows cost it nothing."""
+    return Index(f"{table.name}_due", table.c[column], postgresql_where=table.c[column].is_not(None))

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from adapters.postgres.tables.identity import accounts
-from adapters.postgres.tables.schema import Instant, metadata, one_of
+from adapters.postgres.tables.schema import Instant, due_index, metadata, one_of
 from adapters.postgres.tables.workspaces import workspaces
 from domain.tasks import Priority, Status
 
@@ -50,6 +50,8 @@ tasks = Table(
     Column("completed_at", Instant),
     Column("archived_at", Instant),
     Column("deleted_at", Instant),
+    # When people are reminded of `due_at` the next time.
+    Column("remind_at", Instant),
     Column("version", Integer, nullable=False),
     # The words of title and description, split by the domain so that every adapter finds the same tasks. `words_rule`
     # is the version of the rule that split them.
@@ -95,6 +97,7 @@ tasks = Table(
     one_of("status", Status),
     one_of("priority", Priority),
 )
+due_index(tasks, "remind_at")
 
 task_numbers = Table(
     "task_numbers",

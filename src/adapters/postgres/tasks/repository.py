@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from itertools import compress
-from operator import attrgetter
+from itertools import compress, product
+from operator import attrgetter, ne
 from typing import Any
 
 import asyncpg
@@ -22,7 +22,7 @@ from application.ports.unit_of_work import Stale
 from domain.access import Role, Standing
 from domain.errors import NotFound
 from domain.ids import AccountId, CommentId, TaskId, WorkspaceId
-from domain.tasks import Comment, Priority, Status, Task
+from domain.tasks import Comment, Priority, Reminder, Status, Task
 from domain.words import WORDS_RULE, words
 
 _FIELDS = tuple(f.name for f in fields(Task) if f.init and f.name != "version")
@@ -63,22 +63,32 @@ REFUSALS["uq_tasks_workspace_id_key"] = Stale
 _INSERT = Statement(insert(tasks).values(_bound(*_FIELDS, "version") | _FOUND_BY))
 
 _TEXTS = ("title", "description")
-_WRITTEN = tuple(name for name in (*_FIELDS, "version") if name not in _FIXED and name not in _TEXTS)
+_SELDOM = (*_TEXTS, "remind_at")
+_WRITTEN = tuple(name for name in (*_FIELDS, "version") if name not in _FIXED and name not in _SELDOM)
 
 
-def _update(*texts: str) -> Statement:
-    written = _bound(*_WRITTEN, *texts) | (_FOUND_BY if texts else {})
+def _update(*changed: str) -> Statement:
+    written = _bound(*_WRITTEN, *changed) | ({} if set(_TEXTS).isdisjoint(changed) else _FOUND_BY)
     return Statement(
         update(tasks).where(tasks.c.id == bindparam("task"), tasks.c.version == bindparam("loaded")).values(written)
     )
 
 
-# By whether each text has changed. Unchanged texts are not written, because texts and their words are most of the work.
-_UPDATES: Mapping[tuple[bool, bool], Statement] = {
-    (title, description): _update(*compress(_TEXTS, (title, description)))
-    for title in (False, True)
-    for description in (False, True)
+# By what of `_SELDOM` has changed. Unchanged texts are not written, because texts and their words are most of the work,
+# and neither is an unchanged reminder, because time may have changed it meanwhile.
+_UPDATES: Mapping[tuple[bool, ...], Statement] = {
+    changed: _update(*compress(_SELDOM, changed)) for changed in product((False, True), repeat=len(_SELDOM))
 }
+_REMINDER = Statement(
+    select(tasks.c.id, tasks.c.workspace_id, tasks.c.due_at, tasks.c.remind_at, tasks.c.version).where(
+        tasks.c.id == bindparam("id"), tasks.c.remind_at.is_not(None)
+    )
+)
+_REMIND = Statement(
+    update(tasks)
+    .where(tasks.c.id == bindparam("task"), tasks.c.remind_at == bindparam("was"))
+    .values(remind_at=bindparam("next"))
+)
 
 _COMMENT_FIELDS = tuple(f.name for f in fields(Comment))
 _COMMENT = Statement(
@@ -129,7 +139,7 @@ class PostgresTasks(TaskRepository):
         return [self._known(_task(row)) for row in rows]
 
     def _known(self, task: Task) -> Task:
-        self._unit.loaded[task.id] = counted(task), task.title, task.description
+        self._unit.loaded[task.id] = counted(task), task.title, task.description, task.remind_at
         return task
 
     def _loaded(self, row: asyncpg.Record, by: AccountId) -> tuple[Task, Standing]:
@@ -143,6 +153,7 @@ class PostgresTasks(TaskRepository):
             values = _values(task)
             values["words"] = found_by(task.title, task.description)
             self._unit.count(counted(task).uses(task.workspace_id))
+            self._unit.note_due(task.remind_at)
             return [_INSERT.part(values)]
 
         self._unit.saving(task, writes)
@@ -151,17 +162,36 @@ class PostgresTasks(TaskRepository):
         def writes(loaded: int) -> Iterable[Part]:
             after = counted(task)
             # If another unit has loaded the task, this write is stale.
-            before, title, description = self._unit.loaded.get(task.id, (after, None, None))
-            changed = task.title != title, task.description != description
+            before, *known = self._unit.loaded.get(task.id, (after, None, None, None))
+            changed = tuple(map(ne, (task.title, task.description, task.remind_at), known))
             values = _values(task)
             values["task"], values["loaded"] = task.id, loaded
-            if any(changed):
+            if changed[-1]:
+                self._unit.note_due(task.remind_at)
+            if any(changed[:-1]):
                 values["words"] = found_by(task.title, task.description)
             if after != before:
                 self._unit.count(after.uses(task.workspace_id), before.uses(task.workspace_id))
             return [_UPDATES[changed].part(values)]
 
         self._unit.saving(task, writes)
+
+    async def reminder(self, id: TaskId) -> Reminder:
+        row = await self._unit.fetchrow(_REMINDER, id=id)
+        if row is None:
+            raise NotFound
+        reminder = Reminder(*row)
+        self._unit.loaded["reminder", id] = reminder.remind_at
+        return reminder
+
+    def remind(self, reminder: Reminder) -> None:
+        was = self._unit.loaded["reminder", reminder.id]
+
+        def writes(loaded: int) -> Iterable[Part]:
+            self._unit.note_due(reminder.remind_at)
+            return [_REMIND.part({"task": reminder.id, "was": was, "next": reminder.remind_at})]
+
+        self._unit.saving(reminder, writes)
 
     async def comment(self, id: CommentId, task: TaskId) -> Comment:
         row = await self._unit.fetchrow(_COMMENT, id=id, task=task)
