@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -18,13 +19,16 @@ from application.notifications import AllRead, Chosen, Notices, Preferences
 from application.paging import Page
 from application.ports.notices import Notice
 from application.ports.notifications import NotificationView
+from application.ports.rooms import RoomView
 from application.reactions import people
+from application.rooms import NewRoom, RoomInvitation
 from application.tasks import NewComment, NewTask, TaskPatch
 from domain.access import Role
 from domain.channels import account_stream
 from domain.errors import Invalid
 from domain.identity import Account
-from domain.ids import TaskId, WorkspaceId
+from domain.ids import RoomId, TaskId, WorkspaceId
+from domain.rooms import NotInvitable, RoomClosed, Visibility
 from domain.tasks import Status
 from entrypoints.container import in_memory
 from tests.support.builders import a_team, an_account, principal
@@ -318,3 +322,53 @@ async def test_many_are_told_in_pieces_while_others_write() -> None:
     assert [await team.counts(number) for number in range(1, 21)] == [{"task.commented": 1}] * 20
     assert await team.told(0) == []
     assert not team.house.database().committed[ROUNDS]
+
+
+async def a_room(team: Team, **values: Any) -> RoomView:
+    """A room of the team that its first member has opened, and which has not begun to be due."""
+    new = NewRoom("Film night", **values)
+    return cast(RoomView, await team.house.rooms().open(principal(team.members[0]), new))
+
+
+async def test_who_is_asked_into_a_room_is_told_how_to_come_in(team: Team) -> None:
+    ada, rooms = principal(team.members[0]), team.house.rooms()
+    room = await a_room(team)
+    await rooms.invite(ada, RoomId(room.id), RoomInvitation(team.members[1].id))
+    await team.finish()
+    (told,) = await team.told(1)
+    assert (told.type, told.title, told.resource.id, told.place_id) == ("room.invited", "Film night", room.id, room.id)
+    assert told.details == {"join_code": room.join_code}
+    await rooms.close(ada, RoomId(room.id))
+    with pytest.raises(RoomClosed):
+        await rooms.invite(ada, RoomId(room.id), RoomInvitation(team.members[2].id))
+
+
+async def test_nobody_is_asked_into_a_room_who_could_not_come_in(team: Team) -> None:
+    ada, rooms, stranger = principal(team.members[0]), team.house.rooms(), await an_account(team)
+    room = await a_room(team, workspace_id=team.id, visibility=Visibility.WORKSPACE)
+    for account in (stranger.id, UUID(int=1)):
+        with pytest.raises(NotInvitable):
+            await rooms.invite(ada, RoomId(room.id), RoomInvitation(account))
+    with pytest.raises(NotInvitable):
+        await rooms.invite(ada, RoomId((await a_room(team)).id), RoomInvitation(UUID(int=1)))
+    for _ in range(2):  # whoever is in is not asked
+        await rooms.invite(ada, RoomId(room.id), RoomInvitation(team.members[0].id))
+    await rooms.invite(ada, RoomId(room.id), RoomInvitation(team.members[1].id))
+    async with team.work() as work:
+        workspace = await work.workspaces.get(team.id)
+        workspace.remove(team.members[1].id, team.members[0].id, team.clock.now())
+        work.workspaces.save(workspace)
+    await team.finish()
+    assert [await team.counts(number) for number in (0, 1)] == [{}, {}]
+
+
+async def test_a_room_that_ends_soon_is_told_to_those_who_are_in(team: Team) -> None:
+    house, room = team.house, await a_room(team)
+    async with team.work() as work:
+        found = await work.rooms.get(RoomId(room.id))
+        found.attend([team.members[0].id], team.clock.now())
+        work.rooms.save(found)
+    team.clock.advance(room.expires_at - team.clock.now() - timedelta(minutes=10))
+    await Later(house.due(), house.broker(), team.clock, house.observer()).turn()
+    await team.finish()
+    assert [await team.counts(number) for number in (0, 1)] == [{"room.expiring": 1}, {}]

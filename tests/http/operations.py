@@ -239,6 +239,7 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
         "policies": POLICIES,
     },
     "join_room": lambda ids: {"password": "open sesame"},
+    "invite_to_room": lambda ids: {"account_id": ids["members"]},
     "transfer_room": lambda ids: {"participant_id": ids["participants"]},
     "change_participant": lambda ids: {"role": "moderator", "muted": True},
     "control_room": lambda ids: {

@@ -19,6 +19,7 @@ LEAST: dict[str, tuple[str, str | None]] = {
     "leave_room": ("guest", None),
     "extend_room": ("host", "room:own"),
     "transfer_room": ("host", "room:own"),
+    "invite_to_room": ("moderator", "room:moderate"),
     "change_participant": ("host", "room:own"),
     "remove_participant": ("moderator", "room:moderate"),
     "control_room": ("member", "room:control"),
@@ -47,6 +48,7 @@ BEYOND_GUESTS = {
     "close_room",
     "extend_room",
     "transfer_room",
+    "invite_to_room",
     "change_participant",
     "remove_participant",
 }

@@ -20,10 +20,12 @@ from application.rooms.messages import (
     ParticipantPatch,
     PolicyChoices,
     QueuePatch,
+    RoomInvitation,
     RoomJoined,
     RoomPatch,
     Skip,
 )
+from application.rooms.notices import NOTICES
 from application.rooms.queues import RoomQueues
 from application.rooms.reports import RoomLeads, RoomReport, RoomReports
 from application.rooms.roll_call import RollCall
@@ -35,6 +37,7 @@ __all__ = [
     "DRIFT",
     "FIGURES",
     "HAPPENINGS",
+    "NOTICES",
     "POLICIES",
     "ROOMS_PLAY",
     "ROOMS_READ",
@@ -58,6 +61,7 @@ __all__ = [
     "QueuePatch",
     "RollCall",
     "RoomFeeds",
+    "RoomInvitation",
     "RoomJoined",
     "RoomLeads",
     "RoomPatch",

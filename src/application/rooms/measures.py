@@ -12,6 +12,7 @@ MESSAGES_PER_PARTICIPANT = Policy("room_messages", 5, 5_000, "Too many messages.
 REACTIONS_PER_PARTICIPANT = Policy("room_reactions", 10, 5_000, "Too many reactions. Wait a moment.")
 # Of reports that tell the room something new.
 REPORTS_PER_PARTICIPANT = Policy("room_reports", 20, 10_000, "The player changes too often. Wait a moment.")
+INVITATIONS_PER_ACCOUNT = Policy("room_invitations", 20, 600_000, "Too many invitations. Wait a few minutes.")
 
 POLICIES = (
     PASSWORDS_PER_ROOM,
@@ -20,6 +21,7 @@ POLICIES = (
     MESSAGES_PER_PARTICIPANT,
     REACTIONS_PER_PARTICIPANT,
     REPORTS_PER_PARTICIPANT,
+    INVITATIONS_PER_ACCOUNT,
 )
 
 DRIFT = Measure(

@@ -112,6 +112,12 @@ class RoomJoined(Struct, frozen=True):
     guest: GuestToken | None
 
 
+class RoomInvitation(Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody to ask into a room."""
+
+    account_id: UUID
+
+
 class HostTransfer(Struct, frozen=True, forbid_unknown_fields=True):
     """The participant who becomes the host."""
 

@@ -28,23 +28,25 @@ from application.ports.unit_of_work import retried
 from application.principal import Principal
 from application.rooms.codes import new_code
 from application.rooms.entrance import NameOf
-from application.rooms.measures import COMMANDS_PER_PARTICIPANT
+from application.rooms.measures import COMMANDS_PER_PARTICIPANT, INVITATIONS_PER_ACCOUNT
 from application.rooms.messages import (
     Command,
     HostTransfer,
     NewRoom,
     ParticipantPatch,
     PolicyChoices,
+    RoomInvitation,
     RoomPatch,
     Skip,
 )
+from application.rooms.notices import may_come
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
 from application.rooms.steps import RoomSteps, require_version
 from domain.access import Permission
 from domain.channels import PRESENCE, Channel
-from domain.errors import Invalid, Unavailable
+from domain.errors import Invalid, NotFound, Unavailable
 from domain.ids import AccountId, ParticipantId, QueueItemId, RoomId, WorkspaceId
-from domain.rooms import ROOM, Policies, Right, Room, StaleEpoch
+from domain.rooms import ROOM, NotInvitable, Policies, Right, Room, StaleEpoch
 from domain.text import normal_password
 
 # What each action needs, and what it takes besides.
@@ -218,6 +220,23 @@ class Rooms:
         async with self._steps.changing(id, actor) as (_, room):
             room.transfer(ParticipantId(to.participant_id), actor.account_id, self._clock.now())
         return view_of(room)
+
+    async def invite(self, actor: Principal, id: RoomId, invitation: RoomInvitation) -> None:
+        """Ask somebody to come in, as the host or a moderator. NotInvitable if they could not, Exhausted."""
+        actor.require(ROOMS_WRITE)
+        await self._limits.require(INVITATIONS_PER_ACCOUNT, str(actor.account_id))
+        await self._invite(actor, id, AccountId(invitation.account_id))
+
+    @retried
+    async def _invite(self, actor: Principal, id: RoomId, account: AccountId) -> None:
+        async with self._steps.changing(id, actor) as (work, room):
+            room.invite(account, actor.account_id, self._clock.now())
+            if not await may_come(work, room, account):
+                raise NotInvitable
+            try:
+                await self._name_of(work, account)
+            except NotFound:
+                raise NotInvitable from None
 
     @retried
     async def change_participant(

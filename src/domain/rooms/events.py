@@ -55,6 +55,7 @@ ROOM_EVENTS = declared(
     ),
     EventType("room.extended", "room", "A room was extended.", changes=("expires_at",)),
     EventType("room.expiring", "room", "A room ends soon.", {"minutes": "In how many.", "expires_at": "When that is."}),
+    EventType("room.invited", "room", "Somebody was asked to come in.", {"account_id": "Whose account that is."}),
     EventType("room.expired", "room", "The time of a room is over. Nobody is in it any more.", _END),
     EventType("room.closed", "room", "A room was closed. Nobody is in it any more.", _END),
     EventType(

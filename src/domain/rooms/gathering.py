@@ -8,7 +8,7 @@ from domain.errors import Forbidden, Invalid, NotFound, QuotaExceeded
 from domain.ids import AccountId, ParticipantId
 from domain.rooms.participants import Participant, Progress
 from domain.rooms.playback import LEAD_DEFAULT_MS
-from domain.rooms.refusals import Banned, GuestsNotAllowed, RoomFull, refuse_closed
+from domain.rooms.refusals import Banned, GuestsNotAllowed, NotInvitable, RoomFull, refuse_closed
 from domain.rooms.rights import Policies, Right, RoomRole, Seat, Visibility
 from domain.rooms.stage import Stage, whose
 from domain.text import normal_name
@@ -117,6 +117,14 @@ class Gathering(Stage):
         self._tell("participant.joined", account, at, data={**whose(came), **told})
         self._appoint(account, at)
         return self.participants[id]
+
+    def invite(self, account: AccountId, by: AccountId, at: datetime) -> None:
+        """Ask somebody to come in. Whoever is in already is not asked; NotInvitable for one who is banned."""
+        self.seat(by).require(Right.MODERATE)
+        if account in self.banned:
+            raise NotInvitable
+        if self.participant_of(account) is None:
+            self._tell("room.invited", by, at, data={"account_id": account})
 
     def leave(self, account: AccountId, by: AccountId | None, at: datetime, reason: str = "left") -> None:
         """Go. NotFound if the account is not in. `by` is None for the system."""

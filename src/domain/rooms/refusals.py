@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from domain.errors import Conflict, Forbidden, Gone
+from domain.errors import Conflict, Forbidden, Gone, Invalid
 
 
 class RoomClosed(Gone):
@@ -41,6 +41,15 @@ class WrongRoomPassword(Forbidden):
     """The room has a password, and this is not it."""
 
     code = "wrong_password"
+
+
+class NotInvitable(Invalid):
+    """The account could not come in: there is none, it is banned, or the room is for a workspace it is not in."""
+
+    code = "not_invitable"
+
+    def __init__(self) -> None:
+        super().__init__("This account could not come in.", pointer="/account_id")
 
 
 class GuestsNotAllowed(Forbidden):

@@ -36,6 +36,7 @@ from application.rooms import (
     DRIFT,
     FIGURES,
     HAPPENINGS,
+    NOTICES,
     POLICIES,
     ROOMS_PLAY,
     ROOMS_READ,
@@ -135,6 +136,7 @@ def _with_rooms(
         Singleton(Quota, "workspace_rooms", "workspace", given.quota_workspace_rooms),
     )
     house.consumers.add_args(Singleton(closing, keeping), Singleton(leaving, keeping))
+    house.notices.add_args(*NOTICES)
     house.attendances.add_args(Singleton(Attended, ROOM, rooms.provided.attended))
     house.feeds.add_args(Singleton(RoomFeeds, queries, house.newest, limits))
     house.calls.add_args(Singleton(room_methods, rooms, entrance, queues, chat, reports))

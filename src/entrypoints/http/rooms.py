@@ -36,6 +36,7 @@ from application.rooms import (
     NewRoom,
     ParticipantPatch,
     QueuePatch,
+    RoomInvitation,
     RoomJoined,
     RoomPatch,
     RoomQueues,
@@ -159,6 +160,11 @@ def _people(rooms: Rooms, entrance: Entrance) -> Sequence[HTTPRouteHandler]:
         """Make another participant the host. The caller becomes a moderator."""
         return await rooms.transfer(request.actor, id, data)
 
+    @post("/{id:uuid}/invitations", status_code=204, facts=Facts(example={"account_id": AN_ID}, refuses={410}))
+    async def invite_to_room(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[RoomInvitation]) -> None:
+        """Ask somebody to come in, who is told how."""
+        await rooms.invite(request.actor, id, data)
+
     @patch(
         "/{id:uuid}/participants/{participant_id:uuid}",
         facts=Facts(example={"role": "moderator"}, refuses={410}),
@@ -190,6 +196,7 @@ def _people(rooms: Rooms, entrance: Entrance) -> Sequence[HTTPRouteHandler]:
         leave_room,
         extend_room,
         transfer_room,
+        invite_to_room,
         change_participant,
         remove_participant,
     ]
