@@ -231,3 +231,19 @@ async def test_with_a_session_comes_the_time_of_a_clock_that_all_processes_share
     assert found is not None
     assert found[0] == session
     assert before <= found[1] <= after
+
+
+async def test_a_place_is_known_for_as_long_as_a_session_of_it_is_kept_and_young(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house, "Bob")
+    session, since = await a_session(house, ada.id), house.clock.now() - timedelta(days=90)
+    async with house.work() as work:
+        session.end(EndReason.LOGGED_OUT, ada.id, house.clock.now())
+        work.sessions.save(session)
+    place = session.address, session.user_agent
+    async with house.work() as work:
+        used_from = work.sessions.used_from
+        assert await used_from(ada.id, *place, since)
+        assert not await used_from(ada.id, *place, house.clock.now())
+        assert not await used_from(bob.id, *place, since)
+        assert not await used_from(ada.id, "192.0.2.99", session.user_agent, since)
+        assert not await used_from(ada.id, session.address, "another browser", since)

@@ -78,6 +78,13 @@ class MemorySessions(SessionRepository):
         session = await self.get(id)
         return None if session is None else (session, self._unit.now())
 
+    async def used_from(self, account: AccountId, address: str, user_agent: str, since: datetime) -> bool:
+        return any(
+            (each.account_id, each.address, each.user_agent) == (account, address, user_agent)
+            and each.rotated_at > since
+            for each in self._unit.tables[SESSIONS].values()
+        )
+
     def add(self, session: Session) -> None:
         self.save(session)
 

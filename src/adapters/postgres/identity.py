@@ -61,6 +61,17 @@ _LIVE = _SESSION_ROW.where(
 )
 _LIVE_SESSIONS = Statement(_LIVE.order_by(sessions.c.id))
 _SURPLUS_SESSIONS = Statement(_LIVE.order_by(sessions.c.id.desc()).offset(bindparam("most")))
+_USED_FROM = Statement(
+    select(literal_column("1"))
+    .select_from(sessions)
+    .where(
+        sessions.c.account_id == bindparam("account"),
+        sessions.c.address == bindparam("address"),
+        sessions.c.user_agent == bindparam("user_agent"),
+        sessions.c.rotated_at > bindparam("since"),
+    )
+    .limit(literal_column("1"))
+)
 _INSERT_SESSION = Statement(insert(sessions).values({name: bindparam(name) for name in (*_SESSION, "version")}))
 _IS_ENDED = bindparam("is_ended", type_=Boolean)
 _UPDATE_SESSION = Statement(
@@ -158,6 +169,12 @@ class PostgresSessions(SessionRepository):
     async def surplus(self, account: AccountId, now: datetime, most: int) -> Sequence[Session]:
         rows = await self._unit.fetch(_SURPLUS_SESSIONS, account=account, most=most, **_young(now))
         return [_session(row) for row in reversed(rows)]
+
+    async def used_from(self, account: AccountId, address: str, user_agent: str, since: datetime) -> bool:
+        row = await self._unit.fetchrow(
+            _USED_FROM, account=account, address=address, user_agent=user_agent, since=since
+        )
+        return row is not None
 
     def add(self, session: Session) -> None:
         def writes(loaded: int) -> Iterable[Part]:

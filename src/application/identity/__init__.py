@@ -24,6 +24,7 @@ from application.identity.factors import Factors
 from application.identity.guests import Guests
 from application.identity.measures import HAPPENINGS, POLICIES
 from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
+from application.identity.notices import NOTICES
 from application.identity.passkeys import Passkeys
 from application.identity.proofs import Proofs
 from application.identity.second_step import MfaRequired, MfaTokenInvalid, SecondSteps
@@ -32,6 +33,7 @@ from application.identity.use_cases import Identity
 
 __all__ = [
     "HAPPENINGS",
+    "NOTICES",
     "POLICIES",
     "Assertion",
     "AssertionResponse",

@@ -19,7 +19,16 @@ from application.principal import Principal
 from application.refresh_tokens import RefreshTokens
 from application.scopes import MFA_SETUP
 from domain.errors import DomainError
-from domain.identity import ACCESS_LIFETIME, Account, AccountRole, EndReason, FailedLogin, Session
+from domain.identity import (
+    ACCESS_LIFETIME,
+    PLACES_KNOWN,
+    USER_AGENT_MAX,
+    Account,
+    AccountRole,
+    EndReason,
+    FailedLogin,
+    Session,
+)
 from domain.ids import AccountId, SessionId
 
 MfaRule: TypeAlias = Literal["off", "admins", "all"]
@@ -71,7 +80,10 @@ class SigningIn:
                 raise Stale
             await last(work, account)
             is_complete = await self.is_complete(work, account)
-            session, refresh = self.begin(work, account, device)
+            is_new = not await work.sessions.used_from(
+                account.id, device.address, device.user_agent[:USER_AGENT_MAX], self._clock.now() - PLACES_KNOWN
+            )
+            session, refresh = self.begin(work, account, device, is_new)
         # A change of the password ends the sessions that exist before it and again after it. So either it has seen this
         # session, or the new password is visible here.
         async with self._work() as work:
@@ -82,11 +94,14 @@ class SigningIn:
         self._authentication.end(await self._end_surplus(account.id))
         return self.answer(account, session, is_complete), refresh
 
-    def begin(self, work: IdentityWork, account: Account, device: Device) -> tuple[Session, str]:
+    def begin(
+        self, work: IdentityWork, account: Account, device: Device, is_new_place: bool = False
+    ) -> tuple[Session, str]:
         """A new session, and its first refresh token."""
         id = SessionId(self._ids.new())
         token, digest, key = self._refresh_tokens.first(id)
-        session = Session.begin(id, account.id, digest, key, device.address, device.user_agent, self._clock.now())
+        where, now = (device.address, device.user_agent), self._clock.now()
+        session = Session.begin(id, account.id, digest, key, *where, now, is_new_place)
         work.sessions.add(session)
         return session, token
 

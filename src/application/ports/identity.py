@@ -102,6 +102,13 @@ class SessionRepository(Protocol):
         """The account's sessions that are not over, oldest first, without the newest `most` of them."""
         ...
 
+    async def used_from(self, account: AccountId, address: str, user_agent: str, since: datetime) -> bool:
+        """Whether the account has a session, over or not, of this address and client that was used after `since`.
+
+        Sessions that are no longer kept do not count.
+        """
+        ...
+
     def add(self, session: Session) -> None: ...
 
     def save(self, session: Session) -> None:

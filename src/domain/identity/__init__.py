@@ -30,6 +30,7 @@ from domain.identity.passwords import PASSWORD_MAX, PASSWORD_MIN, WrongPassword,
 from domain.identity.profile import LOCALE_MAX, TIME_ZONE_MAX, known_time_zone, normal_locale
 from domain.identity.session import (
     ACCESS_LIFETIME,
+    PLACES_KNOWN,
     REPLY_MAX,
     SESSION_ABSOLUTE,
     SESSION_IDLE,
@@ -53,6 +54,7 @@ __all__ = [
     "PASSKEY_NAME_MAX",
     "PASSWORD_MAX",
     "PASSWORD_MIN",
+    "PLACES_KNOWN",
     "RECOVERY_CODES",
     "REPLY_MAX",
     "SESSION_ABSOLUTE",

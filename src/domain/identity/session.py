@@ -18,6 +18,8 @@ SESSION_ABSOLUTE = timedelta(days=30)
 # A reply that has not arrived this long after it was made never arrives.
 REPLY_MAX = timedelta(seconds=10)
 SPENT_MAX = 32
+# A place from which an account was used within this time is known.
+PLACES_KNOWN = timedelta(days=90)
 
 
 class EndReason(StrEnum):
@@ -64,7 +66,12 @@ class Session(Aggregate):
 
     resource_type: ClassVar[str] = "session"
     announces: ClassVar[Mapping[str, EventType]] = declared(
-        EventType("session.created", "account", "Somebody signed in.", FROM_WHERE),
+        EventType(
+            "session.created",
+            "account",
+            "Somebody signed in.",
+            {**FROM_WHERE, "new_place": "True if the account was not used from there with that client lately."},
+        ),
         EventType("session.refreshed", "account", "A refresh token was used."),
         EventType("session.grace_used", "account", "A refresh token other than the newest was honoured.", ADDRESS),
         EventType(
@@ -102,9 +109,11 @@ class Session(Aggregate):
         address: str,
         user_agent: str,
         at: datetime,
+        is_new_place: bool = False,
     ) -> "Session":
         session = cls(id, account, token_digest, signing_key, 0, 0, [], address, user_agent[:USER_AGENT_MAX], at, at)
-        session._tell("session.created", account, at, {"address": address, "user_agent": session.user_agent})
+        told: dict[str, object] = {"address": address, "user_agent": session.user_agent}
+        session._tell("session.created", account, at, told | ({"new_place": True} if is_new_place else {}))
         return session
 
     @property

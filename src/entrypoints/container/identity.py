@@ -14,6 +14,7 @@ from application.accounts import ACCOUNT_READ, AccountFeeds
 from application.administration import Administration
 from application.identity import (
     HAPPENINGS,
+    NOTICES,
     POLICIES,
     Factors,
     Guests,
@@ -124,6 +125,7 @@ def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> 
     house.scopes.add_args(ACCOUNT_READ)
     house.policies.add_args(*POLICIES)
     house.happenings.add_args(*HAPPENINGS)
+    house.notices.add_args(*NOTICES)
     house.feeds.add_args(Singleton(AccountFeeds))
     house.routes.add_args(
         Singleton(identity_routes, identity, cookie),

@@ -66,6 +66,7 @@ sessions = Table(
     Column("told_at", Instant),
     Column("version", Integer, nullable=False),
     one_of("ended_because", EndReason),
+    Index("ix_sessions_account_id", "account_id"),
     Index("ix_sessions_live", "account_id", postgresql_where=text("ended_at IS NULL")),
     Index("ix_sessions_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
     # A process from before revision 0008 does not write `told_at`.
