@@ -194,7 +194,7 @@ POLICIES: Json = {"control": "moderators", "wait": "quorum", "host_leave": "paus
 BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "register": lambda ids: {"email": "eve@example.org", "password": PASSWORD, "display_name": "Eve"},
     "log_in": lambda ids: {"email": "eve@example.org", "password": PASSWORD},
-    "change_me": lambda ids: {"display_name": "Augusta"},
+    "change_me": lambda ids: {"display_name": "Augusta", "time_zone": "Europe/Berlin", "locale": "de-AT"},
     "begin_totp": lambda ids: {"password": PASSWORD},
     "confirm_totp": lambda ids: {"code": ids["code"]},
     "remove_totp": lambda ids: PROOF | {"password": PASSWORD, "recovery_code": ids["recovery_code"]},
