@@ -76,7 +76,6 @@ async def test_a_room_comes_back_as_it_was_saved(house: House) -> None:
         visibility=Visibility.WORKSPACE,
         password_hash="a hash",
         max_participants=7,
-        allow_guests=True,
         policies=Policies(Control.MODERATORS, Wait.QUORUM, HostLeave.PAUSE),
     )
     assert await kept(house, room.id) == room

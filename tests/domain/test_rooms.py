@@ -66,6 +66,7 @@ def test_the_first_one_is_the_host_and_everything_about_the_room_is_told() -> No
         ({"max_participants": 1}, "/max_participants"),
         ({"max_participants": 11}, "/max_participants"),
         ({"visibility": Visibility.WORKSPACE}, "/visibility"),
+        ({"visibility": Visibility.WORKSPACE, "workspace_id": WORKSPACE, "allow_guests": True}, "/allow_guests"),
     ],
 )
 def test_a_room_is_refused_that_cannot_be(wrong: dict[str, object], pointer: str) -> None:
@@ -336,15 +337,29 @@ def test_the_host_changes_settings_and_what_stays_the_same_is_not_told() -> None
         with pytest.raises(Forbidden if wrong == BOB else NotFound):
             room.change(wrong, NOW, name="Mine")
     policies = Policies(control=Control.HOST)
-    room.change(ADA, NOW, name="Series", visibility=Visibility.WORKSPACE, allow_guests=True, policies=policies)
+    room.change(ADA, NOW, name="Series", visibility=Visibility.LINK, allow_guests=True, policies=policies)
 
     (event,) = room.take_news()
     assert event.changes == {
         "name": ("Film night", "Series"),
-        "visibility": (Visibility.PRIVATE, Visibility.WORKSPACE),
+        "visibility": (Visibility.PRIVATE, Visibility.LINK),
         "allow_guests": (False, True),
         "policies": (Policies(), policies),
     }
+
+
+def test_a_room_for_members_alone_lets_in_no_guests_whichever_was_set_first() -> None:
+    room = a_room(workspace_id=WORKSPACE, allow_guests=True)
+    with pytest.raises(Invalid) as refused:
+        room.change(ADA, NOW, visibility=Visibility.WORKSPACE)
+    assert refused.value.pointer == "/visibility"
+    room.change(ADA, NOW, visibility=Visibility.WORKSPACE, allow_guests=False)
+    for wanted in (Visibility.WORKSPACE, None):
+        with pytest.raises(Invalid) as refused:
+            room.change(ADA, NOW, visibility=wanted, allow_guests=True)
+        assert refused.value.pointer == "/allow_guests"
+    room.change(ADA, NOW, visibility=Visibility.LINK, allow_guests=True)
+    assert room.allow_guests
 
 
 def test_only_the_host_asks_for_a_password_and_extends() -> None:

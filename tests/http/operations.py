@@ -226,7 +226,7 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
         "visibility": "workspace",
         "password": "open sesame",
         "max_participants": 5,
-        "allow_guests": True,
+        "allow_guests": False,
         "policies": POLICIES,
     },
     "enter_room": lambda ids: {"join_code": ids["join_code"], "password": "open sesame", "display_name": "Grace"},

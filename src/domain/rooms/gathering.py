@@ -40,7 +40,10 @@ class Gathering(Stage):
         allow_guests: bool | None = None,
         policies: Policies | None = None,
     ) -> None:
-        """Change its settings. What is None changes nothing. RoomFull if more are in than it would let in."""
+        """Change its settings. What is None changes nothing.
+
+        RoomFull if more are in than it would let in, Invalid if it would let in guests who can never come.
+        """
         self.seat(by).require(Right.OWN)
         wanted = {
             "name": None if name is None else room_name(name),
@@ -51,6 +54,9 @@ class Gathering(Stage):
         }
         if max_participants is not None and max_participants < len(self.participants):
             raise RoomFull(f"{len(self.participants)} people are in the room.")
+        if visibility is not None or allow_guests is not None:
+            allows = self.allow_guests if allow_guests is None else allow_guests
+            check_guests(visibility or self.visibility, allows, "/allow_guests" if allow_guests else "/visibility")
         changes = {k: (getattr(self, k), v) for k, v in wanted.items() if v is not None and getattr(self, k) != v}
         for key, (_, new) in changes.items():
             setattr(self, key, new)
@@ -225,3 +231,9 @@ def checked_visibility(visibility: Visibility, workspace: object) -> Visibility:
     if visibility is Visibility.WORKSPACE and workspace is None:
         raise Invalid("Only a room of a workspace can be for its members.", pointer="/visibility")
     return visibility
+
+
+def check_guests(visibility: Visibility, allow_guests: bool, pointer: str = "/allow_guests") -> None:
+    """Invalid if guests are allowed who can never come in, because they are members of no workspace."""
+    if allow_guests and visibility is Visibility.WORKSPACE:
+        raise Invalid("A room for the members of a workspace lets in no guests.", pointer=pointer)

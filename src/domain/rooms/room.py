@@ -16,6 +16,7 @@ from domain.rooms.gathering import (
     SLOT_FIRST,
     WARNINGS_MINUTES,
     Gathering,
+    check_guests,
     checked_max,
     checked_visibility,
     participant_name,
@@ -73,6 +74,7 @@ class Room(Gathering):
         lifetime: timedelta = LIFETIME,
     ) -> "Room":
         """A new room, with `by` as its host. `join_code` is a secret that nobody can guess."""
+        check_guests(visibility, allow_guests)
         host = Participant(
             participant_id, by, participant_name(display_name), RoomRole.HOST, False, at, slot_until=at + SLOT_FIRST
         )
