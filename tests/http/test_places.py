@@ -128,9 +128,14 @@ async def test_lists_show_its_place_alone_and_begin_there(estate: Estate) -> Non
 async def test_it_makes_things_in_its_place_alone(estate: Estate) -> None:
     task = done(await estate.here.post("/tasks", {"title": "Here"}))
     assert task["workspace_id"] == estate.team
+    room = done(await estate.here.post("/rooms", {"name": "Here", "visibility": "workspace"}))
+    assert room["workspace_id"] == estate.team
     problem(await estate.here.post("/workspaces", {"name": "A place of its own"}), 403, "permission_denied")
-    problem(await estate.here.post("/rooms", {"name": "In no place"}), 404, "not_found")
-    problem(await estate.here.post("/tasks", {"title": "x", "workspace_id": estate.world.owner.id}), 404, "not_found")
+    elsewhere = {"workspace_id": estate.world.owner.id}
+    problem(await estate.here.post("/rooms", {"name": "Elsewhere"} | elsewhere), 404, "not_found")
+    problem(await estate.here.post("/tasks", {"title": "x"} | elsewhere), 404, "not_found")
+    in_a_room = estate.holder(f"room:{estate.room}")
+    problem(await in_a_room.post("/rooms", {"name": "In a room"}), 403, "permission_denied")
 
 
 async def test_a_partial_bulk_does_what_is_in_its_place(estate: Estate) -> None:

@@ -58,7 +58,10 @@ class PolicyChoices(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewRoom(Struct, frozen=True, forbid_unknown_fields=True):
-    """A room to open. Without a `workspace_id` it belongs to none, without `max_participants` it lets in all it may."""
+    """A room to open. Without `max_participants` it lets in all it may.
+
+    Without a `workspace_id` it belongs to that which the credential is for, or to none.
+    """
 
     name: RoomName
     workspace_id: UUID | None = None

@@ -43,7 +43,7 @@ from application.rooms.notices import may_come
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
 from application.rooms.steps import RoomSteps, require_version
 from domain.access import Permission
-from domain.channels import PRESENCE, Channel
+from domain.channels import PRESENCE, Channel, workspace_stream
 from domain.errors import Invalid, NotFound, Unavailable
 from domain.ids import AccountId, ParticipantId, QueueItemId, RoomId, WorkspaceId
 from domain.rooms import ROOM, NotInvitable, Policies, Right, Room, StaleEpoch
@@ -120,17 +120,20 @@ class Rooms:
         return snapshot
 
     async def open(self, actor: Principal, new: NewRoom) -> RoomView:
-        """Open a room with the caller as its host. NotFound, or Forbidden to a viewer, if it is of a workspace."""
+        """Open a room with the caller as its host. NotFound, or Forbidden to a viewer, if it is of a workspace.
+
+        By a credential for one place it is of that, if it names no other, and Forbidden if that is no workspace.
+        """
         actor.require(ROOMS_WRITE)
-        actor.require_within(new.workspace_id)
-        return await self._open(actor, new, await self._hashed(new.password))
+        return await self._open(actor, new, _workspace_of(actor, new.workspace_id), await self._hashed(new.password))
 
     @retried
-    async def _open(self, actor: Principal, new: NewRoom, password_hash: str | None) -> RoomView:
-        account, workspace = actor.account_id, None
+    async def _open(
+        self, actor: Principal, new: NewRoom, workspace: WorkspaceId | None, password_hash: str | None
+    ) -> RoomView:
+        account = actor.account_id
         async with self._work() as work:
-            if new.workspace_id is not None:
-                workspace = WorkspaceId(new.workspace_id)
+            if workspace is not None:
                 (await work.access.standing(workspace, account)).require(Permission.OPEN_ROOMS)
             room = Room.open(
                 RoomId(self._ids.new()),
@@ -369,6 +372,20 @@ class Rooms:
         if participants > self._most:
             raise Invalid(f"A room lets in {self._most} people at most.", pointer="/max_participants")
         return participants
+
+
+def _workspace_of(actor: Principal, workspace: UUID | None) -> WorkspaceId | None:
+    """The given workspace, or else the one that the credential is for; None is no workspace.
+
+    NotFound if the credential is for another place, Forbidden if that is no workspace.
+    """
+    there = workspace or actor.place
+    if there is None:
+        return None
+    actor.require_within(there)
+    if actor.within is not None and actor.within != workspace_stream(WorkspaceId(there)):
+        actor.require_anywhere()
+    return WorkspaceId(there)
 
 
 def _policies(old: Policies, chosen: PolicyChoices) -> Policies:
