@@ -10,6 +10,10 @@ from domain.ids import AccountId
 
 ACCOUNT_READ = Scope("account:read", "Read the account, and read and follow what happens to it.")
 
+ACCOUNT_LEAVE = Scope("account:leave", "Export all that the account has, and keep an account that is to be deleted.")
+# The scopes of a session of an account that is to be deleted.
+LEAVING = frozenset({ACCOUNT_READ.name, ACCOUNT_LEAVE.name})
+
 
 class AccountFeeds(Feeds):
     """`me`: the stream of the account that follows it."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from application.authentication import Authentication
 from application.identity import Proofs
+from application.identity.ending import end_sessions
 from application.ports.identity import IdentityWork
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
@@ -97,7 +98,8 @@ class Administration:
             factors.reset(None, self._clock.now())
             work.factors.save(factors)
             is_news = factors.has_news
-            ended = await self._end_sessions(work, account.id, EndReason.LOGGED_OUT_EVERYWHERE) if is_news else []
+            because = EndReason.LOGGED_OUT_EVERYWHERE
+            ended = await end_sessions(work, account.id, because, None, self._clock.now()) if is_news else []
         return _line(account), ended
 
     async def reencrypt(self) -> Reencrypted:
@@ -140,21 +142,13 @@ class Administration:
             verb(account, self._clock.now())
             is_news = account.has_news
             work.accounts.save(account)
-            ended = await self._end_sessions(work, account.id, because) if is_news else []
+            ended = await end_sessions(work, account.id, because, None, self._clock.now()) if is_news else []
         return _line(account), is_news, ended
 
     @retried
     async def _end(self, account: AccountId, because: EndReason) -> Sequence[SessionId]:
         async with self._work() as work:
-            return await self._end_sessions(work, account, because)
-
-    async def _end_sessions(self, work: IdentityWork, account: AccountId, because: EndReason) -> Sequence[SessionId]:
-        now = self._clock.now()
-        sessions = await work.sessions.live(account, now)
-        for session in sessions:
-            session.end(because, None, now)
-            work.sessions.save(session)
-        return [session.id for session in sessions]
+            return await end_sessions(work, account, because, None, self._clock.now())
 
 
 async def _find(work: IdentityWork, email: str) -> Account:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from application.ports.events import EventBody, EventView, ResourceRef
 from application.principal import correlation
@@ -69,3 +69,13 @@ _decode_view = msgspec.json.Decoder(EventView).decode
 def event_view(stream: str, offset: int, body: str) -> EventView:
     """The event that `encode_event` encoded as `body`, at its place in the journal."""
     return _decode_view(f'{{"stream":"{stream}","offset":{offset},{body[1:]}')
+
+
+_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+def called(body: str, name: str) -> str:
+    """The event with this name as the `display_name` in its `data`. Everything else of it stays as it was written."""
+    fields = _fields(body)
+    fields["data"] = Raw(_encode(_fields(fields["data"]) | {"display_name": Raw(_encode(name))}))
+    return _encode(fields).decode()

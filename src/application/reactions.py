@@ -17,6 +17,7 @@ from application.tasks import release
 from application.workspaces import begin_personal
 from domain.identity import Account
 from domain.ids import AccountId, WorkspaceId
+from domain.workspaces import SoleOwner
 
 
 class EveryWork(IdentityWork, WorkspaceWork, TaskWork, RoomWork, NotificationWork, ConsumerWork, Protocol):
@@ -26,6 +27,17 @@ class EveryWork(IdentityWork, WorkspaceWork, TaskWork, RoomWork, NotificationWor
 def registered(work: WorkspaceWork, account: Account) -> None:
     """Follow the registration of an account, in the same unit of work."""
     begin_personal(work, account.id, account.display_name, account.created_at)
+
+
+async def refuse_owners(work: WorkspaceWork, account: AccountId) -> None:
+    """SoleOwner, with the list, if others are in workspaces that only this account owns."""
+    alone = await work.workspaces.owned_alone(account)
+    if alone:
+        listed = [{"id": str(id), "name": name} for id, name in alone]
+        raise SoleOwner(
+            "Others are in workspaces that only you own: make somebody else an owner, or delete them first.",
+            extra={"workspaces": listed},
+        )
 
 
 async def name_of(work: IdentityWork, account: AccountId) -> str:

@@ -8,12 +8,16 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from application.erasure import DELETED, history_of
 from application.paging import Page
 from application.ports.access import AccessQueries
+from application.ports.consumers import Consumer, ConsumerWork
+from application.ports.events import EventView
 from application.ports.feeds import Asked, Feeds, Ground
 from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
 from application.ports.unit_of_work import UnitOfWork, retried
+from application.ports.upkeep import Upkeep
 from application.ports.workspaces import InvitationView, MemberView, WorkspaceQueries, WorkspaceView, WorkspaceWork
 from application.principal import Principal
 from application.quotas import Quotas, QuotaUse
@@ -283,6 +287,24 @@ def begin_personal(work: WorkspaceWork, owner: AccountId, name: str, at: datetim
     """Create the personal workspace of a new account. It has the account's id, so that it need not be looked up."""
     id, slug = WorkspaceId(owner), f"p-{owner.hex}"
     work.workspaces.add(Workspace.create(id, f"{name}'s workspace", slug, WorkspaceKind.PERSONAL, owner, at))
+
+
+async def _leave(work: WorkspaceWork, event: EventView, now: datetime) -> bool:
+    """Take a deleted account out of its workspaces, five at a time. Those in which it was alone end with it."""
+    account = AccountId(event.resource.id)
+    theirs = await work.workspaces.of_account(account, 5)
+    for workspace in theirs:
+        workspace.lose(account, now)
+        work.workspaces.save(workspace)
+    return not theirs
+
+
+LEAVING = Consumer("workspaces_leave", DELETED, _leave)
+
+
+def erasing(upkeep: Upkeep) -> Consumer[ConsumerWork]:
+    """Drops the journal of the personal workspace of a deleted account, and of what is in it."""
+    return history_of("workspaces_erase", upkeep, lambda account: workspace_stream(WorkspaceId(account)))
 
 
 def _view(workspace: Workspace, actor: Principal) -> WorkspaceView:

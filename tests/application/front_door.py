@@ -57,6 +57,7 @@ class FrontDoor:
 
     def __init__(self, **changes: Any) -> None:
         self.container: Container = in_memory(**changes)
+        self.work, self.ids = self.container.work(), self.container.ids()
         self.identity: Identity = self.container.identity()
         self.factors: Factors = self.container.factors()
         self.passkeys: Passkeys = self.container.passkeys()

@@ -27,7 +27,7 @@ from adapters.memory.presence import MemoryPresence
 from adapters.memory.rooms import ROOMS, MemoryRoomQueries, MemoryRoomUpkeep
 from adapters.memory.store import MemoryStoreQueries
 from adapters.memory.system import MovableClock, SequentialIds
-from adapters.memory.tasks import TASKS, MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskWords
+from adapters.memory.tasks import TASKS, MemoryTaskNumbers, MemoryTaskQueries, MemoryTaskUpkeep, MemoryTaskWords
 from adapters.memory.tickets import MemoryTicketStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.upkeep import MemoryUpkeep
@@ -47,7 +47,7 @@ from adapters.postgres.rooms import PostgresRoomQueries, PostgresRoomUpkeep
 from adapters.postgres.store import PostgresStoreQueries
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.task_words import PostgresTaskWords
-from adapters.postgres.tasks import PostgresTaskQueries
+from adapters.postgres.tasks import PostgresTaskQueries, PostgresTaskUpkeep
 from adapters.postgres.tickets import PostgresTicketStore
 from adapters.postgres.unit_of_work import PostgresUnitOfWork
 from adapters.postgres.upkeep import PostgresUpkeep
@@ -112,6 +112,7 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
             task_queries=MemoryTaskQueries(database),
             task_numbers=MemoryTaskNumbers(database),
             task_words=MemoryTaskWords(),
+            task_upkeep=MemoryTaskUpkeep(database),
             task_numbers_elsewhere=MemoryTaskNumbers(database),
             workspace_queries=MemoryWorkspaceQueries(database),
             room_queries=MemoryRoomQueries(database),
@@ -191,6 +192,7 @@ async def postgres_and_redis_house(
             task_queries=PostgresTaskQueries(database, long_reads),
             task_numbers=PostgresTaskNumbers(numbers_database),
             task_words=PostgresTaskWords(database),
+            task_upkeep=PostgresTaskUpkeep(database),
             task_numbers_elsewhere=PostgresTaskNumbers(numbers_database),
             workspace_queries=PostgresWorkspaceQueries(database),
             room_queries=PostgresRoomQueries(database),

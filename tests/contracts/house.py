@@ -24,7 +24,7 @@ from application.ports.presence import Presence
 from application.ports.rooms import RoomQueries, RoomUpkeep
 from application.ports.store import StoreQueries
 from application.ports.system import Ids
-from application.ports.tasks import TaskNumbers, TaskQueries, TaskWords
+from application.ports.tasks import TaskNumbers, TaskQueries, TaskUpkeep, TaskWords
 from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
@@ -66,6 +66,7 @@ class House:
     task_queries: TaskQueries
     task_numbers: TaskNumbers
     task_words: TaskWords
+    task_upkeep: TaskUpkeep
     task_numbers_elsewhere: TaskNumbers
     workspace_queries: WorkspaceQueries
     room_queries: RoomQueries

@@ -206,6 +206,7 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "verify_factor": lambda ids: PROOF | {"mfa_token": "1.x.y", "code": ids["code"]},
     "log_in_with_passkey": lambda ids: {"passkey": ASSERTION},
     "change_password": lambda ids: {"current_password": PASSWORD, "new_password": "a better horse battery"},
+    "delete_me": lambda ids: {"password": PASSWORD},
     "create_workspace": lambda ids: {"name": "Research", "slug": f"research-{uuid4().hex[:8]}"},
     "change_workspace": lambda ids: {
         "name": "Field work",

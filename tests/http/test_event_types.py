@@ -9,7 +9,8 @@ from tests.support.clients import Json, Person, done
 
 # These are of somebody else, or after them there would be nobody to ask or nothing to ask about.
 LEFT_OUT = {"register", "log_in", "refresh", "log_out", "log_out_everywhere", "change_password", "end_session"} | {
-    "delete_workspace"
+    "delete_workspace",
+    "delete_me",
 }
 LAST = ["delete_comment", "delete_task", "withdraw_invitation", "change_member", "remove_member", "transfer_workspace"]
 

@@ -318,7 +318,7 @@ HEADERS += [
 ]
 
 # What would log the stranger out, or let them in.
-ALTERING = {"log_out_everywhere", "change_password", "accept_invitation"}
+ALTERING = {"log_out_everywhere", "change_password", "delete_me", "accept_invitation"}
 
 
 async def test_hostile_headers_are_answered(world: World) -> None:

@@ -158,7 +158,7 @@ async def test_an_answer_has_the_documented_fields_and_no_other(http: httpx.Asyn
     if operation.name in {"verify_factor", "log_in_with_passkey", "remove_totp"}:  # likewise; one that says nothing
         return
     world = await a_world(http)
-    actor: Person = world.people["stranger"] if operation.name == "accept_invitation" else world.owner
+    actor: Person = world.people["stranger"] if operation.name in {"accept_invitation", "delete_me"} else world.owner
     response = await actor.send(**request_for(operation, world.ids))
     said = described(operation)["responses"][str(response.status_code)]
 

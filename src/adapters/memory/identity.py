@@ -45,7 +45,11 @@ class MemoryAccounts(AccountRepository):
             if other and other.id != account.id:
                 raise EmailTaken("An account with this e-mail address exists.", pointer="/email")
 
-        self._unit.saving(account.id, account, ACCOUNTS, check)
+        def kept(saved: Account) -> Account:
+            self._unit.note_due(saved.due_at)
+            return copied(saved)
+
+        self._unit.saving(account.id, account, ACCOUNTS, check, kept)
 
     async def page(self, after: AccountId | None, most: int) -> Sequence[Account]:
         accounts = self._unit.tables[ACCOUNTS]

@@ -1,18 +1,20 @@
 """Rooms, their queues and messages in memory."""
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 from msgspec.structs import replace
 
 from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from adapters.memory.pages import page_of
 from adapters.memory.unit import MemoryUnit
 from adapters.memory.workspaces import standing_in
+from application.journal import called, event_view
 from application.paging import Page, decode_cursor
 from application.ports.events import Entry
 from application.ports.rooms import (
@@ -36,7 +38,7 @@ from application.ports.rooms import (
 from application.ports.unit_of_work import Stale
 from domain.errors import NotFound
 from domain.ids import AccountId, MessageId, RoomId, WorkspaceId
-from domain.rooms import Message, Queue, Room, Seat, Visibility, room_stream
+from domain.rooms import NAMING, Message, Queue, Room, Seat, Visibility, room_stream
 
 _Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -232,12 +234,22 @@ class MemoryRoomUpkeep(RoomUpkeep):
         def drop(tables: Tables) -> int:
             old = [id for id, room in tables[ROOMS].items() if room.closed_at and room.closed_at < now - kept][:most]
             for id in old:
-                del tables[ROOMS][id]
-                tables[QUEUES].pop(id, None)
-                _drop(tables, _newest(tables, id, None))
+                _drop_room(tables, id)
             return len(old)
 
         return await self._dropped(drop)
+
+    async def erase_rooms(self, workspace: WorkspaceId, most: int) -> int:
+        def drop(tables: Tables) -> int:
+            closed = [room for room in tables[ROOMS].values() if room.workspace_id == workspace and room.closed_at]
+            for room in closed[:most]:
+                _drop_room(tables, room.id)
+            return min(most, len(closed))
+
+        return await self._dropped(drop)
+
+    async def erase_names(self, account: AccountId, name: str, most: int) -> int:
+        return await self._dropped(lambda tables: _rename(tables, account, name, most))
 
     async def forget_messages(self, most: int) -> int:
         def drop(tables: Tables) -> int:
@@ -298,6 +310,42 @@ def _queue(tables: Tables, room: Room) -> Queue:
 def _newest(tables: Tables, room: RoomId, most: int | None) -> list[Message]:
     said = (message for message in tables[MESSAGES].values() if message.room_id == room)
     return sorted(said, key=_age, reverse=True)[:most]
+
+
+def _drop_room(tables: Tables, id: RoomId) -> None:
+    del tables[ROOMS][id]
+    tables[QUEUES].pop(id, None)
+    _drop(tables, _newest(tables, id, None))
+
+
+def _rename(tables: Tables, account: AccountId, name: str, most: int) -> int:
+    """Put this name beside what the account did, at most `most` times of each kind. Returns how often."""
+    said = [each for each in tables[MESSAGES].values() if each.account_id == account and each.display_name != name]
+    for message in said[:most]:
+        tables[MESSAGES][message.id] = dataclasses.replace(message, display_name=name)
+    sat = [
+        (room, who)
+        for room in tables[ROOMS].values()
+        if (who := room.participant_of(account)) and who.display_name != name
+    ]
+    for room, who in sat[:most]:
+        people = room.participants | {who.id: dataclasses.replace(who, display_name=name)}
+        tables[ROOMS][room.id] = dataclasses.replace(room, participants=people)
+    named = [
+        (stream, place, entry)
+        for stream, entries in tables.streams.items()
+        for place, entry in enumerate(entries)
+        if entry.type in NAMING
+        and (event := event_view(stream, entry.offset, bytes(entry.body).decode())).actor == account
+        and event.data["display_name"] != name
+    ]
+    for stream, place, entry in named[:most]:
+        body = Raw(called(bytes(entry.body).decode(), name).encode())
+        entries = list(tables.streams[stream])
+        entries[place] = Entry(stream, entry.offset, entry.type, entry.resource_id, body)
+        tables.streams[stream] = entries
+        tables.borrowed.discard(stream)
+    return sum(min(most, len(found)) for found in (said, sat, named))
 
 
 def _drop(tables: Tables, messages: Iterable[Message]) -> None:

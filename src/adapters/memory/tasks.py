@@ -15,12 +15,14 @@ from adapters.memory.pages import page_of
 from adapters.memory.unit import MemoryUnit
 from adapters.memory.workspaces import WORKSPACES, standing_in, still
 from application.paging import Page, decode_cursor
+from application.ports.events import Entry
 from application.ports.tasks import (
     CommentView,
     TaskFilter,
     TaskNumbers,
     TaskQueries,
     TaskRepository,
+    TaskUpkeep,
     TaskView,
     TaskWords,
     counted,
@@ -171,6 +173,28 @@ class MemoryTaskNumbers(TaskNumbers):
         sequence = ("task numbers", workspace)
         self._database.sequences[sequence] += 1
         return f"{found.task_prefix}-{self._database.sequences[sequence]}"
+
+
+class MemoryTaskUpkeep(TaskUpkeep):
+    """Walks all tasks."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def erase(self, workspace: WorkspaceId, most: int) -> int:
+        dropped: list[TaskId] = []
+
+        def drop(tables: Tables) -> Sequence[Entry]:
+            theirs = (id for id, task in tables[TASKS].items() if task.workspace_id == workspace)
+            dropped.extend(islice(theirs, most))
+            for id in dropped:
+                del tables[TASKS][id]
+            for comment in [each for each in tables[COMMENTS].values() if each.task_id in dropped]:
+                del tables[COMMENTS][comment.id]
+            return ()
+
+        await self._database.apply(drop, lambda _: None)
+        return len(dropped)
 
 
 class MemoryTaskWords(TaskWords):

@@ -7,13 +7,17 @@ from itertools import islice, takewhile
 from typing import Any, TypeVar
 
 from adapters.memory.database import MemoryDatabase, Tables
+from adapters.memory.factors import FACTORS
+from adapters.memory.idempotency import ANSWERS
 from adapters.memory.identity import SESSIONS
+from adapters.memory.notifications import INBOXES, NOTIFICATIONS
 from adapters.memory.unit import CURSORS
 from adapters.memory.workspaces import INVITATIONS, REMOVALS
 from application.journal import event_view
 from application.ports.events import Entry
 from application.ports.upkeep import Upkeep
 from domain.identity import SESSION_ABSOLUTE
+from domain.ids import AccountId
 
 V = TypeVar("V")
 
@@ -29,14 +33,40 @@ class MemoryUpkeep(Upkeep):
             dropped = 0
             for stream, entries in list(tables.streams.items()):
                 old = takewhile(lambda entry: _happened_at(entry) < now - kept, entries)
-                tail = tables.tail(stream)
-                held = [at.cursor.position - tail for (of, _), at in tables[CURSORS].items() if of == stream]
-                if count := sum(1 for _ in islice(old, min([most - dropped, *held]))):
-                    tables.streams[stream] = entries[count:]
-                    tables.borrowed.discard(stream)
-                    tables.tails[stream] = tail + count
-                    dropped += count
+                dropped += _prune(tables, stream, sum(1 for _ in islice(old, most - dropped)))
             return dropped
+
+        return await self._dropped(drop)
+
+    async def drop_history(self, stream: str, until: int | None, most: int) -> tuple[int, bool]:
+        def drop(tables: Tables) -> int:
+            dropped = 0
+            for name, entries in list(tables.streams.items()):
+                if name == stream or (until is None and tables.within.get(name) == stream):
+                    old = sum(until is None or entry.offset <= until for entry in entries)
+                    dropped += _prune(tables, name, min(old, most - dropped))
+            return dropped
+
+        kept = self._database.committed
+        left = (
+            entry
+            for name, entries in kept.streams.items()
+            for entry in entries
+            if (name == stream and (until is None or entry.offset <= until))
+            or (until is None and kept.within.get(name) == stream)
+        )
+        is_done = next(left, None) is None
+        return await self._dropped(drop), is_done
+
+    async def erase_account(self, account: AccountId, most: int) -> int:
+        def drop(tables: Tables) -> int:
+            answers = [key for key in tables[ANSWERS] if key[0] == account][:most]
+            for key in answers:
+                del tables[ANSWERS][key]
+            single = [table.pop(account, None) for table in (tables[FACTORS], tables[INBOXES])]
+            ended = _drop(tables[SESSIONS], lambda session: session.account_id == account, most)
+            told = _drop(tables[NOTIFICATIONS], lambda each: each.account_id == account, most)
+            return ended + told + len(answers) + sum(found is not None for found in single)
 
         return await self._dropped(drop)
 
@@ -72,6 +102,17 @@ class MemoryUpkeep(Upkeep):
 
         await self._database.apply(change, lambda _: None)
         return counts[0]
+
+
+def _prune(tables: Tables, stream: str, most: int) -> int:
+    """Drop at most so many events of a stream, up to the first that a consumer has not handled."""
+    tail = tables.tail(stream)
+    count = min([most, *(at.cursor.position - tail for (of, _), at in tables[CURSORS].items() if of == stream)])
+    if count > 0:
+        tables.streams[stream] = tables.streams[stream][count:]
+        tables.borrowed.discard(stream)
+        tables.tails[stream] = tail + count
+    return max(0, count)
 
 
 def _drop(table: dict[Any, V], is_old: Callable[[V], bool], most: int) -> int:

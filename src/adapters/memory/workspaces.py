@@ -23,7 +23,7 @@ from application.ports.workspaces import (
     WorkspaceView,
     uses_of,
 )
-from domain.access import Permission, Standing
+from domain.access import Permission, Role, Standing
 from domain.errors import NotFound, QuotaExceeded
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.workspaces import Invitation, Member, Removal, SlugTaken, Workspace, WorkspaceKind
@@ -63,6 +63,18 @@ class MemoryWorkspaces(WorkspaceRepository):
         if found is None or found.deleted_at:
             raise NotFound
         return copied(found)
+
+    async def of_account(self, account: AccountId, most: int) -> Sequence[Workspace]:
+        theirs = [each for each in self._unit.tables[WORKSPACES].values() if account in each.members]
+        return [copied(workspace) for workspace in theirs[:most]]
+
+    async def owned_alone(self, account: AccountId) -> Sequence[tuple[WorkspaceId, str]]:
+        return [
+            (workspace.id, workspace.name)
+            for workspace in sorted(self._unit.tables[WORKSPACES].values(), key=lambda workspace: workspace.id)
+            if len(workspace.members) > 1
+            and [member.account_id for member in workspace.members.values() if member.role is Role.OWNER] == [account]
+        ]
 
     def add(self, workspace: Workspace) -> None:
         self.save(workspace)

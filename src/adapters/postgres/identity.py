@@ -132,6 +132,7 @@ class PostgresAccounts(AccountRepository):
 
     def save(self, account: Account) -> None:
         def writes(loaded: int) -> Iterable[Part]:
+            self._unit.note_due(account.due_at)
             values = _values(account, _ACCOUNT) | {"key": account.id, "loaded": loaded}
             yield _UPDATE_ACCOUNT.part(values)
 

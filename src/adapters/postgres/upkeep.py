@@ -1,16 +1,29 @@
 """Maintenance of a PostgreSQL outside of the use cases; see `docs/decisions/0015-the-journal-is-pruned-by-age.md`."""
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, tuple_, update
+from sqlalchemy import BigInteger, bindparam, delete, exists, func, literal_column, or_, select, tuple_, update
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement, picked
-from adapters.postgres.tables import cursors, events, invitations, lineage, removals, sessions, streams
+from adapters.postgres.tables import (
+    cursors,
+    events,
+    idempotency,
+    inboxes,
+    invitations,
+    lineage,
+    notifications,
+    removals,
+    second_factors,
+    sessions,
+    streams,
+)
 from application.ports.upkeep import Upkeep
 from domain.identity import SESSION_ABSOLUTE
+from domain.ids import AccountId
 
 # An arbitrary number. Nothing else in the database may lock the same one.
 PRUNING_LOCK = 5_117_202_608
@@ -32,6 +45,15 @@ _OLDEST = Statement(
 )
 _HELD = Statement(
     select(func.min(cursors.c.position)).select_from(cursors).where(cursors.c.stream == bindparam("stream"))
+)
+_HISTORY = Statement(
+    select(streams.c.name, streams.c.tail)
+    .where(
+        or_(streams.c.name == bindparam("stream"), streams.c.within == bindparam("place")),
+        streams.c.tail < func.least(streams.c.head, bindparam("until", type_=BigInteger)),
+    )
+    .order_by(streams.c.name)
+    .limit(1)
 )
 _PRUNE = Statement(
     delete(events).where(events.c.stream == bindparam("stream"), events.c.offset <= bindparam("new_tail"))
@@ -60,6 +82,42 @@ _FORGET_SESSIONS = Statement(
     )
     .returning(literal_column("1"))
 )
+_ERASE_SESSIONS = Statement(
+    delete(sessions)
+    .where(
+        sessions.c.id.in_(
+            picked(select(sessions.c.id).where(sessions.c.account_id == bindparam("account")).limit(bindparam("most")))
+        )
+    )
+    .returning(literal_column("1"))
+)
+_ANSWER = (idempotency.c.account_id, idempotency.c.key)
+_ERASE_ANSWERS = Statement(
+    delete(idempotency)
+    .where(
+        tuple_(*_ANSWER).in_(
+            picked(select(*_ANSWER).where(idempotency.c.account_id == bindparam("account")).limit(bindparam("most")))
+        )
+    )
+    .returning(literal_column("1"))
+)
+_ERASE_NOTIFICATIONS = Statement(
+    delete(notifications)
+    .where(
+        notifications.c.id.in_(
+            picked(
+                select(notifications.c.id)
+                .where(notifications.c.account_id == bindparam("account"))
+                .limit(bindparam("most"))
+            )
+        )
+    )
+    .returning(literal_column("1"))
+)
+_ERASE_SINGLE = [
+    Statement(delete(column.table).where(column == bindparam("account")).returning(literal_column("1")))
+    for column in (second_factors.c.account_id, inboxes.c.id)
+]
 _FORGET_INVITATIONS = Statement(
     delete(invitations)
     .where(
@@ -108,19 +166,48 @@ class PostgresUpkeep(Upkeep):
                 if turn is None or not turn[0] or due is None:
                     break
                 name, tail = due
-                dropped += await self._prune(connection, name, tail, now, kept, most - dropped)
+                dropped += await self._prune(connection, name, tail, now, most - dropped, now - kept)
         return dropped
 
+    async def drop_history(self, stream: str, until: int | None, most: int) -> tuple[int, bool]:
+        wanted = {"stream": stream, "place": stream if until is None else None, "until": until}
+        async with self._database.connection() as connection, self._database.transaction(connection):
+            turn = await self._database.fetchrow_on(connection, _TURN, {})
+            found = await self._database.fetchrow_on(connection, _HISTORY, wanted)
+            if found is None or turn is None or not turn[0]:
+                return 0, found is None
+            name, tail = found
+            return await self._prune(connection, name, tail, datetime.now(UTC), most, None, until), False
+
+    async def erase_account(self, account: AccountId, most: int) -> int:
+        erased = 0
+        for statement in (_ERASE_SESSIONS, _ERASE_ANSWERS, _ERASE_NOTIFICATIONS):
+            erased += len(await self._database.fetch(statement, account=account, most=most))
+        for statement in _ERASE_SINGLE:
+            erased += len(await self._database.fetch(statement, account=account))
+        return erased
+
     async def _prune(
-        self, connection: Connection, stream: str, tail: int, now: datetime, kept: timedelta, most: int
+        self,
+        connection: Connection,
+        stream: str,
+        tail: int,
+        now: datetime,
+        most: int,
+        before: datetime | None,
+        until: int | None = None,
     ) -> int:
         """Drop the oldest events of a stream, at most `most`, and record its new tail. Returns how many were dropped.
 
-        It stops before the first event that is young enough, or that a consumer has not handled.
+        It stops at offset `until`, and before the first event that is not from `before`, or that a consumer has not
+        handled.
         """
         wanted = {"stream": stream, "tail": tail, "most": most + 1}
         rows = await self._database.fetch_on(connection, _OLDEST, wanted)
-        old = next((index for index, (_, at) in enumerate(rows) if at >= now - kept), len(rows))
+        is_kept = (
+            (before is not None and at >= before) or (until is not None and offset > until) for offset, at in rows
+        )
+        old = next((index for index, kept in enumerate(is_kept) if kept), len(rows))
         # The cursors are read after the events, so each of these events has its cursors by now, or is handled.
         held = await self._database.fetchrow_on(connection, _HELD, wanted)
         done = len(rows) if held is None or held[0] is None else sum(offset <= held[0] for offset, _ in rows)

@@ -7,7 +7,20 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, and_, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.database import Database
@@ -42,8 +55,30 @@ _UPDATE = Statement(
     update(workspaces)
     .where(workspaces.c.id == bindparam("key"), workspaces.c.version == bindparam("loaded"))
     .values(
-        {name: bindparam(name) for name in ("name", "slug", "viewers_comment", "updated_at", "deleted_at", "version")}
+        {
+            name: bindparam(name)
+            for name in ("name", "slug", "task_prefix", "viewers_comment", "updated_at", "deleted_at", "version")
+        }
     )
+)
+_OF_ACCOUNT = Statement(
+    select(members.c.workspace_id).where(members.c.account_id == bindparam("account")).limit(bindparam("most"))
+)
+_owner, _other = members.alias("owner"), members.alias("other")
+_OWNED_ALONE = Statement(
+    select(workspaces.c.id, workspaces.c.name)
+    .join(_owner, _owner.c.workspace_id == workspaces.c.id)
+    .where(
+        _owner.c.account_id == bindparam("account"),
+        _owner.c.role == literal_column(f"'{Role.OWNER}'"),
+        exists().where(_other.c.workspace_id == workspaces.c.id, _other.c.account_id != _owner.c.account_id),
+        ~exists().where(
+            _other.c.workspace_id == workspaces.c.id,
+            _other.c.account_id != _owner.c.account_id,
+            _other.c.role == literal_column(f"'{Role.OWNER}'"),
+        ),
+    )
+    .order_by(workspaces.c.id)
 )
 _ALL_MEMBERS = Statement(
     select(members.c.account_id, members.c.role, members.c.joined_at).where(
@@ -111,6 +146,14 @@ class PostgresWorkspaces(WorkspaceRepository):
         values = dict(zip(_FIELDS, row, strict=False))
         values["kind"] = WorkspaceKind(values["kind"])
         return Workspace(**values, members=loaded, version=row["version"])
+
+    async def of_account(self, account: AccountId, most: int) -> Sequence[Workspace]:
+        rows = await self._unit.fetch(_OF_ACCOUNT, account=account, most=most)
+        return [await self.get(WorkspaceId(id)) for (id,) in rows]
+
+    async def owned_alone(self, account: AccountId) -> Sequence[tuple[WorkspaceId, str]]:
+        rows = await self._unit.fetch(_OWNED_ALONE, account=account)
+        return [(WorkspaceId(id), name) for id, name in rows]
 
     def add(self, workspace: Workspace) -> None:
         def writes(loaded: int) -> Iterable[Part]:

@@ -36,7 +36,10 @@ class TokenExpired(Unauthenticated):
 
 
 class _Claims(msgspec.Struct, omit_defaults=True):
-    """The claims of every token. Times are seconds since 1970, with milliseconds. Other claims are ignored."""
+    """The claims of every token. Times are seconds since 1970, with milliseconds. Other claims are ignored.
+
+    `scope` has the names of the scopes, separated by spaces; without it the token may do all that its account may.
+    """
 
     iss: str
     aud: str

@@ -1,5 +1,6 @@
 """The use cases of one's own account: register, sign in and out, and manage profile, sessions, password and factors."""
 
+from application.identity.deletion import Deletion, erasing
 from application.identity.factor_messages import (
     Assertion,
     AssertionResponse,
@@ -23,7 +24,15 @@ from application.identity.factor_messages import (
 from application.identity.factors import Factors
 from application.identity.guests import Guests
 from application.identity.measures import HAPPENINGS, POLICIES
-from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
+from application.identity.messages import (
+    Credentials,
+    DeletionRequest,
+    Device,
+    PasswordChange,
+    ProfilePatch,
+    Registration,
+    SignedIn,
+)
 from application.identity.notices import NOTICES
 from application.identity.passkeys import Passkeys
 from application.identity.proofs import Proofs
@@ -41,6 +50,8 @@ __all__ = [
     "AttestationResponse",
     "CodeProof",
     "Credentials",
+    "Deletion",
+    "DeletionRequest",
     "Device",
     "FactorRemoval",
     "Factors",
@@ -68,4 +79,5 @@ __all__ = [
     "SignedIn",
     "SigningIn",
     "TotpSecret",
+    "erasing",
 ]

@@ -64,6 +64,12 @@ class PasswordChange(Struct, frozen=True, forbid_unknown_fields=True):
     new_password: NewPassword
 
 
+class DeletionRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The password of the account that is to be deleted."""
+
+    password: Password
+
+
 class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):
     """Changes of one's own profile. Absent fields stay as they are."""
 
@@ -75,7 +81,8 @@ class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):
 class SignedIn(Struct, frozen=True):
     """A short-lived access token for the `Authorization: Bearer` header. It expires in `expires_in` seconds.
 
-    `scopes` is null, or all that the token is good for until a second factor is set up.
+    `scopes` is null, or all that the token is good for: setting up a second factor that is required, or exporting and
+    keeping an account that is to be deleted.
     """
 
     access_token: str

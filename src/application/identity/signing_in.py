@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from application.accounts import LEAVING
 from application.authentication import Authentication
 from application.identity.measures import FAILURES_TOLD_PER_ACCOUNT
 from application.identity.messages import Device, SignedIn
@@ -88,7 +89,7 @@ class SigningIn:
         # session, or the new password is visible here.
         async with self._work() as work:
             present = await work.accounts.get(account.id)
-        if (present.password_hash, present.role) != (account.password_hash, account.role) or present.disabled_at:
+        if _powers(present) != _powers(account) or present.disabled_at:
             await self._withdraw(session.id)
             raise Stale
         self._authentication.end(await self._end_surplus(account.id))
@@ -114,10 +115,12 @@ class SigningIn:
         return not self.needs_factor(account) or (await work.factors.get(account.id)).is_on
 
     def answer(self, account: Account, session: Session, is_complete: bool) -> SignedIn:
-        """A new access token of this session."""
+        """A new access token of this session. For an account that is to be deleted it is good for little."""
         now = self._clock.now()
         expires_at = min(now + ACCESS_LIFETIME, session.expires_at)
         scopes = None if is_complete else frozenset({MFA_SETUP.name})
+        if account.due_at is not None:
+            scopes = LEAVING
         principal = Principal(account.id, session.id, account.role, expires_at, scopes)
         return SignedIn(
             access_token=self._tokens.issue(principal, now),
@@ -161,6 +164,11 @@ class SigningIn:
                 session.end(EndReason.DISPLACED, None, now)
                 work.sessions.save(session)
         return [session.id for session in surplus]
+
+
+def _powers(account: Account) -> tuple[object, ...]:
+    """What a sign-in depends on, and what it is good for."""
+    return account.password_hash, account.role, account.due_at
 
 
 def user_view(account: Account) -> UserView:

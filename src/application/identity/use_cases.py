@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from application.accounts import ACCOUNT_READ
 from application.authentication import Authentication
+from application.identity.ending import end_sessions
 from application.identity.measures import (
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
@@ -218,7 +219,7 @@ class Identity:
     @retried
     async def _end_every_session(self, account: AccountId, because: EndReason) -> Sequence[SessionId]:
         async with self._work() as work:
-            return await self._end_sessions(work, account, because)
+            return await end_sessions(work, account, because, account, self._clock.now())
 
     async def sessions(self, actor: Principal) -> Page[SessionView]:
         """The caller's live sessions, oldest first, on one page."""
@@ -298,12 +299,4 @@ class Identity:
                 raise WrongPassword("This is not your present password.", pointer="/current_password")
             account.change_password(encoded, self._clock.now())
             work.accounts.save(account)
-            return await self._end_sessions(work, account.id, EndReason.PASSWORD_CHANGED)
-
-    async def _end_sessions(self, work: IdentityWork, account: AccountId, because: EndReason) -> Sequence[SessionId]:
-        now = self._clock.now()
-        sessions = await work.sessions.live(account, now)
-        for session in sessions:
-            session.end(because, account, now)
-            work.sessions.save(session)
-        return [session.id for session in sessions]
+            return await end_sessions(work, account.id, EndReason.PASSWORD_CHANGED, account.id, self._clock.now())

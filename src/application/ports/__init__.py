@@ -19,7 +19,7 @@ from application.ports.rooms import RoomQueries, RoomUpkeep
 from application.ports.secrets import Secrets
 from application.ports.store import StoreQueries
 from application.ports.system import Clock, Ids
-from application.ports.tasks import TaskNumbers, TaskQueries, TaskWords
+from application.ports.tasks import TaskNumbers, TaskQueries, TaskUpkeep, TaskWords
 from application.ports.tickets import TicketStore
 from application.ports.unit_of_work import UnitOfWork
 from application.ports.upkeep import Upkeep
@@ -55,6 +55,7 @@ __all__ = [
     "StoreQueries",
     "TaskNumbers",
     "TaskQueries",
+    "TaskUpkeep",
     "TaskWords",
     "TicketStore",
     "UnitOfWork",

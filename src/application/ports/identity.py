@@ -25,7 +25,10 @@ ENDS_KNOWN = 2 * ACCESS_LIFETIME
 
 
 class UserView(Struct, frozen=True):
-    """An account as its owner sees it. The e-mail address of a guest is null."""
+    """An account as its owner sees it. The e-mail address of a guest is null.
+
+    At `deletion_due_at` it is deleted; null if its owner does not want that.
+    """
 
     id: UUID
     kind: AccountKind
@@ -36,6 +39,7 @@ class UserView(Struct, frozen=True):
     role: AccountRole
     created_at: datetime
     updated_at: datetime
+    deletion_due_at: datetime | None
     version: int
 
 

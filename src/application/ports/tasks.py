@@ -198,6 +198,14 @@ class TaskWork(Protocol):
     def access(self) -> Access: ...
 
 
+class TaskUpkeep(Protocol):
+    """What is done to tasks beside the use cases; see `Upkeep` for what each call promises."""
+
+    async def erase(self, workspace: WorkspaceId, most: int) -> int:
+        """Drop tasks of a workspace with their comments, whether or not they were deleted before."""
+        ...
+
+
 class TaskWords(Protocol):
     """The stored words by which tasks are found."""
 

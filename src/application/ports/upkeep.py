@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from domain.ids import AccountId
+
 
 class Upkeep(Protocol):
     """Drops data that was kept for long enough, and begins a new lineage after a restore.
@@ -31,6 +33,21 @@ class Upkeep(Protocol):
 
     async def forget_removals(self, now: datetime, kept: timedelta, most: int) -> int:
         """Drop the removals of members that happened longer than `kept` before `now`."""
+        ...
+
+    async def drop_history(self, stream: str, until: int | None, most: int) -> tuple[int, bool]:
+        """Drop the events of a stream up to and including offset `until`, whatever their age, the oldest first.
+
+        Without `until` those of the whole stream, and of all streams within it. The tails move as in `forget_events`,
+        and a consumer holds them as there. Returns how many were dropped, and whether nothing was left to drop.
+        """
+        ...
+
+    async def erase_account(self, account: AccountId, most: int) -> int:
+        """Drop what was for an account alone: its sessions, second factors, notifications, and kept answers.
+
+        Of each at most `most`.
+        """
         ...
 
     async def begin_lineage(self) -> str:

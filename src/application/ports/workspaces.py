@@ -80,6 +80,14 @@ class WorkspaceRepository(Protocol):
         """The workspace, or NotFound if it is absent or deleted. Its methods decide whether the caller may see it."""
         ...
 
+    async def of_account(self, account: AccountId, most: int) -> Sequence[Workspace]:
+        """The workspaces that the account is a member of, in no order; at most `most`."""
+        ...
+
+    async def owned_alone(self, account: AccountId) -> Sequence[tuple[WorkspaceId, str]]:
+        """The ids and names of workspaces with several members of which this account is the only owner, by id."""
+        ...
+
     def add(self, workspace: Workspace) -> None:
         """Store a new workspace; a taken slug is `SlugTaken` on leaving."""
         ...

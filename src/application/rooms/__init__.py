@@ -1,7 +1,7 @@
 """The use cases of rooms, their queues and what is said in them."""
 
 from application.rooms.chat import Chat
-from application.rooms.departures import closing, leaving
+from application.rooms.departures import closing, erasing, leaving
 from application.rooms.entrance import Entrance
 from application.rooms.feeds import RoomFeeds
 from application.rooms.measures import DRIFT, FIGURES, HAPPENINGS, POLICIES
@@ -72,5 +72,6 @@ __all__ = [
     "Rooms",
     "Skip",
     "closing",
+    "erasing",
     "leaving",
 ]

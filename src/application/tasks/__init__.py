@@ -1,6 +1,6 @@
 """The use cases of tasks, their watchers and their comments."""
 
-from application.tasks.departures import release
+from application.tasks.departures import erasing, release
 from application.tasks.feeds import TaskFeeds
 from application.tasks.finding import WordsAnew
 from application.tasks.messages import (
@@ -44,5 +44,6 @@ __all__ = [
     "TaskRef",
     "Tasks",
     "WordsAnew",
+    "erasing",
     "release",
 ]

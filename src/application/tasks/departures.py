@@ -1,8 +1,11 @@
-"""Unassigns the tasks of accounts that may no longer have any."""
+"""Unassigns the tasks of accounts that may no longer have any, and drops those that nobody else ever saw."""
 
 from datetime import datetime
 
-from application.ports.tasks import TaskWork
+from application.erasure import DELETED, MOST
+from application.ports.consumers import Consumer
+from application.ports.events import EventView
+from application.ports.tasks import TaskUpkeep, TaskWork
 from domain.ids import AccountId, WorkspaceId
 
 AT_ONCE = 100
@@ -34,3 +37,12 @@ async def release(
                     task.unwatch(account, by, now)
                 work.tasks.save(task)
     return not any(task.has_news for task in tasks)
+
+
+def erasing(upkeep: TaskUpkeep) -> Consumer[TaskWork]:
+    """Drops the tasks in the personal workspace of a deleted account."""
+
+    async def erase(work: TaskWork, event: EventView, now: datetime) -> bool:
+        return await upkeep.erase(WorkspaceId(event.resource.id), MOST) == 0
+
+    return Consumer("tasks_erase", DELETED, erase)

@@ -3,6 +3,7 @@
 from domain.identity.account import (
     DISPLAY_NAME_MAX,
     EMAIL_MAX,
+    ERASED_NAME,
     ME,
     NAMELESS,
     Account,
@@ -47,6 +48,7 @@ __all__ = [
     "CHALLENGE_LIFETIME",
     "DISPLAY_NAME_MAX",
     "EMAIL_MAX",
+    "ERASED_NAME",
     "LOCALE_MAX",
     "ME",
     "NAMELESS",

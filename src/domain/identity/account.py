@@ -8,15 +8,17 @@ from typing import ClassVar
 
 from domain.channels import ChannelClass, ChannelKind, account_stream
 from domain.errors import Conflict
-from domain.identity.profile import known_time_zone, normal_locale
+from domain.identity.profile import LOCALE_FIRST, TIME_ZONE_FIRST, known_time_zone, normal_locale
 from domain.ids import AccountId
-from domain.kernel import Aggregate, EventType, declared
+from domain.kernel import Aggregate, Changes, EventType, declared
 from domain.text import email_address, normal_name
 
 EMAIL_MAX = 254
 DISPLAY_NAME_MAX = 80
 # The name of a guest whose own name is forgotten.
 NAMELESS = "Guest"
+# The name of an account whose owner has deleted it.
+ERASED_NAME = "Deleted user"
 
 ME = ChannelKind("me", ChannelClass.DURABLE)
 
@@ -45,7 +47,8 @@ class EmailTaken(Conflict):
 class Account(Aggregate):
     """The account of one person, who signs in with its e-mail address and password, or of a guest, who has neither.
 
-    A guest acts with a `GuestPass` alone, and is never an admin.
+    A guest acts with a `GuestPass` alone, and is never an admin. Once its owner wants it deleted, it is deleted at
+    `due_at`. What is left then tells nothing of its owner: it stands for the author of what others still read.
     """
 
     resource_type: ClassVar[str] = "account"
@@ -60,6 +63,14 @@ class Account(Aggregate):
         EventType("account.role_changed", "account", "An operator changed the role.", changes=("role",)),
         EventType("account.disabled", "account", "An operator lets nobody in any more."),
         EventType("account.enabled", "account", "An operator lets the owner in again."),
+        EventType(
+            "account.deletion_requested",
+            "account",
+            "The owner wants the account deleted, and may still take that back.",
+            {"due_at": "When it is deleted."},
+        ),
+        EventType("account.restored", "account", "The owner keeps the account after all."),
+        EventType("account.deleted", "account", "The account is no more; what is left of its owner is being erased."),
     )
 
     id: AccountId
@@ -71,8 +82,10 @@ class Account(Aggregate):
     created_at: datetime
     updated_at: datetime
     disabled_at: datetime | None = None
-    time_zone: str = "UTC"
-    locale: str = "en"
+    time_zone: str = TIME_ZONE_FIRST
+    locale: str = LOCALE_FIRST
+    due_at: datetime | None = None
+    deleted_at: datetime | None = None
 
     @classmethod
     def register(cls, id: AccountId, email: str, display_name: str, password_hash: str, at: datetime) -> "Account":
@@ -138,11 +151,43 @@ class Account(Aggregate):
             self.disabled_at = None
             self._tell("account.enabled", None, at)
 
+    @property
+    def deletion_due_at(self) -> datetime | None:
+        """When the account is deleted; None if its owner does not want that."""
+        return self.due_at
+
+    def request_deletion(self, due_at: datetime, at: datetime) -> None:
+        """Let the account be deleted at `due_at`. The caller has to end its sessions too."""
+        if self.due_at is None:
+            self.due_at = due_at
+            self._tell("account.deletion_requested", self.id, at, data={"due_at": due_at})
+
+    def restore(self, at: datetime) -> None:
+        """Take the wish to delete the account back, as long as it is not deleted."""
+        if self.due_at is not None:
+            self.due_at = None
+            self._tell("account.restored", self.id, at)
+
+    def elapse(self, now: datetime) -> None:
+        """Delete the account if that is due. Its address is free from then on."""
+        if self.due_at is None or self.due_at > now:
+            return
+        self.due_at, self.deleted_at = None, now
+        self.email = self.password_hash = None
+        self.display_name, self.role = ERASED_NAME, AccountRole.USER
+        self.time_zone, self.locale = TIME_ZONE_FIRST, LOCALE_FIRST
+        self._tell("account.deleted", None, now)
+
     def _tell(
-        self, type: str, by: AccountId | None, at: datetime, changes: Mapping[str, tuple[object, object]] | None = None
+        self,
+        type: str,
+        by: AccountId | None,
+        at: datetime,
+        changes: Changes | None = None,
+        data: Mapping[str, object] | None = None,
     ) -> None:
         self.updated_at = at
-        self._announce(type, account_stream(self.id), self.id, at, by, changes)
+        self._announce(type, account_stream(self.id), self.id, at, by, changes, data)
 
 
 def normal_email(email: str) -> str:

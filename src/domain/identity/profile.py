@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from domain.errors import Invalid
 
+TIME_ZONE_FIRST, LOCALE_FIRST = "UTC", "en"
 TIME_ZONE_MAX = 64
 LOCALE_MAX = 35
 

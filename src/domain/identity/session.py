@@ -32,6 +32,7 @@ class EndReason(StrEnum):
     TOKEN_REUSED = "token_reused"  # noqa: S105  # a reason
     DISABLED = "disabled"
     DISPLACED = "displaced"
+    DELETION_REQUESTED = "deletion_requested"
 
 
 class SessionOver(Unauthenticated):

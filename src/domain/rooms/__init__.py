@@ -1,6 +1,7 @@
 """Rooms, in which up to ten people watch something together: who is in, what plays, the queue and the messages."""
 
 from domain.rooms.channels import LOSSES, REACTIONS, ROOM, STATUS, room_stream
+from domain.rooms.events import NAMING
 from domain.rooms.gathering import (
     LIFETIME,
     LIFETIME_LONGEST,
@@ -37,6 +38,7 @@ __all__ = [
     "LIFETIME_LONGEST",
     "LOSSES",
     "MESSAGE_MAX",
+    "NAMING",
     "PARTICIPANTS_MAX",
     "PARTICIPANTS_MIN",
     "PARTICIPANT_NAME_MAX",

@@ -80,7 +80,7 @@ ROOM_EVENTS = declared(
         "participant.left",
         "room",
         "Somebody left, or lost the place.",
-        {**_WHO, "reason": "Why: left, lost, account_disabled, member_removed."},
+        {**_WHO, "reason": "Why: left, lost, account_disabled, account_deletion, member_removed."},
     ),
     EventType(
         "participant.removed",
@@ -137,4 +137,11 @@ MESSAGE_EVENTS = declared(
         },
     ),
     EventType("message.deleted", "room", "A message was taken away."),
+)
+
+# The kinds that tell what their actor is called, in `display_name`.
+NAMING = tuple(
+    sorted(
+        name for name, kind in {**ROOM_EVENTS, **QUEUE_EVENTS, **MESSAGE_EVENTS}.items() if "display_name" in kind.data
+    )
 )

@@ -14,6 +14,9 @@ from domain.kernel import Aggregate, EventType, declared
 from domain.workspaces.invitations import INVITATION_LONGEST, INVITATION_USES_MAX, Invitation, InvitationSpent, Removal
 from domain.workspaces.names import task_prefix, workspace_name, workspace_slug
 
+# The name of a personal workspace whose owner is deleted.
+NAMELESS = "Deleted workspace"
+
 WORKSPACE = ChannelKind("workspace", ChannelClass.DURABLE, by_id, is_place=True)
 LOSSES = (Loss("member.removed", "account_id"), Loss("workspace.deleted"))
 
@@ -176,6 +179,27 @@ class Workspace(Aggregate):
         """Delete the workspace and end all memberships. From now on no account sees it or anything in it."""
         self._require(by, Permission.OWN)
         self._refuse_personal("A personal workspace cannot be deleted.")
+        self._end(by, at)
+
+    def lose(self, account: AccountId, at: datetime) -> None:
+        """End the membership of an account that is deleted.
+
+        If nobody else is in it, the workspace ends too. A personal one then forgets its name, which tells whose it was.
+        If nobody else owns it, the member of the highest role who is in it for longest becomes its owner.
+        """
+        self.role_of(account)
+        others = {k: v for k, v in self.members.items() if k != account}
+        if not others:
+            if self.kind is WorkspaceKind.PERSONAL:
+                self.name, self.task_prefix = NAMELESS, task_prefix(NAMELESS)
+            self._end(account, at)
+            return
+        if not any(member.role is Role.OWNER for member in others.values()):
+            heir = min(others.values(), key=lambda m: (tuple(Role).index(m.role), m.joined_at, m.account_id))
+            self.change_role(heir.account_id, Role.OWNER, account, at)
+        self.remove(account, account, at)
+
+    def _end(self, by: AccountId, at: datetime) -> None:
         self.deleted_at = at
         self._tell("workspace.deleted", by, at)
         for account in self.members:

@@ -1,21 +1,25 @@
 """What identity brings to the assembly: accounts, how they sign in, their sessions, and passes of guests."""
 
-from dependency_injector.providers import Provider, Singleton
+from operator import attrgetter
 
+from dependency_injector.providers import Object, Provider, Singleton
+
+from adapters.memory import MemoryDeadlines
 from adapters.memory.factors import MemoryFactors
 from adapters.memory.guest_passes import MemoryGuestPasses, MemoryGuestPassStore
 from adapters.memory.identity import ACCOUNTS, MemoryAccounts, MemorySessions
-from adapters.postgres import tables
+from adapters.postgres import PostgresDeadlines, tables
 from adapters.postgres.factors import PostgresFactors
 from adapters.postgres.guest_passes import PostgresGuestPasses, PostgresGuestPassStore
 from adapters.postgres.identity import PostgresAccounts, PostgresSessions
 from adapters.security import TotpCodes, WebAuthn
-from application.accounts import ACCOUNT_READ, AccountFeeds
+from application.accounts import ACCOUNT_LEAVE, ACCOUNT_READ, AccountFeeds
 from application.administration import Administration
 from application.identity import (
     HAPPENINGS,
     NOTICES,
     POLICIES,
+    Deletion,
     Factors,
     Guests,
     Identity,
@@ -23,14 +27,16 @@ from application.identity import (
     Proofs,
     SecondSteps,
     SigningIn,
+    erasing,
 )
-from application.ports import CredentialKind
+from application.ports import CredentialKind, Deadlines, Due
 from application.ports.identity import Authenticators, GuestPassStore, OneTimeCodes
-from application.reactions import registered
+from application.reactions import refuse_owners, registered
 from application.retention import Aging
 from domain.identity import Account, FailedLogin, GuestPass, SecondFactors, Session
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
+from entrypoints.http.deletion import deletion_routes
 from entrypoints.http.factors import factor_routes
 from entrypoints.http.identity import identity_routes
 from entrypoints.http.refresh_cookie import RefreshCookie
@@ -46,7 +52,11 @@ def on_postgres(house: Container) -> Container:
         factors=PostgresFactors,
     )
     house.figures.add_kwargs(accounts=tables.accounts)
-    return _with_identity(house, Singleton(PostgresGuestPassStore, house.database, house.numbers_database))
+    return _with_identity(
+        house,
+        Singleton(PostgresGuestPassStore, house.database, house.numbers_database),
+        Singleton(PostgresDeadlines, house.database, tables.accounts),
+    )
 
 
 def in_memory(house: Container) -> Container:
@@ -54,10 +64,16 @@ def in_memory(house: Container) -> Container:
         accounts=MemoryAccounts, sessions=MemorySessions, guest_passes=MemoryGuestPasses, factors=MemoryFactors
     )
     house.figures.add_kwargs(accounts=ACCOUNTS)
-    return _with_identity(house, Singleton(MemoryGuestPassStore, house.database))
+    return _with_identity(
+        house,
+        Singleton(MemoryGuestPassStore, house.database),
+        Singleton(MemoryDeadlines, house.database, ACCOUNTS, attrgetter("due_at")),
+    )
 
 
-def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> Container:
+def _with_identity(
+    house: Container, guest_passes: Provider[GuestPassStore], deadlines: Provider[Deadlines]
+) -> Container:
     given, clock = house.settings.provided, house.clock
     guests: Provider[CredentialKind] = Singleton(Guests, guest_passes, house.secrets, clock, house.ids)
     signing_in = Singleton(
@@ -107,10 +123,22 @@ def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> 
         house.ids,
         house.observer,
     )
+    deletion = watched(
+        house.observer,
+        Deletion,
+        house.work,
+        Object(refuse_owners),
+        house.hasher,
+        house.authentication,
+        house.limits,
+        given.deletion_grace_seconds,
+        clock,
+    )
     cookie = Singleton(RefreshCookie, given.cors_origin, given.cookie_samesite)
     house.set_providers(
         signing_in=signing_in,
         identity=identity,
+        deletion=deletion,
         factors=factors,
         passkeys=passkeys,
         second_steps=second_steps,
@@ -122,7 +150,7 @@ def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> 
     )
     house.aggregates.add_args(Account, FailedLogin, GuestPass, SecondFactors, Session)
     house.credentials.add_args(guests)
-    house.scopes.add_args(ACCOUNT_READ)
+    house.scopes.add_args(ACCOUNT_LEAVE, ACCOUNT_READ)
     house.policies.add_args(*POLICIES)
     house.happenings.add_args(*HAPPENINGS)
     house.notices.add_args(*NOTICES)
@@ -130,7 +158,10 @@ def _with_identity(house: Container, guest_passes: Provider[GuestPassStore]) -> 
     house.routes.add_args(
         Singleton(identity_routes, identity, cookie),
         Singleton(factor_routes, factors, passkeys, second_steps, cookie),
+        Singleton(deletion_routes, deletion),
     )
+    house.consumers.add_args(Singleton(erasing, house.upkeep))
+    house.due.add_args(Singleton(Due, "accounts", deadlines, deletion.provided.elapse))
     house.retention.add_args(
         Singleton(Aging, "sessions", given.session_retention_days, house.upkeep.provided.forget_sessions, clock),
         Singleton(Aging, "guest_passes", given.session_retention_days, guest_passes.provided.forget, clock),

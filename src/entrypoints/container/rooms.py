@@ -52,6 +52,7 @@ from application.rooms import (
     Rooms,
     RoomSteps,
     closing,
+    erasing,
     leaving,
 )
 from domain.rooms import ROOM, Message, Queue, Room
@@ -135,7 +136,9 @@ def _with_rooms(
         Singleton(Quota, "rooms", "account", given.quota_rooms),
         Singleton(Quota, "workspace_rooms", "workspace", given.quota_workspace_rooms),
     )
-    house.consumers.add_args(Singleton(closing, keeping), Singleton(leaving, keeping))
+    house.consumers.add_args(
+        Singleton(closing, keeping), Singleton(leaving, keeping), Singleton(erasing, keeping, upkeep)
+    )
     house.notices.add_args(*NOTICES)
     house.attendances.add_args(Singleton(Attended, ROOM, rooms.provided.attended))
     house.feeds.add_args(Singleton(RoomFeeds, queries, house.newest, limits))

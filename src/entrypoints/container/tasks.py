@@ -6,15 +6,23 @@ from dependency_injector.providers import Provider, Singleton
 
 from adapters.cached.tasks import CachedTaskQueries
 from adapters.memory import MemoryDeadlines
-from adapters.memory.tasks import COMMENTS, TASKS, MemoryTaskNumbers, MemoryTaskQueries, MemoryTasks, MemoryTaskWords
+from adapters.memory.tasks import (
+    COMMENTS,
+    TASKS,
+    MemoryTaskNumbers,
+    MemoryTaskQueries,
+    MemoryTasks,
+    MemoryTaskUpkeep,
+    MemoryTaskWords,
+)
 from adapters.postgres import PostgresDeadlines, tables
 from adapters.postgres.task_numbers import PostgresTaskNumbers
 from adapters.postgres.task_words import PostgresTaskWords
-from adapters.postgres.tasks import PostgresTaskQueries, PostgresTasks
-from application.ports import AccessQueries, Cache, Deadlines, Due, TaskNumbers, TaskQueries, TaskWords
+from adapters.postgres.tasks import PostgresTaskQueries, PostgresTasks, PostgresTaskUpkeep
+from application.ports import AccessQueries, Cache, Deadlines, Due, TaskNumbers, TaskQueries, TaskUpkeep, TaskWords
 from application.quotas import Quota
 from application.reactions import DEPARTED
-from application.tasks import NOTICES, TASKS_READ, TASKS_WRITE, Reminders, TaskFeeds, Tasks, WordsAnew
+from application.tasks import NOTICES, TASKS_READ, TASKS_WRITE, Reminders, TaskFeeds, Tasks, WordsAnew, erasing
 from domain.tasks import Reminder, Task
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
@@ -33,6 +41,7 @@ def on_postgres(house: Container) -> Container:
         Singleton(PostgresTaskNumbers, house.numbers_database),
         Singleton(PostgresTaskWords, house.database),
         Singleton(PostgresDeadlines, house.database, tables.tasks, "remind_at"),
+        Singleton(PostgresTaskUpkeep, house.database),
     )
 
 
@@ -46,6 +55,7 @@ def in_memory(house: Container) -> Container:
         Singleton(MemoryTaskNumbers, database),
         Singleton(MemoryTaskWords),
         Singleton(MemoryDeadlines, database, TASKS, attrgetter("remind_at")),
+        Singleton(MemoryTaskUpkeep, database),
     )
 
 
@@ -55,17 +65,18 @@ def _with_tasks(
     numbers: Provider[TaskNumbers],
     words: Provider[TaskWords],
     deadlines: Provider[Deadlines],
+    upkeep: Provider[TaskUpkeep],
 ) -> Container:
     given = house.settings.provided
     queries: Provider[TaskQueries] = Singleton(_kept, house.settings, stored, house.access_queries, house.cache)
     tasks = watched(house.observer, Tasks, house.work, queries, numbers, house.clock, house.ids)
     words_anew = Singleton(WordsAnew, words)
     house.set_providers(tasks=tasks, task_queries=queries, task_numbers=numbers, task_words=words)
-    house.set_providers(stored_task_queries=stored, words_anew=words_anew)
+    house.set_providers(stored_task_queries=stored, words_anew=words_anew, task_upkeep=upkeep)
     house.aggregates.add_args(Task, Reminder)
     house.scopes.add_args(TASKS_READ, TASKS_WRITE)
     house.feeds.add_args(Singleton(TaskFeeds, house.access_queries))
-    house.consumers.add_args(DEPARTED)
+    house.consumers.add_args(DEPARTED, Singleton(erasing, upkeep))
     house.notices.add_args(*NOTICES)
     house.due.add_args(Singleton(Due, "task_reminders", deadlines, Singleton(Reminders, house.work).provided.elapse))
     house.quotas.add_args(

@@ -10,11 +10,13 @@ from application.quotas import Quota
 from application.retention import Aging
 from application.workspaces import (
     EVENTS_READ,
+    LEAVING,
     REMOVAL_DAYS,
     WORKSPACE_ADMIN,
     WORKSPACE_READ,
     WorkspaceFeeds,
     Workspaces,
+    erasing,
 )
 from domain.workspaces import Workspace
 from entrypoints.container.made import watched
@@ -48,6 +50,7 @@ def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> C
         Singleton(Quota, "invitations", "workspace", given.quota_invitations),
         Singleton(Quota, "workspaces", "account", given.quota_workspaces),
     )
+    house.consumers.add_args(LEAVING, Singleton(erasing, house.upkeep))
     house.routes.add_args(Singleton(workspace_routes, workspaces))
     house.retention.add_args(
         Singleton(Aging, "invitations", given.invitation_retention_days, upkeep.forget_invitations, clock),

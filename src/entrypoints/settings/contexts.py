@@ -46,6 +46,12 @@ class Contexts(Bounds, frozen=True, kw_only=True):
             "days",
         ),
     ] = 30
+    deletion_grace_seconds: Annotated[
+        int,
+        Setting(
+            "For how long an account that is to be deleted can be kept after all.", number(0, 2_592_000, int), "seconds"
+        ),
+    ] = 259_200
     room_retention_days: Annotated[
         int,
         Setting(

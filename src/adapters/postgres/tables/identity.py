@@ -19,7 +19,7 @@ from sqlalchemy import (
     true,
 )
 
-from adapters.postgres.tables.schema import Instant, metadata, one_of
+from adapters.postgres.tables.schema import Instant, due_index, metadata, one_of
 from domain.identity import AccountKind, AccountRole, EndReason
 
 accounts = Table(
@@ -36,16 +36,21 @@ accounts = Table(
     Column("disabled_at", Instant),
     Column("time_zone", Text, nullable=False, server_default=text("'UTC'")),
     Column("locale", Text, nullable=False, server_default=text("'en'")),
+    # When its owner wants it deleted.
+    Column("due_at", Instant),
+    Column("deleted_at", Instant),
     Column("version", Integer, nullable=False),
     UniqueConstraint("email"),
     one_of("kind", AccountKind),
     one_of("role", AccountRole),
     CheckConstraint(
-        "CASE kind WHEN 'guest' THEN email IS NULL AND password_hash IS NULL AND role = 'user'"
+        "CASE WHEN kind = 'guest' OR deleted_at IS NOT NULL"
+        " THEN email IS NULL AND password_hash IS NULL AND role = 'user'"
         " ELSE email IS NOT NULL AND password_hash IS NOT NULL END",
         name="guest",
     ),
 )
+due_index(accounts)
 
 sessions = Table(
     "sessions",

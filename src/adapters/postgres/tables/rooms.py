@@ -17,10 +17,11 @@ from sqlalchemy import (
     text,
 )
 
+from adapters.postgres.tables.events import events
 from adapters.postgres.tables.identity import accounts
 from adapters.postgres.tables.schema import Instant, due_index, metadata, one_of
 from adapters.postgres.tables.workspaces import workspaces
-from domain.rooms import Control, HostLeave, PlaybackStatus, Progress, QueueMode, RoomRole, Visibility, Wait
+from domain.rooms import NAMING, Control, HostLeave, PlaybackStatus, Progress, QueueMode, RoomRole, Visibility, Wait
 
 rooms = Table(
     "rooms",
@@ -147,7 +148,15 @@ messages = Table(
     Column("version", Integer, nullable=False),
     # One more than that of the newest message before it. Those that are said at the same moment may get the same one.
     Column("number", BigInteger, nullable=False),
+    Index("ix_messages_account_id", "account_id"),
     Index("ix_messages_number", "room_id", "number", "id"),
     # With these, rooms that have too many messages are found without a look at all others.
     Index("ix_messages_hundreds", "room_id", "number", postgresql_where=text("number > 500 AND number % 100 = 0")),
+)
+
+# With it the events that tell what somebody is called are found, so that this can be erased.
+Index(
+    "ix_events_naming",
+    events.c.actor,
+    postgresql_where=text(f"type IN ({', '.join(map(repr, NAMING))})"),
 )

@@ -194,3 +194,15 @@ class RoomUpkeep(Protocol):
     async def forget_messages(self, most: int) -> int:
         """Drop messages that are older than the newest 500 of their room. Up to a hundred more of each may stay."""
         ...
+
+    async def erase_rooms(self, workspace: WorkspaceId, most: int) -> int:
+        """Drop closed rooms of a workspace, with everything in them."""
+        ...
+
+    async def erase_names(self, account: AccountId, name: str, most: int) -> int:
+        """Put this name in the place of what the account was called, where that stands beside what it did.
+
+        It stands with its messages, with its places in closed rooms, and in the journal, in the `display_name` of the
+        events by which it opened or joined a room or said something. Everything else of them stays as it was.
+        """
+        ...

@@ -1,0 +1,25 @@
+"""What is erased of tasks."""
+
+from sqlalchemy import bindparam, delete, literal_column, select
+
+from adapters.postgres.database import Database
+from adapters.postgres.statement import Statement, picked
+from adapters.postgres.tables import tasks
+from application.ports.tasks import TaskUpkeep
+from domain.ids import WorkspaceId
+
+# With each task its comments go.
+TASKS_AT_ONCE = 100
+
+_SOME = select(tasks.c.id).where(tasks.c.workspace_id == bindparam("workspace")).limit(bindparam("most"))
+_ERASE = Statement(delete(tasks).where(tasks.c.id.in_(picked(_SOME))).returning(literal_column("1")))
+
+
+class PostgresTaskUpkeep(TaskUpkeep):
+    """Deletes in statements of bounded size."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def erase(self, workspace: WorkspaceId, most: int) -> int:
+        return len(await self._database.fetch(_ERASE, workspace=workspace, most=min(TASKS_AT_ONCE, most)))

@@ -1,0 +1,120 @@
+"""The end of an account: its owner asks for it, may take that back for some time, and then the account is deleted."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from application.accounts import ACCOUNT_LEAVE
+from application.authentication import Authentication
+from application.erasure import DELETED, MOST, drop_history
+from application.identity.ending import end_sessions
+from application.identity.measures import PASSWORD_PER_ACCOUNT
+from application.identity.messages import DeletionRequest
+from application.identity.signing_in import user_view
+from application.limits import Limits
+from application.ports.consumers import Consumer, ConsumerWork
+from application.ports.events import EventView
+from application.ports.identity import IdentityWork, PasswordHasher, UserView
+from application.ports.system import Clock
+from application.ports.unit_of_work import UnitOfWork, retried
+from application.ports.upkeep import Upkeep
+from application.principal import Principal
+from application.scopes import SESSION
+from domain.channels import account_stream
+from domain.identity import EndReason, WrongPassword
+from domain.ids import AccountId, SessionId
+
+
+class Deletion:
+    """The use cases around the end of one's own account.
+
+    `refuse_owners` is called with each account whose deletion is requested, inside its unit of work; it raises what
+    stands against it. `grace` is for how long the owner may take the deletion back.
+    """
+
+    def __init__(
+        self,
+        work: UnitOfWork[IdentityWork],
+        refuse_owners: Callable[[Any, AccountId], Awaitable[None]],
+        hasher: PasswordHasher,
+        authentication: Authentication,
+        limits: Limits,
+        grace_seconds: int,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._refuse_owners = refuse_owners
+        self._hasher = hasher
+        self._authentication = authentication
+        self._limits = limits
+        self._grace = timedelta(seconds=grace_seconds)
+        self._clock = clock
+
+    async def request(self, actor: Principal, request: DeletionRequest) -> UserView:
+        """Let the account be deleted when the grace is over, given its password, and end all of its sessions."""
+        actor.require(SESSION)
+        await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))
+        async with self._work() as work:
+            account = await work.accounts.get(actor.account_id)
+        if not await self._hasher.verify(request.password, account.password_hash):
+            raise _wrong()
+        view, ended = await self._request(actor.account_id, account.password_hash)
+        self._authentication.end(ended)
+        self._authentication.end(await self._end(actor.account_id))  # those that a login began at the same moment
+        return view
+
+    @retried
+    async def _request(self, id: AccountId, verified: str | None) -> tuple[UserView, Sequence[SessionId]]:
+        now = self._clock.now()
+        async with self._work() as work:
+            account = await work.accounts.get(id)
+            if account.password_hash != verified:
+                raise _wrong()
+            await self._refuse_owners(work, id)
+            account.request_deletion(now + self._grace, now)
+            work.accounts.save(account)
+            ended = await end_sessions(work, id, EndReason.DELETION_REQUESTED, id, now)
+        return user_view(account), ended
+
+    @retried
+    async def _end(self, id: AccountId) -> Sequence[SessionId]:
+        async with self._work() as work:
+            return await end_sessions(work, id, EndReason.DELETION_REQUESTED, id, self._clock.now())
+
+    @retried
+    async def restore(self, actor: Principal) -> UserView:
+        """Keep the account after all. For an account that nobody wants deleted it does nothing."""
+        actor.require(ACCOUNT_LEAVE)
+        async with self._work() as work:
+            account = await work.accounts.get(actor.account_id)
+            account.restore(self._clock.now())
+            work.accounts.save(account)
+        return user_view(account)
+
+    async def elapse(self, id: UUID, now: datetime) -> None:
+        """Delete an account whose grace is over. What there is of its owner elsewhere is erased by consumers."""
+        async with self._work() as work:
+            account = await work.accounts.get(AccountId(id))
+            account.elapse(now)
+            if not account.has_news:
+                return
+            work.accounts.save(account)
+            ended = await end_sessions(work, account.id, EndReason.DELETION_REQUESTED, None, now)
+        self._authentication.end(ended)
+
+
+def erasing(upkeep: Upkeep) -> Consumer[ConsumerWork]:
+    """Drops the sessions of a deleted account, the answers kept for it, and its journal up to its deletion."""
+
+    async def erase(work: ConsumerWork, event: EventView, now: datetime) -> bool:
+        account = AccountId(event.resource.id)
+        if await upkeep.erase_account(account, MOST):
+            return False
+        return await drop_history(upkeep, account_stream(account), event.offset - 1)
+
+    return Consumer("accounts_erase", DELETED, erase)
+
+
+def _wrong() -> WrongPassword:
+    return WrongPassword("This is not your present password.", pointer="/password")
