@@ -273,6 +273,18 @@ async def test_a_stream_can_be_left_and_followed_again(house: House, elsewhere: 
     house.broker.unfollow("workspace:never-followed")
 
 
+async def test_a_topic_that_two_follow_is_heard_until_both_have_left(house: House) -> None:
+    arrived: list[Entry | Signal] = []
+    house.broker.listen(arrived.append, lambda: None)
+    house.broker.unfollow("market:AAPL")  # nobody follows it yet, so this does not count
+    house.broker.follow("market:AAPL")
+    house.broker.follow("market:AAPL")
+    for version in (1, 2, 3):
+        house.broker.publish([signal("market:AAPL", version)])
+        assert len(arrived) == min(version, 2)
+        house.broker.unfollow("market:AAPL")
+
+
 async def test_a_broker_that_carries_hints_is_well(house: House) -> None:
     async def is_well() -> bool:
         try:

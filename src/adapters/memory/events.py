@@ -70,7 +70,8 @@ class MemoryBroker(Broker):
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[Entry | Signal], None]] = []
-        self._followed: set[str] = set()
+        # How many follow each topic.
+        self._followed: dict[str, int] = {}
 
     def publish(self, items: Sequence[Entry | Signal]) -> None:
         for item in items:
@@ -86,10 +87,12 @@ class MemoryBroker(Broker):
         self._listeners.append(take)
 
     def follow(self, topic: str) -> None:
-        self._followed.add(topic)
+        self._followed[topic] = self._followed.get(topic, 0) + 1
 
     def unfollow(self, topic: str) -> None:
-        self._followed.discard(topic)
+        left = self._followed.pop(topic, 0) - 1
+        if left > 0:
+            self._followed[topic] = left
 
     async def check(self) -> None:
         return None

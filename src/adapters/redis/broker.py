@@ -88,7 +88,8 @@ class RedisBroker(Broker):
         self._flush_is_due = False
 
         self._inbound: Link | None = None
-        self._followed: set[str] = set()
+        # How many follow each topic.
+        self._followed: dict[str, int] = {}
         self._subscribed: set[str] = set()
         self._changed: set[str] = set()
         self._unconfirmed = 0
@@ -115,13 +116,16 @@ class RedisBroker(Broker):
         self._observer.called("redis", "publish", began)
 
     def follow(self, topic: str) -> None:
-        if topic not in self._followed:
-            self._followed.add(topic)
+        before = self._followed.get(topic, 0)
+        self._followed[topic] = before + 1
+        if not before:
             self._subscribe_soon(topic)
 
     def unfollow(self, topic: str) -> None:
-        if topic in self._followed:
-            self._followed.discard(topic)
+        before = self._followed.pop(topic, 0)
+        if before > 1:
+            self._followed[topic] = before - 1
+        elif before:
             self._subscribe_soon(topic)
 
     async def run(self) -> None:

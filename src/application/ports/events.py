@@ -200,10 +200,15 @@ class Broker(Protocol):
         ...
 
     def follow(self, topic: str) -> None:
-        """Deliver the items that are published on this topic from soon on, not at once."""
+        """Deliver the items that are published on this topic from soon on, not at once.
+
+        Several may follow one topic. It is followed until `unfollow` was called as often.
+        """
         ...
 
-    def unfollow(self, topic: str) -> None: ...
+    def unfollow(self, topic: str) -> None:
+        """Follow once less. Nothing happens if nobody follows the topic."""
+        ...
 
     async def check(self) -> None:
         """Return if published items reach every process now; Unavailable otherwise."""
