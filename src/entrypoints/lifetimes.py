@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -45,7 +45,7 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
-def closed(*things: object) -> Iterator[None]:
+def closed(things: Iterable[object]) -> Iterator[None]:
     """Close, at the end, each thing that has a `close`; others need none."""
     yield
     for thing in things:

@@ -48,17 +48,14 @@ class Guarded(Protocol):
     def state(self) -> Literal["closed", "half_open", "open"]: ...
 
 
-def breakers(**services: object) -> Mapping[str, Guarded]:
-    """The circuit breakers of those services that have one, by the names of the services."""
-    found = {name: getattr(service, "breaker", None) for name, service in services.items()}
-    return {name: breaker for name, breaker in found.items() if breaker is not None}
-
-
 _STATES = ("closed", "half_open", "open")
 
 
 class Exposition(Collector):
-    """The metrics of this process in the text format of Prometheus. Safe to call from any thread."""
+    """The metrics of this process in the text format of Prometheus. Safe to call from any thread.
+
+    Of those `services` that have a circuit breaker, it is shown under the name of the service.
+    """
 
     def __init__(
         self,
@@ -78,7 +75,7 @@ class Exposition(Collector):
         consumers: Consumers[Any],
         later: Later,
         gauges: Gauges,
-        breakers: Mapping[str, Guarded],
+        services: Mapping[str, object],
     ) -> None:
         self._registry = registry
         self._live = live
@@ -96,7 +93,10 @@ class Exposition(Collector):
         self._consumers = consumers
         self._later = later
         self._gauges = gauges
-        self._breakers = breakers
+        found = {name: getattr(service, "breaker", None) for name, service in services.items()}
+        self._breakers: Mapping[str, Guarded] = {
+            name: breaker for name, breaker in found.items() if breaker is not None
+        }
         registry.register(self)
 
     def __call__(self) -> bytes:

@@ -19,7 +19,7 @@ from entrypoints.http.documentation import documentation_routes
 from entrypoints.http.health import HealthChecks, health_routes
 from entrypoints.http.metrics import metrics_routes
 from entrypoints.lifetimes import Loop, Running, closed, opened
-from entrypoints.metrics import Exposition, breakers
+from entrypoints.metrics import Exposition
 from entrypoints.probe import Heart
 from entrypoints.settings import Settings
 
@@ -36,11 +36,7 @@ class Operations(containers.DeclarativeContainer):
     replica: Dependency[Any] = Dependency()
     redis: Dependency[Any] = Dependency()
     broker: Dependency[Any] = Dependency()
-    limiter: Dependency[Any] = Dependency()
-    cache: Dependency[Any] = Dependency()
     process_cache: Dependency[Any] = Dependency()
-    presence: Dependency[Any] = Dependency()
-    newest: Dependency[Any] = Dependency()
     idempotency: Dependency[Any] = Dependency()
     ticket_store: Dependency[Any] = Dependency()
     upkeep: Dependency[Any] = Dependency()
@@ -62,6 +58,8 @@ class Operations(containers.DeclarativeContainer):
     gauges: Dependency[Any] = Dependency()
     retention: Dependency[Any] = Dependency()
     loops: Dependency[Any] = Dependency()
+    breakers: Dependency[Any] = Dependency()
+    closing: Dependency[Any] = Dependency()
     observer: Dependency[Any] = Dependency()
 
     memory = Singleton(Memory, given.memory_degraded_percent, given.memory_unhealthy_percent)
@@ -95,15 +93,7 @@ class Operations(containers.DeclarativeContainer):
         following_up,
         later,
         asking,
-        providers.Callable(
-            breakers,
-            postgresql=database,
-            postgresql_numbers=numbers_database,
-            redis_cache=cache,
-            redis_limits=limiter,
-            redis_presence=presence,
-            redis_newest=newest,
-        ),
+        breakers,
     )
     statistics = Singleton(Statistics, store, live, hub, given.instance)
     process_retention = providers.List(
@@ -114,7 +104,7 @@ class Operations(containers.DeclarativeContainer):
     forgetting = Singleton(Retention, process_retention, retention)
     # Lifetimes, which no other provider depends on.
     open_database = providers.Resource(opened, database, numbers_database, replica)
-    close_at_end = providers.Resource(closed, hasher, limiter, cache, presence, newest, traces)
+    close_at_end = providers.Resource(closed, closing)
     process_loops = providers.List(
         Singleton(Loop, "heart", "all", heart.provided.beat),
         Singleton(Loop, "broker", "all", broker.provided.run),

@@ -41,7 +41,7 @@ class Container(containers.DeclarativeContainer):
     metrics = Singleton(Metrics, VERSION, given.instance, counted, measures)
     traces = Singleton(made.traces, settings)
     observer: Provider[ports.Observer] = Singleton(made.observer, settings, metrics, traces)
-    # To these, to `policies`, `happenings`, `measures` and `routes`, each context adds rows.
+    # To these, to `policies`, `happenings`, `measures`, `breakers`, `closing` and `routes`, each context adds rows.
     repositories = Dict(access=postgres.PostgresAccess, cursors=postgres.PostgresCursorRepository)
     figures: Dict = Dict()
     aggregates, scopes, feeds, quotas, gauges = List(), List(), List(), List(), List()
@@ -82,6 +82,10 @@ class Container(containers.DeclarativeContainer):
     ticket_store: Provider[ports.TicketStore] = Singleton(postgres.PostgresTicketStore, database, given.quota_tickets)
     store: Provider[ports.StoreQueries] = Singleton(postgres.PostgresStoreQueries, database, figures)
     upkeep: Provider[ports.Upkeep] = Singleton(postgres.PostgresUpkeep, database)
+    # Those of which operators see whether their service is away, and those that are closed at the end.
+    breakers = Dict(postgresql=database, postgresql_numbers=numbers_database, redis_cache=cache, redis_limits=limiter)
+    breakers.add_kwargs(redis_presence=presence, redis_newest=newest)
+    closing = List(hasher, limiter, cache, presence, newest, traces)
     # Use cases
     limits = Singleton(made.limits, settings, limiter, observer)
     lease = Singleton(Lease)
