@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextvars import Context
 from datetime import datetime, timedelta
@@ -18,15 +19,15 @@ from application.ports.unit_of_work import Stale
 from application.principal import correlation, new_correlation
 from domain.errors import DomainError, NotFound
 
-# Of the WINDOW things of one kind that are longest due, BATCH are taken at a time, and AT_ONCE of them run together.
+# Of the WINDOW things of one kind that are longest due, BATCH are taken at a time.
 WINDOW = 200
 BATCH = 50
-AT_ONCE = 4
-# The pause after each turn, even if more is due.
+# The pause after each look, even if more is due.
 PAUSE_SECONDS = 0.02
-# The pause after a turn that found all due things skipped, because other processes were changing them.
+# The pause after a look that found all due things skipped, because other processes were changing them.
 PASSED_OVER_SECONDS = 0.1
-DEADLINE_SECONDS = 5.0
+# How long things that run may take to end when this process ends.
+GRACE_SECONDS = 5.0
 RETRY_FIRST = timedelta(seconds=1)
 RETRY_LONGEST = timedelta(minutes=5)
 FAILING_MAX = 1_000
@@ -39,10 +40,11 @@ class Later:
     """Runs what is due, each kind separately. Any number of processes may do so at once.
 
     A kind is looked at when its next deadline comes, and after a second at the latest. A deadline that is written and
-    comes before that is looked at in time. Fifty things are taken at a time, and four of them run together. If one
-    fails, or does not end within five seconds, it waits for 1 s, and twice as long after each further failure, up to
-    five minutes. All others go on. Everything but these waits is in the store. So a killed process leaves nothing
-    behind, and the other processes go on at once.
+    comes before that is looked at in time. Fifty things are taken at a time, of which as many run together as their
+    kind says; when one ends, the next one begins. If one fails, or does not end within the time that its kind gives
+    it, it waits for 1 s, and twice as long after each further failure, up to five minutes. All others go on.
+    Everything but these waits is in the store. So a killed process leaves nothing behind, and the other processes go
+    on at once.
     """
 
     def __init__(self, due: Sequence[Due], broker: Broker, clock: Clock, observer: Observer) -> None:
@@ -98,29 +100,47 @@ class _Watch:
         self._failing: TTLCache[Late, tuple[int, datetime]] = TTLCache(
             FAILING_MAX, 2 * RETRY_LONGEST.total_seconds(), lambda: clock.now().timestamp()
         )
-        # The things that the last turn has run.
+        # What was taken and has not begun, what runs, and what has ended well since things were taken.
+        self._taken: deque[Late] = deque()
+        self._running: dict[Late, asyncio.Task[None]] = {}
         self._seen_to: set[Late] = set()
         self.lag = (0, 0, 0.0)
 
     async def run(self) -> None:
-        while True:
-            self._waking.clear()
-            self._silence()
-            self.look_in(LOOK.total_seconds())
+        try:
+            while True:
+                self._waking.clear()
+                self._silence()
+                self.look_in(LOOK.total_seconds())
+                try:
+                    await self._look()
+                except Exception as problem:
+                    # A failure of one kind must not stop the others.
+                    log.warning(
+                        "cannot see which %s are due: %s",
+                        self._kind.name,
+                        str(problem) or type(problem).__name__,
+                        exc_info=None if isinstance(problem, DomainError) else problem,
+                    )
+                await asyncio.sleep(PAUSE_SECONDS)
+                await self._waking.wait()
+        finally:
+            self._taken.clear()
             try:
-                await self.turn()
-                if self._seen_to:
-                    self.look_in(0)  # if nothing was run, everything taken failed, and there is no hurry
-            except Exception as problem:
-                # A failure of one kind must not stop the others.
-                log.warning(
-                    "cannot see which %s are due: %s",
-                    self._kind.name,
-                    str(problem) or type(problem).__name__,
-                    exc_info=None if isinstance(problem, DomainError) else problem,
-                )
-            await asyncio.sleep(PAUSE_SECONDS)
-            await self._waking.wait()
+                if self._running:
+                    await asyncio.wait(self._running.values(), timeout=GRACE_SECONDS)
+            finally:
+                await self._stop()
+
+    async def turn(self) -> int:
+        """Run at most fifty things that are due now, and wait until they have ended. Returns their number."""
+        try:
+            taken = await self._look()
+            while self._running:
+                await asyncio.wait(self._running.values())
+            return taken
+        finally:
+            await self._stop()
 
     def look_at(self, at: datetime) -> None:
         """Look at this time, unless a look is planned before it."""
@@ -140,46 +160,68 @@ class _Watch:
             self._alarm.cancel()
             self._alarm, self._alarm_at = None, math.inf
 
-    async def turn(self) -> int:
-        """Run at most fifty things that are due now. Returns their number."""
+    async def _stop(self) -> None:
+        self._taken.clear()
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        self._running.clear()  # one that had not begun could not take itself out
+
+    async def _look(self) -> int:
+        """Take at most fifty things that are due now, unless some wait already. Returns their number."""
         now = self._clock.now()
-        before, self._seen_to = self._seen_to, set()
         ahead = await self._kind.deadlines.look(now, COUNTED_MAX)
         self._measure(now, ahead)
         if ahead.next_at is not None:
             self.look_at(ahead.next_at)
+        if self._taken or len(self._running) >= self._kind.at_once:
+            return 0  # whatever ends looks again
+        before, self._seen_to = self._seen_to, set()
         if not ahead.late:
             return 0
         waiting = {late: until for late, (_, until) in self._failing.items() if until > now}
-        found = await self._kind.deadlines.late(now, WINDOW, waiting)
+        besides = {*waiting, *self._running}
+        found = await self._kind.deadlines.late(now, WINDOW, besides)
         if waiting:
             self.look_at(min(waiting.values()))
-        if not found and ahead.late > len(waiting):
+        if not found and ahead.late > len(besides):
             self.look_in(PASSED_OVER_SECONDS)
         # Other processes may have found the same things. Each takes a random sample, so that few run twice.
         taken = random.sample(found, min(len(found), BATCH))
-        slots = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as turns:
-            for late in taken:
-                turns.create_task(self._see_to(late, late in before, slots), context=Context())
+        for late in taken:
+            if late in before:
+                self._give_way(late, "it is still due after it was seen to", None)
+            else:
+                self._taken.append(late)
+        self._fill()
         return len(taken)
 
-    async def _see_to(self, late: Late, is_seen_to: bool, slots: asyncio.Semaphore) -> None:
-        if is_seen_to:
-            self._give_way(late, "it is still due after it was seen to", None)
-            return
-        async with slots:
-            correlation.set(new_correlation())
-            try:
-                async with asyncio.timeout(DEADLINE_SECONDS):
-                    await self._kind.elapse(late.id, self._clock.now())
-            except (Stale, NotFound):
-                outcome = "overtaken"
-            except Exception as problem:  # noqa: BLE001  # a failure of any kind concerns this thing alone
-                self._give_way(late, str(problem) or type(problem).__name__, problem)
-                return
-            else:
-                outcome = "done"
+    def _fill(self) -> None:
+        """Begin what was taken, as far as there is room for it. If nothing is left of it, look for more."""
+        while self._taken and len(self._running) < self._kind.at_once:
+            late = self._taken.popleft()
+            # Its context is empty: what it does belongs to no request, and to none of the others.
+            self._running[late] = asyncio.create_task(self._see_to(late), context=Context())
+        if not self._taken and self._seen_to:
+            self.look_in(0)  # if nothing has ended well, everything taken failed, and there is no hurry
+
+    async def _see_to(self, late: Late) -> None:
+        correlation.set(new_correlation())
+        try:
+            async with asyncio.timeout(self._kind.deadline_seconds):
+                await self._kind.elapse(late.id, self._clock.now())
+        except (Stale, NotFound):
+            self._note(late, "overtaken")
+        except Exception as problem:  # noqa: BLE001  # a failure of any kind concerns this thing alone
+            self._give_way(late, str(problem) or type(problem).__name__, problem)
+        else:
+            self._note(late, "done")
+        finally:
+            self._running.pop(late, None)
+            self._fill()
+
+    def _note(self, late: Late, outcome: str) -> None:
         self._failing.pop(late, None)
         self._seen_to.add(late)
         self._observer.happened("elapsed", outcome)

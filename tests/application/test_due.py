@@ -265,6 +265,60 @@ async def test_a_thing_that_hangs_and_a_kind_that_cannot_be_looked_at_hold_up_no
         await eventually(lambda: bedside.observer.happenings["elapsed", "failed"] > 0, 20)
 
 
+async def test_a_thing_that_hangs_takes_one_place_and_holds_up_no_other_of_its_kind() -> None:
+    bedside, hanging = bedside_in_memory(), list[UUID]()
+
+    async def elapse(id: UUID, now: datetime) -> None:
+        if id in stuck:
+            hanging.append(id)
+            await asyncio.Event().wait()
+        await bedside.elapse(id, now)
+
+    kind = Due("reminders", bedside.deadlines, elapse, at_once=2, deadline_seconds=3_600)
+    stuck = [await bedside.remind(0)]
+    async with running(bedside.worker(kind)):
+        await eventually(lambda: hanging == stuck)
+        others = [await bedside.remind(0) for _ in range(BATCH + 1)]
+        for id in others:
+            await until_rung(bedside, id)
+    assert hanging == stuck
+
+
+async def test_as_many_run_together_as_their_kind_says_and_each_for_as_long_as_it_says() -> None:
+    bedside, present, most = bedside_in_memory(), set[UUID](), list[int]()
+
+    async def elapse(id: UUID, now: datetime) -> None:
+        present.add(id)
+        most.append(len(present))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            present.discard(id)
+
+    for _ in range(5):
+        await bedside.remind(0)
+    kind = Due("reminders", bedside.deadlines, elapse, at_once=3, deadline_seconds=0.01)
+    assert await bedside.worker(kind).turn() == 5
+    assert (max(most), len(most)) == (3, 5)
+    assert bedside.observer.happenings == {("elapsed", "failed"): 5}
+
+
+async def test_what_runs_when_a_process_ends_may_end_and_nothing_more_begins() -> None:
+    bedside, begun, going = bedside_in_memory(), list[UUID](), asyncio.Event()
+
+    async def elapse(id: UUID, now: datetime) -> None:
+        begun.append(id)
+        await going.wait()
+        await bedside.elapse(id, now)
+
+    ids = [await bedside.remind(0) for _ in range(3)]
+    kind = Due("reminders", bedside.deadlines, elapse, at_once=1)
+    async with running(bedside.worker(kind)):
+        await eventually(lambda: len(begun) == 1)
+        asyncio.get_running_loop().call_later(0.01, going.set)
+    assert [await rang(bedside, id, 1) for id in ids].count(True) == len(begun) == 1
+
+
 async def test_a_verb_that_leaves_a_thing_due_makes_no_loop() -> None:
     bedside, calls = bedside_in_memory(), list[UUID]()
 

@@ -28,7 +28,7 @@ LINES_MAX = 400
 TABLE_LINES_MAX = 130
 
 # What all contexts share; every other module of the domain is a context.
-SHARED = {"access", "channels", "errors", "ids", "kernel", "text", "values", "words"}
+SHARED = {"access", "attempts", "channels", "errors", "ids", "kernel", "mail", "text", "values", "words"}
 # Contexts without a module of that name in the domain, and the module that is theirs instead.
 DOMAIN_ELSEWHERE = {"events": "kernel"}  # an event is what every aggregate announces
 CONTEXTS = sorted({module.name for module in iter_modules([str(SRC / "domain")])} - SHARED | set(DOMAIN_ELSEWHERE))

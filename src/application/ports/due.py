@@ -58,11 +58,17 @@ class Due:
     `elapse(id, now)` is a use case: in one unit of work it gets the thing, calls its `elapse(now)` and saves it. It
     does all that is due at `now`, and leaves a later `due_at`, or None. It may be called several times for one
     deadline, even at the same time. All calls but one then do nothing, or raise Stale or NotFound.
+
+    A process runs `at_once` of the kind together, and each of them for `deadline_seconds` at most. A kind that calls
+    other servers needs more of both, because some of them hang. Its `elapse` has two units of work: the first one
+    begins an attempt (`domain.attempts`), the second one records its outcome, and the call is between them.
     """
 
     name: str
     deadlines: Deadlines
     elapse: Callable[[UUID, datetime], Awaitable[None]]
+    at_once: int = 4
+    deadline_seconds: float = 5.0
 
 
 def alarms(times: Iterable[datetime], written_at: datetime | None) -> Sequence[Signal]:
