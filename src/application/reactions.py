@@ -9,6 +9,7 @@ from application.notifications import Person
 from application.ports.consumers import Consumer, ConsumerWork
 from application.ports.events import EventView
 from application.ports.identity import IdentityWork
+from application.ports.mail import MailWork
 from application.ports.notifications import NotificationWork
 from application.ports.rooms import RoomWork
 from application.ports.tasks import TaskWork
@@ -20,7 +21,7 @@ from domain.ids import AccountId, WorkspaceId
 from domain.workspaces import SoleOwner
 
 
-class EveryWork(IdentityWork, WorkspaceWork, TaskWork, RoomWork, NotificationWork, ConsumerWork, Protocol):
+class EveryWork(IdentityWork, WorkspaceWork, TaskWork, RoomWork, NotificationWork, MailWork, ConsumerWork, Protocol):
     """The unit of work of all use cases. Each of them sees only its own slice."""
 
 

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Collection
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -30,6 +33,20 @@ def host(text: str) -> str:
     """A host or address to listen on. ValueError if the text is neither."""
     if not re.fullmatch(r"[0-9A-Za-z_.:%-]+", text):
         raise ValueError(f"a host or an address is needed, not {text!r}")
+    return text
+
+
+def mailbox(text: str) -> str:
+    """A sender of mail, as `Signalbox <signalbox@example.org>` or without a name. ValueError if the text is neither."""
+    message = EmailMessage(SMTP)
+    try:
+        message["From"] = text
+        found: tuple[Address, ...] = message["From"].addresses
+        is_one = len(found) == 1 and bool(found[0].username and found[0].domain) and found[0].addr_spec.isascii()
+    except (ValueError, IndexError):
+        is_one = False
+    if not is_one or message["From"].defects:
+        raise ValueError("a sender like Signalbox <signalbox@example.org> is needed, with an address in ASCII")
     return text
 
 

@@ -310,6 +310,7 @@ def _welcome(settings: Settings, room: UUID | None) -> None:
         f"  documentation  {address}/api/docs",
         f"  demo account   {DEMO_EMAIL}   password {DEMO_PASSWORD}",
         *([] if room is None else [f"  demo room      {room}   docs/start.md says how to watch together"]),
+        f"  mail           in files under {(settings.data_dir / 'mail').absolute()}",
         "  stop           Ctrl-C",
         "",
         sep="\n",

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from operator import attrgetter
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from redis import Redis
 
+from adapters.mail import FolderMailer, KeptMailer, Letters
 from adapters.memory.access import MemoryAccessQueries
 from adapters.memory.cache import MemoryCache
 from adapters.memory.consumers import MemoryCursors
@@ -20,6 +22,7 @@ from adapters.memory.guest_passes import MemoryGuestPassStore
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
+from adapters.memory.mail import MAILS, MemoryMailStore
 from adapters.memory.newest import MemoryNewest
 from adapters.memory.notifications import MemoryNotificationQueries, MemoryNotificationUpkeep
 from adapters.memory.observer import MemoryObserver
@@ -42,6 +45,7 @@ from adapters.postgres.guest_passes import PostgresGuestPassStore
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
 from adapters.postgres.long_reads import LongReads
+from adapters.postgres.mail import PostgresMailStore
 from adapters.postgres.notifications import PostgresNotificationQueries, PostgresNotificationUpkeep
 from adapters.postgres.rooms import PostgresRoomQueries, PostgresRoomUpkeep
 from adapters.postgres.store import PostgresStoreQueries
@@ -68,6 +72,7 @@ from tests.support.services import SEAL, PostgresService, RedisService
 
 CACHE_BYTES = 1_000_000
 TICKETS_MAX = 10
+LETTERS = Letters("Signalbox <signalbox@example.org>", "https://signalbox.example")
 SECRETS = HmacSecrets("only for tests 0123456789 abcdefghij")
 # Instead of the fractions of a second that a request waits for Redis: a busy machine is not a Redis that is away.
 PATIENT_SECONDS = 30.0
@@ -121,6 +126,9 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
             notification_queries=MemoryNotificationQueries(database),
             notification_upkeep=MemoryNotificationUpkeep(database),
             task_deadlines=MemoryDeadlines(database, TASKS, attrgetter("remind_at")),
+            mailer=KeptMailer(LETTERS),
+            mail_store=MemoryMailStore(database),
+            mail_deadlines=MemoryDeadlines(database, MAILS, attrgetter("due_at")),
             access_queries=MemoryAccessQueries(database),
             session_queries=MemorySessionQueries(database),
             guest_passes=(guest_passes := MemoryGuestPassStore(database)),
@@ -148,14 +156,15 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
 @pytest_asyncio.fixture
 async def postgres_and_redis_house(
     postgres_assembly: Container,
-    compiled: tuple[PostgresStoreQueries, PostgresDeadlines],
+    compiled: tuple[PostgresStoreQueries, PostgresDeadlines, PostgresDeadlines],
     empty_database: Database,
     numbers_database: Database,
     empty_redis: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
     clock, ids, database = MovableClock(), SequentialIds(), empty_database
-    assembly, (store, room_deadlines) = postgres_assembly, compiled
+    assembly, (store, room_deadlines, mail_deadlines) = postgres_assembly, compiled
     quotas, repositories = Quotas(assembly.quotas()), assembly.repositories()
     long_reads = LongReads(database, 4, 5.0, PATIENT_SECONDS)
     broker, elsewhere = (RedisBroker(empty_redis, SEAL, MemoryObserver()) for _ in range(2))
@@ -201,6 +210,9 @@ async def postgres_and_redis_house(
             notification_queries=PostgresNotificationQueries(database),
             notification_upkeep=PostgresNotificationUpkeep(database),
             task_deadlines=PostgresDeadlines(database, tables.tasks, "remind_at"),
+            mailer=FolderMailer(tmp_path_factory.getbasetemp() / f"mail {uuid4()}", LETTERS),
+            mail_store=PostgresMailStore(database),
+            mail_deadlines=mail_deadlines,
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
             guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),
@@ -251,9 +263,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def compiled(database: Database, postgres_assembly: Container) -> tuple[PostgresStoreQueries, PostgresDeadlines]:
+def compiled(
+    database: Database, postgres_assembly: Container
+) -> tuple[PostgresStoreQueries, PostgresDeadlines, PostgresDeadlines]:
     """What compiles its statements when it is made, which takes longer than most of these tests."""
-    return PostgresStoreQueries(database, postgres_assembly.figures()), PostgresDeadlines(database, tables.rooms)
+    of_rooms, of_mails = (PostgresDeadlines(database, table) for table in (tables.rooms, tables.mails))
+    return PostgresStoreQueries(database, postgres_assembly.figures()), of_rooms, of_mails
 
 
 @pytest_asyncio.fixture(scope="session")

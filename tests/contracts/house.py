@@ -18,6 +18,7 @@ from application.ports.events import Broker, Entry, EventView, JournalQueries, S
 from application.ports.idempotency import Idempotency
 from application.ports.identity import GuestPassStore, SessionQueries
 from application.ports.limits import RateLimiter
+from application.ports.mail import Mailer, MailStore
 from application.ports.newest import Newest
 from application.ports.notifications import NotificationQueries, NotificationUpkeep
 from application.ports.presence import Presence
@@ -75,6 +76,9 @@ class House:
     notification_queries: NotificationQueries
     notification_upkeep: NotificationUpkeep
     task_deadlines: Deadlines
+    mailer: Mailer
+    mail_store: MailStore
+    mail_deadlines: Deadlines
     access_queries: AccessQueries
     session_queries: SessionQueries
     guest_passes: GuestPassStore

@@ -230,7 +230,8 @@ async def test_statistics_are_for_admins_of_the_installation(house: Container, h
     figures = done(await http.get("/stats", headers=admin.authorization))
     assert set(figures) == {"instance", "connections", "streams_followed", "pool", "stored"}
     assert list(figures["stored"]) == [
-        *("accounts", "workspaces", "tasks", "comments", "rooms", "rooms_open", "room_participants", "notifications"),
+        *("mails_waiting", "accounts", "workspaces", "tasks", "comments"),
+        *("rooms", "rooms_open", "room_participants", "notifications"),
         *("streams", "events"),
     ]
     assert figures["stored"]["accounts"] >= 1

@@ -10,6 +10,7 @@ from application.ports.feeds import Feeds
 from application.ports.idempotency import Idempotency
 from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
 from application.ports.limits import RateLimiter
+from application.ports.mail import Mailer, MailStore
 from application.ports.newest import Newest
 from application.ports.notices import Notice
 from application.ports.notifications import NotificationQueries, NotificationUpkeep
@@ -40,6 +41,8 @@ __all__ = [
     "Idempotency",
     "Ids",
     "JournalQueries",
+    "MailStore",
+    "Mailer",
     "Newest",
     "Notice",
     "NotificationQueries",

@@ -6,10 +6,12 @@ from dependency_injector.providers import Dict, Object, Singleton
 
 from adapters import memory
 from adapters.security import Argon2Hasher
-from entrypoints.container import identity, market, notifications, rooms, tasks, workspaces
+from entrypoints.container import identity, mail, market, notifications, rooms, tasks, workspaces
 from entrypoints.container.table import Container
 from entrypoints.settings import Settings
 
+# What every context may use comes before them.
+SERVICES = (mail,)
 CONTEXTS = (identity, workspaces, tasks, rooms, market, notifications)
 
 # Those who lost their connection by a restart of the only process are back by then.
@@ -25,7 +27,7 @@ def assembled(settings: Any, **changes: Any) -> Container:
     if not house.settings().redis_url:
         without_redis(house)
         house.override_providers(presence=Singleton(memory.MemoryPresence, BACK_SECONDS))
-    for context in CONTEXTS:
+    for context in (*SERVICES, *CONTEXTS):
         context.on_postgres(house)
     house.override_providers(**changes)
     return house
@@ -89,7 +91,7 @@ def without_postgres(house: Container) -> None:
         # The cheapest parameters that argon2 takes, because these hashes end with the process.
         hasher=Singleton(Argon2Hasher, memory_kib=8, passes=1),
     )
-    for context in CONTEXTS:
+    for context in (*SERVICES, *CONTEXTS):
         context.in_memory(house)
 
 

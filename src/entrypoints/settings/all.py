@@ -12,6 +12,7 @@ SECRET_MIN = 32
 # Variables that hosting platforms set.
 _HOSTED = ("RAILWAY_ENVIRONMENT", "RAILWAY_ENVIRONMENT_NAME", "RENDER")
 _REPLICAS = ("RAILWAY_REPLICA_ID", "RENDER_INSTANCE_ID")
+_ADDRESSES = ("RAILWAY_PUBLIC_DOMAIN", "RENDER_EXTERNAL_HOSTNAME")
 
 
 class InvalidSettings(Exception):
@@ -92,6 +93,11 @@ def _described(environ: Mapping[str, str]) -> Mapping[str, str]:
         described.setdefault("ENVIRONMENT", "production")
     replica = next((described[name] for name in _REPLICAS if name in described), None)
     described.setdefault("INSTANCE", replica or f"{socket.gethostname()}-{os.getpid()}")
+    host = next((described[name] for name in _ADDRESSES if name in described), None)
+    if host:
+        described.setdefault("PUBLIC_URL", f"https://{host}")
+    elif (port := described.get("PORT", "")).isdecimal():
+        described.setdefault("PUBLIC_URL", f"http://127.0.0.1:{port}")
     return described
 
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
+from entrypoints.settings.reach import Reach
 from entrypoints.settings.setting import Setting, number, switch
-from entrypoints.settings.trust import Trust
 
 
-class Bounds(Trust, frozen=True, kw_only=True):
+class Bounds(Reach, frozen=True, kw_only=True):
     """How much anybody may ask of a process."""
 
     rate_limit_enabled: Annotated[

@@ -68,3 +68,11 @@ class Contexts(Bounds, frozen=True, kw_only=True):
         int,
         Setting("How long an invitation that ran out is kept; 0: for ever.", number(0, 3_650, int), "days"),
     ] = 30
+    mail_retention_days: Annotated[
+        int,
+        Setting(
+            "How long it is kept that a mail was sent or given up, without its address and content; 0: for ever.",
+            number(0, 3_650, int),
+            "days",
+        ),
+    ] = 30

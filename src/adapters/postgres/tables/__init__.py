@@ -6,6 +6,7 @@ Alembic compares the migrations with it, and every statement is written against 
 from adapters.postgres.tables.events import cursors, events, lineage, streams
 from adapters.postgres.tables.identity import accounts, guest_passes, passkeys, second_factors, sessions, tickets
 from adapters.postgres.tables.kept import idempotency, usage
+from adapters.postgres.tables.mail import mails, waiting_mails
 from adapters.postgres.tables.notifications import inboxes, notifications, rounds
 from adapters.postgres.tables.rooms import (
     messages,
@@ -33,6 +34,7 @@ __all__ = [
     "inboxes",
     "invitations",
     "lineage",
+    "mails",
     "members",
     "messages",
     "metadata",
@@ -53,5 +55,6 @@ __all__ = [
     "tasks",
     "tickets",
     "usage",
+    "waiting_mails",
     "workspaces",
 ]

@@ -1,0 +1,40 @@
+"""A folder in place of a mail server, so that an installation without one works too."""
+
+import asyncio
+from pathlib import Path
+
+from adapters.mail.letters import Letters
+from application.ports.mail import Mailer, MailRefused, Sending
+
+# Older files are removed, because nobody else does.
+FILES_MAX = 1_000
+
+
+class FolderMailer(Mailer):
+    """Writes each mail to a file `<time> <letter> <id>.eml`, which any mail program opens.
+
+    Only its owner may read it, because it may hold links that let somebody in. The newest thousand are kept.
+    """
+
+    def __init__(self, folder: Path, letters: Letters) -> None:
+        self.folder = folder
+        self._letters = letters
+
+    async def send(self, sending: Sending) -> None:
+        content = self._letters.message(sending).as_bytes()
+        name = f"{sending.written_at:%Y%m%dT%H%M%SZ}-{sending.letter.name}-{sending.id}.eml"
+        try:
+            await asyncio.to_thread(self._write, name, content)
+        except OSError as problem:
+            raise MailRefused(f"{self.folder}: {problem.strerror}", for_good=False) from problem
+
+    def _write(self, name: str, content: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / name
+        # Under another name first, so that nobody opens half a mail.
+        begun = path.with_suffix(".part")
+        begun.touch(mode=0o600)
+        begun.write_bytes(content)
+        begun.replace(path)
+        for old in sorted(self.folder.glob("*.eml"))[:-FILES_MAX]:
+            old.unlink(missing_ok=True)

@@ -1,0 +1,21 @@
+"""Settings of what leaves the house."""
+
+from typing import Annotated
+
+from entrypoints import addresses
+from entrypoints.settings.setting import Setting
+from entrypoints.settings.trust import Trust
+
+
+class Reach(Trust, frozen=True, kw_only=True):
+    """Where people find this installation, and how it writes to them."""
+
+    public_url: Annotated[
+        str,
+        Setting(
+            "Where people reach this server, and where the links in mails lead; by default the platform's address, or "
+            "this machine's.",
+            addresses.origin,
+        ),
+    ] = "http://127.0.0.1:8000"
+    mail_from: Annotated[str, Setting("The sender of mails.", addresses.mailbox)] = "Signalbox <signalbox@localhost>"

@@ -1,0 +1,145 @@
+"""Letters become messages in which no value is a header, markup or another line; every template can be made."""
+
+import re
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.mail import Letters
+from application.ports.mail import Letter, MailRefused, Sending
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SUBJECT = "Subject: {{ name }} gave you a task\n"
+HOSTILE = 'Ada\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script>\x00\x0b\x85\u2028\u2029 & "co"'
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Letters:
+    """One letter, which says a name everywhere."""
+    (tmp_path / "task.txt").write_text(f"{SUBJECT}{{{{ name }}}} gave you a task.\n\n{{{{ link }}}}\n")
+    (tmp_path / "task.html").write_text('<p title="{{ name }}">{{ name }}</p><a href="{{ link }}">{{ public_url }}</a>')
+    return Letters("Signalbox <post@example.org>", "https://signalbox.example", tmp_path)
+
+
+def made(letters: Letters, name: str = "Ada", to: str = "bob@example.org", **more: Any) -> EmailMessage:
+    """The message as a mail program reads it."""
+    link = "https://signalbox.example/x?a=1&b=2#token=" + "t" * 300
+    letter = Letter("task", to, {"name": name, "link": link}, **more)
+    content = letters.message(Sending(UUID(int=7), AT, letter)).as_bytes()
+    assert all(len(line) <= 998 for line in content.split(b"\r\n"))
+    assert b"\n" not in content.replace(b"\r\n", b"")
+    return message_from_bytes(content, policy=default)
+
+
+def part(message: EmailMessage, kind: str) -> str:
+    found = message.get_body((kind,))
+    assert found is not None
+    return str(found.get_content()).replace("\r\n", "\n")
+
+
+def test_a_message_has_a_text_and_a_page_and_says_who_sent_it(letters: Letters) -> None:
+    message = made(letters)
+    assert message["From"] == "Signalbox <post@example.org>"
+    assert (message["To"], message["Subject"]) == ("bob@example.org", "Ada gave you a task")
+    assert message["Date"].datetime == AT
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message.get_content_type() == "multipart/alternative"
+    text = part(message, "plain")
+    assert text.startswith("Ada gave you a task.\n\nhttps://signalbox.example/x?a=1&b=2#token=ttt")
+    assert text.endswith("\n-- \nSignalbox, https://signalbox.example\n")
+    assert "<p title" in part(message, "html")
+
+
+def test_each_attempt_has_the_same_message_id_and_other_mails_have_others(letters: Letters) -> None:
+    letter = Letter("task", "bob@example.org", {"name": "Ada", "link": ""})
+    ids = [letters.message(Sending(UUID(int=number), AT, letter))["Message-ID"] for number in (7, 7, 8)]
+    assert ids == [f"<{UUID(int=7)}@example.org>"] * 2 + [f"<{UUID(int=8)}@example.org>"]
+
+
+def test_no_value_becomes_a_header_another_line_or_markup(letters: Letters) -> None:
+    message = made(letters, HOSTILE)
+    assert set(message.keys()) == set(made(letters).keys())
+    assert message["Subject"].strip().startswith("Ada Bcc: eve@example.org <script>")
+    text, page = part(message, "plain"), part(message, "html")
+    assert text.splitlines()[0].startswith("Ada Bcc: eve@example.org <script>")
+    assert len(text.splitlines()) == len(part(made(letters), "plain").splitlines())
+    found: list[str] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append(tag)
+            if tag == "p":
+                assert dict(attrs).keys() == {"title"}
+
+    Tags().feed(page)
+    assert found == ["p", "a"]
+
+
+@pytest.mark.parametrize("name", ["Žofie Þórsdóttir", "小田切 陽菜", "👩‍🚀" * 40, "a" * 5_000, "a " * 2_000])
+def test_names_of_every_script_and_length_arrive(letters: Letters, name: str) -> None:
+    message = made(letters, name)
+    assert message["Subject"].split() == f"{name.strip()} gave you a task"[:150].split()
+    assert part(message, "plain").splitlines()[0] == f"{name.strip()} gave you a task."
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ("bob@bücher.example", "bob@xn--bcher-kva.example"),
+        # What the codec of Python would send to strasse.example.
+        ("bob@straße.example", "bob@xn--strae-oqa.example"),
+        ('a"b,c@example.org', '"a\\"b,c"@example.org'),
+        ("žofie@example.org", "žofie@example.org"),
+    ],
+)
+def test_every_address_reaches_its_own_host_only(letters: Letters, address: str, written: str) -> None:
+    to = made(letters, to=address)["To"]
+    found = [each.addr_spec.encode("utf-8", "surrogateescape").decode() for each in to.addresses]
+    assert found == [written]
+
+
+@pytest.mark.parametrize("address", ["", "bob", "bob@", "@example.org", "b\r\nBcc: c@example.org", "b@c\nBcc:d.e"])
+def test_what_is_no_address_is_refused_for_good(letters: Letters, address: str) -> None:
+    with pytest.raises(MailRefused) as refused:
+        made(letters, to=address)
+    assert refused.value.for_good
+
+
+def test_who_gets_mail_again_and_again_can_end_that_with_one_click(letters: Letters) -> None:
+    url = "https://signalbox.example/unsubscribe?token=" + "t" * 200
+    message = made(letters, unsubscribe=f"{url}\r\nBcc: eve@example.org")
+    assert message["Bcc"] is None
+    assert str(message["List-Unsubscribe"]).startswith(f"<{url}")
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    raw = letters.message(
+        Sending(UUID(int=7), AT, Letter("task", "bob@example.org", {"name": "Ada", "link": ""}, url))
+    ).as_bytes()
+    assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in raw
+    assert made(letters)["List-Unsubscribe"] is None
+
+
+def test_a_variable_without_a_value_is_an_error(letters: Letters) -> None:
+    with pytest.raises(Exception, match="link"):
+        letters.message(Sending(UUID(int=7), AT, Letter("task", "bob@example.org", {"name": "Ada"})))
+
+
+@pytest.mark.parametrize("name", ["other", "layout", "../mail/templates/trial", ""])
+def test_a_letter_without_templates_is_an_error(letters: Letters, name: str) -> None:
+    with pytest.raises(KeyError):
+        letters.message(Sending(UUID(int=7), AT, Letter(name, "bob@example.org")))
+
+
+def test_every_letter_of_ours_has_a_subject_a_text_and_a_page() -> None:
+    letters = Letters("post@example.org", "https://signalbox.example")
+    assert "trial" in letters.names()
+    for name in letters.names():
+        letters.check(name)
+        source = (letters.folder / f"{name}.html").read_text()
+        assert re.match(r'{% extends "layout.html" %}', source), name
