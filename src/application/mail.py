@@ -116,14 +116,17 @@ class Post:
 
     def _tell(self, mail: Mail, outcome: str) -> None:
         self._observer.happened("mail", outcome)
-        if outcome == "sent":
+        if mail.due_at is not None:
+            log.info(
+                "mail %s (%s) was not sent at attempt %d, and is tried again at %s: %s",
+                *(mail.id, mail.letter, mail.attempts.begun, mail.due_at.isoformat(), mail.last_error),
+            )
+        elif outcome == "sent":
             log.info("mail %s (%s) was sent at attempt %d", mail.id, mail.letter, mail.attempts.begun)
         else:
             log.warning(
-                "mail %s (%s) was not sent at attempt %d, %s: %s",
-                *(mail.id, mail.letter, mail.attempts.begun),
-                f"and is tried again at {mail.due_at.isoformat()}" if mail.due_at else "and is given up",
-                mail.last_error,
+                "mail %s (%s) is given up after attempt %d: %s",
+                *(mail.id, mail.letter, mail.attempts.begun, mail.last_error),
             )
 
 

@@ -16,15 +16,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
 from adapters.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.postgres import migrations
 from application.administration import AccountLine, Administration
+from application.ports.mail import Letter, MailRefused, Sending
 from domain.errors import DomainError
 from entrypoints import VERSION, logs
 from entrypoints.client import Client, CommandRefused, Stopped
@@ -73,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     listing = commands.add_parser("list-accounts", help="print every account, one a line")
     listing.add_argument("--json", action="store_true", help="for machines")
+    trial = commands.add_parser("trial-mail", help="send a mail at once, to see whether mail arrives")
+    trial.add_argument("to", help="an address that you can look at")
     commands.add_parser(
         "new-epoch", help="after a restore from a backup: tell every client that what it has seen may not have been"
     )
@@ -192,6 +196,19 @@ def _list_accounts(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _trial_mail(chosen: argparse.Namespace) -> int:
+    settings = _settings(os.environ)
+    letter = Letter("trial", chosen.to, {"instance": settings.instance})
+    try:
+        asyncio.run(assembled(settings).mailer().send(Sending(uuid4(), datetime.now(UTC), letter)))
+    except MailRefused as refused:
+        print(refused.reason, file=sys.stderr)
+        return 1
+    where = "The mail server took it." if settings.smtp_url else f"It is in {settings.data_dir.absolute() / 'mail'}."
+    print(where)
+    return 0
+
+
 def _new_epoch(chosen: argparse.Namespace) -> int:
     epoch = _once(assembled(_settings(os.environ)), lambda house: house.upkeep().begin_lineage())
     print(f"The journal has the epoch {epoch} now; every client reads its state anew.")
@@ -252,6 +269,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     **dict.fromkeys(_ADMINISTRATION, _administer),
     "reencrypt": _reencrypt,
     "list-accounts": _list_accounts,
+    "trial-mail": _trial_mail,
     "new-epoch": _new_epoch,
     "consumers": _consumers,
     "give-up": _give_up,
@@ -310,7 +328,7 @@ def _welcome(settings: Settings, room: UUID | None) -> None:
         f"  documentation  {address}/api/docs",
         f"  demo account   {DEMO_EMAIL}   password {DEMO_PASSWORD}",
         *([] if room is None else [f"  demo room      {room}   docs/start.md says how to watch together"]),
-        f"  mail           in files under {(settings.data_dir / 'mail').absolute()}",
+        f"  mail           {settings.mail_from if settings.smtp_url else settings.data_dir.absolute() / 'mail'}",
         "  stop           Ctrl-C",
         "",
         sep="\n",

@@ -65,6 +65,7 @@ async def examine(environ: Mapping[str, str]) -> list[Diagnosis]:
             _database(house),
             _redis(house),
             _thing("memory", own["memory"], "Grant more memory, or serve fewer connections with one process."),
+            _thing("mail", house.mailer(), "Name a mail server in SMTP_URL; `signalbox trial-mail ADDRESS` tries it."),
             _thing("disk", own["disk"], f"Make room where {settings.data_dir} is."),
             asyncio.to_thread(_port, settings),
         )

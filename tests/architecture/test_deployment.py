@@ -17,6 +17,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import AuthenticationError
 from redis.retry import Retry
 
+from adapters.mail.smtp import PORTS
 from entrypoints.cli import main
 from entrypoints.container import in_memory
 from entrypoints.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
@@ -33,7 +34,10 @@ SECRETS = {
     "DATABASE_URL": "postgresql://signalbox:hidden@postgres/signalbox",
     "REDIS_URL": "redis://:hidden@redis:6379/0",
     "JWT_SECRET": "0f8HqT2mPz6LwX4bVd1sKc9RgYn5JeAu7QhIo3Zt",
+    "SMTP_URL": "smtp://signalbox:hidden@mail.example.org:587",
 }
+# What Render asks for when the services are made.
+ASKED = {"PUBLIC_URL": "https://signalbox.onrender.com", "MAIL_FROM": "Signalbox <signalbox@example.org>"}
 
 Json = dict[str, Any]
 
@@ -93,7 +97,7 @@ def on_render() -> dict[str, str]:
     (group,) = RENDER["envVarGroups"]
     named = [variable for service in RENDER["services"] for variable in service.get("envVars", [])]
     return {
-        each["key"]: str(each.get("value", SECRETS.get(each["key"], "")))
+        each["key"]: str(each.get("value", (SECRETS | ASKED).get(each["key"], "")))
         for each in [*group["envVars"], *named]
         if "key" in each
     }
@@ -152,11 +156,12 @@ def test_only_our_processes_share_a_network_with_postgresql_and_redis() -> None:
 
     assert beside("postgres") == set(OWN)
     assert beside("redis") == set(OWN) - {"migrate"}
+    assert beside("mailpit") == set(OWN) - {"migrate"}
     ports = {
         name: {port["port"] for rule in manifest("NetworkPolicy", name)["spec"]["egress"] for port in rule["ports"]}
         for name in ("needs", "needs-of-processes")
     }
-    assert ports == {"needs": {53, 5432}, "needs-of-processes": {6379, 4318}}
+    assert ports == {"needs": {53, 5432}, "needs-of-processes": {6379, 4318, *PORTS.values()}}
     (rule,) = manifest("NetworkPolicy", "needs-of-processes")["spec"]["podSelector"]["matchExpressions"]
     components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in templates()}
     assert set(rule["values"]) == components - {"migrate"}
@@ -376,7 +381,7 @@ def test_no_container_can_do_more_than_it_has_to() -> None:
                 "capabilities": {"drop": ["ALL"]},
             }
             assert container["resources"]["limits"]["memory"]
-    for name in (*OWN, "nginx", "redis"):
+    for name in (*OWN, "nginx", "redis", "mailpit"):
         service = COMPOSE["services"][name]
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
         assert service["user"] != "0:0"

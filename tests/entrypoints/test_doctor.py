@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from redis import Redis
 
 from adapters.postgres import migrations
 from entrypoints.doctor import Diagnosis, examine, is_well
+from tests.support.mail_server import mail_server
 from tests.support.server import JWT_SECRET, ROOT, ServerProcess
 from tests.support.services import PostgresService, RedisService, free_port
 
@@ -29,7 +31,8 @@ async def test_a_deployment_that_is_well_is_told_so(database_url: str, redis_url
     diagnoses = await examine(described(database_url, REDIS_URL=redis_url))
     assert is_well(diagnoses)
     checks = {diagnosis.check for diagnosis in diagnoses}
-    assert checks == {"settings", "database", "clock", "migrations", "redis", "memory", "disk", "port", "files"}
+    expected = {"settings", "database", "clock", "migrations", "redis", "memory", "disk", "port", "files", "mail"}
+    assert checks == expected
     assert "Version 18" in about(diagnoses, "database").found
 
 
@@ -113,6 +116,25 @@ async def test_production_is_told_of_a_redis_without_a_password(database_url: st
         )
         noted = [d for d in await examine(production) if d.verdict == "note" and "has no password" in d.found]
         assert bool(noted) == is_noted
+
+
+async def test_a_mail_server_is_tried_and_its_lack_is_noted(database_url: str, tmp_path: Path) -> None:
+    found = about(await examine(described(database_url, DATA_DIR=str(tmp_path))), "mail")
+    assert (found.verdict, str(tmp_path / "mail") in found.found) == ("note", True)
+    assert not (tmp_path / "mail").exists()
+    async with mail_server() as server:
+        assert about(await examine(described(database_url, SMTP_URL=server.url)), "mail").verdict == "ok"
+        assert server.taken == []
+    found = about(await examine(described(database_url, SMTP_URL=server.url)), "mail")
+    assert (found.verdict, str(server.port) in found.found, "SMTP_URL" in found.advice) == ("wrong", True, True)
+
+
+def test_a_trial_mail_goes_out_at_once_and_says_what_became_of_it(tmp_path: Path) -> None:
+    sent = run("postgresql://nowhere.invalid/app", "trial-mail", "ada@example.org", DATA_DIR=str(tmp_path))
+    (file,) = (tmp_path / "mail").glob("*-trial-*.eml")
+    assert (sent.returncode, str(file.parent) in sent.stdout) == (0, True)
+    refused = run("postgresql://nowhere.invalid/app", "trial-mail", "ada", DATA_DIR=str(tmp_path))
+    assert (refused.returncode, refused.stderr) == (1, "No mail can be sent to such an address.\n")
 
 
 def run(database_url: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

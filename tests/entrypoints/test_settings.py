@@ -142,6 +142,50 @@ def test_hosting_platforms_are_understood(platform: dict[str, str]) -> None:
     assert (own.environment, own.host, own.instance) == ("development", "127.0.0.1", "mine")
 
 
+def test_links_lead_to_where_people_reach_the_server() -> None:
+    assert Settings.read(ENOUGH).public_url == "http://127.0.0.1:8000"
+    assert Settings.read(ENOUGH | {"PORT": "9001"}).public_url == "http://127.0.0.1:9001"
+    assert (
+        Settings.read(ENOUGH | {"RAILWAY_PUBLIC_DOMAIN": "a.up.railway.app"}).public_url == "https://a.up.railway.app"
+    )
+    assert Settings.read(ENOUGH | {"PUBLIC_URL": "https://Live.Example.org/"}).public_url == "https://live.example.org"
+    for wrong in ("live.example.org", "https://live.example.org/app", "https://a b", "javascript:alert(1)", "https://"):
+        (problem,) = problems(PUBLIC_URL=wrong)
+        assert problem.startswith("PUBLIC_URL: an origin like")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("SMTP_URL", "mail.example.org:587"),
+        ("SMTP_URL", "http://mail.example.org"),
+        ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtp://ada:hunter2@:587"),
+        ("SMTP_URL", "smtp://ada:hunter2@mail.example.org:99999"),
+        ("SMTP_URL", "smtp://ada:hunt/er2@mail.example.org"),
+        ("MAIL_FROM", "Signalbox"),
+        ("MAIL_FROM", "Signalbox <a@example.org>, b@example.org"),
+        ("MAIL_FROM", "Signalbox <a@example.org>\r\nBcc: b@example.org"),
+        ("MAIL_FROM", "žofie@example.org"),
+        ("MAIL_FROM", "@example.org"),
+    ],
+)
+def test_a_mail_server_or_sender_that_is_none_is_refused(name: str, wrong: str) -> None:
+    (problem,) = problems(**{name: wrong})
+    assert problem.startswith(f"{name}: ")
+    assert "hunter2" not in problem
+    assert "er2" not in problem
+
+
+def test_production_with_a_mail_server_has_to_say_who_writes_and_where_links_lead() -> None:
+    mail = {"ENVIRONMENT": "production", "SMTP_URL": "smtps://ada:hunter2@mail.example.org"}
+    assert [problem.partition(":")[0] for problem in problems(**mail)] == ["PUBLIC_URL", "MAIL_FROM"]
+    said = {"PUBLIC_URL": "https://live.example.org", "MAIL_FROM": "Žofie's Signalbox <post@example.org>"}
+    settings = Settings.read(ENOUGH | mail | said)
+    assert "hunter2" not in repr(settings)
+    assert settings.mail_from == "Žofie's Signalbox <post@example.org>"
+
+
 def test_a_process_without_a_name_is_called_after_its_host_and_pid() -> None:
     assert Settings.read(ENOUGH).instance == f"{socket.gethostname()}-{os.getpid()}"
 

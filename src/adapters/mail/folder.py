@@ -1,10 +1,12 @@
 """A folder in place of a mail server, so that an installation without one works too."""
 
 import asyncio
+import os
 from pathlib import Path
 
 from adapters.mail.letters import Letters
 from application.ports.mail import Mailer, MailRefused, Sending
+from domain.errors import Unavailable
 
 # Older files are removed, because nobody else does.
 FILES_MAX = 1_000
@@ -27,6 +29,14 @@ class FolderMailer(Mailer):
             await asyncio.to_thread(self._write, name, content)
         except OSError as problem:
             raise MailRefused(f"{self.folder}: {problem.strerror}", for_good=False) from problem
+
+    async def check(self) -> str | None:
+        """A remark that nobody gets these mails; Unavailable if nothing can be written there."""
+        folder = self.folder.absolute()
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise Unavailable(f"Without SMTP_URL mails are files in {folder}, where nothing can be written.")
+        return f"Without SMTP_URL mails are files in {folder}, and reach nobody."
 
     def _write(self, name: str, content: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,13 @@
 """A list in place of a mail server, for tests and for the assembly in memory."""
 
+from collections import deque
 from email.message import EmailMessage
 from typing import NamedTuple
 
 from adapters.mail.letters import Letters
 from application.ports.mail import Letter, Mailer, Sending
+
+SENT_MAX = 1_000
 
 
 class KeptMail(NamedTuple):
@@ -15,10 +18,10 @@ class KeptMail(NamedTuple):
 
 
 class KeptMailer(Mailer):
-    """Keeps what is sent in `sent`, the oldest first. Messages are made as they are for a mail server."""
+    """Keeps the last thousand mails in `sent`, the oldest first. Messages are made as they are for a mail server."""
 
     def __init__(self, letters: Letters) -> None:
-        self.sent: list[KeptMail] = []
+        self.sent: deque[KeptMail] = deque(maxlen=SENT_MAX)
         self._letters = letters
 
     async def send(self, sending: Sending) -> None:

@@ -29,6 +29,7 @@ class MemoryMails(MailRepository):
         return copied(kept)
 
     def add(self, mail: Mail) -> None:
+        self._unit.note_due(mail.due_at)
         self._write(mail)
 
     def save(self, mail: Mail) -> None:
@@ -37,7 +38,6 @@ class MemoryMails(MailRepository):
 
     def _write(self, mail: Mail) -> None:
         row = copied(mail)
-        self._unit.note_due(mail.due_at)
         self._unit.note_quietly(MAILS, lambda mails: mails.update({row.id: row}))
 
 

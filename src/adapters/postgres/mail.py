@@ -58,7 +58,6 @@ class PostgresMails(MailRepository):
         self._unit.note_quietly(_INSERT, **{name: getattr(mail, name) for name in _FIXED}, **_moving(mail))
 
     def save(self, mail: Mail) -> None:
-        self._unit.note_due(mail.due_at)
         self._unit.note_quietly(_UPDATE, of=mail.id, loaded=self._unit.loaded[mail.id], **_moving(mail))
 
 

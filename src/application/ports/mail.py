@@ -54,16 +54,18 @@ class Mailer(Protocol):
 
 
 class MailRepository(Protocol):
-    """Mails inside a unit of work. They are written without events, and saving one is Stale if it has changed."""
+    """Mails inside a unit of work. They are written without events."""
 
     async def get(self, id: MailId) -> Mail:
         """The mail; NotFound if there is none."""
         ...
 
-    def add(self, mail: Mail) -> None: ...
+    def add(self, mail: Mail) -> None:
+        """Write a new mail. Once the unit is applied, workers are told that it is due."""
+        ...
 
     def save(self, mail: Mail) -> None:
-        """Write a mail that this unit got. Once it is applied, workers are told when the mail is due."""
+        """Write a mail that this unit got; Stale if it has changed since."""
         ...
 
 

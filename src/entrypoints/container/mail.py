@@ -2,10 +2,11 @@
 
 from functools import partial
 from operator import attrgetter
+from urllib.parse import urlsplit
 
 from dependency_injector.providers import Provider, Singleton
 
-from adapters.mail import FolderMailer, KeptMailer, Letters
+from adapters.mail import FolderMailer, KeptMailer, Letters, SmtpMailer
 from adapters.memory import MemoryDeadlines
 from adapters.memory.mail import MAILS, MemoryMails, MemoryMailStore, is_waiting
 from adapters.memory.store import Weighed
@@ -56,6 +57,7 @@ def _with_mail(
         mail_deadlines=mail_deadlines,
     )
     house.happenings.add_args(ATTEMPTED)
+    house.breakers.add_kwargs(smtp=mailer)
     house.due.add_args(Singleton(Due, "mails", mail_deadlines, post.provided.elapse, AT_ONCE, DEADLINE_SECONDS))
     house.gauges.add_args(
         Singleton(Gauge, *WAITING, Singleton(partial, figure, store, "mails_waiting")),
@@ -73,4 +75,6 @@ def _letters(house: Container) -> Provider[Letters]:
 
 
 def _mailer(settings: Settings, letters: Letters) -> Mailer:
+    if settings.smtp_url:
+        return SmtpMailer(settings.smtp_url, urlsplit(settings.public_url).hostname or "localhost", letters)
     return FolderMailer(settings.data_dir / "mail", letters)

@@ -122,7 +122,15 @@ def _weaknesses(settings: Settings) -> Iterator[str]:
     if settings.cookie_samesite == "none" and not set(settings.cors_origin) - {"*"}:
         yield "COOKIE_SAMESITE: `none` is for pages of other sites; name their origins in CORS_ORIGIN"
     if settings.in_production:
-        if "*" in settings.cors_origin:
-            yield "CORS_ORIGIN: name the origins; `*` lets any page act for a signed-in user"
-        if not settings.rate_limit_enabled:
-            yield "RATE_LIMIT_ENABLED: limits can be switched off for load tests only, not in production"
+        yield from _weaknesses_in_production(settings)
+
+
+def _weaknesses_in_production(settings: Settings) -> Iterator[str]:
+    if settings.smtp_url and settings.public_url == f"http://127.0.0.1:{settings.port}":
+        yield "PUBLIC_URL: say where people reach this server, because links in mails lead there"
+    if settings.smtp_url and settings.mail_from == Settings().mail_from:
+        yield "MAIL_FROM: say who writes, under an address for which your mail server may send"
+    if "*" in settings.cors_origin:
+        yield "CORS_ORIGIN: name the origins; `*` lets any page act for a signed-in user"
+    if not settings.rate_limit_enabled:
+        yield "RATE_LIMIT_ENABLED: limits can be switched off for load tests only, not in production"

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from entrypoints import addresses
-from entrypoints.settings.setting import Setting
+from entrypoints.settings.setting import Setting, mail_server, without_password
 from entrypoints.settings.trust import Trust
 
 
@@ -18,4 +18,13 @@ class Reach(Trust, frozen=True, kw_only=True):
             addresses.origin,
         ),
     ] = "http://127.0.0.1:8000"
+    smtp_url: Annotated[
+        str,
+        Setting(
+            "The mail server: `smtp://user:password@host:587` (with STARTTLS) or `smtps://…:465`; empty: mails are "
+            "files under DATA_DIR/mail.",
+            mail_server,
+            show=without_password,
+        ),
+    ] = ""
     mail_from: Annotated[str, Setting("The sender of mails.", addresses.mailbox)] = "Signalbox <signalbox@localhost>"

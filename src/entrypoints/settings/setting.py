@@ -119,6 +119,18 @@ def database(raw: str) -> str:
     return address("postgresql://user:password@host/database", "postgresql")(raw)
 
 
+def mail_server(raw: str) -> str:
+    checked = address("smtp://user:password@host:587", "smtp", "smtps")(raw)
+    try:
+        parts = urlsplit(checked)
+        has_host, _ = bool(parts.hostname), parts.port
+    except ValueError:
+        has_host = False
+    if not has_host or parts.path.strip("/") or parts.query:
+        raise ValueError("an address like smtp://user:password@host:587 is needed, with nothing behind it")
+    return checked
+
+
 redis = address("redis://host:6379/0", "redis", "rediss", "unix")
 http = address("http://host:4318", "http", "https")
 port_number = number(0, 65_535, int)

@@ -47,4 +47,6 @@ class Stores(Process, frozen=True, kw_only=True):
             "bytes",
         ),
     ] = 33_554_432
-    data_dir: Annotated[Path, Setting("Where the embedded mode keeps its database.", Path)] = Path("var")
+    data_dir: Annotated[
+        Path, Setting("Where the embedded mode keeps its database, and mails are without SMTP_URL.", Path)
+    ] = Path("var")
