@@ -31,7 +31,7 @@ from domain.identity import (
 )
 from domain.ids import PasskeyId
 from tests.application.front_door import HOME, PASSWORD, FrontDoor, Visit, assert_signed_out, events_of
-from tests.support.authenticators import PRESENT, VERIFIED, Authenticator, encoded
+from tests.support.authenticators import PRESENT, SITE, VERIFIED, Authenticator, encoded
 from tests.support.clients import Json
 
 
@@ -103,7 +103,7 @@ async def test_what_an_authenticator_is_asked(door: FrontDoor) -> None:
     ada = await door.register()
     device, _ = await with_passkey(door, ada)
     to_make, to_prove = await asked(door, ada), await question(door)
-    assert to_make["rp"] == {"id": "localhost", "name": "Signalbox"}
+    assert to_make["rp"] == {"id": SITE, "name": "Signalbox"}
     assert to_make["user"] == {"id": encoded(ada.account.bytes), "name": "ada@example.org", "displayName": "Ada"}
     assert to_make["excludeCredentials"] == [{"type": "public-key", "id": encoded(device.credential_id)}]
     assert (to_prove["allowCredentials"], to_prove["userVerification"]) == ([], "required")
@@ -113,8 +113,8 @@ async def test_what_an_authenticator_is_asked(door: FrontDoor) -> None:
 
 
 ELSEWHERE: dict[str, Callable[[Authenticator], object]] = {
-    "another origin": lambda device: setattr(device, "origin", "https://localhost.evil.example"),
-    "another port": lambda device: setattr(device, "origin", "http://localhost:8001"),
+    "another origin": lambda device: setattr(device, "origin", "https://127.0.0.1.evil.example"),
+    "another port": lambda device: setattr(device, "origin", "http://127.0.0.1:8001"),
     "another site": lambda device: setattr(device, "site", "evil.example"),
     "in a frame": lambda device: setattr(device, "is_framed", True),
     "nobody there": lambda device: setattr(device, "flags", VERIFIED),

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from entrypoints.container import in_memory
 from entrypoints.http.openapi import document
 from tests.http.operations import fill
-from tests.support.authenticators import a_passkey
+from tests.support.authenticators import Authenticator, a_passkey
 from tests.support.clients import API, Json, Person, client, done, sign_up
 from tests.support.server import ServerProcess
 from tests.support.services import run_apart
@@ -50,7 +50,7 @@ def owners(server: ServerProcess) -> Callable[[str], tuple[Person, dict[str, str
             path = f"/rooms/{room['id']}"
             item: Json = done(await owner.post(f"{path}/queue", {"url": "https://videos.example.org/film.mp4"}))
             message: Json = done(await owner.post(f"{path}/messages", {"text": "hello"}))
-            passkey: Json = (await a_passkey(owner))["passkey"]
+            passkey: Json = (await a_passkey(owner, Authenticator(origin=server.base_url)))["passkey"]
         ids = {"workspaces": team, "tasks": task, "members": owner.id, "assignees": owner.id}
         return owner, ids | {
             "comments": comment["id"],

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.clients import PASSWORD, Json, Person, done
 
-SITE = "localhost"
-ORIGIN = "http://localhost:8000"
+SITE = "127.0.0.1"
+ORIGIN = "http://127.0.0.1:8000"
 # The bits of what an authenticator says about its user and what follows.
 PRESENT, VERIFIED, ATTESTED = 0x01, 0x04, 0x40
 

@@ -17,20 +17,17 @@ SITE_NAME = "Signalbox"
 _TIMEOUT_MS = int(CHALLENGE_LIFETIME.total_seconds() * 1_000)
 # Edwards curve, elliptic curve, and RSA, which older machines have: the ones that the standard wants offered.
 _ALGORITHMS = (-8, -7, -257)
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class WebAuthn(Authenticators):
-    """Passkeys of the pages at `public_url`, whose host is the identity of the site.
+    """Passkeys of the pages of an origin, whose host is the identity of the site.
 
     No attestation is asked for, so it does not matter who made an authenticator.
     """
 
-    def __init__(self, public_url: str) -> None:
-        parts = urlsplit(public_url)
-        self._site = parts.hostname or ""
-        port = "" if parts.port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f":{parts.port}"
-        self._origin = f"{parts.scheme}://{self._site}{port}"
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._site = urlsplit(origin).hostname or ""
 
     def creation(
         self, challenge: str, account: AccountId, name: str, display_name: str, known: Collection[bytes]

@@ -41,8 +41,6 @@ from entrypoints.http.factors import factor_routes
 from entrypoints.http.identity import identity_routes
 from entrypoints.http.refresh_cookie import RefreshCookie
 
-PUBLIC_URL = "http://localhost:8000"
-
 
 def on_postgres(house: Container) -> Container:
     house.repositories.add_kwargs(
@@ -89,7 +87,7 @@ def _with_identity(
         house.ids,
     )
     codes: Provider[OneTimeCodes] = Singleton(TotpCodes)
-    authenticators: Provider[Authenticators] = Singleton(WebAuthn, PUBLIC_URL)
+    authenticators: Provider[Authenticators] = Singleton(WebAuthn, given.public_url)
     proofs = Singleton(Proofs, house.work, house.hasher, codes, authenticators, house.secrets, house.limits, clock)
     second_steps = Singleton(
         SecondSteps, house.work, signing_in, proofs, house.secrets, house.limits, clock, house.observer
