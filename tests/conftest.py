@@ -21,7 +21,7 @@ settings.load_profile("patient")
 
 # The folders whose tests have to run every line of the domain and of the use cases. While any of them is traced,
 # Python 3.11 runs every line of the process at half its speed, whosever it is.
-TRACED = {"domain", "application", "architecture", "contracts"}
+TRACED = {"domain", "application", "architecture"}
 
 # A run that is told to end takes its services with it, as one that is interrupted does.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
