@@ -36,8 +36,8 @@ class RoomPlayer:
     """A member's player of a room: it follows the state of the room, reports to it, and controls it.
 
     `joined` is the answer to `room.join`. `load` is called with the id of each new item, and brings it into the player.
-    `mode` is strict, relaxed or free. With `offset_ms` (within ±10,000) this member is so far ahead of it. `clock`
-    tells monotonic milliseconds.
+    It is cancelled when the room goes on to another item. `mode` is strict, relaxed or free. With `offset_ms` (within
+    ±10,000) this member is so far ahead of it. `clock` tells monotonic milliseconds.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class RoomPlayer:
         self._news = asyncio.Event()
         self._doubts = asyncio.Event()
         self._due = asyncio.Event()
+        self._another = asyncio.Event()
         self._told: tuple[object, ...] = ()
         self._told_at = -REPORT_EVERY_MS
         self._caused = 0  # the epoch of the last command here; its event may come after its answer
@@ -93,7 +94,7 @@ class RoomPlayer:
             caused = await self._client.call("room.control", params)
         except CommandRefused as refused:
             if refused.code == "stale_epoch":
-                await self._take(refused.extra["state"])
+                self._take(refused.extra["state"])
             raise
         self._caused = caused["epoch"]
         return caused
@@ -105,18 +106,18 @@ class RoomPlayer:
         """
         news = self._client.subscribe(f"room:{self._id}", self._joined["offset"])
         async with asyncio.TaskGroup() as group:
-            working = (self._keep_up(), self._keep_reporting(), self._keep_measuring(), self._be_present())
-            loops = [group.create_task(work) for work in working]
-            await self._take(self._joined["room"]["state"])
+            self._take(self._joined["room"]["state"])
+            working = (self._keep_up(), self._keep_loaded(), self._keep_reporting(), self._keep_measuring())
+            loops = [group.create_task(work) for work in (*working, self._be_present())]
             async for frame in news:
                 match frame["type"]:
                     case "event" if frame["event"]["type"] == "room.state":
-                        await self._take(frame["event"]["data"])
+                        self._take(frame["event"]["data"])
                     case "subscribed":  # perhaps with another server, and over another network
                         self._doubts.set()
                     case "resync":
                         with contextlib.suppress(*LOST):
-                            await self._take((await self._client.call("room.get", {"id": self._id}))["state"])
+                            self._take((await self._client.call("room.get", {"id": self._id}))["state"])
             for loop in loops:
                 loop.cancel()
 
@@ -124,17 +125,32 @@ class RoomPlayer:
         async for _ in self._client.be_present(f"presence:room:{self._id}"):
             pass  # nobody else's coming and going matters here
 
-    async def _take(self, state: Frame) -> None:
+    def _take(self, state: Frame) -> None:
+        before = self._loop.state and self._loop.state["item_id"]
         if not self._loop.follow(state):
             return
-        item_id = state["item_id"]
-        if item_id is not None and not self._loop.is_loaded:
-            await self._load(item_id)
-            if self.state["item_id"] == item_id:
-                self._loop.loaded()
+        if state["item_id"] != before:
+            self._another.set()
         self._news.set()
 
     # The loops
+
+    async def _keep_loaded(self) -> None:
+        """Load each new item, one at a time, while the room is followed."""
+        while True:
+            self._another.clear()
+            async with asyncio.TaskGroup() as group:
+                loading = group.create_task(self._bring(self.state["item_id"]))
+                await self._another.wait()
+                loading.cancel()
+
+    async def _bring(self, item_id: str | None) -> None:
+        if item_id is None or self._loop.is_loaded:
+            return
+        await self._load(item_id)
+        if self.state["item_id"] == item_id:
+            self._loop.loaded()
+            self._news.set()
 
     async def _keep_up(self) -> None:
         ticked_at = self._clock()

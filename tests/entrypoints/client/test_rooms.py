@@ -67,12 +67,19 @@ class Watching:
         self.connection = Connection()
         self.player = Player(lambda: 100.0, lambda: 0.999)
         self.loaded: list[str] = []
+        self.given_up: list[str] = []
+        self.loading_seconds = 0.0
         joined = {"room": {"id": "R", "state": state()}, "offset": 7}
         self.watched = RoomPlayer(self.connection, joined, self.player, self._load, clock=now_ms)
         self.running = asyncio.create_task(self.watched.run())
 
     async def _load(self, item_id: str) -> None:
         self.loaded.append(item_id)
+        try:
+            await asyncio.sleep(self.loading_seconds)
+        except asyncio.CancelledError:
+            self.given_up.append(item_id)
+            raise
 
 
 def watch(test: Callable[[Watching], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -163,10 +170,54 @@ async def test_each_item_is_loaded_once(watching: Watching) -> None:
     watching.connection.tell(state(2, "playing"))
     watching.connection.tell(state(3, "paused"), type="queue.changed")
     watching.connection.tell(state(3, "loading", item_id="another"))
+    await asyncio.sleep(1)
     watching.connection.tell(state(4, "idle", item_id=None))
     await asyncio.sleep(1)
     assert watching.loaded == ["film", "another"]
     assert watching.watched.state["status"] == "idle"
+
+
+@watch
+async def test_what_the_room_does_while_an_item_is_loaded_is_followed(watching: Watching) -> None:
+    watching.loading_seconds = 10
+    await asyncio.sleep(3)
+    watching.connection.tell(state(2, anchor_position_ms=30_000))
+    await asyncio.sleep(1)
+    assert watching.watched.state["epoch"] == 2
+    assert watching.connection.reports[-1][1].items() >= {"epoch": 2, "ready": False, "position_ms": 0}.items()
+    await asyncio.sleep(7)
+    assert (watching.loaded, watching.given_up) == (["film"], [])
+    assert watching.player.position == 30
+    assert watching.connection.reports[-1][1].items() >= {"epoch": 2, "ready": True}.items()
+
+
+@watch
+async def test_an_item_that_the_room_plays_no_more_is_not_loaded_to_its_end(watching: Watching) -> None:
+    watching.loading_seconds = 10
+    await asyncio.sleep(3)
+    watching.connection.tell(state(2, item_id="another"))
+    watching.connection.tell(state(3, item_id="third"))
+    await asyncio.sleep(8)
+    assert (watching.loaded, watching.given_up) == (["film", "third"], ["film"])
+    assert not watching.connection.reports[-1][1]["ready"]
+    await asyncio.sleep(3)
+    assert watching.connection.reports[-1][1].items() >= {"item_id": "third", "ready": True}.items()
+    watching.connection.tell(state(4, "idle", item_id=None))
+    watching.connection.tell(state(5, item_id="film"))
+    watching.connection.frames.put_nowait(None)  # the member left
+    await watching.running
+    assert watching.loaded == ["film", "third"]
+
+
+@watch
+async def test_a_failure_to_load_is_told(watching: Watching) -> None:
+    async def load(item_id: str) -> None:
+        raise OSError(f"there is no {item_id}")
+
+    watching.watched._load = load
+    with pytest.raises(ExceptionGroup) as failed:
+        await watching.running
+    assert failed.group_contains(OSError)
 
 
 @watch
