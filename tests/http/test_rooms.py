@@ -371,6 +371,28 @@ async def test_a_guest_watches_and_speaks_and_does_nothing_else(town: Town) -> N
     problem(await guest.post("/rooms/join", {"join_code": other["join_code"]}), 403, "scope_missing")
 
 
+async def test_a_guest_comes_back_to_its_room_and_to_no_other(town: Town) -> None:
+    room, other = [await a_room(town.ada, allow_guests=True, visibility="link", password="sesame") for _ in range(2)]
+    guest, joined = await town.guest(room, password="sesame")
+    again = done(await guest.post(at(room, "/join"), {}))
+    assert again.keys() == joined.keys()
+    assert (again["participant"], again["offset"], again["guest"]) == (joined["participant"], joined["offset"], None)
+    async with listening(town.url, guest.token, f"room:{room['id']}") as live:
+        assert (await live.call("call", method="room.join", params={"id": room["id"]}))["data"]["offset"] == 2
+    for elsewhere in (other["id"], guest.id):
+        refused = problem(await guest.post(f"/rooms/{elsewhere}/join", {"password": "sesame"}), 403, "scope_missing")
+        assert refused["required_scope"] == "rooms:write"
+
+
+async def test_who_is_in_a_room_comes_back_although_it_is_now_for_members_alone(town: Town) -> None:
+    team = (await town.ada.create_team())["id"]
+    room = await a_room(town.ada, allow_guests=True, workspace_id=team)
+    guest, _ = await town.guest(room)
+    done(await town.ada.patch(at(room), {"visibility": "workspace", "allow_guests": False}))
+    done(await guest.post(at(room, "/join"), {}))
+    problem(await town.bob.post(at(room, "/join"), {}), 404, "not_found")
+
+
 async def test_a_guest_gets_no_further_than_its_two_scopes(town: Town) -> None:
     world = await a_world(town.http)
     room = await a_room(world.owner, allow_guests=True)

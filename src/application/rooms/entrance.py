@@ -64,12 +64,15 @@ class Entrance:
         self._trying = OneByOne(PATIENCE_SECONDS)
 
     async def join(self, actor: Principal, id: RoomId, join: JoinRoom) -> RoomJoined:
-        """Come in by the id. NotFound for a private room, unless the caller is in it or opened it.
+        """Come in by the id, or come back. NotFound for a private room, unless the caller is in it or opened it.
 
+        Who is in it already needs no more than to play, so a guest comes back into its room and into no other.
         RoomFull, Banned, WrongRoomPassword, RoomClosed, Exhausted.
         """
-        actor.require(ROOMS_WRITE)
+        actor.require(ROOMS_PLAY)
         account = actor.account_id
+        if (id, account) not in await self._queries.participating({(id, account)}):
+            actor.require(ROOMS_WRITE)
 
         async def find(work: RoomWork) -> Room:
             room = await work.rooms.get(id)
@@ -173,7 +176,7 @@ class Entrance:
 
     async def _found(self, work: RoomWork, comer: _Comer, find: Find) -> Room:
         room = await find(work)
-        if room.visibility is Visibility.WORKSPACE:
+        if room.visibility is Visibility.WORKSPACE and not _is_in(room, comer):
             if comer.account is None or room.workspace_id is None:
                 raise NotFound
             await work.access.standing(room.workspace_id, comer.account)
@@ -182,5 +185,8 @@ class Entrance:
     @staticmethod
     def _asks(room: Room, comer: _Comer) -> bool:
         """Whether the room asks this one for a password. Those who are in it are not asked again."""
-        is_in = comer.account is not None and room.participant_of(comer.account) is not None
-        return room.password_set and not is_in
+        return room.password_set and not _is_in(room, comer)
+
+
+def _is_in(room: Room, comer: _Comer) -> bool:
+    return comer.account is not None and room.participant_of(comer.account) is not None

@@ -139,10 +139,10 @@ def _people(rooms: Rooms, entrance: Entrance) -> Sequence[HTTPRouteHandler]:
     @post(
         "/{id:uuid}/join",
         status_code=200,
-        facts=Facts(is_keyless=True, example={"password": "open sesame"}, refuses={409, 410}),
+        facts=Facts(scope=ROOMS_PLAY, is_keyless=True, example={"password": "open sesame"}, refuses={409, 410}),
     )
     async def join_room(request: ApiRequest, id: FromPath[RoomId], data: JSONBody[JoinRoom]) -> RoomJoined:
-        """Join a room by its id, if it is for everybody who has that, or for members of a workspace of the caller."""
+        """Join a room by its id, or come back to it. Who is not in it yet needs the scope `rooms:write` as well."""
         return await entrance.join(request.actor, id, data)
 
     @post("/{id:uuid}/leave", status_code=204, facts=Facts(scope=ROOMS_PLAY, refuses={410}))
