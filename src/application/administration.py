@@ -27,6 +27,7 @@ class AccountLine(Struct, frozen=True):
     id: UUID
     kind: AccountKind
     email: str | None
+    email_verified_at: datetime | None
     display_name: str
     role: AccountRole
     created_at: datetime
@@ -64,8 +65,16 @@ class Administration:
             after = page[-1].id
 
     async def make_admin(self, email: str) -> AccountLine:
-        """Make an account an admin of the installation. Its sessions end, so that no token keeps the old role."""
-        return await self._change(email, Account.make_admin, EndReason.LOGGED_OUT_EVERYWHERE)
+        """Make an account an admin of the installation, and take its address for verified.
+
+        Its sessions end, so that no token keeps the old role.
+        """
+
+        def verb(account: Account, at: datetime) -> None:
+            account.make_admin(at)
+            account.verify_email(None, at)
+
+        return await self._change(email, verb, EndReason.LOGGED_OUT_EVERYWHERE)
 
     async def demote(self, email: str) -> AccountLine:
         """Make an admin a user again. Its sessions end, so that no token keeps the old role."""
@@ -84,6 +93,15 @@ class Administration:
             work.accounts.save(account)
         return _line(account)
 
+    @retried
+    async def verify(self, email: str) -> AccountLine:
+        """Take the address of an account for verified, without a link."""
+        async with self._work() as work:
+            account = await _find(work, email)
+            account.verify_email(None, self._clock.now())
+            work.accounts.save(account)
+        return _line(account)
+
     async def reset_mfa(self, email: str) -> AccountLine:
         """Remove all second factors of an account whose owner has lost them, and end its sessions."""
         account, ended = await self._reset_mfa(email)
@@ -95,11 +113,11 @@ class Administration:
         async with self._work() as work:
             account = await _find(work, email)
             factors = await work.factors.get(account.id)
-            factors.reset(None, self._clock.now())
+            factors.reset(None, now := self._clock.now())
+            if not factors.has_news:
+                return _line(account), []
             work.factors.save(factors)
-            is_news = factors.has_news
-            because = EndReason.LOGGED_OUT_EVERYWHERE
-            ended = await end_sessions(work, account.id, because, None, self._clock.now()) if is_news else []
+            ended = await end_sessions(work, account.id, EndReason.LOGGED_OUT_EVERYWHERE, None, now)
         return _line(account), ended
 
     async def reencrypt(self) -> Reencrypted:

@@ -62,11 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doctor.add_argument("--json", action="store_true", help="for machines")
     commands.add_parser("settings", help="print a table of all settings, in Markdown")
     for command, what in {
-        "create-admin": "make an account an admin of this installation",
+        "create-admin": "make an account an admin of this installation, and take its address for verified",
         "demote": "make an admin a user again",
         "disable": "let nobody in under an e-mail address any more, and end its sessions",
         "enable": "let the owner of a disabled account in again",
         "reset-mfa": "remove all second factors of somebody who has lost them",
+        "verify-email": "take an e-mail address for verified, without a mail",
     }.items():
         commands.add_parser(command, help=what).add_argument("email", help="the address of the account")
     commands.add_parser(
@@ -171,6 +172,7 @@ _ADMINISTRATION: Mapping[str, tuple[str, Callable[[Administration, str], Awaitab
     "disable": ("Nobody gets in as {} any more.", Administration.disable),
     "enable": ("{} may sign in again.", Administration.enable),
     "reset-mfa": ("{} signs in with the password alone again.", Administration.reset_mfa),
+    "verify-email": ("{} is verified.", Administration.verify),
 }
 
 

@@ -32,9 +32,11 @@ async def seed(container: Container) -> UUID | None:
     identity, device = container.identity(), Device("127.0.0.1", "signalbox demo")
     try:
         signed_in, refresh_token = await identity.register(Registration(DEMO_EMAIL, DEMO_PASSWORD, "Demo"), device)
+        await container.administration().verify(DEMO_EMAIL)
         await _tasks(container, await container.authentication().identify(signed_in.access_token))
     except EmailTaken:
         try:
+            await container.administration().verify(DEMO_EMAIL)
             signed_in, refresh_token = await identity.log_in(Credentials(DEMO_EMAIL, DEMO_PASSWORD), device)
         except DomainError:
             return None

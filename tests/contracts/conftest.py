@@ -13,6 +13,7 @@ from redis import Redis
 
 from adapters.mail import FolderMailer, KeptMailer, Letters
 from adapters.memory.access import MemoryAccessQueries
+from adapters.memory.addresses import MemoryAddressUpkeep
 from adapters.memory.cache import MemoryCache
 from adapters.memory.consumers import MemoryCursors
 from adapters.memory.database import MemoryDatabase
@@ -37,6 +38,7 @@ from adapters.memory.upkeep import MemoryUpkeep
 from adapters.memory.workspaces import MemoryWorkspaceQueries
 from adapters.postgres import tables
 from adapters.postgres.access import PostgresAccessQueries
+from adapters.postgres.addresses import PostgresAddressUpkeep
 from adapters.postgres.consumers import PostgresCursors
 from adapters.postgres.database import Database
 from adapters.postgres.due import PostgresDeadlines
@@ -133,6 +135,7 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
             session_queries=MemorySessionQueries(database),
             guest_passes=(guest_passes := MemoryGuestPassStore(database)),
             guests=Guests(guest_passes, SECRETS, clock, ids),
+            address_upkeep=MemoryAddressUpkeep(database),
             journal=MemoryJournalQueries(database),
             broker=broker,
             elsewhere=broker,
@@ -217,6 +220,7 @@ async def postgres_and_redis_house(
             session_queries=PostgresSessionQueries(database),
             guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),
             guests=Guests(guest_passes, SECRETS, clock, ids),
+            address_upkeep=PostgresAddressUpkeep(database),
             journal=PostgresJournalQueries(database, long_reads),
             broker=broker,
             elsewhere=elsewhere,

@@ -16,7 +16,7 @@ from application.ports.consumers import Consumer, Cursors
 from application.ports.due import Deadlines
 from application.ports.events import Broker, Entry, EventView, JournalQueries, Signal
 from application.ports.idempotency import Idempotency
-from application.ports.identity import GuestPassStore, SessionQueries
+from application.ports.identity import AddressUpkeep, GuestPassStore, SessionQueries
 from application.ports.limits import RateLimiter
 from application.ports.mail import Mailer, MailStore
 from application.ports.newest import Newest
@@ -82,6 +82,7 @@ class House:
     access_queries: AccessQueries
     session_queries: SessionQueries
     guest_passes: GuestPassStore
+    address_upkeep: AddressUpkeep
     guests: Guests
     journal: JournalQueries
     broker: Broker

@@ -11,7 +11,7 @@ from application.ports.idempotency import Answer
 from domain.access import Role
 from domain.channels import workspace_stream
 from domain.errors import NotFound
-from domain.identity import ERASED_NAME, EndReason
+from domain.identity import ERASED_NAME, AddressPurpose, EndReason, MailedLink
 from domain.ids import WorkspaceId
 from domain.rooms import room_stream
 from tests.contracts.house import House
@@ -120,10 +120,15 @@ async def test_sessions_and_answers_of_one_account_are_erased_and_of_no_other(ho
     for account in (ada.id, bob.id):
         async with house.idempotency.attempt(account, "key", b"fingerprint") as attempt:
             attempt.record(Answer(200, (), b"Ada"))
+    async with house.work() as work:
+        for person, digest in ((ada, b"hers"), (bob, b"his")):
+            link = MailedLink.make(person, AddressPurpose.VERIFY, "a@b.co", digest, b"", house.clock.now())
+            work.addresses.put_link(link)
     assert await house.upkeep.erase_account(ada.id, 2) > 0
     while await house.upkeep.erase_account(ada.id, 2):
         pass
     async with house.work() as work:
+        assert [await work.addresses.link(digest) is None for digest in (b"hers", b"his")] == [True, False]
         assert [await work.sessions.get(session.id) for session in sessions[ada.id]] == [None] * 3
         assert None not in [await work.sessions.get(session.id) for session in sessions[bob.id]]
     for account in (ada.id, bob.id):

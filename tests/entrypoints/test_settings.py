@@ -256,3 +256,15 @@ def test_every_setting_has_a_row_that_says_what_it_means() -> None:
     assert [row.split("`")[1] for row in rows] == [name.upper() for name in Settings.__struct_fields__]
     for row in rows:
         assert row.split("|")[-2].strip().endswith("."), row
+
+
+def test_nobody_has_to_verify_an_address_where_no_mail_goes_out() -> None:
+    production = {"ENVIRONMENT": "production", "EMAIL_VERIFICATION": "required"}
+    assert [problem.partition(":")[0] for problem in problems(**production)] == ["EMAIL_VERIFICATION"]
+    mail = {
+        "SMTP_URL": "smtps://mail.example.org",
+        "MAIL_FROM": "post@example.org",
+        "PUBLIC_URL": "https://example.org",
+    }
+    assert Settings.read(ENOUGH | production | mail).email_verification == "required"
+    assert Settings.read(ENOUGH | {"EMAIL_VERIFICATION": "required"}).email_verification == "required"

@@ -29,6 +29,10 @@ PUBLIC = {
     "/api/v1/auth/mfa/verify",
     "/api/v1/auth/passkeys/options",
     "/api/v1/auth/passkeys/login",
+    "/api/v1/auth/email/verify",
+    "/api/v1/auth/email/resend",
+    "/api/v1/auth/password/forgot",
+    "/api/v1/auth/password/reset",
     "/api/v1/rooms/join",
     "/api/docs",
     "/api/docs/start.js",
@@ -190,6 +194,10 @@ ASSERTION: Json = {
 ITEM: Json = {"url": "https://videos.example.org/film.mp4", "title": "The film", "duration_ms": 5_400_000}
 POLICIES: Json = {"control": "moderators", "wait": "quorum", "host_leave": "pause"}
 
+# Stands for what only a mail tells.
+SECRET = "x" * 65
+BY_MAIL = {"verify_email", "reset_password"}
+
 # An acceptable body for every operation that takes one, with every field that there is.
 BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "register": lambda ids: {"email": "eve@example.org", "password": PASSWORD, "display_name": "Eve"},
@@ -206,6 +214,11 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "verify_factor": lambda ids: PROOF | {"mfa_token": "1.x.y", "code": ids["code"]},
     "log_in_with_passkey": lambda ids: {"passkey": ASSERTION},
     "change_password": lambda ids: {"current_password": PASSWORD, "new_password": "a better horse battery"},
+    "verify_email": lambda ids: {"token": SECRET},
+    "resend_email": lambda ids: {"email": "eve@example.org"},
+    "forgot_password": lambda ids: {"email": "eve@example.org"},
+    "reset_password": lambda ids: {"token": SECRET, "password": PASSWORD},
+    "change_email": lambda ids: {"email": "eve@example.net", "password": PASSWORD},
     "delete_me": lambda ids: {"password": PASSWORD},
     "create_workspace": lambda ids: {"name": "Research", "slug": f"research-{uuid4().hex[:8]}"},
     "change_workspace": lambda ids: {

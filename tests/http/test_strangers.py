@@ -17,6 +17,7 @@ ABOUT_ONESELF = {
     "read_factors", "begin_totp", "confirm_totp", "remove_totp", "renew_recovery_codes", "ask_for_passkey",
     "add_passkey", "verify_factor", "ask_for_any_passkey", "log_in_with_passkey",
     "list_rooms", "list_notifications", "count_unread", "read_all", "read_preferences", "change_preferences",
+    "verify_email", "resend_email", "forgot_password", "reset_password", "change_email",
 }  # fmt: skip
 # Whoever has the secret of an invitation or of a room may come in; one who has a wrong secret is told so by this.
 BY_SECRET = {"accept_invitation", "enter_room"}

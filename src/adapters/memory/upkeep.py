@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any, TypeVar
 
+from adapters.memory.addresses import LINKS
 from adapters.memory.database import MemoryDatabase, Tables
 from adapters.memory.factors import FACTORS
 from adapters.memory.idempotency import ANSWERS
@@ -65,6 +66,7 @@ class MemoryUpkeep(Upkeep):
                 del tables[ANSWERS][key]
             single = [table.pop(account, None) for table in (tables[FACTORS], tables[INBOXES])]
             ended = _drop(tables[SESSIONS], lambda session: session.account_id == account, most)
+            _drop(tables[LINKS], lambda link: link.account_id == account, most)
             told = _drop(tables[NOTIFICATIONS], lambda each: each.account_id == account, most)
             return ended + told + len(answers) + sum(found is not None for found in single)
 

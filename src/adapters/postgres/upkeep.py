@@ -15,6 +15,7 @@ from adapters.postgres.tables import (
     inboxes,
     invitations,
     lineage,
+    mailed_links,
     notifications,
     removals,
     second_factors,
@@ -116,7 +117,7 @@ _ERASE_NOTIFICATIONS = Statement(
 )
 _ERASE_SINGLE = [
     Statement(delete(column.table).where(column == bindparam("account")).returning(literal_column("1")))
-    for column in (second_factors.c.account_id, inboxes.c.id)
+    for column in (second_factors.c.account_id, inboxes.c.id, mailed_links.c.account_id)
 ]
 _FORGET_INVITATIONS = Statement(
     delete(invitations)

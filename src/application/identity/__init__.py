@@ -1,5 +1,6 @@
-"""The use cases of one's own account: register, sign in and out, and manage profile, sessions, password and factors."""
+"""The use cases of one's own account: sign up, in and out; profile, sessions, address, password and second factors."""
 
+from application.identity.addresses import Addresses
 from application.identity.deletion import Deletion, erasing
 from application.identity.factor_messages import (
     Assertion,
@@ -22,13 +23,20 @@ from application.identity.factor_messages import (
     TotpSecret,
 )
 from application.identity.factors import Factors
+from application.identity.forgotten import ForgottenPasswords
 from application.identity.guests import Guests
+from application.identity.links import Links
 from application.identity.measures import HAPPENINGS, POLICIES
 from application.identity.messages import (
+    AddressNamed,
     Credentials,
     DeletionRequest,
     Device,
+    EmailChange,
+    EmailProof,
+    EmailVerification,
     PasswordChange,
+    PasswordReset,
     ProfilePatch,
     Registration,
     SignedIn,
@@ -36,6 +44,7 @@ from application.identity.messages import (
 from application.identity.notices import NOTICES
 from application.identity.passkeys import Passkeys
 from application.identity.proofs import Proofs
+from application.identity.requests import AddressRequests
 from application.identity.second_step import MfaRequired, MfaTokenInvalid, SecondSteps
 from application.identity.signing_in import SigningIn
 from application.identity.use_cases import Identity
@@ -44,6 +53,9 @@ __all__ = [
     "HAPPENINGS",
     "NOTICES",
     "POLICIES",
+    "AddressNamed",
+    "AddressRequests",
+    "Addresses",
     "Assertion",
     "AssertionResponse",
     "Attestation",
@@ -53,11 +65,16 @@ __all__ = [
     "Deletion",
     "DeletionRequest",
     "Device",
+    "EmailChange",
+    "EmailProof",
+    "EmailVerification",
     "FactorRemoval",
     "Factors",
     "FactorsView",
+    "ForgottenPasswords",
     "Guests",
     "Identity",
+    "Links",
     "MfaRequired",
     "MfaTokenInvalid",
     "NewPasskey",
@@ -70,6 +87,7 @@ __all__ = [
     "PasswordChange",
     "PasswordOrCode",
     "PasswordProof",
+    "PasswordReset",
     "ProfilePatch",
     "Proofs",
     "RecoveryCodes",

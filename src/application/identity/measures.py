@@ -9,8 +9,13 @@ REGISTER_PER_ADDRESS = Policy("register", 30, 60 * 60_000)
 PASSWORD_PER_ACCOUNT = Policy("password", 10, 15 * 60_000)
 # A code is one of a million, and three are valid at a time: at this rate one is found after four years on average.
 FACTOR_PER_ACCOUNT = Policy("factor", 10, 60 * 60_000)
-# Nobody is refused by this one, so it is not among those that are counted.
+# Letters to somebody who may have no account, asked for from one network address, and links that came from one.
+LETTERS_PER_ADDRESS = Policy("letters_address", 30, 60 * 60_000)
+LINKS_PER_ADDRESS = Policy("links", 60, 60 * 60_000)
+EMAIL_PER_ACCOUNT = Policy("email", 5, 60 * 60_000)
+# Nobody is refused by these, so they are not among those that are counted.
 FAILURES_TOLD_PER_ACCOUNT = Policy("told", 10, 60 * 60_000)
+LETTERS_PER_MAILBOX = Policy("letters", 5, 60 * 60_000)
 
 POLICIES = (
     LOGIN_PER_ADDRESS,
@@ -18,6 +23,9 @@ POLICIES = (
     REGISTER_PER_ADDRESS,
     PASSWORD_PER_ACCOUNT,
     FACTOR_PER_ACCOUNT,
+    LETTERS_PER_ADDRESS,
+    LINKS_PER_ADDRESS,
+    EMAIL_PER_ACCOUNT,
 )
 
 HAPPENINGS = (

@@ -1,6 +1,6 @@
 """The messages of the identity context: the bodies of requests and answers about one's own account."""
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -40,6 +40,10 @@ TimeZone = Annotated[
 Locale = Annotated[
     str, Meta(min_length=2, max_length=LOCALE_MAX, description="A language tag (BCP 47).", examples=["de-AT"])
 ]
+LinkToken = Annotated[str, Meta(min_length=16, max_length=128, description="The secret of a link that was mailed.")]
+
+# Whether a new account gets a link to verify its address, and whether nobody signs in before that was used.
+EmailVerification: TypeAlias = Literal["off", "on", "required"]
 
 
 class Registration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +72,32 @@ class DeletionRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The password of the account that is to be deleted."""
 
     password: Password
+
+
+class EmailChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The new address of the caller's account, and the present password."""
+
+    email: Email
+    password: Password
+
+
+class AddressNamed(Struct, frozen=True, forbid_unknown_fields=True):
+    """An address that a letter is asked for. The answer does not tell whether there is an account with it."""
+
+    email: Email
+
+
+class EmailProof(Struct, frozen=True, forbid_unknown_fields=True):
+    """The secret of a link that verifies or changes an address."""
+
+    token: LinkToken
+
+
+class PasswordReset(Struct, frozen=True, forbid_unknown_fields=True):
+    """The secret of a link for a forgotten password, and the new one."""
+
+    token: LinkToken
+    password: NewPassword
 
 
 class ProfilePatch(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ import msgspec
 from application.accounts import LEAVING
 from application.authentication import Authentication
 from application.identity.measures import FAILURES_TOLD_PER_ACCOUNT
-from application.identity.messages import Device, SignedIn
+from application.identity.messages import Device, EmailVerification, SignedIn
 from application.limits import Limits
 from application.ports.identity import AccessTokens, IdentityWork, UserView
 from application.ports.secrets import Secrets
@@ -26,6 +26,7 @@ from domain.identity import (
     USER_AGENT_MAX,
     Account,
     AccountRole,
+    EmailUnverified,
     EndReason,
     FailedLogin,
     Session,
@@ -41,7 +42,8 @@ class SigningIn:
     """Begins sessions, and answers with their first tokens.
 
     `sessions_max` is the most that an account may have. `mfa_required` says which accounts have to have a second
-    factor. While such an account has none, its tokens are good for nothing but setting one up.
+    factor. While such an account has none, its tokens are good for nothing but setting one up. With
+    `verification` "required" nobody signs in whose address is not verified.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SigningIn:
         limits: Limits,
         sessions_max: int,
         mfa_required: MfaRule,
+        verification: EmailVerification,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -63,6 +66,7 @@ class SigningIn:
         self._limits = limits
         self._sessions_max = sessions_max
         self._mfa_required = mfa_required
+        self._verification = verification
         self._clock = clock
         self._ids = ids
         self._telling: set[asyncio.Task[None]] = set()
@@ -73,12 +77,14 @@ class SigningIn:
         """Begin a session of an account whose owner has proven who they are. Returns the answer and a refresh token.
 
         `last` is called in the unit of work of the session. Stale if the account has changed since it was read, and
-        what was proven may be worth nothing.
+        what was proven may be worth nothing. EmailUnverified if its address has to be verified first.
         """
         async with self._work() as work:
             account = await work.accounts.get(proven.id)
             if account.password_hash != proven.password_hash or account.disabled_at:
                 raise Stale
+            if self._verification == "required" and account.email_verified_at is None:
+                raise EmailUnverified("Use the link that was mailed to this address first, or ask for another one.")
             await last(work, account)
             is_complete = await self.is_complete(work, account)
             is_new = not await work.sessions.used_from(

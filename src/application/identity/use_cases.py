@@ -30,6 +30,7 @@ from application.scopes import SESSION
 from domain.errors import NotFound, VersionConflict
 from domain.identity import (
     Account,
+    EmailUnverified,
     EndReason,
     InvalidCredentials,
     Session,
@@ -97,8 +98,8 @@ class Identity:
     async def log_in(self, credentials: Credentials, device: Device) -> tuple[SignedIn, str]:
         """Begin a session. Returns the answer and the refresh token.
 
-        InvalidCredentials if the address or the password is wrong. Both take the same time. MfaRequired if both are
-        right and the account has a second factor.
+        InvalidCredentials if the address or the password is wrong. Both take the same time. EmailUnverified if both are
+        right and the address has to be verified first, MfaRequired if the account has a second factor.
         """
         email = normal_email(credentials.email)
         # The address counts apart, so that attempts of others from elsewhere do not lock the owner out.
@@ -106,7 +107,7 @@ class Identity:
         await self._limits.require(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{device.address}:{email}")
         try:
             signed_in = await self._log_in(email, credentials.password, device)
-        except InvalidCredentials:
+        except (InvalidCredentials, EmailUnverified):
             self._observer.happened("login", "refused")
             raise
         except MfaRequired:
@@ -297,6 +298,7 @@ class Identity:
             account = await work.accounts.get(actor.account_id)
             if account.password_hash != verified:
                 raise WrongPassword("This is not your present password.", pointer="/current_password")
-            account.change_password(encoded, self._clock.now())
+            now = self._clock.now()
+            account.change_password(encoded, now)
             work.accounts.save(account)
-            return await end_sessions(work, account.id, EndReason.PASSWORD_CHANGED, account.id, self._clock.now())
+            return await end_sessions(work, account.id, EndReason.PASSWORD_CHANGED, account.id, now)

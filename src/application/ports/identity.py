@@ -13,12 +13,14 @@ from domain.identity import (
     Account,
     AccountKind,
     AccountRole,
+    AddressRequest,
     FailedLogin,
     GuestPass,
+    MailedLink,
     SecondFactors,
     Session,
 )
-from domain.ids import AccountId, GuestPassId, SessionId
+from domain.ids import AccountId, AddressRequestId, GuestPassId, SessionId
 
 # An ended session is remembered for twice the lifetime of an access token, because clocks of processes may differ.
 ENDS_KNOWN = 2 * ACCESS_LIFETIME
@@ -27,12 +29,14 @@ ENDS_KNOWN = 2 * ACCESS_LIFETIME
 class UserView(Struct, frozen=True):
     """An account as its owner sees it. The e-mail address of a guest is null.
 
+    `email_verified_at` is when the owner has shown that they read the mail of that address.
     At `deletion_due_at` it is deleted; null if its owner does not want that.
     """
 
     id: UUID
     kind: AccountKind
     email: str | None
+    email_verified_at: datetime | None
     display_name: str
     time_zone: str
     locale: str
@@ -153,6 +157,32 @@ class FactorRepository(Protocol):
         ...
 
 
+class AddressRepository(Protocol):
+    """Links that were mailed, and what was asked for under addresses, inside a unit of work. Nobody is told of them."""
+
+    async def link(self, digest: bytes) -> MailedLink | None:
+        """The link whose secret has this digest, used and expired ones too; None if absent or replaced."""
+        ...
+
+    def put_link(self, link: MailedLink) -> None:
+        """Store a new link, in the place of an earlier one of its account and purpose."""
+        ...
+
+    def use_link(self, link: MailedLink) -> None:
+        """Store that a link was used; `Stale` on leaving if it has been used or replaced since it was read."""
+        ...
+
+    async def request(self, id: AddressRequestId) -> AddressRequest:
+        """What was asked for; NotFound if it is done."""
+        ...
+
+    def add_request(self, request: AddressRequest) -> None: ...
+
+    def remove_request(self, request: AddressRequest) -> None:
+        """Drop what is done; `Stale` on leaving if another unit of work has dropped it."""
+        ...
+
+
 class IdentityWork(Protocol):
     """The slice of a unit of work that the identity context sees."""
 
@@ -167,6 +197,9 @@ class IdentityWork(Protocol):
 
     @property
     def factors(self) -> FactorRepository: ...
+
+    @property
+    def addresses(self) -> AddressRepository: ...
 
 
 class SessionQueries(Protocol):
@@ -197,6 +230,18 @@ class GuestPassStore(Protocol):
 
         The accounts stay, because others may refer to them, with the name `NAMELESS`.
         """
+        ...
+
+
+class AddressUpkeep(Protocol):
+    """Drops what is left of links and requests. Other processes may do so at the same time."""
+
+    async def forget_links(self, now: datetime, kept: timedelta, most: int) -> int:
+        """Drop links that expired longer than `kept` before `now`, at most `most`. Returns their number."""
+        ...
+
+    async def forget_requests(self, now: datetime, kept: timedelta, most: int) -> int:
+        """Drop requests that were made longer than `kept` before `now`: what was not done by then never is."""
         ...
 
 

@@ -44,7 +44,7 @@ class Upkeep(Protocol):
         ...
 
     async def erase_account(self, account: AccountId, most: int) -> int:
-        """Drop what was for an account alone: its sessions, second factors, notifications, and kept answers.
+        """Drop what was for an account alone: its sessions, second factors, mailed links, notifications and answers.
 
         Of each at most `most`.
         """

@@ -1,4 +1,4 @@
-"""Identity: accounts, their passwords and second factors, the sessions in which they are signed in, and guests."""
+"""Identity: accounts with their addresses, passwords and second factors, their sessions, and guests."""
 
 from domain.identity.account import (
     DISPLAY_NAME_MAX,
@@ -11,6 +11,14 @@ from domain.identity.account import (
     AccountRole,
     EmailTaken,
     normal_email,
+)
+from domain.identity.addresses import (
+    LINK_LIFETIMES,
+    AddressPurpose,
+    AddressRequest,
+    EmailUnverified,
+    LinkExpired,
+    MailedLink,
 )
 from domain.identity.challenges import CHALLENGE_LIFETIME, ending, is_over
 from domain.identity.factors import (
@@ -49,6 +57,7 @@ __all__ = [
     "DISPLAY_NAME_MAX",
     "EMAIL_MAX",
     "ERASED_NAME",
+    "LINK_LIFETIMES",
     "LOCALE_MAX",
     "ME",
     "NAMELESS",
@@ -67,7 +76,10 @@ __all__ = [
     "Account",
     "AccountKind",
     "AccountRole",
+    "AddressPurpose",
+    "AddressRequest",
     "EmailTaken",
+    "EmailUnverified",
     "EndReason",
     "Factor",
     "FactorOff",
@@ -75,6 +87,8 @@ __all__ = [
     "FailedLogin",
     "GuestPass",
     "InvalidCredentials",
+    "LinkExpired",
+    "MailedLink",
     "Passkey",
     "PasskeyRefused",
     "RefreshToken",

@@ -60,6 +60,9 @@ class Account(Aggregate):
         ),
         EventType("account.password_changed", "account", "The password was replaced, and every session ended."),
         EventType("account.password_rehashed", "account", "The same password is kept under newer parameters."),
+        EventType("account.password_reset", "account", "A mailed link set another password, and every session ended."),
+        EventType("account.email_verified", "account", "The owner has shown that they read the mail of the address."),
+        EventType("account.email_changed", "account", "The account got another address, which is verified."),
         EventType("account.role_changed", "account", "An operator changed the role.", changes=("role",)),
         EventType("account.disabled", "account", "An operator lets nobody in any more."),
         EventType("account.enabled", "account", "An operator lets the owner in again."),
@@ -86,6 +89,7 @@ class Account(Aggregate):
     locale: str = LOCALE_FIRST
     due_at: datetime | None = None
     deleted_at: datetime | None = None
+    email_verified_at: datetime | None = None
 
     @classmethod
     def register(cls, id: AccountId, email: str, display_name: str, password_hash: str, at: datetime) -> "Account":
@@ -120,6 +124,22 @@ class Account(Aggregate):
     def change_password(self, password_hash: str, at: datetime) -> None:
         self.password_hash = password_hash
         self._tell("account.password_changed", self.id, at)
+
+    def reset_password(self, password_hash: str, at: datetime) -> None:
+        """Set another password for somebody who reads the mail of the address, and may not know the present one."""
+        self.password_hash = password_hash
+        self._tell("account.password_reset", self.id, at)
+
+    def verify_email(self, by: AccountId | None, at: datetime) -> None:
+        """Note that the owner reads the mail of the address. Doing it twice changes nothing."""
+        if self.email_verified_at is None:
+            self.email_verified_at = at
+            self._tell("account.email_verified", by, at)
+
+    def change_email(self, email: str, at: datetime) -> None:
+        """Sign in with another address from now on, whose mail the owner reads."""
+        self.email, self.email_verified_at = normal_email(email), at
+        self._tell("account.email_changed", self.id, at)
 
     def rehash(self, password_hash: str, at: datetime) -> None:
         """Store a hash of the same password with today's parameters."""
@@ -173,7 +193,7 @@ class Account(Aggregate):
         if self.due_at is None or self.due_at > now:
             return
         self.due_at, self.deleted_at = None, now
-        self.email = self.password_hash = None
+        self.email = self.password_hash = self.email_verified_at = None
         self.display_name, self.role = ERASED_NAME, AccountRole.USER
         self.time_zone, self.locale = TIME_ZONE_FIRST, LOCALE_FIRST
         self._tell("account.deleted", None, now)

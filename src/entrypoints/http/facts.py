@@ -29,6 +29,7 @@ class Facts:
     `example`: a body that works.
     `current`: the message that a condition on its version is about, and that a 412 carries.
     `by_header`: that version comes in `If-Match`.
+    `later`: why it may answer 202 without a body in place of its usual answer.
     `streamed`: an example of a streamed answer.
     `has_version`: its answers have an ETag, though no field says so.
     `scope`: the scope that a credential needs, if the `scopes` of its router do not say it.
@@ -42,6 +43,7 @@ class Facts:
     example: Mapping[str, object] | None = None
     current: type | None = None
     by_header: bool = True
+    later: str | None = None
     streamed: str | None = None
     has_version: bool = False
     scope: Scope | None = None

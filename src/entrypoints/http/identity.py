@@ -5,6 +5,7 @@ from litestar.params import FromPath, JSONBody
 
 from application.accounts import ACCOUNT_READ
 from application.identity import (
+    Addresses,
     Credentials,
     Identity,
     PasswordChange,
@@ -16,13 +17,17 @@ from application.paging import Page
 from application.ports.identity import SessionView, UserView
 from application.scopes import SESSION
 from domain.ids import SessionId
+from entrypoints.http.addresses import underway
 from entrypoints.http.facts import Facts
 from entrypoints.http.refresh_cookie import RefreshCookie, device_of
 from entrypoints.http.request import ApiRequest
 
 
-def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
+def identity_routes(identity: Identity, addresses: Addresses, cookie: RefreshCookie) -> Router:
     """Routes under `/auth` and `/me`. Each that sets, uses or clears the cookie checks the site of the request."""
+
+    def registered(request: ApiRequest, outcome: tuple[SignedIn, str] | None) -> Response[SignedIn]:
+        return cookie.signed_in(request, *outcome, status=201) if outcome else underway()
 
     @post(
         "/auth/register",
@@ -32,12 +37,13 @@ def identity_routes(identity: Identity, cookie: RefreshCookie) -> Router:
             is_secret=True,
             example={"email": "ada@example.org", "password": "correct horse battery", "display_name": "Ada"},
             refuses={409},
+            later="Addresses have to be verified here: a letter to this one says how it goes on.",
         ),
     )
     async def register(request: ApiRequest, data: JSONBody[Registration]) -> Response[SignedIn]:
         """Create an account with a personal workspace, and sign in."""
         cookie.guard(request)
-        return cookie.signed_in(request, *await identity.register(data, device_of(request)), status=201)
+        return registered(request, await addresses.register(data, device_of(request)))
 
     @post(
         "/auth/login",

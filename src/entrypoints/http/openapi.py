@@ -251,6 +251,8 @@ def _complete(operation: dict[str, Any], of: _Operation) -> None:
         success["content"] = {"application/json": {"schema": of.answer}}
     else:
         success.pop("content", None)
+    if facts.later is not None:
+        responses["202"] = {"description": facts.later, "headers": _headers()}
     if of.is_versioned and of.is_reading:
         responses["304"] = {
             "description": "Not modified since the version that If-None-Match names.",

@@ -126,6 +126,8 @@ def _weaknesses(settings: Settings) -> Iterator[str]:
 
 
 def _weaknesses_in_production(settings: Settings) -> Iterator[str]:
+    if settings.email_verification == "required" and not settings.smtp_url:
+        yield "EMAIL_VERIFICATION: with `required` and without SMTP_URL nobody gets a link, and so nobody in"
     if settings.smtp_url and settings.public_url == f"http://127.0.0.1:{settings.port}":
         yield "PUBLIC_URL: say where people reach this server, because links in mails lead there"
     if settings.smtp_url and settings.mail_from == Settings().mail_from:

@@ -1,9 +1,9 @@
 """Settings of what leaves the house."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from entrypoints import addresses
-from entrypoints.settings.setting import Setting, mail_server, without_password
+from entrypoints.settings.setting import Setting, choice, mail_server, without_password
 from entrypoints.settings.trust import Trust
 
 
@@ -28,3 +28,11 @@ class Reach(Trust, frozen=True, kw_only=True):
         ),
     ] = ""
     mail_from: Annotated[str, Setting("The sender of mails.", addresses.mailbox)] = "Signalbox <signalbox@localhost>"
+    email_verification: Annotated[
+        Literal["off", "on", "required"],
+        Setting(
+            "Whether a new account gets a link to verify its address (`on`), and nobody signs in before that was used "
+            "(`required`).",
+            choice("off", "on", "required"),
+        ),
+    ] = "off"

@@ -4,7 +4,16 @@ Alembic compares the migrations with it, and every statement is written against 
 """
 
 from adapters.postgres.tables.events import cursors, events, lineage, streams
-from adapters.postgres.tables.identity import accounts, guest_passes, passkeys, second_factors, sessions, tickets
+from adapters.postgres.tables.identity import (
+    accounts,
+    address_requests,
+    guest_passes,
+    mailed_links,
+    passkeys,
+    second_factors,
+    sessions,
+    tickets,
+)
 from adapters.postgres.tables.kept import idempotency, usage
 from adapters.postgres.tables.mail import mails, waiting_mails
 from adapters.postgres.tables.notifications import inboxes, notifications, rounds
@@ -25,6 +34,7 @@ __all__ = [
     "QUIET",
     "Instant",
     "accounts",
+    "address_requests",
     "comments",
     "cursors",
     "due_index",
@@ -34,6 +44,7 @@ __all__ = [
     "inboxes",
     "invitations",
     "lineage",
+    "mailed_links",
     "mails",
     "members",
     "messages",

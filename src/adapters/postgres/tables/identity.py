@@ -1,4 +1,4 @@
-"""Accounts, their sessions and second factors, the passes of guests, and the tickets of live connections."""
+"""Accounts, their addresses, sessions and second factors, the passes of guests, and the tickets of live connections."""
 
 from sqlalchemy import (
     ARRAY,
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -19,8 +20,8 @@ from sqlalchemy import (
     true,
 )
 
-from adapters.postgres.tables.schema import Instant, due_index, metadata, one_of
-from domain.identity import AccountKind, AccountRole, EndReason
+from adapters.postgres.tables.schema import QUIET, Instant, due_index, metadata, one_of
+from domain.identity import AccountKind, AccountRole, AddressPurpose, EndReason
 
 accounts = Table(
     "accounts",
@@ -39,6 +40,7 @@ accounts = Table(
     # When its owner wants it deleted.
     Column("due_at", Instant),
     Column("deleted_at", Instant),
+    Column("email_verified_at", Instant),
     Column("version", Integer, nullable=False),
     UniqueConstraint("email"),
     one_of("kind", AccountKind),
@@ -123,6 +125,41 @@ passkeys = Table(
     UniqueConstraint("credential_id"),
     Index("ix_passkeys_account_id", "account_id"),
 )
+
+# An account has one link of each purpose. It is no secret: who reads it does not learn the text of the link.
+mailed_links = Table(
+    "mailed_links",
+    metadata,
+    Column("account_id", ForeignKey(accounts.c.id, ondelete="CASCADE"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("password_digest", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    PrimaryKeyConstraint("account_id", "purpose"),
+    UniqueConstraint("digest"),
+    one_of("purpose", AddressPurpose),
+    Index("ix_mailed_links_expires_at", "expires_at"),
+    info=QUIET,
+)
+
+# A row lives until a worker sees it. No foreign keys: the account may not be there yet.
+address_requests = Table(
+    "address_requests",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("account_id", Uuid),
+    Column("display_name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    one_of("purpose", AddressPurpose),
+    info=QUIET,
+)
+due_index(address_requests)
 
 # No foreign keys: a row lives for seconds, and its account was authenticated just before.
 tickets = Table(

@@ -1,0 +1,117 @@
+"""The use cases of addresses: sign up under one, and verify and change that of one's account."""
+
+from application.identity.links import AddressWork, Links
+from application.identity.measures import (
+    EMAIL_PER_ACCOUNT,
+    LETTERS_PER_ADDRESS,
+    LINKS_PER_ADDRESS,
+    PASSWORD_PER_ACCOUNT,
+    REGISTER_PER_ADDRESS,
+)
+from application.identity.messages import (
+    AddressNamed,
+    Device,
+    EmailChange,
+    EmailProof,
+    EmailVerification,
+    Registration,
+    SignedIn,
+)
+from application.identity.requests import AddressRequests
+from application.identity.use_cases import Identity
+from application.limits import Limits
+from application.mail import Postbox
+from application.ports.identity import PasswordHasher
+from application.ports.mail import Letter
+from application.ports.system import Clock
+from application.ports.unit_of_work import UnitOfWork, retried
+from application.principal import Principal
+from application.scopes import SESSION
+from domain.errors import Invalid
+from domain.identity import AddressPurpose, WrongPassword, check_password, normal_email
+
+
+class Addresses:
+    """The use cases of addresses.
+
+    With `verification` "required", signing up answers the same for every address, and what follows is mailed.
+    """
+
+    def __init__(
+        self,
+        work: UnitOfWork[AddressWork],
+        identity: Identity,
+        requests: AddressRequests,
+        links: Links,
+        postbox: Postbox,
+        hasher: PasswordHasher,
+        limits: Limits,
+        verification: EmailVerification,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._identity = identity
+        self._requests = requests
+        self._links = links
+        self._postbox = postbox
+        self._hasher = hasher
+        self._limits = limits
+        self._verification = verification
+        self._clock = clock
+
+    async def register(self, registration: Registration, device: Device) -> tuple[SignedIn, str] | None:
+        """Create an account, and sign in with it as in `Identity.register`.
+
+        None if addresses have to be verified first. Then the owner of the address gets a letter: with a link if there
+        is a new account, or that there was one before.
+        """
+        if self._verification != "required":
+            return await self._identity.register(registration, device)
+        await self._limits.require(REGISTER_PER_ADDRESS, device.address)
+        check_password(registration.password, normal_email(registration.email))
+        encoded = await self._hasher.hash(registration.password)
+        await self._requests.register(registration.email, registration.display_name, encoded)
+        return None
+
+    async def resend(self, named: AddressNamed, device: Device) -> None:
+        """Mail another link to an address that is not verified yet. Nothing happens for any other address."""
+        await self._limits.require(LETTERS_PER_ADDRESS, device.address)
+        await self._requests.verify(normal_email(named.email))
+
+    async def verify(self, proof: EmailProof, device: Device) -> None:
+        """Use a link that verifies an address, or gives an account another one.
+
+        LinkExpired if it can no longer be used. EmailTaken if another account has got the address since.
+        """
+        await self._limits.require(LINKS_PER_ADDRESS, device.address)
+        await self._verify(proof.token)
+
+    @retried
+    async def _verify(self, token: str) -> None:
+        now = self._clock.now()
+        async with self._work() as work:
+            link, account = await self._links.use(work, token, now, AddressPurpose.VERIFY, AddressPurpose.CHANGE)
+            if link.purpose is AddressPurpose.VERIFY:
+                account.verify_email(account.id, now)
+            else:
+                if account.email is not None:
+                    self._postbox.post(work, Letter("address_changed", account.email), now)
+                account.change_email(link.address, now)
+            work.accounts.save(account)
+
+    async def change(self, actor: Principal, change: EmailChange) -> None:
+        """Ask for another address, given the password. It counts once a link that is mailed to it was used.
+
+        The present address is told now, and once more then. If another account has the new one, only that is told.
+        """
+        actor.require(SESSION)
+        await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))
+        email = normal_email(change.email)
+        async with self._work() as work:
+            account = await work.accounts.get(actor.account_id)
+        if not await self._hasher.verify(change.password, account.password_hash):
+            raise WrongPassword("This is not your present password.", pointer="/password")
+        if email == account.email:
+            raise Invalid("This is your address already.", pointer="/email")
+        await self._limits.require(EMAIL_PER_ACCOUNT, str(actor.account_id))
+        await self._requests.change(account.id, email)
