@@ -16,7 +16,7 @@ from application.ports.tasks import TaskWork
 from application.ports.workspaces import WorkspaceWork
 from application.tasks import release
 from application.workspaces import begin_personal
-from domain.identity import Account
+from domain.identity import Account, EmailUnverified
 from domain.ids import AccountId, WorkspaceId
 from domain.workspaces import SoleOwner
 
@@ -50,6 +50,21 @@ async def people(work: IdentityWork, accounts: Collection[AccountId]) -> Mapping
     """Those of these accounts that can be told something: they are of people, and not disabled."""
     found = await work.accounts.get_many(accounts)
     return {id: Person(account.email) for id, account in found.items() if account.email and account.disabled_at is None}
+
+
+async def has_address(work: IdentityWork, account: AccountId, address: str, verified: bool) -> bool:
+    """Whether this is the address of the account. EmailUnverified if it is, and has to be `verified` first."""
+    found = await work.accounts.get(account)
+    if found.email == address and verified and found.email_verified_at is None:
+        raise EmailUnverified("Verify your address first: this is for somebody who reads its mail.")
+    return found.email == address
+
+
+async def account_at(work: IdentityWork, address: str, verified: bool) -> AccountId | None:
+    """The account with this address, unless it has to be `verified` and is not; None if there is none."""
+    found = await work.accounts.find(address)
+    is_known = found is not None and (found.email_verified_at is not None or not verified)
+    return found.id if found is not None and is_known else None
 
 
 async def departed(work: TaskWork, event: EventView, now: datetime) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from application.erasure import DELETED, history_of
+from application.invitations import InvitingWork, MailedInvitations
 from application.paging import Page
 from application.ports.access import AccessQueries
 from application.ports.consumers import Consumer, ConsumerWork
@@ -27,6 +28,7 @@ from domain.access import Role
 from domain.channels import Channel, ChannelKind, Loss, workspace_stream
 from domain.errors import VersionConflict
 from domain.ids import AccountId, InvitationId, WorkspaceId
+from domain.text import EMAIL_MAX
 from domain.workspaces import (
     INVITATION_LIFETIME,
     INVITATION_LONGEST,
@@ -86,15 +88,22 @@ class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewInvitation(Struct, frozen=True, forbid_unknown_fields=True):
-    """An invitation to make: the role it gives, how often it can be used, and until when, by default for 7 days."""
+    """An invitation to make: the role it gives, how often it can be used, and until when, by default for 7 days.
+
+    With an `email` it is mailed to that address, for the account with it alone, and can be used once.
+    """
 
     role: Role = Role.MEMBER
     max_uses: Annotated[int, Meta(ge=1, le=INVITATION_USES_MAX)] = 1
     expires_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+    email: Annotated[str, typed(EMAIL_MAX, examples=["grace@example.org"])] | UnsetType = UNSET
 
 
 class InvitationMade(Struct, frozen=True):
-    """A new invitation with its secret, which is shown only here. Anybody who has the secret can join."""
+    """A new invitation with its secret, which is shown only here. Anybody who has the secret can join.
+
+    The `token` of one that was mailed is empty, because nobody but its reader may know the secret.
+    """
 
     invitation: InvitationView
     token: str
@@ -111,10 +120,11 @@ class Workspaces:
 
     def __init__(
         self,
-        work: UnitOfWork[WorkspaceWork],
+        work: UnitOfWork[InvitingWork],
         queries: WorkspaceQueries,
         secrets: Secrets,
         quotas: Quotas,
+        mailed: MailedInvitations,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -122,6 +132,7 @@ class Workspaces:
         self._queries = queries
         self._secrets = secrets
         self._quotas = quotas
+        self._mailed = mailed
         self._clock = clock
         self._ids = ids
 
@@ -234,7 +245,7 @@ class Workspaces:
 
     @retried
     async def invite(self, actor: Principal, id: WorkspaceId, new: NewInvitation) -> InvitationMade:
-        """Make an invitation. Its secret is in the answer and is stored nowhere."""
+        """Make an invitation. Its secret is in the answer, or in a mail if it is for an address, and stored nowhere."""
         actor.require(WORKSPACE_ADMIN)
         actor.require_within(id)
         token, now = self._secrets.new(), self._clock.now()
@@ -249,10 +260,13 @@ class Workspaces:
                 expires_at,
                 actor.account_id,
                 now,
+                None if new.email is UNSET else new.email,
             )
+            await self._mailed.mail(work, workspace, invitation, token, now)
             work.workspaces.add_invitation(invitation)
             work.workspaces.save(workspace)
-        return InvitationMade(msgspec.convert(invitation, InvitationView, from_attributes=True), token)
+        view = msgspec.convert(invitation, InvitationView, from_attributes=True)
+        return InvitationMade(view, token if invitation.email is None else "")
 
     @retried
     async def withdraw(self, actor: Principal, id: WorkspaceId, invitation_id: InvitationId) -> None:
@@ -269,14 +283,19 @@ class Workspaces:
 
     @retried
     async def accept(self, actor: Principal, acceptance: Acceptance) -> WorkspaceView:
-        """Join by an invitation. A caller who is a member already keeps the role, even if the invitation has ended."""
+        """Join by an invitation. A caller who is a member already keeps the role, even if the invitation has ended.
+
+        One that was mailed is InvitationForAnother to an account with another address. EmailUnverified if that has to
+        be verified first.
+        """
         actor.require(WORKSPACE_ADMIN)
         async with self._work() as work:
             invitation = await work.workspaces.invitation_by_digest(self._secrets.digest(acceptance.token))
             workspace = await work.workspaces.get(invitation.workspace_id)
             actor.require_within(workspace.id)
             removal = await work.workspaces.removal(workspace.id, actor.account_id)
-            workspace.accept(invitation, actor.account_id, self._clock.now(), removal)
+            email = await self._mailed.address_of(work, invitation, actor.account_id)
+            workspace.accept(invitation, actor.account_id, self._clock.now(), removal, email)
             if workspace.has_news:
                 work.workspaces.save_invitation(invitation)
                 work.workspaces.save(workspace)

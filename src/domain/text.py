@@ -25,6 +25,7 @@ TYPED_MAX = 4
 MARKS_MAX = 30
 MARKS = re.compile(rf"[^\w\x00-\x7f]{{{MARKS_MAX + 1},}}")
 
+EMAIL_MAX = 254
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _SELECTORS = "".join(map(chr, range(0xFE00, 0xFE10)))
 # Letters, symbols and marks that are invisible too: fillers, the empty braille cell, joiners, variation selectors.

@@ -5,8 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from adapters.memory.observer import MemoryObserver
 from adapters.security.secrets import HmacSecrets
+from application.invitations import MailedInvitations
+from application.limits import Limits
+from application.mail import Postbox
 from application.ports.workspaces import WorkspaceView
+from application.reactions import account_at, has_address, name_of
 from application.workspaces import Acceptance, InvitationMade, NewInvitation, Workspaces
 from domain.access import Role
 from domain.errors import QuotaExceeded
@@ -24,8 +29,11 @@ class Door:
 
     def __init__(self, house: House, ada: Account, team: WorkspaceId) -> None:
         self.house, self.ada, self.team = house, ada, team
+        secrets = HmacSecrets("a key")
+        limits = Limits(house.limiter, False, 0, 0, 0, MemoryObserver())
+        mailed = MailedInvitations(Postbox(secrets, house.ids), limits, name_of, has_address, account_at, True)
         self.workspaces = Workspaces(
-            house.work, house.workspace_queries, HmacSecrets("a key"), house.quotas, house.clock, house.ids
+            house.work, house.workspace_queries, secrets, house.quotas, mailed, house.clock, house.ids
         )
 
     async def invite(self, uses: int = 1) -> InvitationMade:

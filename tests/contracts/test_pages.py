@@ -182,7 +182,10 @@ SOMEBODY = UUID(int=2**128 - 1)
             ),
             PAGE_MAX,
         ),
-        (InvitationView(SOMEBODY, SOMEBODY, Role.MEMBER, 500, 500, SOMEBODY, NOW, NOW), INVITATIONS_SHOWN),
+        (
+            InvitationView(SOMEBODY, SOMEBODY, Role.MEMBER, 500, 500, SOMEBODY, NOW, NOW, "\U0001f600" * 254),
+            INVITATIONS_SHOWN,
+        ),
         (SessionView(SOMEBODY, "x" * 64, "\x01" * USER_AGENT_MAX, NOW, NOW, NOW, False), PAGE_MAX),
     ],
     ids=lambda value: type(value).__name__,

@@ -23,12 +23,14 @@ async def an_invitation(
     by: AccountId,
     expires_at: datetime | None = None,
     role: Role = Role.MEMBER,
+    uses: int = 2,
+    email: str | None = None,
 ) -> Invitation:
     id, now = InvitationId(house.ids.new()), house.clock.now()
     async with house.work() as work:
         workspace = await work.workspaces.get(team)
         expires_at = expires_at or now + timedelta(days=1)
-        invitation = workspace.invite(id, role, id.bytes * 2, 2, expires_at, by, now)
+        invitation = workspace.invite(id, role, id.bytes * 2, uses, expires_at, by, now, email)
         work.workspaces.add_invitation(invitation)
         work.workspaces.save(workspace)
     return invitation
@@ -142,7 +144,9 @@ async def test_an_invitation_comes_back_whole_by_its_id_and_by_its_secret(house:
     ada = await an_account(house)
     team, other = await a_team(house, ada.id), await a_team(house, ada.id)
     invitation = await an_invitation(house, team.id, ada.id)
+    mailed = await an_invitation(house, team.id, ada.id, uses=1, email="bob@example.org")
     async with house.work() as work:
+        assert await work.workspaces.invitation_by_digest(mailed.digest) == mailed
         assert await work.workspaces.invitation(invitation.id, team.id) == invitation
         assert await work.workspaces.invitation_by_digest(invitation.digest) == invitation
         with pytest.raises(NotFound):

@@ -20,6 +20,7 @@ from domain.workspaces import (
     INVITATION_USES_MAX,
     NAME_MAX,
     Invitation,
+    InvitationForAnother,
     InvitationSpent,
     PersonalWorkspace,
     SoleOwner,
@@ -347,6 +348,22 @@ def test_an_invitation_lets_in_as_many_as_it_says_and_costs_members_nothing() ->
     assert (workspace.role_of(BOB), invitation.uses) == (Role.VIEWER, 2)
     with pytest.raises(InvitationSpent):
         workspace.accept(invitation, SAM, LATER)
+
+
+def test_an_invitation_to_an_address_is_for_one_account_with_it() -> None:
+    workspace, id, end = a_workspace(), InvitationId(UUID(int=8)), NOW + INVITATION_LIFETIME
+    invitation = workspace.invite(id, Role.MEMBER, b"digest", 1, end, ADA, NOW, " Bob@Example.ORG ")
+    assert invitation.email == "bob@example.org"
+    assert "example" not in repr(workspace.take_news())
+    for address in (None, "eve@example.org"):
+        with pytest.raises(InvitationForAnother):
+            workspace.accept(invitation, EVE, LATER, None, address)
+    workspace.accept(invitation, BOB, LATER, None, "bob@example.org")
+    with pytest.raises(InvitationSpent):
+        workspace.accept(invitation, SAM, LATER, None, "bob@example.org")
+    for uses, address in ((2, "sam@example.org"), (1, "nobody")):
+        with pytest.raises(Invalid):
+            workspace.invite(id, Role.MEMBER, b"digest", uses, end, ADA, NOW, address)
 
 
 def test_an_invitation_runs_out_at_its_moment_and_when_it_is_taken_back() -> None:

@@ -228,7 +228,12 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     },
     "transfer_workspace": lambda ids: {"account_id": ids["members"]},
     "change_member": lambda ids: {"role": "member"},
-    "invite": lambda ids: {"role": "viewer", "max_uses": 2, "expires_at": "2026-01-10T00:00:00Z"},
+    "invite": lambda ids: {
+        "role": "viewer",
+        "max_uses": 1,
+        "expires_at": "2026-01-10T00:00:00Z",
+        "email": "eve@example.org",
+    },
     "accept_invitation": lambda ids: {"token": ids["token"]},
     "open_task": lambda ids: TASK | {"workspace_id": ids["workspaces"], "assignee_ids": [ids["assignees"]]},
     "edit_task": lambda ids: TASK | {"title": "Write it again"},

@@ -46,7 +46,7 @@ class MemberView(Struct, frozen=True):
 
 
 class InvitationView(Struct, frozen=True):
-    """An invitation without its secret, which only its creation shows."""
+    """An invitation without its secret. With an `email` it was mailed to that address, and is for its account alone."""
 
     id: UUID
     workspace_id: UUID
@@ -56,6 +56,7 @@ class InvitationView(Struct, frozen=True):
     invited_by: UUID
     created_at: datetime
     expires_at: datetime
+    email: str | None
 
 
 def uses_of(workspace: WorkspaceId, members: Collection[AccountId]) -> Mapping[Use, int]:

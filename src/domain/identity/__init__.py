@@ -2,7 +2,6 @@
 
 from domain.identity.account import (
     DISPLAY_NAME_MAX,
-    EMAIL_MAX,
     ERASED_NAME,
     ME,
     NAMELESS,
@@ -50,6 +49,7 @@ from domain.identity.session import (
     SessionOver,
     TokenReused,
 )
+from domain.text import EMAIL_MAX
 
 __all__ = [
     "ACCESS_LIFETIME",

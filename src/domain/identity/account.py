@@ -11,9 +11,8 @@ from domain.errors import Conflict
 from domain.identity.profile import LOCALE_FIRST, TIME_ZONE_FIRST, known_time_zone, normal_locale
 from domain.ids import AccountId
 from domain.kernel import Aggregate, Changes, EventType, declared
-from domain.text import email_address, normal_name
+from domain.text import EMAIL_MAX, email_address, normal_name
 
-EMAIL_MAX = 254
 DISPLAY_NAME_MAX = 80
 # The name of a guest whose own name is forgotten.
 NAMELESS = "Guest"

@@ -5,6 +5,7 @@ from domain.workspaces.invitations import (
     INVITATION_LONGEST,
     INVITATION_USES_MAX,
     Invitation,
+    InvitationForAnother,
     InvitationSpent,
     Removal,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "NAME_MAX",
     "WORKSPACE",
     "Invitation",
+    "InvitationForAnother",
     "InvitationSpent",
     "Member",
     "PersonalWorkspace",

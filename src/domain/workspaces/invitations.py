@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.access import Role
-from domain.errors import Conflict
+from domain.errors import Conflict, Forbidden
 from domain.ids import AccountId, InvitationId, WorkspaceId
 
 INVITATION_USES_MAX = 500
@@ -22,12 +22,18 @@ class InvitationSpent(Conflict):
     code = "invitation_expired"
 
 
+class InvitationForAnother(Forbidden):
+    """The invitation was mailed to an address that is not the one of the account."""
+
+    code = "invitation_for_another"
+
+
 @dataclass(slots=True)
 class Invitation:
     """A link by which people join a workspace. Only the methods of the workspace change it.
 
     `digest` is the digest of its secret, which is not stored. `since` is the version of the workspace in which it was
-    made.
+    made. With an `email` it is for the account with that address alone.
     """
 
     id: InvitationId
@@ -41,6 +47,7 @@ class Invitation:
     expires_at: datetime
     since: int
     withdrawn_at: datetime | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

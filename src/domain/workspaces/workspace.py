@@ -11,7 +11,15 @@ from domain.channels import ChannelClass, ChannelKind, Loss, account_stream, by_
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.kernel import Aggregate, EventType, declared
-from domain.workspaces.invitations import INVITATION_LONGEST, INVITATION_USES_MAX, Invitation, InvitationSpent, Removal
+from domain.text import EMAIL_MAX, email_address
+from domain.workspaces.invitations import (
+    INVITATION_LONGEST,
+    INVITATION_USES_MAX,
+    Invitation,
+    InvitationForAnother,
+    InvitationSpent,
+    Removal,
+)
 from domain.workspaces.names import task_prefix, workspace_name, workspace_slug
 
 # The name of a personal workspace whose owner is deleted.
@@ -103,7 +111,12 @@ class Workspace(Aggregate):
             "invitation.created",
             "workspace",
             "There is a link by which people can come in.",
-            {**_WHICH, **_ROLE, "expires_at": "When it runs out."},
+            {
+                **_WHICH,
+                **_ROLE,
+                "expires_at": "When it runs out.",
+                "is_mailed": "Whether it was mailed to an address, for the account with it alone.",
+            },
         ),
         EventType("invitation.withdrawn", "workspace", "The link was taken back.", _WHICH),
         EventType("workspace.joined", "account", "The account is a member.", {**_WHERE, **_ROLE}),
@@ -277,18 +290,26 @@ class Workspace(Aggregate):
         expires_at: datetime,
         by: AccountId,
         at: datetime,
+        email: str | None = None,
     ) -> Invitation:
-        """An invitation to join with `role`. `digest` is the digest of its secret, which is not stored."""
+        """An invitation to join with `role`. `digest` is the digest of its secret, which is not stored.
+
+        With an `email` it is for the account with that address, so it can be used once.
+        """
         mine = self._require(by, Permission.MANAGE_MEMBERS)
         if not Standing(mine).gives(role):
             raise Forbidden("You can only invite people below your own role.")
         self._refuse_personal("A personal workspace cannot be shared.")
         if not 1 <= max_uses <= INVITATION_USES_MAX:
             raise Invalid(f"An invitation is for 1 to {INVITATION_USES_MAX} people.", pointer="/max_uses")
+        if email is not None and max_uses > 1:
+            raise Invalid("An invitation to one address is for one person.", pointer="/max_uses")
         if not at < expires_at <= at + INVITATION_LONGEST:
             raise Invalid("An invitation ends within 28 days from now.", pointer="/expires_at")
-        self._tell("invitation.created", by, at, data={"invitation_id": id, "role": role, "expires_at": expires_at})
-        return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at, self.version)
+        told = {"invitation_id": id, "role": role, "expires_at": expires_at, "is_mailed": email is not None}
+        self._tell("invitation.created", by, at, data=told)
+        to = None if email is None else email_address(email, pointer="/email", longest=EMAIL_MAX)
+        return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at, self.version, None, to)
 
     def withdraw(self, invitation: Invitation, by: AccountId, at: datetime) -> None:
         """Withdraw an invitation. Doing it twice changes nothing."""
@@ -298,10 +319,18 @@ class Workspace(Aggregate):
         invitation.withdrawn_at = at
         self._tell("invitation.withdrawn", by, at, data={"invitation_id": invitation.id})
 
-    def accept(self, invitation: Invitation, account: AccountId, at: datetime, removal: Removal | None = None) -> None:
+    def accept(
+        self,
+        invitation: Invitation,
+        account: AccountId,
+        at: datetime,
+        removal: Removal | None = None,
+        email: str | None = None,
+    ) -> None:
         """Join by an invitation. For a member it does nothing and uses nothing up, even if the invitation has ended.
 
-        `removal` is the last removal of this account from this workspace, if there was one.
+        `removal` is the last removal of this account from this workspace, if there was one. `email` is the address of
+        the account.
         """
         if account in self.members:
             return
@@ -311,6 +340,8 @@ class Workspace(Aggregate):
             raise InvitationSpent("This invitation is no longer valid.")
         if removal is not None and invitation.since < removal.version:
             raise InvitationSpent("You were removed after this invitation was made: ask for a new one.")
+        if invitation.email is not None and invitation.email != email:
+            raise InvitationForAnother("This invitation is for the account with the address that it was mailed to.")
         invitation.uses += 1
         self.admit(account, invitation.role, invitation.invited_by, at)
 

@@ -1,12 +1,15 @@
 """What workspaces bring to the assembly: their members, and the invitations to them."""
 
-from dependency_injector.providers import Provider, Singleton
+from dependency_injector.providers import Object, Provider, Singleton
 
 from adapters.memory.workspaces import WORKSPACES, MemoryWorkspaceQueries, MemoryWorkspaces
 from adapters.postgres import tables
 from adapters.postgres.workspaces import PostgresWorkspaceQueries, PostgresWorkspaces
+from application.identity import EmailVerification
+from application.invitations import POLICIES, MailedInvitations, member_invited
 from application.ports import WorkspaceQueries
 from application.quotas import Quota
+from application.reactions import account_at, has_address, name_of
 from application.retention import Aging
 from application.workspaces import (
     EVENTS_READ,
@@ -38,11 +41,21 @@ def in_memory(house: Container) -> Container:
 
 def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> Container:
     given, upkeep, clock = house.settings.provided, house.upkeep.provided, house.clock
+    mailed = Singleton(
+        MailedInvitations,
+        house.postbox,
+        house.limits,
+        Object(name_of),
+        Object(has_address),
+        Object(account_at),
+        Singleton(_is_on, given.email_verification),
+    )
     workspaces = watched(
-        house.observer, Workspaces, house.work, queries, house.secrets, house.quota_limits, clock, house.ids
+        house.observer, Workspaces, house.work, queries, house.secrets, house.quota_limits, mailed, clock, house.ids
     )
     house.set_providers(workspaces=workspaces, workspace_queries=queries)
     house.aggregates.add_args(Workspace)
+    house.policies.add_args(*POLICIES)
     house.scopes.add_args(EVENTS_READ, WORKSPACE_ADMIN, WORKSPACE_READ)
     house.feeds.add_args(Singleton(WorkspaceFeeds, house.access_queries))
     house.quotas.add_args(
@@ -51,9 +64,14 @@ def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> C
         Singleton(Quota, "workspaces", "account", given.quota_workspaces),
     )
     house.consumers.add_args(LEAVING, Singleton(erasing, house.upkeep))
+    house.notices.add_args(Singleton(member_invited, mailed))
     house.routes.add_args(Singleton(workspace_routes, workspaces))
     house.retention.add_args(
         Singleton(Aging, "invitations", given.invitation_retention_days, upkeep.forget_invitations, clock),
         Singleton(Aging, "removals", REMOVAL_DAYS, upkeep.forget_removals, clock),
     )
     return house
+
+
+def _is_on(verification: EmailVerification) -> bool:
+    return verification != "off"

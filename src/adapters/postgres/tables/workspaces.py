@@ -65,6 +65,7 @@ invitations = Table(
     # The version of the workspace in which it was issued; 0, so before every removal, if that was not recorded yet.
     Column("since", Integer, nullable=False, server_default=text("0")),
     Column("withdrawn_at", Instant),
+    Column("email", Text),
     UniqueConstraint("digest"),
     Index("ix_invitations_workspace_id", "workspace_id"),
     one_of("role", Role),

@@ -1,0 +1,114 @@
+"""Invitations that are mailed to an address, for the account with it alone."""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from application.limits import Limits
+from application.mail import Postbox
+from application.ports.events import EventView
+from application.ports.limits import Policy
+from application.ports.mail import Letter, MailWork
+from application.ports.notices import Notice, Told
+from application.ports.workspaces import WorkspaceWork
+from domain.errors import NotFound
+from domain.ids import AccountId, InvitationId, WorkspaceId
+from domain.workspaces import Invitation, Workspace
+
+MAILED_PER_ACCOUNT = Policy("invitations_mailed", 50, 60 * 60_000)
+MAILED_PER_MAILBOX = Policy("invitations_mailbox", 5, 60 * 60_000, "This address got many invitations lately.")
+POLICIES = (MAILED_PER_ACCOUNT, MAILED_PER_MAILBOX)
+
+# A mail program makes a link of such a name, and the name is of somebody's choice.
+_LIKE_A_LINK = re.compile(r"\S[./:@\\]+\S")
+
+
+class InvitingWork(WorkspaceWork, MailWork, Protocol):
+    """The slice that invitations see, some of which are mailed."""
+
+
+class MailedInvitations:
+    """Mails invitations, and says who may use them.
+
+    `named` tells the name of an account, `has_address` whether an address is that of an account, and `account_at` which
+    account has one. It has to be verified for that if `needs_verified`.
+    """
+
+    def __init__(
+        self,
+        postbox: Postbox,
+        limits: Limits,
+        named: Callable[[Any, AccountId], Awaitable[str]],
+        has_address: Callable[[Any, AccountId, str, bool], Awaitable[bool]],
+        account_at: Callable[[Any, str, bool], Awaitable[AccountId | None]],
+        needs_verified: bool,
+    ) -> None:
+        self._postbox = postbox
+        self._limits = limits
+        self._named = named
+        self._has_address = has_address
+        self._account_at = account_at
+        self._needs_verified = needs_verified
+
+    async def mail(
+        self, work: InvitingWork, workspace: Workspace, invitation: Invitation, token: str, now: datetime
+    ) -> None:
+        """Mail its secret to the address that an invitation is for. Nothing if it is for none.
+
+        Exhausted if its maker has mailed many lately, or the address has got many.
+        """
+        if invitation.email is not None:
+            await self._limits.require(MAILED_PER_ACCOUNT, str(invitation.invited_by))
+            await self._limits.require(MAILED_PER_MAILBOX, invitation.email)
+            inviter = await self._named(work, invitation.invited_by)
+            data = {
+                "inviter": _harmless(inviter) or "Somebody",
+                "workspace": _harmless(workspace.name) or "a workspace",
+                "until": f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC",
+                "token": token,
+            }
+            self._postbox.post(work, Letter("invitation", invitation.email, data), now)
+
+    async def address_of(self, work: InvitingWork, invitation: Invitation, account: AccountId) -> str | None:
+        """The address of the account if the invitation is for it.
+
+        EmailUnverified if it is, but has to be verified first.
+        """
+        if invitation.email is None:
+            return None
+        is_theirs = await self._has_address(work, account, invitation.email, self._needs_verified)
+        return invitation.email if is_theirs else None
+
+    async def told(self, work: InvitingWork, event: EventView, after: AccountId | None, most: int) -> Told | None:
+        """Tell the account with the address that an invitation was mailed to, as long as that lets it in."""
+        try:
+            workspace = await work.workspaces.get(WorkspaceId(event.resource.id))
+            id = InvitationId(UUID(str(event.data["invitation_id"])))
+            invitation = await work.workspaces.invitation(id, workspace.id)
+        except NotFound:
+            return None
+        if invitation.email is None or invitation.withdrawn_at is not None or invitation.uses:
+            return None
+        account = await self._account_at(work, invitation.email, self._needs_verified)
+        if account is None or account in workspace.members:
+            return None
+        details = {"workspace_id": workspace.id, "role": invitation.role, "expires_at": invitation.expires_at}
+        return Told("invitation", invitation.id, workspace.name, [account], None, workspace.id, details)
+
+
+def member_invited(mailed: MailedInvitations) -> Notice[InvitingWork]:
+    """The notice that somebody was invited by address."""
+    return Notice(
+        "member.invited",
+        frozenset({"invitation.created"}),
+        "You were invited to a workspace; the mail about it has the link.",
+        mailed.told,
+        lambda event: bool(event.data["is_mailed"]),
+    )
+
+
+def _harmless(name: str) -> str:
+    """A name for a letter to a stranger; empty if mail programs would make a link of it."""
+    return "" if _LIKE_A_LINK.search(name) else name
