@@ -145,6 +145,8 @@ def test_hosting_platforms_are_understood(platform: dict[str, str]) -> None:
 def test_links_lead_to_where_people_reach_the_server() -> None:
     assert Settings.read(ENOUGH).public_url == "http://127.0.0.1:8000"
     assert Settings.read(ENOUGH | {"PORT": "9001"}).public_url == "http://127.0.0.1:9001"
+    assert Settings.read(ENOUGH | {"PORT": "0"}).public_url == "http://127.0.0.1:8000"
+    assert [problem.partition(":")[0] for problem in problems(PORT="65536")] == ["PORT"]
     assert (
         Settings.read(ENOUGH | {"RAILWAY_PUBLIC_DOMAIN": "a.up.railway.app"}).public_url == "https://a.up.railway.app"
     )

@@ -96,7 +96,7 @@ def _described(environ: Mapping[str, str]) -> Mapping[str, str]:
     host = next((described[name] for name in _ADDRESSES if name in described), None)
     if host:
         described.setdefault("PUBLIC_URL", f"https://{host}")
-    elif (port := described.get("PORT", "")).isdecimal():
+    elif (port := described.get("PORT", "")).isdecimal() and 0 < int(port) < 65_536:
         described.setdefault("PUBLIC_URL", f"http://127.0.0.1:{port}")
     return described
 
