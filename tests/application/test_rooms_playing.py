@@ -1,7 +1,7 @@
 """What plays in a room: commands and their epochs, the queue, what is said, and what happens by itself."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from application.rooms import (
     NewMessage,
     ParticipantPatch,
     QueuePatch,
+    RoomReport,
     Skip,
 )
 from domain.errors import Exhausted, Forbidden, Invalid, NotFound, QuotaExceeded
@@ -161,6 +162,51 @@ async def test_half_of_those_who_are_here_skip_an_item() -> None:
     assert (after.status, after.epoch) == (PlaybackStatus.LOADING, before.epoch + 1)
     with pytest.raises(StaleEpoch):
         await cinema.rooms.skip(cinema.ada, room, Skip(before.epoch))
+
+
+async def remove(cinema: Cinema, room: RoomId) -> None:
+    bob = next(each for each in (await cinema.show(room)).participants if each.display_name == "Bob")
+    await cinema.rooms.remove(cinema.ada, room, ParticipantId(bob.id))
+
+
+async def disable(cinema: Cinema) -> None:
+    async with cinema.work() as work:
+        bob = await work.accounts.get(cinema.bob.account_id)
+        bob.disable(cinema.clock.now())
+        work.accounts.save(bob)
+    await cinema.follow_up()
+
+
+GOINGS: dict[str, Callable[[Cinema, RoomId], Awaitable[object]]] = {
+    "leaves": lambda c, room: c.rooms.leave(c.bob, room),
+    "is sent out": remove,
+    "loses the connection": lambda c, room: c.disconnect(room, c.bob),
+    "is disabled": lambda c, room: disable(c),
+}
+
+
+@pytest.mark.parametrize("how", GOINGS)
+async def test_an_item_is_skipped_by_half_of_those_who_are_left_when_somebody(how: str) -> None:
+    cinema, room = await a_show()
+    await cinema.entrance.join(cinema.eve, room, JoinRoom())
+    await cinema.connect(room, cinema.eve)
+    before = (await cinema.show(room)).state
+    await cinema.rooms.skip(cinema.eve, room, Skip())
+    await GOINGS[how](cinema, room)
+    after = (await cinema.show(room)).state
+    assert (after.item_id != before.item_id, after.status) == (True, PlaybackStatus.LOADING)
+    assert (await cinema.queues.read(cinema.ada, room)).skips == ()
+
+
+async def test_who_goes_last_of_all_that_still_watch_ends_the_item_and_the_next_follows() -> None:
+    cinema, room = await a_show()
+    before = (await cinema.show(room)).state
+    cinema.wait(seconds=60)
+    ended = RoomReport(before.epoch, before.item_id, 59_500, ended=True)
+    await cinema.house.room_reports().report(cinema.ada, room, ended)
+    assert (await cinema.show(room)).state == before
+    await cinema.rooms.leave(cinema.bob, room)
+    assert (await cinema.show(room)).state.item_id != before.item_id
 
 
 async def test_the_queue_is_changed_by_those_who_are_in() -> None:

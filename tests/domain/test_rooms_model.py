@@ -109,17 +109,17 @@ class Rooms(RuleBasedStateMachine):
 
     @rule(who=people)
     def leaves(self, who: AccountId) -> None:
-        with self.watched():
+        with self.watched(), self.counted():
             self.room.leave(who, who, self.now)
 
     @rule(present=st.sets(people))
     def is_attended(self, present: set[AccountId]) -> None:
-        with self.watched():
+        with self.watched(), self.counted():
             self.room.attend(present, self.now)
 
     @rule(by=people, who=people, ban=st.booleans())
     def removes(self, by: AccountId, who: AccountId, ban: bool) -> None:
-        with self.watched():
+        with self.watched(), self.counted():
             self.room.remove(self.id_of(who), by, self.now, "NEWC0DE0" if ban else None)
 
     @rule(who=people, role=st.sampled_from(RoomRole), muted=st.booleans())
@@ -213,6 +213,15 @@ class Rooms(RuleBasedStateMachine):
     def skips(self, by: int | None, lead: int) -> None:
         with self.watched():
             self.room.skip(self.queue, self.who(by), self.now, lead)
+
+    @rule(by=insiders, gone=insiders, is_lost=st.booleans())
+    def skips_and_somebody_else_goes(self, by: int | None, gone: int | None, is_lost: bool) -> None:
+        self.skips(by, 500)
+        who = self.who(gone)
+        if is_lost:
+            self.is_attended({*self.room.here} - {who})
+        else:
+            self.leaves(who)
 
     @rule(lead=leads_ms, told=st.sampled_from([{"ready": True}, {"ended": True}]))
     def all_report_the_same(self, lead: int, told: Any) -> None:
@@ -355,6 +364,15 @@ class Rooms(RuleBasedStateMachine):
         self.check_the_timeline(room, [event for event in self.news if event.type == "room.state"])
         if not self.news:
             assert (self.room, self.queue) == (room, queue)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Somebody comes or goes. An item does not play on against half of those who are here then."""
+        yield
+        self.room.recount(self.queue, self.now, 500)
+        here, skips = self.room.here, {*self.queue.skips}
+        if self.room.playback.status is not PlaybackStatus.ENDED and self.room.closed_at is None and here:
+            assert 2 * len(here & skips) < len(here)
 
     def check_the_refusal(self, refusal: DomainError) -> None:
         if isinstance(refusal, StaleEpoch):

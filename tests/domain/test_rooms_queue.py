@@ -183,6 +183,30 @@ def test_an_item_is_skipped_by_half_of_those_who_are_here(here: int, votes_neede
     assert (room.playback.epoch, room.playback.item_id, queue.skips) == (2, an_item(2).id, ())
 
 
+def test_who_goes_leaves_an_item_to_the_votes_of_the_others() -> None:
+    people = [ADA, BOB, EVE, AccountId(UUID(int=4)), AccountId(UUID(int=5))]
+    room = a_room(*people[1:])
+    room.attend(people, NOW)
+    queue = a_queue(room)
+    room.next(queue, ADA, NOW, LEAD)
+    for account in (ADA, EVE):
+        room.skip(queue, account, NOW, LEAD)
+    room.attend(people[:3] + people[4:], NOW)
+    room.leave(EVE, EVE, NOW)  # and with her a vote
+    room.recount(queue, NOW, LEAD)
+    assert room.playback.item_id == an_item(1).id
+    room.attend([], NOW)  # all of them may be back
+    room.recount(queue, NOW, LEAD)
+    assert room.playback.item_id == an_item(1).id
+    room.attend([ADA, BOB], NOW)
+    room.take_news()
+    room.recount(queue, NOW, LEAD)
+    (event,) = room.take_news()
+    assert (event.data["reason"], event.actor, room.playback.item_id) == ("skipped", None, an_item(2).id)
+    room.recount(queue, NOW, LEAD)
+    assert (room.playback.item_id, queue.skips) == (an_item(2).id, ())
+
+
 def test_guests_add_where_everybody_controls() -> None:
     for control, may in ((Control.EVERYONE, True), (Control.MODERATORS, False)):
         room = a_room(allow_guests=True, policies=Policies(control=control))

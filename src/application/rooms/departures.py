@@ -11,7 +11,7 @@ from application.erasure import DELETED, ERASED_NAME, MOST
 from application.ports.consumers import Consumer
 from application.ports.events import EventView
 from application.ports.rooms import RoomUpkeep, RoomWork
-from application.rooms.steps import Keeping
+from application.rooms.steps import Keeping, go_on
 from domain.ids import AccountId, WorkspaceId
 
 AT_ONCE = 20
@@ -72,6 +72,7 @@ def leaving(keeping: Keeping) -> Consumer[RoomWork]:
         for room in rooms:
             before = replace(room)
             room.leave(account, None, now, reason=reason)
+            await go_on(work, before, room, now)
             await keeping.save(work, before, room, _actor(event))
         return len(rooms) < AT_ONCE
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from application.ports.unit_of_work import retried
 from application.principal import Principal
-from application.rooms.steps import RoomSteps
+from application.rooms.steps import RoomSteps, go_on
 from domain.errors import DomainError
 from domain.ids import RoomId
 from domain.rooms import Report
@@ -69,7 +70,7 @@ class RoomNews:
         """Let the room hear all reports that wait now, in their order. Returns them."""
         lead = await self._steps.leads(id)
         async with self._steps.changing(id, None) as (work, room):
-            now, since = self._steps.clock.now(), room.playback.epoch
+            now, before = self._steps.clock.now(), replace(room)
             heard = list(line.unheard)
             for each in heard:
                 each.refusal = None
@@ -78,5 +79,5 @@ class RoomNews:
                     room.report(each.actor.account_id, each.report, now, lead)
                 except DomainError as refusal:
                     each.refusal = refusal
-            await self._steps.go_on(work, room, since, now, lead)
+            await go_on(work, before, room, now, lead)
         return heard

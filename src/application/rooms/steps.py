@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from application.ports.observer import Observer
 from application.ports.rooms import RoomQueries, RoomWork, view_of
@@ -13,9 +14,10 @@ from application.ports.unit_of_work import UnitOfWork
 from application.principal import Principal
 from application.scopes import Scope
 from application.turns import OneByOne
+from domain.channels import workspace_stream
 from domain.errors import VersionConflict
-from domain.ids import AccountId, RoomId
-from domain.rooms import PlaybackStatus, Room
+from domain.ids import AccountId, RoomId, WorkspaceId
+from domain.rooms import LEAD_DEFAULT_MS, PlaybackStatus, Room
 
 Leads = Callable[[RoomId], Awaitable[int]]
 """How far ahead a start of this room lies, in milliseconds, so that all of its players hear of it before."""
@@ -101,19 +103,37 @@ class RoomSteps:
         if waited is not None:
             self._observer.happened("room_waited", waited)
 
-    async def go_on(self, work: RoomWork, room: Room, since: int, now: datetime, lead_ms: int) -> None:
-        """Play the next item, if the present one has ended since that epoch."""
-        epoch = room.playback.epoch
-        if room.playback.status is PlaybackStatus.ENDED and epoch != since:
-            queue = await work.queues.get(room.id)
-            room.advance(queue, epoch, now, lead_ms)
-            work.queues.save(queue)
+
+async def go_on(work: RoomWork, before: Room, room: Room, now: datetime, lead_ms: int = LEAD_DEFAULT_MS) -> None:
+    """Play the next item, if the present one has ended since then, or if others are here and half of them skip it."""
+    has_ended = room.playback.status is PlaybackStatus.ENDED and room.playback.epoch != before.playback.epoch
+    are_others = room.playback.item_id is not None and room.here != before.here
+    if has_ended or are_others:
+        queue = await work.queues.get(room.id)
+        if has_ended:
+            room.advance(queue, room.playback.epoch, now, lead_ms)
+        room.recount(queue, now, lead_ms)
+        work.queues.save(queue)
 
 
 async def require_within(actor: Principal, queries: RoomQueries, id: RoomId) -> None:
     """NotFound if the actor's credential is for a place that the room is not in. Only such a credential asks."""
     if actor.within is not None:
         actor.require_within(id, (await queries.view(id, actor.account_id)).workspace_id)
+
+
+def workspace_of(actor: Principal, workspace: UUID | None) -> WorkspaceId | None:
+    """The given workspace, or else the one that the credential is for; None is no workspace.
+
+    NotFound if the credential is for another place, Forbidden if that is no workspace.
+    """
+    there = workspace or actor.place
+    if there is None:
+        return None
+    actor.require_within(there)
+    if actor.within is not None and actor.within != workspace_stream(WorkspaceId(there)):
+        actor.require_anywhere()
+    return WorkspaceId(there)
 
 
 def require_version(room: Room, version: int | None) -> None:

@@ -1,6 +1,7 @@
 """The use cases of rooms but coming in: who is in, what plays, and what time does."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -41,9 +42,9 @@ from application.rooms.messages import (
 )
 from application.rooms.notices import may_come
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
-from application.rooms.steps import RoomSteps, require_version
+from application.rooms.steps import RoomSteps, go_on, require_version, workspace_of
 from domain.access import Permission
-from domain.channels import PRESENCE, Channel, workspace_stream
+from domain.channels import PRESENCE, Channel
 from domain.errors import Invalid, NotFound, Unavailable
 from domain.ids import AccountId, ParticipantId, QueueItemId, RoomId, WorkspaceId
 from domain.rooms import ROOM, NotInvitable, Policies, Right, Room, StaleEpoch
@@ -125,7 +126,7 @@ class Rooms:
         By a credential for one place it is of that, if it names no other, and Forbidden if that is no workspace.
         """
         actor.require(ROOMS_WRITE)
-        return await self._open(actor, new, _workspace_of(actor, new.workspace_id), await self._hashed(new.password))
+        return await self._open(actor, new, workspace_of(actor, new.workspace_id), await self._hashed(new.password))
 
     @retried
     async def _open(
@@ -213,8 +214,11 @@ class Rooms:
     async def leave(self, actor: Principal, id: RoomId) -> None:
         """Leave with all devices. A guest can do nothing any more then."""
         actor.require(ROOMS_PLAY)
-        async with self._steps.changing(id, actor) as (_, room):
-            room.leave(actor.account_id, actor.account_id, self._clock.now())
+        now = self._clock.now()
+        async with self._steps.changing(id, actor) as (work, room):
+            before = replace(room)
+            room.leave(actor.account_id, actor.account_id, now)
+            await go_on(work, before, room, now)
 
     @retried
     async def transfer(self, actor: Principal, id: RoomId, to: HostTransfer) -> RoomView:
@@ -257,9 +261,11 @@ class Rooms:
     async def remove(self, actor: Principal, id: RoomId, participant: ParticipantId, ban: bool = False) -> None:
         """Send a participant out, as one of a higher role. With `ban` for good, and the room gets another code."""
         actor.require(ROOMS_WRITE)
-        code = new_code(self._secrets) if ban else None
-        async with self._steps.changing(id, actor) as (_, room):
-            room.remove(participant, actor.account_id, self._clock.now(), code)
+        code, now = new_code(self._secrets) if ban else None, self._clock.now()
+        async with self._steps.changing(id, actor) as (work, room):
+            before = replace(room)
+            room.remove(participant, actor.account_id, now, code)
+            await go_on(work, before, room, now)
 
     # ---------------------------------------------------------------------------------------------------- what plays
 
@@ -346,15 +352,14 @@ class Rooms:
         """
         lead_ms = await self._steps.leads(id)
         async with self._steps.changing(id, None) as (work, room):
-            epoch, present = room.playback.epoch, await ask(id)
+            before, present = replace(room), await ask(id)
             if present.is_complete:
                 room.attend(present.accounts, now)
             else:
-                here = {each.account_id for each in room.participants.values() if each.is_here} - {gone}
-                room.attend({*present.accounts, *here}, now)
+                room.attend({*present.accounts, *room.here - {gone}}, now)
                 room.keep_places(now)
             room.elapse(now, lead_ms)
-            await self._steps.go_on(work, room, epoch, now, lead_ms)
+            await go_on(work, before, room, now, lead_ms)
 
     async def _present(self, id: RoomId) -> Present:
         return await self._presence.present(str(Channel(PRESENCE, Channel(ROOM, id))))
@@ -372,20 +377,6 @@ class Rooms:
         if participants > self._most:
             raise Invalid(f"A room lets in {self._most} people at most.", pointer="/max_participants")
         return participants
-
-
-def _workspace_of(actor: Principal, workspace: UUID | None) -> WorkspaceId | None:
-    """The given workspace, or else the one that the credential is for; None is no workspace.
-
-    NotFound if the credential is for another place, Forbidden if that is no workspace.
-    """
-    there = workspace or actor.place
-    if there is None:
-        return None
-    actor.require_within(there)
-    if actor.within is not None and actor.within != workspace_stream(WorkspaceId(there)):
-        actor.require_anywhere()
-    return WorkspaceId(there)
 
 
 def _policies(old: Policies, chosen: PolicyChoices) -> Policies:

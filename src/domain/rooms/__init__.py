@@ -12,7 +12,15 @@ from domain.rooms.gathering import (
 )
 from domain.rooms.messages import MESSAGE_MAX, Message
 from domain.rooms.participants import Participant, Progress, Report
-from domain.rooms.playback import DURATION_MAX_MS, RATE_MAX, RATE_MIN, Playback, PlaybackStatus, lead_ms
+from domain.rooms.playback import (
+    DURATION_MAX_MS,
+    LEAD_DEFAULT_MS,
+    RATE_MAX,
+    RATE_MIN,
+    Playback,
+    PlaybackStatus,
+    lead_ms,
+)
 from domain.rooms.queue import ITEM_TITLE_MAX, ITEMS_MAX, URL_MAX_BYTES, Queue, QueueItem, QueueMode
 from domain.rooms.refusals import (
     Banned,
@@ -34,6 +42,7 @@ __all__ = [
     "DURATION_MAX_MS",
     "ITEMS_MAX",
     "ITEM_TITLE_MAX",
+    "LEAD_DEFAULT_MS",
     "LIFETIME",
     "LIFETIME_LONGEST",
     "LOSSES",

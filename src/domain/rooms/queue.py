@@ -145,7 +145,7 @@ class Queue(Aggregate):
         self._tell("queue.voted", by, at, data=_vote(id, by, votes, False))
 
     def vote_skip(self, seat: Seat, voters: Collection[AccountId], at: datetime) -> bool:
-        """Vote for the end of the current item; whether at least half of `voters`, who may vote, want that now."""
+        """Vote for the end of the current item; whether at least half of `voters` and this one want that now."""
         seat.require(Right.VOTE)
         if self.current is None:
             raise NotFound
@@ -154,7 +154,11 @@ class Queue(Aggregate):
             self._tell(
                 "queue.voted", seat.account_id, at, data=_vote(self.current.id, seat.account_id, self.skips, True)
             )
-        return 2 * len(set(self.skips) & {*voters, seat.account_id}) >= len({*voters, seat.account_id})
+        return self.is_skipped_by({*voters, seat.account_id})
+
+    def is_skipped_by(self, voters: Collection[AccountId]) -> bool:
+        """Whether at least half of these have voted for the end of the current item, and they are somebody."""
+        return 0 < len(voters) <= 2 * len({*voters} & {*self.skips})
 
     def take(self, id: QueueItemId, by: AccountId | None, at: datetime) -> QueueItem:
         """Let an item be the current one. That which was is gone, or last if the queue is a loop."""

@@ -172,9 +172,13 @@ class Room(Gathering):
         """Vote for the end of the item, which ends if at least half of those who are here have."""
         seat = self.seat(by)
         self._refuse_stale(epoch, at)
-        here = [each.account_id for each in self.participants.values() if each.is_here]
-        if queue.vote_skip(seat, here, at):
+        if queue.vote_skip(seat, self.here, at):
             self._go_on(queue, "skipped", by, at, lead_ms)
+
+    def recount(self, queue: Queue, at: datetime, lead_ms: int) -> None:
+        """End the item if at least half of those who are here now have voted for it: others may have gone since."""
+        if self.closed_at is None and queue.is_skipped_by(self.here):
+            self._go_on(queue, "skipped", None, at, lead_ms)
 
     def advance(self, queue: Queue, epoch: int, at: datetime, lead_ms: int) -> None:
         """Play what comes after the item that ended with this epoch; at another epoch, or with nobody in, nothing."""

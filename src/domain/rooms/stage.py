@@ -59,6 +59,11 @@ class Stage(Aggregate):
     def host(self) -> Participant | None:
         return next((each for each in self.participants.values() if each.role is RoomRole.HOST), None)
 
+    @property
+    def here(self) -> frozenset[AccountId]:
+        """The accounts that are connected."""
+        return frozenset(each.account_id for each in self.participants.values() if each.is_here)
+
     def participant_of(self, account: AccountId) -> Participant | None:
         return next((each for each in self.participants.values() if each.account_id == account), None)
 
