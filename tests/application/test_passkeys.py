@@ -1,7 +1,7 @@
 """Passkeys: how they are made, what they prove, and the answers of authenticators that prove nothing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import pytest
 from application.identity import (
     Assertion,
     Attestation,
+    DeletionRequest,
     FactorRemoval,
     MfaRequired,
     NewPasskey,
@@ -30,8 +31,9 @@ from domain.identity import (
     WrongPassword,
 )
 from domain.ids import PasskeyId
-from tests.application.front_door import HOME, PASSWORD, FrontDoor, Visit, assert_signed_out, events_of
+from tests.application.front_door import HOME, PASSWORD, FrontDoor, Visit, events_of
 from tests.support.authenticators import PRESENT, SITE, VERIFIED, Authenticator, encoded
+from tests.support.builders import principal
 from tests.support.clients import Json
 
 
@@ -265,11 +267,24 @@ async def test_what_is_no_answer_is_refused(door: FrontDoor, broken: str) -> Non
             await add(door, ada, made | {"response": made["response"] | {part: broken}})
 
 
-async def test_a_disabled_account_is_not_opened_by_one(door: FrontDoor) -> None:
+async def disable(door: FrontDoor) -> None:
+    await door.administration.disable("ada@example.org")
+
+
+async def delete(door: FrontDoor) -> None:
+    deletion, account = door.container.deletion(), await door.account()
+    await deletion.request(principal(account), DeletionRequest(PASSWORD))
+    door.wait(days=30)
+    await deletion.elapse(account.id, door.clock.now())  # what is left of its factors is erased later
+
+
+@pytest.mark.parametrize("how", [disable, delete])
+async def test_an_account_that_is_over_is_not_opened_by_one(
+    door: FrontDoor, how: Callable[[FrontDoor], Awaitable[None]]
+) -> None:
     ada = await door.register()
     device, _ = await with_passkey(door, ada)
-    await door.administration.disable("ada@example.org")
-    assert_signed_out(door, ada)
+    await how(door)
     with pytest.raises(DomainError) as refused:
         await sign_in(door, device.prove(await question(door)))
     assert refused.value.code == InvalidCredentials.code

@@ -143,7 +143,7 @@ class Passkeys:
         async with self._work() as work:
             account = await work.accounts.get(id)
             factors = await work.factors.get(id)
-        if account.disabled_at:
+        if account.disabled_at or account.deleted_at:
             raise NotFound
         try:
             await self._proofs.use_passkey(factors, answer, is_verifying=True)
