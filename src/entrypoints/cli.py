@@ -330,12 +330,18 @@ def _welcome(settings: Settings, room: UUID | None) -> None:
         f"  documentation  {address}/api/docs",
         f"  demo account   {DEMO_EMAIL}   password {DEMO_PASSWORD}",
         *([] if room is None else [f"  demo room      {room}   docs/start.md says how to watch together"]),
-        f"  mail           {settings.mail_from if settings.smtp_url else settings.data_dir.absolute() / 'mail'}",
+        f"  mail           {_mail_leaves(settings)}",
         "  stop           Ctrl-C",
         "",
         sep="\n",
         flush=True,
     )
+
+
+def _mail_leaves(settings: Settings) -> str:
+    if settings.smtp_url:
+        return f"as {settings.mail_from}, over SMTP_URL"
+    return f"as files in {settings.data_dir.absolute() / 'mail'}"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """What is posted is sent by whoever sees to what is due, and every outcome is counted."""
 
+import asyncio
 from datetime import timedelta
 
 from dependency_injector.providers import Object
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.mail import KeptMailer
 from adapters.memory.observer import MemoryObserver
@@ -13,6 +16,73 @@ from domain.mail import SCHEDULE, Mail
 from entrypoints.container import Container, in_memory
 
 LETTER = Letter("trial", "ada@example.org", {"instance": "web-1"})
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("begin"), st.integers(0, 2)),
+        st.tuples(st.just("let"), st.integers(1, 9)),
+        st.tuples(st.just("kill"), st.integers(0, 2)),
+        st.tuples(st.just("pass"), st.sampled_from([1, 30, 90, 7_200])),
+    ),
+    max_size=40,
+)
+FATES = st.lists(st.sampled_from(["accepted", "accepted unheard", "busy", "hangs"]), max_size=9)
+
+
+@settings(max_examples=100)
+@given(steps=STEPS, fates=FATES)
+def test_a_mail_is_sent_or_given_up_and_no_attempt_gives_a_server_two_though_processes_are_killed_at_any_await(
+    steps: list[tuple[str, int]], fates: list[str]
+) -> None:
+    async def story() -> None:
+        server = Fateful(fates)
+        house = in_memory(mailer=Object(server))
+        id, post, going = await posted(house), house.post(), dict[int, asyncio.Task[None]]()
+        for step, value in steps:
+            match step:
+                case "begin" if value not in going or going[value].done():
+                    going[value] = asyncio.create_task(post.elapse(id, house.clock().now()))
+                case "let":
+                    for _ in range(value):
+                        await asyncio.sleep(0)
+                case "kill" if value in going:
+                    going[value].cancel()
+                case "pass":
+                    clock_of(house).advance(timedelta(seconds=value))
+        for task in going.values():
+            task.cancel()
+        await asyncio.gather(*going.values(), return_exceptions=True)
+        server.fates.clear()
+        while not (mail := await kept(house, id)).is_over:
+            clock_of(house).advance(max(timedelta(), (mail.due_at or house.clock().now()) - house.clock().now()))
+            await post.elapse(id, house.clock().now())
+        assert (mail.sent_at is None) is (mail.given_up_at is not None)
+        assert mail.sent_at is None or server.accepted
+        assert server.accepted <= mail.attempts.begun <= len(SCHEDULE.pauses)
+        assert mail.sent_at or mail.attempts.begun == len(SCHEDULE.pauses)
+
+    asyncio.run(story())
+
+
+class Fateful(Mailer):
+    """Does to each mail what comes next in its list, and accepts it when that is empty."""
+
+    def __init__(self, fates: list[str]) -> None:
+        self.fates = list(fates)
+        self.accepted = 0
+
+    async def send(self, sending: Sending) -> None:
+        fate = self.fates.pop(0) if self.fates else "accepted"
+        await asyncio.sleep(0)
+        if fate == "hangs":
+            await asyncio.Event().wait()
+        if fate == "busy":
+            raise MailRefused("421 busy", for_good=False)
+        self.accepted += 1
+        await asyncio.sleep(0)
+        if fate == "accepted unheard":
+            raise MailRefused("the connection was lost", for_good=False)
 
 
 class Moody(Mailer):

@@ -39,7 +39,7 @@ class FolderMailer(Mailer):
         return f"Without SMTP_URL mails are files in {folder}, and reach nobody."
 
     def _write(self, name: str, content: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / name
         # Under another name first, so that nobody opens half a mail.
         begun = path.with_suffix(".part")
