@@ -272,6 +272,10 @@ async def test_nobody_says_more_than_five_things_in_five_seconds_or_anything_whi
     cinema.house.limits().enabled = False
     with pytest.raises(Muted):
         await cinema.chat.say(cinema.bob, room, NewMessage("Hm."))
+    await cinema.rooms.leave(cinema.bob, room)
+    await cinema.entrance.join(cinema.bob, room, JoinRoom())
+    with pytest.raises(Muted):
+        await cinema.chat.say(cinema.bob, room, NewMessage("Hm."))
     with pytest.raises(NotFound):
         await cinema.chat.say(cinema.eve, room, NewMessage("Hm."))
     await cinema.rooms.close(cinema.ada, room)

@@ -110,6 +110,8 @@ async def test_every_change_of_settings_and_people_is_kept(house: House) -> None
         lambda r: r.extend(ada.id, now),
         lambda r: r.change_participant(ids[bob.id], ada.id, now, RoomRole.MODERATOR, True),
         lambda r: r.attend([ada.id], now),
+        lambda r: r.leave(bob.id, bob.id, now),
+        lambda r: r.join(ids[bob.id], bob.id, "Bob", now),
         lambda r: r.transfer(ids[bob.id], ada.id, now),
         lambda r: r.remove(ids[eve.id], bob.id, now, a_code()),
         lambda r: r.leave(bob.id, bob.id, now),

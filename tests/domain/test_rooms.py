@@ -26,7 +26,7 @@ from domain.rooms import (
     Seat,
     Visibility,
 )
-from domain.rooms.gathering import BANNED_MAX
+from domain.rooms.gathering import BANNED_MAX, MUTED_MAX
 from tests.support.rooms import ADA, BOB, EVE, NOW, WORKSPACE, a_room, place_of, told, types
 
 SECOND = timedelta(seconds=1)
@@ -86,6 +86,7 @@ def test_it_is_told_who_comes_in() -> None:
         "display_name": "Eve",
         "role": RoomRole.GUEST,
         "is_guest": True,
+        "muted": False,
     }
 
 
@@ -265,6 +266,50 @@ def test_people_are_sent_out_and_muted_by_those_above_them(by: RoomRole, whom: R
         else:
             with pytest.raises(Forbidden):
                 verb()
+
+
+def test_a_mute_outlives_every_way_of_going_until_somebody_takes_it_back() -> None:
+    goings: list[Callable[[Room], None]] = [
+        lambda room: room.leave(BOB, BOB, NOW),
+        lambda room: room.remove(place_of(room, BOB), ADA, NOW),
+        lambda room: room.elapse(NOW + timedelta(seconds=121)),
+    ]
+    room = a_room(BOB)
+    room.attend([ADA], NOW)
+    room.change_participant(place_of(room, BOB), ADA, NOW, muted=True)
+    for number, go in enumerate(goings):
+        go(room)
+        room.take_news()
+        came = room.join(ParticipantId(UUID(int=77 + number)), BOB, "Bob", NOW)
+        assert came.muted
+        assert not room.muted
+        assert told(room.take_news(), "participant.joined")[0]["muted"] is True
+    room.change_participant(place_of(room, BOB), ADA, NOW, muted=False)
+    room.leave(BOB, BOB, NOW)
+    assert not room.join(ParticipantId(UUID(int=88)), BOB, "Bob", NOW).muted
+
+
+def test_a_mute_ends_with_becoming_the_host_and_of_a_guest_with_going() -> None:
+    room = a_room(BOB, allow_guests=True)
+    room.join(ParticipantId(UUID(int=77)), EVE, "Eve", NOW, is_guest=True)
+    for account in (BOB, EVE):
+        room.change_participant(place_of(room, account), ADA, NOW, muted=True)
+    for account in (EVE, BOB, ADA):
+        room.leave(account, account, NOW)
+    assert [*room.muted] == [BOB]  # a guest who comes again has another account
+    assert not room.join(ParticipantId(UUID(int=78)), BOB, "Bob", NOW).muted
+    room.leave(BOB, BOB, NOW)
+    assert not room.muted
+
+
+def test_a_room_mutes_so_many_and_no_more() -> None:
+    room = a_room(BOB, EVE)
+    room.muted = tuple(AccountId(UUID(int=1_000 + n)) for n in range(MUTED_MAX - 1))
+    room.change_participant(place_of(room, BOB), ADA, NOW, muted=True)
+    with pytest.raises(QuotaExceeded):
+        room.change_participant(place_of(room, EVE), ADA, NOW, muted=True)
+    room.change_participant(place_of(room, BOB), ADA, NOW, muted=False)
+    room.change_participant(place_of(room, EVE), ADA, NOW, muted=True)
 
 
 def test_only_the_host_gives_roles_and_only_those_of_members_and_moderators() -> None:

@@ -65,6 +65,8 @@ class Rooms(RuleBasedStateMachine):
             policies=wait,
         )
         self.queue = Queue(self.room.id, None)
+        self.guests: set[AccountId] = set()
+        self.silenced: set[AccountId] = set()
         for who in PEOPLE[1:][: min(crowd, most - 1)]:
             self.room.join(ParticipantId(next(self.ids)), who, "Somebody", NOW)
         self.room.attend(PEOPLE, NOW)
@@ -126,6 +128,15 @@ class Rooms(RuleBasedStateMachine):
     def changes_a_participant(self, who: AccountId, role: RoomRole, muted: bool) -> None:
         with self.watched():
             self.room.change_participant(self.id_of(who), self.host, self.now, role, muted)
+
+    @rule(place=insiders, comes_back=st.booleans())
+    def is_muted_and_goes(self, place: int | None, comes_back: bool) -> None:
+        who = self.who(place)
+        with self.watched():
+            self.room.change_participant(self.id_of(who), self.host, self.now, muted=True)
+        self.leaves(who)
+        if comes_back:
+            self.joins(who, guest=False)
 
     @rule(who=people)
     def transfers(self, who: AccountId) -> None:
@@ -305,6 +316,12 @@ class Rooms(RuleBasedStateMachine):
         assert not set(accounts) & set(self.room.banned)
 
     @invariant()
+    def who_is_muted_stays_so_and_is_so_again(self) -> None:
+        present = {each.account_id: each.muted for each in self.room.participants.values()}
+        assert {account for account, is_muted in present.items() if is_muted} == self.silenced & present.keys()
+        assert sorted(self.room.muted) == sorted(self.silenced - present.keys())
+
+    @invariant()
     def an_empty_room_stands_still(self) -> None:
         assert self.room.participants or self.room.playback.status not in RUNNING
 
@@ -362,6 +379,8 @@ class Rooms(RuleBasedStateMachine):
             self.check_the_refusal(refusal)
         self.news = [*self.room.take_news(), *self.queue.take_news()]
         self.check_the_timeline(room, [event for event in self.news if event.type == "room.state"])
+        for event in self.news:
+            self.hear_of_mutes(event.type, {**event.data, **{name: new for name, (_, new) in event.changes.items()}})
         if not self.news:
             assert (self.room, self.queue) == (room, queue)
 
@@ -373,6 +392,22 @@ class Rooms(RuleBasedStateMachine):
         here, skips = self.room.here, {*self.queue.skips}
         if self.room.playback.status is not PlaybackStatus.ENDED and self.room.closed_at is None and here:
             assert 2 * len(here & skips) < len(here)
+
+    def hear_of_mutes(self, type: str, told: Mapping[str, Any]) -> None:
+        """Who is muted lasts until it is taken back, somebody is the host, or a guest goes."""
+        account: Any = told.get("account_id")
+        match type:
+            case "participant.changed" if "muted" in told:
+                (self.silenced.add if told["muted"] else self.silenced.discard)(account)
+            case "participant.joined":
+                (self.guests.add if told["is_guest"] else self.guests.discard)(account)
+                if told["role"] is RoomRole.HOST:
+                    self.silenced.discard(account)
+                assert told["muted"] == (account in self.silenced)
+            case "host.passed":
+                self.silenced.discard(told["to"])
+            case "participant.left" | "participant.removed" if account in self.guests:
+                self.silenced.discard(account)
 
     def check_the_refusal(self, refusal: DomainError) -> None:
         if isinstance(refusal, StaleEpoch):

@@ -67,6 +67,7 @@ ROOM_EVENTS = declared(
             "display_name": "What they are called.",
             "role": "The role in the room.",
             "is_guest": "Whether they are a guest.",
+            "muted": "Whether they are muted, as they were when they went.",
         },
     ),
     EventType(

@@ -17,6 +17,7 @@ ROOM_NAME_MAX = 100
 PARTICIPANT_NAME_MAX = 80
 PARTICIPANTS_MIN, PARTICIPANTS_MAX = 2, 10
 BANNED_MAX = 500
+MUTED_MAX = 500
 LIFETIME = timedelta(hours=24)
 LIFETIME_LONGEST = timedelta(days=7)
 # Ten seconds have passed before somebody counts as gone, so a place is kept for thirty.
@@ -107,7 +108,8 @@ class Gathering(Stage):
     ) -> Participant:
         """Come in. For somebody who is in, on another device, it only keeps their place.
 
-        The first one in is the host. A guest is host only while nobody else is in. Refuses as `check_entry` does.
+        The first one in is the host. A guest is host only while nobody else is in. Who was muted is so again, except as
+        the host. Refuses as `check_entry` does.
         """
         there = self.participant_of(account)
         self.check_entry(None if is_guest and there is None else account, at)
@@ -117,9 +119,11 @@ class Gathering(Stage):
             return self.participants[there.id]
         role = RoomRole.GUEST if is_guest else RoomRole.MEMBER
         role = role if self.participants else RoomRole.HOST
-        came = Participant(id, account, participant_name(display_name), role, is_guest, at, slot_until=at + SLOT_FIRST)
+        muted, name = account in self.muted and role is not RoomRole.HOST, participant_name(display_name)
+        came = Participant(id, account, name, role, is_guest, at, slot_until=at + SLOT_FIRST, muted=muted)
+        self.muted = tuple(each for each in self.muted if each != account)
         self._put(came)
-        told = {"display_name": came.display_name, "role": role, "is_guest": is_guest}
+        told = {"display_name": name, "role": role, "is_guest": is_guest, "muted": muted}
         self._tell("participant.joined", account, at, data={**whose(came), **told})
         self._appoint(account, at)
         return self.participants[id]
@@ -166,7 +170,10 @@ class Gathering(Stage):
     def change_participant(
         self, id: ParticipantId, by: AccountId, at: datetime, role: RoomRole | None = None, muted: bool | None = None
     ) -> None:
-        """Give a participant another role, which the host may, or mute one of a lower role than one's own."""
+        """Give a participant another role, which the host may, or mute one of a lower role than one's own.
+
+        A mute lasts as long as the room, unless it is taken back.
+        """
         seat, who = self.seat(by), self._participant(id)
         for asked, right in ((role, Right.OWN), (muted, Right.MODERATE)):
             if asked is not None:
@@ -179,6 +186,8 @@ class Gathering(Stage):
             )
         if muted is not None and muted is not who.muted:
             self._require_over(seat, who)
+            if muted and len(self.muted) + sum(each.muted for each in self.participants.values()) >= MUTED_MAX:
+                raise QuotaExceeded("mutes_of_a_room", MUTED_MAX)
         changed = replace(who, role=role or who.role, muted=who.muted if muted is None else muted)
         self._change(changed, by, at)
 

@@ -91,6 +91,7 @@ class Room(Gathering):
             playback=Playback(PlaybackStatus.IDLE, None, 0, 0, at),
             participants={participant_id: host},
             banned=(),
+            muted=(),
             created_by=by,
             created_at=at,
             updated_at=at,

@@ -25,8 +25,8 @@ class Stage(Aggregate):
 
     `starts_by` is when a `loading` or `waiting` room plays for those who are ready, None in any other.
     `duration_stated` means that players do not know the duration of the item better. `warned_minutes` is the last
-    warning that was told, None before the first. `banned` are accounts that cannot come in. A closed room keeps those
-    who were in it last.
+    warning that was told, None before the first. `banned` are accounts that cannot come in, `muted` those that were
+    muted when they went, and are again if they come back. A closed room keeps those who were in it last.
     """
 
     id: RoomId
@@ -41,6 +41,7 @@ class Stage(Aggregate):
     playback: Playback
     participants: dict[ParticipantId, Participant]
     banned: tuple[AccountId, ...]
+    muted: tuple[AccountId, ...]
     created_by: AccountId
     created_at: datetime
     updated_at: datetime
@@ -141,6 +142,8 @@ class Stage(Aggregate):
     ) -> None:
         """Let somebody go, with all that follows: another host, a pause, or that nobody waits for them any more."""
         self.participants = {id: each for id, each in self.participants.items() if id != who.id}
+        if who.muted and not who.is_guest:
+            self.muted = (*self.muted, who.account_id)
         self._tell(type, by, at, data={**whose(who), **told})
         if not self.participants:
             self._pause("empty", by, at)

@@ -57,7 +57,7 @@ def room_of(row: Sequence[Any]) -> Room:
     taken = iter(row)
     own = {name: next(taken) for name in OWN}
     own["visibility"] = Visibility(own["visibility"])
-    own["banned"] = tuple(own["banned"])
+    own["banned"], own["muted"] = tuple(own["banned"]), tuple(own["muted"])
     policies, playback = policies_of(taken), playback_of(taken)
     version, people = next(taken), next(taken)
     present = {who.id: who for who in _people.decode(people)} if people else {}

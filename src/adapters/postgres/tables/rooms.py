@@ -37,8 +37,9 @@ rooms = Table(
     Column("control", Text, nullable=False),
     Column("wait", Text, nullable=False),
     Column("host_leave", Text, nullable=False),
-    # At most 500, so the room is one row that is read and written whole.
+    # At most 500 each, so the room is one row that is read and written whole.
     Column("banned", ARRAY(Uuid), nullable=False),
+    Column("muted", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
     Column("created_by", ForeignKey(accounts.c.id), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
