@@ -105,6 +105,7 @@ class Rooms(RuleBasedStateMachine):
     @rule(who=people, guest=st.booleans())
     def joins(self, who: AccountId, guest: bool) -> None:
         before = self.room.playback
+        guest = guest and who not in self.room.banned  # the account of a guest is a new one
         with self.watched():
             self.room.join(ParticipantId(next(self.ids)), who, "Somebody", self.now, guest)
         assert self.room.playback == before  # nobody who comes stops anything
