@@ -243,3 +243,17 @@ async def test_several_accounts_are_found_at_once(house: House) -> None:
     async with house.work() as work:
         found = await work.accounts.get_many([ada.id, bob.id, AccountId(UUID(int=7))])
     assert {id: account.display_name for id, account in found.items()} == {ada.id: "Ada", bob.id: "Bob"}
+
+
+async def test_what_was_told_to_a_deleted_account_is_erased_and_nothing_of_others(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house)
+    for _ in range(3):
+        await a_notification(house, ada.id)
+    kept = await a_notification(house, bob.id)
+    for account in (ada.id, bob.id):
+        await read_all(house, account)
+    assert [await house.notification_upkeep.erase(ada.id, 2) for _ in range(3)] == [2, 1, 0]
+    assert (await house.notification_queries.page(ada.id, False, None, None, 9)).data == []
+    assert [each.id for each in (await house.notification_queries.page(bob.id, False, None, None, 9)).data] == [kept.id]
+    async with house.work() as work:
+        assert [*await work.inboxes.of([ada.id, bob.id])] == [bob.id]

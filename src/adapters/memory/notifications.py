@@ -153,6 +153,20 @@ class MemoryNotificationUpkeep(NotificationUpkeep):
         await self._database.apply(change, lambda _: None)
         return len(dropped)
 
+    async def erase(self, account: AccountId, most: int) -> int:
+        dropped: list[NotificationId] = []
+
+        def change(tables: Tables) -> Sequence[Entry]:
+            theirs = (id for id, each in tables[NOTIFICATIONS].items() if each.account_id == account)
+            dropped.extend([*theirs][:most])
+            for id in dropped:
+                del tables[NOTIFICATIONS][id]
+            tables[INBOXES].pop(account, None)
+            return ()
+
+        await self._database.apply(change, lambda _: None)
+        return len(dropped)
+
 
 def _present(tables: Tables, kept: Notification) -> Notification:
     """A copy of a notification, which is read if everything was up to its time."""

@@ -158,6 +158,14 @@ _OLD = (
     .with_for_update(skip_locked=True)
 )
 _FORGET = Statement(delete(notifications).where(notifications.c.id.in_(picked(_OLD))).returning(literal_column("1")))
+_THEIRS = (
+    select(notifications.c.id)
+    .where(notifications.c.account_id == bindparam("account"))
+    .limit(bindparam("most"))
+    .with_for_update()
+)
+_ERASE = Statement(delete(notifications).where(notifications.c.id.in_(picked(_THEIRS))).returning(literal_column("1")))
+_ERASE_INBOX = Statement(delete(inboxes).where(inboxes.c.id == bindparam("account")).returning(literal_column("1")))
 _FORGET_ROUNDS = Statement(delete(rounds).where(rounds.c.at < bindparam("before")).returning(literal_column("1")))
 
 
@@ -305,3 +313,7 @@ class PostgresNotificationUpkeep(NotificationUpkeep):
         # A round is left behind only if an operator gives up what it belongs to.
         await self._database.fetch(_FORGET_ROUNDS, before=now - kept)
         return len(await self._database.fetch(_FORGET, before=now - kept, most=most))
+
+    async def erase(self, account: AccountId, most: int) -> int:
+        await self._database.fetch(_ERASE_INBOX, account=account)
+        return len(await self._database.fetch(_ERASE, account=account, most=most))

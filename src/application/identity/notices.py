@@ -42,6 +42,8 @@ NOTICES = (
     security("password_changed", "account.password_changed", "The password of your account was changed."),
     security("password_reset", "account.password_reset", "A link in a mail set another password for your account."),
     security("email_changed", "account.email_changed", "Your account has another address."),
+    security("deletion_requested", "account.deletion_requested", "Your account is to be deleted."),
+    security("restored", "account.restored", "Your account is not deleted after all."),
     security("factor_added", "account.factor_added", "Your account has one more second factor."),
     security("factor_removed", "account.factor_removed", "A second factor of your account was removed."),
     security("recovery_codes_made", "account.recovery_codes_made", "Your account has new recovery codes."),

@@ -1,5 +1,6 @@
 """The use cases of notifications, and how they follow from events."""
 
+from application.notifications.erasure import erasing
 from application.notifications.making import Notices, Person
 from application.notifications.messages import (
     AllRead,
@@ -26,4 +27,5 @@ __all__ = [
     "PreferencesView",
     "QuietBetween",
     "Unread",
+    "erasing",
 ]

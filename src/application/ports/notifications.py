@@ -144,6 +144,10 @@ class NotificationUpkeep(Protocol):
         """Drop at most `most` notifications that were made longer than `kept` before `now`. Returns their number."""
         ...
 
+    async def erase(self, account: AccountId, most: int) -> int:
+        """Drop at most `most` notifications of an account, and its inbox. Returns the number of notifications."""
+        ...
+
 
 def view_of(notification: Notification) -> NotificationView:
     return NotificationView(

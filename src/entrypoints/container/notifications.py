@@ -18,7 +18,7 @@ from adapters.postgres.notifications import (
     PostgresNotificationUpkeep,
     PostgresRounds,
 )
-from application.notifications import NOTIFICATIONS_READ, NOTIFICATIONS_WRITE, Notices, Notifications
+from application.notifications import NOTIFICATIONS_READ, NOTIFICATIONS_WRITE, Notices, Notifications, erasing
 from application.ports import NotificationQueries, NotificationUpkeep
 from application.reactions import people
 from application.retention import Aging
@@ -60,7 +60,7 @@ def _with_notifications(
     )
     house.aggregates.add_args(Notification, Inbox)
     house.scopes.add_args(NOTIFICATIONS_READ, NOTIFICATIONS_WRITE)
-    house.consumers.add_args(made.provided.consumer.call())
+    house.consumers.add_args(made.provided.consumer.call(), Singleton(erasing, upkeep))
     house.routes.add_args(Singleton(notification_routes, notifications))
     days = house.settings.provided.notification_retention_days
     house.retention.add_args(Singleton(Aging, "notifications", days, upkeep.provided.forget, clock))
