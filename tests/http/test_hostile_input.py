@@ -209,6 +209,7 @@ PARAMETERS = {
     "list_comments": "cursor limit",
     "task_history": "cursor limit",
     "list_rooms": "workspace_id closed cursor limit",
+    "list_notifications": "unread cursor limit",
     "remove_participant": "ban",
     "room_history": "cursor limit",
     "list_messages": "cursor limit",
