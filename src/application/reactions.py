@@ -49,7 +49,11 @@ async def name_of(work: IdentityWork, account: AccountId) -> str:
 async def people(work: IdentityWork, accounts: Collection[AccountId]) -> Mapping[AccountId, Person]:
     """Those of these accounts that can be told something: they are of people, and not disabled."""
     found = await work.accounts.get_many(accounts)
-    return {id: Person(account.email) for id, account in found.items() if account.email and account.disabled_at is None}
+    return {
+        id: Person(account.email, account.time_zone)
+        for id, account in found.items()
+        if account.email and account.disabled_at is None
+    }
 
 
 async def has_address(work: IdentityWork, account: AccountId, address: str, verified: bool) -> bool:

@@ -15,7 +15,7 @@ from adapters.memory.notifications import NOTIFICATIONS, ROUNDS
 from adapters.memory.system import MovableClock
 from application.consumers import LEASE, Consumers
 from application.due import Later
-from application.notifications import AllRead, Chosen, Notices, Preferences
+from application.notifications import AllRead, Chosen, Correspondence, Notices, Preferences
 from application.paging import Page
 from application.ports.notices import Notice
 from application.ports.notifications import NotificationView
@@ -48,7 +48,8 @@ class Team:
         assert isinstance(clock, MovableClock)
         self.clock, self.work, self.ids = clock, self.house.work(), self.house.ids()
         self.tasks, self.inbox = self.house.tasks(), self.house.notifications()
-        self.notices = Notices(self.house.notices(), people, self.ids, AT_ONCE)
+        letters = Correspondence(self.house.postbox(), self.house.secrets(), "https://signalbox.example")
+        self.notices = Notices(self.house.notices(), people, letters, self.ids, AT_ONCE)
 
     async def come(self, count: int = MEMBERS) -> "Team":
         self.members = [await an_account(self, f"Member {number}") for number in range(count)]

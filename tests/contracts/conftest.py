@@ -1,7 +1,7 @@
 """The sets of adapters that every contract is checked with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from operator import attrgetter
@@ -25,7 +25,7 @@ from adapters.memory.identity import MemorySessionQueries
 from adapters.memory.limits import MemoryRateLimiter
 from adapters.memory.mail import MAILS, MemoryMailStore
 from adapters.memory.newest import MemoryNewest
-from adapters.memory.notifications import MemoryNotificationQueries, MemoryNotificationUpkeep
+from adapters.memory.notifications import DIGESTS, MemoryNotificationQueries, MemoryNotificationUpkeep
 from adapters.memory.observer import MemoryObserver
 from adapters.memory.presence import MemoryPresence
 from adapters.memory.rooms import ROOMS, MemoryRoomQueries, MemoryRoomUpkeep
@@ -128,6 +128,7 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
             notification_queries=MemoryNotificationQueries(database),
             notification_upkeep=MemoryNotificationUpkeep(database),
             task_deadlines=MemoryDeadlines(database, TASKS, attrgetter("remind_at")),
+            digest_deadlines=MemoryDeadlines(database, DIGESTS, attrgetter("due_at")),
             mailer=KeptMailer(LETTERS),
             mail_store=MemoryMailStore(database),
             mail_deadlines=MemoryDeadlines(database, MAILS, attrgetter("due_at")),
@@ -159,7 +160,7 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
 @pytest_asyncio.fixture
 async def postgres_and_redis_house(
     postgres_assembly: Container,
-    compiled: tuple[PostgresStoreQueries, PostgresDeadlines, PostgresDeadlines],
+    compiled: tuple[PostgresStoreQueries, Mapping[str, PostgresDeadlines]],
     empty_database: Database,
     numbers_database: Database,
     empty_redis: str,
@@ -167,7 +168,7 @@ async def postgres_and_redis_house(
 ) -> AsyncIterator[House]:
     """The ports on PostgreSQL and Redis. What is written is announced by another process than the one that listens."""
     clock, ids, database = MovableClock(), SequentialIds(), empty_database
-    assembly, (store, room_deadlines, mail_deadlines) = postgres_assembly, compiled
+    assembly, (store, deadlines) = postgres_assembly, compiled
     quotas, repositories = Quotas(assembly.quotas()), assembly.repositories()
     long_reads = LongReads(database, 4, 5.0, PATIENT_SECONDS)
     broker, elsewhere = (RedisBroker(empty_redis, SEAL, MemoryObserver()) for _ in range(2))
@@ -209,13 +210,14 @@ async def postgres_and_redis_house(
             workspace_queries=PostgresWorkspaceQueries(database),
             room_queries=PostgresRoomQueries(database),
             room_upkeep=PostgresRoomUpkeep(database),
-            room_deadlines=room_deadlines,
+            room_deadlines=deadlines["rooms"],
             notification_queries=PostgresNotificationQueries(database),
             notification_upkeep=PostgresNotificationUpkeep(database),
-            task_deadlines=PostgresDeadlines(database, tables.tasks, "remind_at"),
+            task_deadlines=deadlines["tasks"],
+            digest_deadlines=deadlines["digests"],
             mailer=FolderMailer(tmp_path_factory.getbasetemp() / f"mail {uuid4()}", LETTERS),
             mail_store=PostgresMailStore(database),
-            mail_deadlines=mail_deadlines,
+            mail_deadlines=deadlines["mails"],
             access_queries=PostgresAccessQueries(database),
             session_queries=PostgresSessionQueries(database),
             guest_passes=(guest_passes := PostgresGuestPassStore(database, numbers_database)),
@@ -269,10 +271,15 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def compiled(
     database: Database, postgres_assembly: Container
-) -> tuple[PostgresStoreQueries, PostgresDeadlines, PostgresDeadlines]:
+) -> tuple[PostgresStoreQueries, Mapping[str, PostgresDeadlines]]:
     """What compiles its statements when it is made, which takes longer than most of these tests."""
-    of_rooms, of_mails = (PostgresDeadlines(database, table) for table in (tables.rooms, tables.mails))
-    return PostgresStoreQueries(database, postgres_assembly.figures()), of_rooms, of_mails
+    deadlines = {
+        "rooms": PostgresDeadlines(database, tables.rooms),
+        "tasks": PostgresDeadlines(database, tables.tasks, "remind_at"),
+        "digests": PostgresDeadlines(database, tables.digests),
+        "mails": PostgresDeadlines(database, tables.mails),
+    }
+    return PostgresStoreQueries(database, postgres_assembly.figures()), deadlines
 
 
 @pytest_asyncio.fixture(scope="session")

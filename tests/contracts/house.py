@@ -76,6 +76,7 @@ class House:
     notification_queries: NotificationQueries
     notification_upkeep: NotificationUpkeep
     task_deadlines: Deadlines
+    digest_deadlines: Deadlines
     mailer: Mailer
     mail_store: MailStore
     mail_deadlines: Deadlines

@@ -1,8 +1,10 @@
 """What the ports of notifications promise on both stores.
 
-They are NotificationRepository, InboxRepository, RoundRepository, NotificationQueries and NotificationUpkeep.
+They are NotificationRepository, InboxRepository, RoundRepository, DigestRepository, NotificationQueries and
+NotificationUpkeep.
 """
 
+import asyncio
 from dataclasses import replace
 from datetime import time, timedelta
 from uuid import UUID
@@ -10,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from application.paging import InvalidCursor
-from application.ports.notifications import Round
+from application.ports.notifications import LINES_MAX, LetterLine, Round
 from application.ports.unit_of_work import Stale
 from domain.access import Role
 from domain.errors import NotFound
@@ -252,8 +254,69 @@ async def test_what_was_told_to_a_deleted_account_is_erased_and_nothing_of_other
     kept = await a_notification(house, bob.id)
     for account in (ada.id, bob.id):
         await read_all(house, account)
+        async with house.work() as work:
+            work.digests.gather(account, LetterLine("task.overdue", "OPS-4", house.clock.now()), house.clock.now())
     assert [await house.notification_upkeep.erase(ada.id, 2) for _ in range(3)] == [2, 1, 0]
     assert (await house.notification_queries.page(ada.id, False, None, None, 9)).data == []
     assert [each.id for each in (await house.notification_queries.page(bob.id, False, None, None, 9)).data] == [kept.id]
     async with house.work() as work:
         assert [*await work.inboxes.of([ada.id, bob.id])] == [bob.id]
+        assert [await work.digests.get(account) is None for account in (ada.id, bob.id)] == [True, False]
+
+
+async def test_what_is_gathered_for_a_letter_is_said_once(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house)
+    now = house.clock.now()
+    lines = [LetterLine("task.due_soon", f"OPS-{number}", now, house.ids.new(), now + MINUTE) for number in range(3)]
+    for line, due_at in zip(lines, (now + 2 * MINUTE, now + MINUTE, now + 3 * MINUTE), strict=True):
+        async with house.work() as work:
+            work.digests.gather(ada.id, line, due_at)
+    async with house.work() as work:
+        gathered = await work.digests.get(ada.id)
+        assert gathered is not None
+        assert (gathered.account, [*gathered.lines], gathered.left_out) == (ada.id, lines, 0)
+        assert gathered.due_at == now + MINUTE
+        assert await work.digests.get(bob.id) is None
+    assert (await house.digest_deadlines.look(now, 9)).first_at == now + MINUTE
+    with pytest.raises(Stale):
+        async with house.work() as work:
+            work.digests.end(gathered)
+            async with house.work() as other:
+                other.digests.gather(ada.id, LetterLine("task.overdue", "OPS-4", now), now + MINUTE)
+    async with house.work() as work:
+        gathered = await work.digests.get(ada.id)
+        assert gathered is not None
+        assert gathered.lines[-1] == LetterLine("task.overdue", "OPS-4", now)
+        work.digests.end(gathered)
+    async with house.work() as work:
+        assert await work.digests.get(ada.id) is None
+
+
+async def test_a_letter_says_so_many_things_and_counts_the_others(house: House) -> None:
+    ada, now = await an_account(house), house.clock.now()
+
+    async def gather(number: int) -> None:
+        async with house.work() as work:
+            work.digests.gather(ada.id, LetterLine("task.overdue", f"OPS-{number}", now), now)
+
+    await asyncio.gather(*(gather(number) for number in range(LINES_MAX + 3)))
+    async with house.work() as work:
+        gathered = await work.digests.get(ada.id)
+    assert gathered is not None
+    assert (len({line.title for line in gathered.lines}), gathered.left_out) == (LINES_MAX, 3)
+
+
+async def test_what_is_still_unread_is_found_by_its_ids(house: House) -> None:
+    ada, bob = await an_account(house), await an_account(house)
+    read, unread, of_bob = [await a_notification(house, account) for account in (ada.id, ada.id, bob.id)]
+    async with house.work() as work:
+        found = await work.notifications.get(read.id, ada.id)
+        found.mark(True, house.clock.now())
+        work.notifications.save(found)
+    ids = [read.id, unread.id, of_bob.id, house.ids.new()]
+    async with house.work() as work:
+        assert [*await work.notifications.unread_of(ada.id, ids)] == [unread.id]
+    await read_all(house, ada.id)
+    async with house.work() as work:
+        assert await work.notifications.unread_of(ada.id, ids) == {}
+        assert await work.notifications.unread_of(ada.id, []) == {}

@@ -12,6 +12,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from adapters.memory.system import MovableClock
+from application.notifications import UNSUBSCRIBE
 from entrypoints.container import in_memory
 from entrypoints.http.browser import MODULES
 from tests.support.authenticators import a_passkey, an_attestation, code_of
@@ -34,6 +35,7 @@ PUBLIC = {
     "/api/v1/auth/password/forgot",
     "/api/v1/auth/password/reset",
     "/api/v1/rooms/join",
+    UNSUBSCRIBE,
     "/api/docs",
     "/api/docs/start.js",
     "/api/docs/swagger_bundle.js",
@@ -56,6 +58,7 @@ INTERNAL = {
     "/api/openapi.json",
     "/api/asyncapi.json",
     "/api/v1/ws",
+    UNSUBSCRIBE,
 }
 
 _PARAMETER = re.compile(r"([^/]+)/\{(\w+)\}")

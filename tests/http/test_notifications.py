@@ -1,10 +1,16 @@
 """Notifications as their owner meets them: over HTTP, and live on each device."""
 
+from typing import Any
+
 import httpx
 
+from entrypoints.container import Container
+from tests.contracts.house import eventually
 from tests.http.operations import notified
 from tests.http.test_problems import problem
 from tests.support.clients import Json, Person, done, listening
+
+FORM = "application/x-www-form-urlencoded"
 
 
 async def commented(ada: Person, bob: Person, text: str = "Why?") -> Json:
@@ -74,3 +80,30 @@ async def test_preferences_that_cannot_be_are_refused(ada: Person) -> None:
     ):
         said = problem(await ada.put(path, json=body), 422, code)
         assert said["errors"][0]["pointer"] == pointer
+
+
+async def test_an_address_in_a_letter_ends_letters_without_signing_in(
+    ada: Person, bob: Person, house: Container
+) -> None:
+    team = (await ada.create_team())["id"]
+    await ada.admit(bob, team)
+    await ada.open_task(workspace_id=team, assignee_ids=[bob.id])
+    mailer = house.mailer()
+    await eventually(lambda: any(each.letter.to == bob.email for each in mailer.sent))
+    (letter,) = [each.letter for each in mailer.sent if each.letter.to == bob.email]
+    path = letter.unsubscribe.removeprefix(house.settings().public_url)
+    page = await ada.http.get(path)
+    assert page.headers["content-type"].startswith("text/html")
+    assert '<form method="post">' in page.text
+    one_click: dict[str, Any] = {
+        "content": "List-Unsubscribe=One-Click",
+        "headers": {"Content-Type": FORM},
+    }
+    for _ in range(2):
+        assert (await ada.http.post(path, **one_click)).status_code == 200
+    types = done(await bob.get("/notification-preferences"))["types"]
+    assert not types["task.assigned"]["email"]
+    assert types["security.password_changed"]["email"]
+    for method in ("GET", "POST"):
+        problem(await ada.http.request(method, f"{path}x"), 404, "not_found")
+    problem(await ada.http.post("/api/v1/auth/logout", **one_click), 415, "unsupported_media_type")

@@ -14,8 +14,12 @@ from adapters.memory.unit import MemoryUnit
 from application.paging import Page, decode_cursor
 from application.ports.events import Entry
 from application.ports.notifications import (
+    LINES_MAX,
     UNREAD_COUNTED_MAX,
+    DigestRepository,
+    Gathered,
     InboxRepository,
+    LetterLine,
     NotificationQueries,
     NotificationRepository,
     NotificationUpkeep,
@@ -31,6 +35,7 @@ from domain.notifications import Inbox, Notification
 
 NOTIFICATIONS: Table[NotificationId, Notification] = Table("notifications")
 INBOXES: Table[AccountId, Inbox] = Table("inboxes")
+DIGESTS: Table[AccountId, Gathered] = Table("digests", is_quiet=True)
 ROUNDS: Table[UUID, Round] = Table("rounds", is_quiet=True)
 
 
@@ -56,6 +61,11 @@ class MemoryNotifications(NotificationRepository):
                 if each.account_id in accounts and present.read_at is None:
                     found[each.account_id] = present
         return found
+
+    async def unread_of(self, account: AccountId, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
+        tables = self._unit.tables
+        mine = [_present(tables, each) for each in tables[NOTIFICATIONS].values() if each.account_id == account]
+        return {each.id: each for each in mine if each.id in ids and each.read_at is None}
 
     def add(self, notification: Notification) -> None:
         self.save(notification)
@@ -111,6 +121,35 @@ class MemoryRounds(RoundRepository):
         self._unit.note_quietly(ROUNDS, lambda rounds: rounds.__delitem__(event))
 
 
+class MemoryDigests(DigestRepository):
+    """What waits to be said in a letter, inside a unit of work."""
+
+    def __init__(self, unit: MemoryUnit) -> None:
+        self._unit = unit
+
+    async def get(self, account: AccountId) -> Gathered | None:
+        return self._unit.tables[DIGESTS].get(account)
+
+    def gather(self, account: AccountId, line: LetterLine, due_at: datetime) -> None:
+        def write(digests: dict[AccountId, Gathered]) -> None:
+            _, lines, left_out, before, version = digests.get(account) or Gathered(account, (), 0, due_at, 0)
+            has_room = len(lines) < LINES_MAX
+            told = [*lines, line] if has_room else lines
+            digests[account] = Gathered(account, told, left_out + (not has_room), min(before, due_at), version + 1)
+
+        self._unit.note_due(due_at)
+        self._unit.note_quietly(DIGESTS, write)
+
+    def end(self, gathered: Gathered) -> None:
+        def still(tables: Tables) -> None:
+            present = tables[DIGESTS].get(gathered.account)
+            if present is None or present.version != gathered.version:
+                raise Stale
+
+        self._unit.require(still)
+        self._unit.note_quietly(DIGESTS, lambda digests: digests.__delitem__(gathered.account))
+
+
 class MemoryNotificationQueries(NotificationQueries):
     """Notifications for reading only."""
 
@@ -162,6 +201,7 @@ class MemoryNotificationUpkeep(NotificationUpkeep):
             for id in dropped:
                 del tables[NOTIFICATIONS][id]
             tables[INBOXES].pop(account, None)
+            tables[DIGESTS].pop(account, None)
             return ()
 
         await self._database.apply(change, lambda _: None)

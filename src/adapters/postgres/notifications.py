@@ -28,12 +28,16 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
 from adapters.postgres.statement import Part, Statement, picked
-from adapters.postgres.tables import inboxes, notifications, rounds
+from adapters.postgres.tables import digests, inboxes, notifications, rounds
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor, fitting
 from application.ports.notifications import (
+    LINES_MAX,
     UNREAD_COUNTED_MAX,
+    DigestRepository,
+    Gathered,
     InboxRepository,
+    LetterLine,
     NotificationQueries,
     NotificationRepository,
     NotificationUpkeep,
@@ -90,6 +94,15 @@ def _bound(*names: str) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
 
+_UNREAD_OF = Statement(
+    select(*_ROW)
+    .select_from(_WITH_INBOX)
+    .where(
+        notifications.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))),
+        notifications.c.account_id == bindparam("account"),
+        *_IS_UNREAD,
+    )
+)
 _INSERT = Statement(insert(notifications).values(_bound(*_FIELDS)))
 _THIS = notifications.c.id == bindparam("key"), notifications.c.version == bindparam("loaded")
 _CHANGING = ("title", "actor_id", "count", "details", "updated_at", "unread_since", "read_at", "version")
@@ -129,6 +142,30 @@ _PUT_ROUND = Statement(
 )
 _END_ROUND = Statement(delete(rounds).where(rounds.c.event_id == bindparam("event")))
 
+_GATHERED = Statement(
+    select(digests.c.id, digests.c.lines, digests.c.left_out, digests.c.due_at, digests.c.version).where(
+        digests.c.id == bindparam("account")
+    )
+)
+_LINES = insert_or_update(digests).values(
+    _bound("id", "lines", "due_at") | {"left_out": literal_column("0"), "version": literal_column("1")}
+)
+_HAS_ROOM = func.cardinality(digests.c.lines) < literal_column(str(LINES_MAX))
+_GATHER = Statement(
+    _LINES.on_conflict_do_update(
+        index_elements=[digests.c.id],
+        set_={
+            "lines": case((_HAS_ROOM, digests.c.lines.concat(_LINES.excluded.lines)), else_=digests.c.lines),
+            "left_out": case((_HAS_ROOM, digests.c.left_out), else_=digests.c.left_out + literal_column("1")),
+            "due_at": func.least(digests.c.due_at, _LINES.excluded.due_at),
+            "version": digests.c.version + literal_column("1"),
+        },
+    )
+)
+_END_DIGEST = Statement(
+    delete(digests).where(digests.c.id == bindparam("account"), digests.c.version == bindparam("version"))
+)
+
 _PLACE = bindparam("place", type_=Uuid)
 _MINE = (
     notifications.c.account_id == bindparam("account"),
@@ -165,7 +202,10 @@ _THEIRS = (
     .with_for_update()
 )
 _ERASE = Statement(delete(notifications).where(notifications.c.id.in_(picked(_THEIRS))).returning(literal_column("1")))
-_ERASE_INBOX = Statement(delete(inboxes).where(inboxes.c.id == bindparam("account")).returning(literal_column("1")))
+_ERASE_INBOX, _ERASE_DIGEST = (
+    Statement(delete(table).where(table.c.id == bindparam("account")).returning(literal_column("1")))
+    for table in (inboxes, digests)
+)
 _FORGET_ROUNDS = Statement(delete(rounds).where(rounds.c.at < bindparam("before")).returning(literal_column("1")))
 
 
@@ -186,6 +226,10 @@ class PostgresNotifications(NotificationRepository):
     ) -> Mapping[AccountId, Notification]:
         rows = await self._unit.fetch(_UNREAD_ABOUT, accounts=list(accounts), type=type, subject=subject, since=since)
         return {found.account_id: found for found in map(_notification, rows)}
+
+    async def unread_of(self, account: AccountId, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
+        rows = await self._unit.fetch(_UNREAD_OF, account=account, ids=list(ids))
+        return {found.id: found for found in map(_notification, rows)}
 
     def add(self, notification: Notification) -> None:
         self._write(notification, _INSERT)
@@ -280,6 +324,30 @@ class PostgresRounds(RoundRepository):
         self._unit.note_quietly(_END_ROUND, event=event)
 
 
+_line = msgspec.json.Decoder(LetterLine)
+
+
+class PostgresDigests(DigestRepository):
+    """What waits to be said in a letter, inside a unit of work."""
+
+    def __init__(self, unit: PostgresUnit) -> None:
+        self._unit = unit
+
+    async def get(self, account: AccountId) -> Gathered | None:
+        row = await self._unit.fetchrow(_GATHERED, account=account)
+        if row is None:
+            return None
+        id, lines, *rest = row
+        return Gathered(id, [_line.decode(line) for line in lines], *rest)
+
+    def gather(self, account: AccountId, line: LetterLine, due_at: datetime) -> None:
+        self._unit.note_due(due_at)
+        self._unit.note_quietly(_GATHER, id=account, lines=[msgspec.json.encode(line).decode()], due_at=due_at)
+
+    def end(self, gathered: Gathered) -> None:
+        self._unit.note_quietly(_END_DIGEST, account=gathered.account, version=gathered.version)
+
+
 class PostgresNotificationQueries(NotificationQueries):
     """Notifications for reading only."""
 
@@ -316,4 +384,5 @@ class PostgresNotificationUpkeep(NotificationUpkeep):
 
     async def erase(self, account: AccountId, most: int) -> int:
         await self._database.fetch(_ERASE_INBOX, account=account)
+        await self._database.fetch(_ERASE_DIGEST, account=account)
         return len(await self._database.fetch(_ERASE, account=account, most=most))

@@ -1,7 +1,9 @@
 """The use cases of notifications, and how they follow from events."""
 
+from application.notifications.digests import Digests
 from application.notifications.erasure import erasing
-from application.notifications.making import Notices, Person
+from application.notifications.letters import UNSUBSCRIBE, Correspondence, Person
+from application.notifications.making import Notices
 from application.notifications.messages import (
     AllRead,
     Chosen,
@@ -17,8 +19,11 @@ from application.notifications.use_cases import Notifications
 __all__ = [
     "NOTIFICATIONS_READ",
     "NOTIFICATIONS_WRITE",
+    "UNSUBSCRIBE",
     "AllRead",
     "Chosen",
+    "Correspondence",
+    "Digests",
     "Mark",
     "Notices",
     "Notifications",

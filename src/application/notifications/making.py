@@ -1,28 +1,20 @@
 """How notifications follow from events: a durable consumer, which tells one piece of the accounts after the other."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from application.notifications.letters import Correspondence, People
 from application.ports.consumers import Consumer
 from application.ports.events import EventView
 from application.ports.notices import Notice, Told
-from application.ports.notifications import NotificationWork, Round
+from application.ports.notifications import LetterLine, NotificationWork, Round
 from application.ports.system import Ids
 from domain.ids import AccountId, NotificationId
 from domain.kernel import Event
 from domain.notifications import GROUPED_FOR, Inbox, Medium, Notification, Subject
 
 AT_ONCE = 100
-
-
-class Person(NamedTuple):
-    """Somebody who can be told something."""
-
-    email: str
-
-
-People = Callable[[Any, Collection[AccountId]], Awaitable[Mapping[AccountId, Person]]]
 
 
 class Notices:
@@ -32,10 +24,18 @@ class Notices:
     event concerns, at most `at_once` are told in one unit of work.
     """
 
-    def __init__(self, rows: Sequence[Notice[Any]], people: People, ids: Ids, at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Notice[Any]],
+        people: People,
+        letters: Correspondence,
+        ids: Ids,
+        at_once: int = AT_ONCE,
+    ) -> None:
         self.rows: dict[str, Notice[Any]] = {}
         self._by_type: dict[str, list[Notice[Any]]] = {}
         self._people = people
+        self._letters = letters
         self._ids = ids
         self._at_once = at_once
         for row in rows:
@@ -84,17 +84,24 @@ class Notices:
         since = now - GROUPED_FOR
         before = await work.notifications.unread_about(people, row.name, told.resource_id, since)
         subject = Subject(told.resource_type, told.resource_id, told.title, told.place)
-        for account in people:
+        for account, person in people.items():
             inbox = inboxes.get(account) or Inbox(account)
-            if Medium.IN_APP not in channels_of(inbox, row):
-                continue
+            chosen, present, id = channels_of(inbox, row), before.get(account), None
             at = inbox.unread_at(now)
-            if (present := before.get(account)) is not None:
+            if Medium.IN_APP in chosen and present is not None:
                 present.repeat(told.title, actor, told.details, at)
                 work.notifications.save(present)
-            else:
+            elif Medium.IN_APP in chosen:
                 id = NotificationId(self._ids.new())
                 work.notifications.add(Notification.make(id, account, row.name, subject, actor, told.details, at))
+            if Medium.EMAIL in chosen and present is None:  # the letter about the first of a group is enough
+                due_at = told.details.get("due_at")
+                line = LetterLine(row.name, told.title, event.at, id, due_at if isinstance(due_at, datetime) else None)
+                letter_at = now if row.always else inbox.letter_at(now, person.zone)
+                if letter_at > now:
+                    work.digests.gather(account, line, letter_at)
+                else:
+                    self._letters.write(work, account, person, self.rows, [(line, 1)], 0, now)
 
 
 def channels_of(inbox: Inbox, row: Notice[Any]) -> frozenset[Medium]:

@@ -1,7 +1,9 @@
 """The use cases of one's own notifications: read, mark and remove them, and choose what to be told."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+from application.notifications.letters import Correspondence
 from application.notifications.making import Notices, channels_of, default_of
 from application.notifications.messages import (
     AllRead,
@@ -15,12 +17,13 @@ from application.notifications.messages import (
 )
 from application.notifications.scopes import NOTIFICATIONS_READ, NOTIFICATIONS_WRITE
 from application.paging import Page
+from application.ports.notices import Notice
 from application.ports.notifications import NotificationQueries, NotificationView, NotificationWork, view_of
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
 from domain.errors import Invalid, VersionConflict
-from domain.ids import NotificationId
+from domain.ids import AccountId, NotificationId
 from domain.notifications import Inbox, Medium, Notification
 
 # Nothing is older, and every time zone has it.
@@ -34,9 +37,15 @@ class Notifications:
     """
 
     def __init__(
-        self, work: UnitOfWork[NotificationWork], queries: NotificationQueries, notices: Notices, clock: Clock
+        self,
+        work: UnitOfWork[NotificationWork],
+        queries: NotificationQueries,
+        notices: Notices,
+        letters: Correspondence,
+        clock: Clock,
     ) -> None:
         self._work = work
+        self._letters = letters
         self._queries = queries
         self._rows = notices.rows
         self._clock = clock
@@ -111,6 +120,24 @@ class Notifications:
             inbox.choose(choices, quiet_hours(wanted.quiet_hours), wanted.digest, self._clock.now())
             work.inboxes.save(inbox)
         return self._view(inbox)
+
+    def subscribed(self, token: str) -> AccountId:
+        """Whose letters the address of a letter ends; NotFound if it is none of this installation."""
+        return self._letters.account_of(token)
+
+    @retried
+    async def unsubscribe(self, token: str) -> None:
+        """Send no letter to this account any more but those about its safety. NotFound as in `subscribed`."""
+        account = self.subscribed(token)
+        async with self._work() as work:
+            inbox = await work.inboxes.get(account)
+            choices = {name: self._in_app(inbox, row) for name, row in self._rows.items() if not row.always}
+            inbox.choose(choices, inbox.quiet_hours, inbox.digest, self._clock.now())
+            work.inboxes.save(inbox)
+
+    @staticmethod
+    def _in_app(inbox: Inbox, row: Notice[Any]) -> frozenset[Medium]:
+        return channels_of(inbox, row) - {Medium.EMAIL}
 
     async def _found(self, work: NotificationWork, actor: Principal, id: NotificationId) -> Notification:
         notification = await work.notifications.get(id, actor.account_id)

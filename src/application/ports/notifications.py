@@ -1,6 +1,6 @@
 """The ports of the notifications context to the store, and the view of a notification that the store returns."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from application.paging import Page
+from application.ports.mail import MailWork
 from domain.ids import AccountId, NotificationId
 from domain.notifications import Inbox, Notification
 
@@ -43,6 +44,34 @@ class NotificationView(Struct, frozen=True):
     version: int
 
 
+# A letter says at most so many things; of others it says how many there are.
+LINES_MAX = 50
+
+
+class LetterLine(Struct, frozen=True):
+    """What a letter says of one notification: its type, the title of its resource, and when it was.
+
+    `notification` is None if there is none, because the owner wants mail only. `due_at` is when the thing is due, if
+    that is what the letter is about.
+    """
+
+    type: str
+    title: str
+    at: datetime
+    notification: UUID | None = None
+    due_at: datetime | None = None
+
+
+class Gathered(NamedTuple):
+    """What one letter to an account will say, and how many things it will leave out. It is sent at `due_at`."""
+
+    account: AccountId
+    lines: Sequence[LetterLine]
+    left_out: int
+    due_at: datetime
+    version: int
+
+
 class NotificationRepository(Protocol):
     """Notifications inside a unit of work. Those of others are absent.
 
@@ -57,6 +86,10 @@ class NotificationRepository(Protocol):
         self, accounts: Collection[AccountId], type: str, subject: UUID, since: datetime
     ) -> Mapping[AccountId, Notification]:
         """The newest unread notification of this type about this resource that each account got after `since`."""
+        ...
+
+    async def unread_of(self, account: AccountId, ids: Collection[UUID]) -> Mapping[UUID, Notification]:
+        """Those of these notifications of the account that are there and unread, by their ids."""
         ...
 
     def add(self, notification: Notification) -> None: ...
@@ -107,8 +140,25 @@ class RoundRepository(Protocol):
         ...
 
 
-class NotificationWork(Protocol):
+class DigestRepository(Protocol):
+    """What waits to be said in a letter, inside a unit of work. It changes without events."""
+
+    async def get(self, account: AccountId) -> Gathered | None: ...
+
+    def gather(self, account: AccountId, line: LetterLine, due_at: datetime) -> None:
+        """Let the next letter to the account say this too, at `due_at` or before. Any number may do so at once."""
+        ...
+
+    def end(self, gathered: Gathered) -> None:
+        """Forget what was gathered, because it is said; `Stale` on leaving if more was gathered since it was read."""
+        ...
+
+
+class NotificationWork(MailWork, Protocol):
     """The slice of a unit of work that the notifications context sees."""
+
+    @property
+    def digests(self) -> DigestRepository: ...
 
     @property
     def notifications(self) -> NotificationRepository: ...
@@ -145,7 +195,10 @@ class NotificationUpkeep(Protocol):
         ...
 
     async def erase(self, account: AccountId, most: int) -> int:
-        """Drop at most `most` notifications of an account, and its inbox. Returns the number of notifications."""
+        """Drop at most `most` notifications of an account, its inbox, and what waits to be mailed to it.
+
+        Returns the number of notifications.
+        """
         ...
 
 

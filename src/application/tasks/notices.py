@@ -48,7 +48,8 @@ async def _due(work: TaskWork, event: EventView, after: AccountId | None, most: 
     task = await _there(work, event)
     if task is None or not task.is_open or task.due_at != _instant(event.data["due_at"]):
         return None
-    return await _told(work, task, task.assignees or [task.created_by], after, most, event.data)
+    whom = task.assignees or [task.created_by]
+    return await _told(work, task, whom, after, most, {**event.data, "due_at": task.due_at})
 
 
 async def _there(work: TaskWork, event: EventView) -> Task | None:

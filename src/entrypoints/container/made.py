@@ -16,7 +16,7 @@ from application.ports import Observer, RateLimiter
 from application.realtime import Doorstep
 from entrypoints import VERSION
 from entrypoints.http import Edge
-from entrypoints.http.facts import open_paths
+from entrypoints.http.facts import form_paths, open_paths
 from entrypoints.settings import Settings
 
 T = TypeVar("T")
@@ -92,6 +92,7 @@ def edge(
     return Edge(
         app,
         open_paths(routes),
+        form_paths(routes),
         authentication,
         limits,
         settings.cors_origin,

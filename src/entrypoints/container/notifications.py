@@ -1,25 +1,42 @@
 """What notifications bring to the assembly: how they follow from events, and the inboxes that they are in."""
 
+from functools import partial
+from operator import attrgetter
+
 from dependency_injector.providers import Object, Provider, Singleton
 
+from adapters.memory import MemoryDeadlines
 from adapters.memory.notifications import (
+    DIGESTS,
     NOTIFICATIONS,
+    MemoryDigests,
     MemoryInboxes,
     MemoryNotificationQueries,
     MemoryNotifications,
     MemoryNotificationUpkeep,
     MemoryRounds,
 )
-from adapters.postgres import tables
+from adapters.postgres import PostgresDeadlines, tables
 from adapters.postgres.notifications import (
+    PostgresDigests,
     PostgresInboxes,
     PostgresNotificationQueries,
     PostgresNotifications,
     PostgresNotificationUpkeep,
     PostgresRounds,
 )
-from application.notifications import NOTIFICATIONS_READ, NOTIFICATIONS_WRITE, Notices, Notifications, erasing
-from application.ports import NotificationQueries, NotificationUpkeep
+from application.gauges import figure
+from application.notifications import (
+    NOTIFICATIONS_READ,
+    NOTIFICATIONS_WRITE,
+    Correspondence,
+    Digests,
+    Notices,
+    Notifications,
+    erasing,
+)
+from application.ports import Deadlines, Due, NotificationQueries, NotificationUpkeep
+from application.ports.observer import Gauge
 from application.reactions import people
 from application.retention import Aging
 from domain.notifications import Inbox, Notification
@@ -29,29 +46,44 @@ from entrypoints.http.notifications import notification_routes
 
 
 def on_postgres(house: Container) -> Container:
-    house.repositories.add_kwargs(notifications=PostgresNotifications, inboxes=PostgresInboxes, rounds=PostgresRounds)
+    house.repositories.add_kwargs(
+        notifications=PostgresNotifications, inboxes=PostgresInboxes, rounds=PostgresRounds, digests=PostgresDigests
+    )
     house.figures.add_kwargs(notifications=tables.notifications)
     database = house.database
     return _with_notifications(
-        house, Singleton(PostgresNotificationQueries, database), Singleton(PostgresNotificationUpkeep, database)
+        house,
+        Singleton(PostgresNotificationQueries, database),
+        Singleton(PostgresNotificationUpkeep, database),
+        Singleton(PostgresDeadlines, database, tables.digests),
     )
 
 
 def in_memory(house: Container) -> Container:
-    house.repositories.add_kwargs(notifications=MemoryNotifications, inboxes=MemoryInboxes, rounds=MemoryRounds)
+    house.repositories.add_kwargs(
+        notifications=MemoryNotifications, inboxes=MemoryInboxes, rounds=MemoryRounds, digests=MemoryDigests
+    )
     house.figures.add_kwargs(notifications=NOTIFICATIONS)
     database = house.database
     return _with_notifications(
-        house, Singleton(MemoryNotificationQueries, database), Singleton(MemoryNotificationUpkeep, database)
+        house,
+        Singleton(MemoryNotificationQueries, database),
+        Singleton(MemoryNotificationUpkeep, database),
+        Singleton(MemoryDeadlines, database, DIGESTS, attrgetter("due_at")),
     )
 
 
 def _with_notifications(
-    house: Container, queries: Provider[NotificationQueries], upkeep: Provider[NotificationUpkeep]
+    house: Container,
+    queries: Provider[NotificationQueries],
+    upkeep: Provider[NotificationUpkeep],
+    deadlines: Provider[Deadlines],
 ) -> Container:
-    clock = house.clock
-    made = Singleton(Notices, house.notices, Object(people), house.ids)
-    notifications = watched(house.observer, Notifications, house.work, queries, made, clock)
+    clock, told = house.clock, Object(people)
+    letters = Singleton(Correspondence, house.postbox, house.secrets, house.settings.provided.public_url)
+    made = Singleton(Notices, house.notices, told, letters, house.ids)
+    notifications = watched(house.observer, Notifications, house.work, queries, made, letters, clock)
+    digests = Singleton(Digests, house.work, made.provided.rows, told, letters)
     house.set_providers(
         notifications=notifications,
         notification_queries=queries,
@@ -61,7 +93,10 @@ def _with_notifications(
     house.aggregates.add_args(Notification, Inbox)
     house.scopes.add_args(NOTIFICATIONS_READ, NOTIFICATIONS_WRITE)
     house.consumers.add_args(made.provided.consumer.call(), Singleton(erasing, upkeep))
+    house.due.add_args(Singleton(Due, "digests", deadlines, digests.provided.elapse))
     house.routes.add_args(Singleton(notification_routes, notifications))
+    kept = Singleton(partial, figure, house.store, "notifications")
+    house.gauges.add_args(Singleton(Gauge, "notifications", "Notifications that are kept.", kept))
     days = house.settings.provided.notification_retention_days
     house.retention.add_args(Singleton(Aging, "notifications", days, upkeep.provided.forget, clock))
     return house

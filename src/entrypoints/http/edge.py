@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 from urllib.parse import unquote
@@ -50,6 +50,7 @@ class Edge:
         self,
         app: ASGIApp,
         open_to: Mapping[str, Callers],
+        forms: Collection[str],
         authentication: Authentication,
         limits: Limits,
         origins: Sequence[str],
@@ -60,6 +61,7 @@ class Edge:
     ) -> None:
         self._app = app
         self._open_to = open_to
+        self._forms = forms
         self._observer = observer
         self._authentication = authentication
         self._limits = limits
@@ -218,7 +220,8 @@ class Edge:
             raise BodyTooLarge(f"A body has at most {self._max_body} bytes.")
         if (length is not None and length != b"0") or b"transfer-encoding" in headers:
             kind = headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
-            if kind not in (b"application/json", b"application/merge-patch+json"):
+            is_form = kind == b"application/x-www-form-urlencoded" and scope["path"] in self._forms
+            if not is_form and kind not in (b"application/json", b"application/merge-patch+json"):
                 raise UnsupportedMediaType("A body has to be application/json.")
             if headers.get(b"content-encoding", b"identity") != b"identity":
                 raise UnsupportedMediaType("A body cannot be compressed.")

@@ -33,6 +33,7 @@ class Facts:
     `streamed`: an example of a streamed answer.
     `has_version`: its answers have an ETag, though no field says so.
     `scope`: the scope that a credential needs, if the `scopes` of its router do not say it.
+    `takes_forms`: its body may be a form, as programs and pages outside of this API send one. It is not read.
     `refuses`: statuses besides those that follow from its parameters and answers.
     """
 
@@ -47,6 +48,7 @@ class Facts:
     streamed: str | None = None
     has_version: bool = False
     scope: Scope | None = None
+    takes_forms: bool = False
     refuses: Collection[int] = ()
 
 
@@ -100,3 +102,8 @@ def open_paths(app: Litestar) -> Mapping[str, Callers]:
     return cast(
         Mapping[str, Callers], anybody | dict.fromkeys(paths(app, lambda facts: facts.callers == "either"), "either")
     )
+
+
+def form_paths(app: Litestar) -> frozenset[str]:
+    """The paths at which a body may be a form. ValueError for a path with a parameter."""
+    return paths(app, lambda facts: facts.takes_forms)

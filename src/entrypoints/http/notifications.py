@@ -1,7 +1,9 @@
 """The routes of one's own notifications."""
 
-from litestar import Router, delete, get, patch, post, put
-from litestar.params import FromPath, FromQuery, JSONBody
+from typing import Annotated
+
+from litestar import MediaType, Response, Router, delete, get, patch, post, put
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from application.notifications import (
     NOTIFICATIONS_READ,
@@ -24,6 +26,22 @@ WANTED = {
     "quiet_hours": {"begin": "22:00", "end": "07:00"},
     "digest": "daily",
 }
+Token = Annotated[str, QueryParameter(max_length=100, description="The token of the address in a letter.")]
+_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{}</title></head>
+<body><h1>{}</h1>{}</body>
+</html>"""
+_ASKING = _PAGE.format(
+    "Signalbox",
+    "No more letters?",
+    '<form method="post"><button>Send me no letters about notifications</button></form>',
+)
+_DONE = _PAGE.format(
+    "Signalbox",
+    "Done",
+    "<p>You get no more letters about notifications, only those about the safety of your account.</p>",
+)
 
 
 def notification_routes(notifications: Notifications) -> Router:
@@ -71,6 +89,27 @@ def notification_routes(notifications: Notifications) -> Router:
         """Replace what the caller wants to be told; with `If-Match`, only that version."""
         return await notifications.choose(request.actor, data, request.version)
 
+    @get(
+        "/notification-preferences/unsubscribe",
+        include_in_schema=False,
+        facts=Facts(callers="anybody", refuses={404}),
+    )
+    async def show_unsubscribe(request: ApiRequest, token: Token) -> Response[bytes]:
+        """A page for people with a button that does it, at the address that a letter has."""
+        notifications.subscribed(token)
+        return Response(_ASKING.encode(), media_type=MediaType.HTML)
+
+    @post(
+        "/notification-preferences/unsubscribe",
+        status_code=200,
+        include_in_schema=False,
+        facts=Facts(callers="anybody", takes_forms=True, refuses={404}),
+    )
+    async def unsubscribe(request: ApiRequest, token: Token) -> Response[bytes]:
+        """Send no letter about notifications any more, as programs for mail ask by one click (RFC 8058)."""
+        await notifications.unsubscribe(token)
+        return Response(_DONE.encode(), media_type=MediaType.HTML)
+
     return Router(
         "/",
         route_handlers=[
@@ -81,6 +120,8 @@ def notification_routes(notifications: Notifications) -> Router:
             delete_notification,
             read_preferences,
             change_preferences,
+            show_unsubscribe,
+            unsubscribe,
         ],
         tags=["notifications"],
         opt={

@@ -16,7 +16,7 @@ from adapters.postgres.tables.identity import (
 )
 from adapters.postgres.tables.kept import idempotency, usage
 from adapters.postgres.tables.mail import mails, waiting_mails
-from adapters.postgres.tables.notifications import inboxes, notifications, rounds
+from adapters.postgres.tables.notifications import digests, inboxes, notifications, rounds
 from adapters.postgres.tables.rooms import (
     messages,
     open_rooms,
@@ -37,6 +37,7 @@ __all__ = [
     "address_requests",
     "comments",
     "cursors",
+    "digests",
     "due_index",
     "events",
     "guest_passes",

@@ -1,9 +1,9 @@
 """Notifications, the inboxes that they are in, and how far the telling of many accounts is."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, SmallInteger, Table, Text, Uuid, text
+from sqlalchemy import ARRAY, Column, ForeignKey, Index, Integer, SmallInteger, Table, Text, Uuid, text
 
 from adapters.postgres.tables.identity import accounts
-from adapters.postgres.tables.schema import QUIET, Instant, metadata, one_of
+from adapters.postgres.tables.schema import QUIET, Instant, due_index, metadata, one_of
 from domain.notifications import Digest
 
 notifications = Table(
@@ -46,6 +46,20 @@ inboxes = Table(
     Column("version", Integer, nullable=False),
     one_of("digest", Digest),
 )
+
+# A row for each account to which a letter is to be sent later.
+digests = Table(
+    "digests",
+    metadata,
+    Column("id", ForeignKey(accounts.c.id, ondelete="CASCADE"), primary_key=True),
+    # What the letter says, each as JSON.
+    Column("lines", ARRAY(Text), nullable=False),
+    Column("left_out", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("version", Integer, nullable=False),
+    info=QUIET,
+)
+due_index(digests)
 
 # A row for each event that is told to more accounts than one unit of work takes, until all are told.
 rounds = Table(
