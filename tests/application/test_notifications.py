@@ -177,6 +177,8 @@ async def test_nobody_is_told_of_their_own_act(team: Team) -> None:
 async def test_what_concerns_nobody_makes_no_work(team: Team) -> None:
     ada, task = principal(team.members[0]), await team.open(0, 0)
     await team.tasks.edit(ada, task, TaskPatch(title="Write it"))
+    mine = await team.tasks.open(ada, NewTask("Water the plants", due_at=team.clock.now() + timedelta(days=3)))
+    await team.say(TaskId(mine.id), 0, 0)
     assert await team.house.cursors().backlog() == []
 
 

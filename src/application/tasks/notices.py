@@ -7,8 +7,9 @@ from uuid import UUID
 from application.ports.events import EventView
 from application.ports.notices import Notice, Told, following
 from application.ports.tasks import TaskWork
+from domain.channels import workspace_stream
 from domain.errors import NotFound
-from domain.ids import AccountId, TaskId
+from domain.ids import AccountId, TaskId, WorkspaceId
 from domain.kernel import Event
 from domain.tasks import Task
 
@@ -89,13 +90,22 @@ def _accounts(ids: object) -> set[AccountId]:
 def _is_given_to_others(event: Event) -> bool:
     if event.type == _ASSIGNED:
         return event.data["account_id"] != event.actor
-    assignees = event.data["assignees"]
-    assert isinstance(assignees, Sequence)
-    return any(account != event.actor for account in assignees)
+    return _are_others(event, "assignees")
+
+
+def _are_others(event: Event, field: str) -> bool:
+    accounts = event.data[field]
+    assert isinstance(accounts, Sequence)
+    return any(account != event.actor for account in accounts)
+
+
+def _is_seen_by_others(event: Event) -> bool:
+    # Nobody else is in a personal workspace, which has the id of its owner.
+    return event.actor is None or event.stream != workspace_stream(WorkspaceId(event.actor))
 
 
 def _names_somebody(event: Event) -> bool:
-    return bool(event.data["mentions"]) and (event.type == _SAID or "mentions" in event.changes)
+    return (event.type == _SAID and _are_others(event, "mentions")) or "mentions" in event.changes
 
 
 NOTICES = (
@@ -115,7 +125,13 @@ NOTICES = (
         _names_somebody,
         by_mail=True,
     ),
-    Notice("task.commented", frozenset({_SAID}), "Somebody commented on a task that you watch.", _commented),
+    Notice(
+        "task.commented",
+        frozenset({_SAID}),
+        "Somebody commented on a task that you watch.",
+        _commented,
+        _is_seen_by_others,
+    ),
     Notice("task.due_soon", frozenset({"task.due_soon"}), "A task of yours is due in a day or an hour.", _due),
     Notice("task.overdue", frozenset({"task.overdue"}), "A task of yours is overdue.", _due),
 )
