@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.memory.mail import MAILS
 from adapters.memory.notifications import NOTIFICATIONS, ROUNDS
 from adapters.memory.system import MovableClock
 from application.consumers import LEASE, Consumers
@@ -116,7 +117,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(steps=STEPS)
 def test_everybody_is_told_once_though_workers_are_killed_at_any_await(steps: list[tuple[str, int]]) -> None:
     async def story() -> None:
@@ -162,6 +163,10 @@ def test_everybody_is_told_once_though_workers_are_killed_at_any_await(steps: li
             assert await team.counts(number) == expected[number]
             # Each is an event of its account, so devices hear of it as often.
             assert len(await team.heard(number)) == sum(expected[number].values())
+        # A letter is written with each notification that is told by mail too, and with none that is counted up.
+        made = team.house.database().committed
+        mailed = [each for each in made[NOTIFICATIONS].values() if each.type != "task.commented"]
+        assert len(made[MAILS]) == len(mailed)
 
     asyncio.run(story())
 
