@@ -46,11 +46,16 @@ async def name_of(work: IdentityWork, account: AccountId) -> str:
     return (await work.accounts.get(account)).display_name
 
 
-async def people(work: IdentityWork, accounts: Collection[AccountId]) -> Mapping[AccountId, Person]:
-    """Those of these accounts that can be told something: they are of people, and not disabled."""
+async def people(
+    needs_verified: bool, work: IdentityWork, accounts: Collection[AccountId]
+) -> Mapping[AccountId, Person]:
+    """Those of these accounts that can be told something: they are of people, and not disabled.
+
+    If an address has to be verified and is not, somebody else may have it, so others cannot make them get mail there.
+    """
     found = await work.accounts.get_many(accounts)
     return {
-        id: Person(account.email, account.time_zone)
+        id: Person(account.email, account.time_zone, not needs_verified or account.email_verified_at is not None)
         for id, account in found.items()
         if account.email and account.disabled_at is None
     }

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import msgspec
 import pytest
+from dependency_injector import providers
 
 from adapters.mail import KeptMailer
 from application.due import Later
@@ -14,6 +16,7 @@ from application.ports.mail import Letter
 from application.tasks import TaskPatch
 from domain.errors import NotFound
 from domain.notifications import Digest
+from entrypoints.container import offline
 from tests.application.test_notifications import Team
 from tests.support.builders import principal
 
@@ -152,3 +155,16 @@ async def test_one_click_ends_the_letters_but_not_the_notifications(team: Team, 
     assert len(await team.told(1)) == 2
     with pytest.raises(NotFound):
         await team.inbox.unsubscribe(token[:-1] + "!")
+
+
+async def test_an_address_that_nobody_has_verified_is_mailed_nothing_where_it_has_to_be() -> None:
+    settings = msgspec.structs.replace(offline(), email_verification="on")
+    team = await Team(settings=providers.Object(settings)).come()
+    post = Post(team)
+    await team.open(0, 1, 2)
+    async with team.work() as work:
+        bob = await work.accounts.get(team.members[1].id)
+        bob.verify_email(None, team.clock.now())
+        work.accounts.save(bob)
+    assert [len(await post.sent(number)) for number in (1, 2)] == [1, 0]
+    assert [len(await team.told(number)) for number in (1, 2)] == [1, 1]

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from dependency_injector import providers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +34,7 @@ from domain.ids import RoomId, TaskId, WorkspaceId
 from domain.rooms import NotInvitable, RoomClosed, Visibility
 from domain.tasks import Status
 from entrypoints.container import in_memory
+from entrypoints.settings import Settings
 from tests.support.builders import a_team, an_account, principal
 
 WORKERS, MEMBERS, AT_ONCE = 3, 5, 2
@@ -42,15 +45,17 @@ class Team:
     """A workspace of several people, whose first one owns it, and workers who tell two of them at a time."""
 
     members: list[Account] = field(default_factory=list)
+    settings: providers.Object[Settings] | None = None
 
     def __post_init__(self) -> None:
-        self.house = in_memory()
+        self.house = in_memory(**({"settings": self.settings} if self.settings else {}))
         clock = self.house.clock()
         assert isinstance(clock, MovableClock)
         self.clock, self.work, self.ids = clock, self.house.work(), self.house.ids()
         self.tasks, self.inbox = self.house.tasks(), self.house.notifications()
+        told = partial(people, self.house.settings().email_verification != "off")
         letters = Correspondence(self.house.postbox(), self.house.secrets(), "https://signalbox.example")
-        self.notices = Notices(self.house.notices(), people, letters, self.ids, AT_ONCE)
+        self.notices = Notices(self.house.notices(), told, letters, self.ids, AT_ONCE)
 
     async def come(self, count: int = MEMBERS) -> "Team":
         self.members = [await an_account(self, f"Member {number}") for number in range(count)]

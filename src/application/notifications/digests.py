@@ -42,6 +42,6 @@ class Digests:
                 for line in gathered.lines
                 if line.notification is None or line.notification in unread
             ]
-            if person is not None and lines:
+            if person is not None and person.mailed and lines:
                 self._letters.write(work, account, person, self._rows, lines, gathered.left_out, now)
             work.digests.end(gathered)

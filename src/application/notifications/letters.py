@@ -20,10 +20,14 @@ _CLOCK = "%d %b %Y, %H:%M"
 
 
 class Person(NamedTuple):
-    """Somebody who can be told something, at an address and by the clock of a time zone."""
+    """Somebody who can be told something, at an address and by the clock of a time zone.
+
+    Unless they are `mailed`, only what is about the safety of the account goes to the address.
+    """
 
     email: str
     time_zone: str = "UTC"
+    mailed: bool = True
 
     @property
     def zone(self) -> ZoneInfo:

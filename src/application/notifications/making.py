@@ -94,7 +94,8 @@ class Notices:
             elif Medium.IN_APP in chosen:
                 id = NotificationId(self._ids.new())
                 work.notifications.add(Notification.make(id, account, row.name, subject, actor, told.details, at))
-            if Medium.EMAIL in chosen and present is None:  # the letter about the first of a group is enough
+            is_mailed = Medium.EMAIL in chosen and (person.mailed or row.always)
+            if is_mailed and present is None:  # the letter about the first of a group is enough
                 due_at = told.details.get("due_at")
                 line = LetterLine(row.name, told.title, event.at, id, due_at if isinstance(due_at, datetime) else None)
                 letter_at = now if row.always else inbox.letter_at(now, person.zone)

@@ -1,9 +1,9 @@
 """What notifications bring to the assembly: how they follow from events, and the inboxes that they are in."""
 
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, ne
 
-from dependency_injector.providers import Object, Provider, Singleton
+from dependency_injector.providers import Provider, Singleton
 
 from adapters.memory import MemoryDeadlines
 from adapters.memory.notifications import (
@@ -79,8 +79,9 @@ def _with_notifications(
     upkeep: Provider[NotificationUpkeep],
     deadlines: Provider[Deadlines],
 ) -> Container:
-    clock, told = house.clock, Object(people)
-    letters = Singleton(Correspondence, house.postbox, house.secrets, house.settings.provided.public_url)
+    clock, given = house.clock, house.settings.provided
+    told = Singleton(partial, people, Singleton(ne, given.email_verification, "off"))
+    letters = Singleton(Correspondence, house.postbox, house.secrets, given.public_url)
     made = Singleton(Notices, house.notices, told, letters, house.ids)
     notifications = watched(house.observer, Notifications, house.work, queries, made, letters, clock)
     digests = Singleton(Digests, house.work, made.provided.rows, told, letters)
@@ -97,6 +98,6 @@ def _with_notifications(
     house.routes.add_args(Singleton(notification_routes, notifications))
     kept = Singleton(partial, figure, house.store, "notifications")
     house.gauges.add_args(Singleton(Gauge, "notifications", "Notifications that are kept.", kept))
-    days = house.settings.provided.notification_retention_days
+    days = given.notification_retention_days
     house.retention.add_args(Singleton(Aging, "notifications", days, upkeep.provided.forget, clock))
     return house
