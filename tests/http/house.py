@@ -9,6 +9,7 @@ import msgspec
 from dependency_injector import providers
 from litestar.types import ASGIApp
 
+from adapters.mail import KeptMailer, Letters
 from adapters.memory.system import MovableClock
 from adapters.security.passwords import Argon2Hasher
 from adapters.telemetry.metrics import Metrics
@@ -49,11 +50,11 @@ def observed(house: Container, traces: Any = None, ratio: float = 1.0) -> Contai
 
 
 def house_on_postgres(database_url: str, **changes: Any) -> Container:
-    """The assembly on PostgreSQL with no rate limit, cheap hashing and a clock to move."""
+    """The assembly on PostgreSQL with no rate limit, cheap hashing, a clock to move and mail that stays in memory."""
     clock = providers.Singleton(MovableClock)
-    return assembled(
-        **{"settings": set_to(database_url=database_url), "clock": clock, "hasher": cheap_hasher(), **changes}
-    )
+    mailer = providers.Singleton(KeptMailer, Letters("post@example.org", "https://signalbox.test"))
+    own = {"clock": clock, "hasher": cheap_hasher(), "mailer": mailer}
+    return assembled(**{"settings": set_to(database_url=database_url), **own, **changes})
 
 
 @asynccontextmanager
