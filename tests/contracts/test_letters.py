@@ -57,6 +57,12 @@ def test_a_message_has_a_text_and_a_page_and_says_who_sent_it(letters: Letters) 
     assert "<p title" in part(message, "html")
 
 
+def test_a_link_can_be_copied_from_the_message_as_it_is(letters: Letters) -> None:
+    letter = Letter("task", "bob@example.org", {"name": "Ada", "link": "https://signalbox.example/x#token=" + "t" * 99})
+    content = letters.message(Sending(UUID(int=7), AT, letter)).as_bytes()
+    assert b"\r\n" + str(letter.data["link"]).encode() + b"\r\n" in content
+
+
 def test_each_attempt_has_the_same_message_id_and_other_mails_have_others(letters: Letters) -> None:
     letter = Letter("task", "bob@example.org", {"name": "Ada", "link": ""})
     ids = [letters.message(Sending(UUID(int=number), AT, letter))["Message-ID"] for number in (7, 7, 8)]

@@ -14,6 +14,8 @@ from application.ports.mail import MailRefused, Sending
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBJECT_MAX = 150
+# The longest line that mail servers have to take (RFC 5322).
+LINE_MAX = 998
 _SUBJECT = "Subject: "
 # White space and control characters, also those that only some programs take for the end of a line.
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -75,7 +77,8 @@ class Letters:
         if letter.unsubscribe is not None:
             message["List-Unsubscribe"] = f"<{_BREAKS.sub('', letter.unsubscribe)}>"
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        message.set_content(f"{parts.text.render(values).strip()}\n\n-- \nSignalbox, {self._public_url}\n")
+        text = f"{parts.text.render(values).strip()}\n\n-- \nSignalbox, {self._public_url}\n"
+        message.set_content(text, cte=_encoding(text))
         message.add_alternative(parts.html.render(values), subtype="html")
         return message
 
@@ -119,6 +122,12 @@ def _recipient(address: str) -> Address:
         if local and host:
             return Address(username=local, domain=".".join(labels))
     raise MailRefused("No mail can be sent to such an address.", for_good=True)
+
+
+def _encoding(text: str) -> str | None:
+    """Leave text as it is if a server takes it, so that a link in a file can be copied; None: what Python chooses."""
+    is_plain = text.isascii() and all(len(line) <= LINE_MAX for line in text.splitlines())
+    return "7bit" if is_plain else None
 
 
 def _host(sender: str) -> str:
