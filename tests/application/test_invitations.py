@@ -67,6 +67,21 @@ async def test_only_the_account_with_the_address_comes_in_and_once_that_is_verif
     assert await team.accept(bob, token) is Role.MEMBER
 
 
+async def test_the_account_with_the_address_is_told_and_nobody_else(team: Team) -> None:
+    room = team.room
+    bob, eve = await room.register(BOB), await room.register("eve@example.org")
+    proof = await room.token(BOB)
+    await team.invite()
+    assert await room.told(bob) == []
+    await room.verify(proof)
+    await team.invite(role=Role.VIEWER)
+    assert (await room.told(bob)).count("member.invited") == 1
+    await team.workspaces.invite(team.ada, team.id, NewInvitation())
+    assert [each for visit in (bob, eve) for each in await room.told(visit)] == ["member.invited"]
+    (told,) = (await room.container.notifications().page(bob.actor, False, None, 9)).data
+    assert (told.title, told.details["role"]) == ("Operations", Role.VIEWER)
+
+
 async def test_where_nobody_verifies_addresses_the_right_one_is_enough() -> None:
     room = MailRoom()
     team = await Team.begin(room)

@@ -9,9 +9,7 @@ from application.identity.measures import LETTERS_PER_ADDRESS, LINKS_PER_ADDRESS
 from application.identity.messages import AddressNamed, Device, PasswordReset
 from application.identity.requests import AddressRequests
 from application.limits import Limits
-from application.mail import Postbox
 from application.ports.identity import PasswordHasher
-from application.ports.mail import Letter
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
 from domain.identity import AddressPurpose, EndReason, check_password, normal_email
@@ -26,7 +24,6 @@ class ForgottenPasswords:
         work: UnitOfWork[AddressWork],
         requests: AddressRequests,
         links: Links,
-        postbox: Postbox,
         hasher: PasswordHasher,
         authentication: Authentication,
         limits: Limits,
@@ -35,7 +32,6 @@ class ForgottenPasswords:
         self._work = work
         self._requests = requests
         self._links = links
-        self._postbox = postbox
         self._hasher = hasher
         self._authentication = authentication
         self._limits = limits
@@ -47,7 +43,7 @@ class ForgottenPasswords:
         await self._requests.reset(normal_email(named.email))
 
     async def reset(self, reset: PasswordReset, device: Device) -> None:
-        """Set another password by a link that was mailed, and end all sessions. The owner is told by mail.
+        """Set another password by a link that was mailed, and end all sessions. The owner is told by a notice.
 
         It verifies the address too, and signs nobody in. LinkExpired if the link can no longer be used.
         """
@@ -64,11 +60,10 @@ class ForgottenPasswords:
     async def _reset(self, token: str, encoded: str) -> Sequence[SessionId]:
         now = self._clock.now()
         async with self._work() as work:
-            link, account = await self._links.use(work, token, now, AddressPurpose.RESET)
+            _, account = await self._links.use(work, token, now, AddressPurpose.RESET)
             account.reset_password(encoded, now)
             account.verify_email(account.id, now)
             work.accounts.save(account)
-            self._postbox.post(work, Letter("password_reset", link.address), now)
             return await end_sessions(work, account.id, EndReason.PASSWORD_CHANGED, account.id, now)
 
     @retried

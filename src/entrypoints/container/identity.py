@@ -169,7 +169,6 @@ def _with_identity(
         house.work,
         requests,
         links,
-        house.postbox,
         house.hasher,
         house.authentication,
         house.limits,
