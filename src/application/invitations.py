@@ -32,8 +32,8 @@ class InvitingWork(WorkspaceWork, MailWork, Protocol):
 class MailedInvitations:
     """Mails invitations, and says who may use them.
 
-    `named` tells the name of an account, `has_address` whether an address is that of an account, and `account_at` which
-    account has one. It has to be verified for that if `needs_verified`.
+    `named` tells the name of an account, and `has_address` whether an address is that of an account. It has to be
+    verified if `needs_verified`.
     """
 
     def __init__(
@@ -42,14 +42,12 @@ class MailedInvitations:
         limits: Limits,
         named: Callable[[Any, AccountId], Awaitable[str]],
         has_address: Callable[[Any, AccountId, str, bool], Awaitable[bool]],
-        account_at: Callable[[Any, str, bool], Awaitable[AccountId | None]],
         needs_verified: bool,
     ) -> None:
         self._postbox = postbox
         self._limits = limits
         self._named = named
         self._has_address = has_address
-        self._account_at = account_at
         self._needs_verified = needs_verified
 
     async def mail(
@@ -81,8 +79,16 @@ class MailedInvitations:
         is_theirs = await self._has_address(work, account, invitation.email, self._needs_verified)
         return invitation.email if is_theirs else None
 
-    async def told(self, work: InvitingWork, event: EventView, after: AccountId | None, most: int) -> Told | None:
-        """Tell the account with the address that an invitation was mailed to, as long as that lets it in."""
+
+def member_invited(
+    account_at: Callable[[Any, str, bool], Awaitable[AccountId | None]], needs_verified: bool
+) -> Notice[InvitingWork]:
+    """The notice to the account with the address that an invitation was mailed to, as long as that lets it in.
+
+    `account_at` tells which account has an address, which has to be verified for that if `needs_verified`.
+    """
+
+    async def told(work: InvitingWork, event: EventView, after: AccountId | None, most: int) -> Told | None:
         try:
             workspace = await work.workspaces.get(WorkspaceId(event.resource.id))
             id = InvitationId(UUID(str(event.data["invitation_id"])))
@@ -91,20 +97,17 @@ class MailedInvitations:
             return None
         if invitation.email is None or invitation.withdrawn_at is not None or invitation.uses:
             return None
-        account = await self._account_at(work, invitation.email, self._needs_verified)
+        account = await account_at(work, invitation.email, needs_verified)
         if account is None or account in workspace.members:
             return None
         details = {"workspace_id": workspace.id, "role": invitation.role, "expires_at": invitation.expires_at}
         return Told("invitation", invitation.id, workspace.name, [account], None, workspace.id, details)
 
-
-def member_invited(mailed: MailedInvitations) -> Notice[InvitingWork]:
-    """The notice that somebody was invited by address."""
     return Notice(
         "member.invited",
         frozenset({"invitation.created"}),
         "You were invited to a workspace; the mail about it has the link.",
-        mailed.told,
+        told,
         lambda event: bool(event.data["is_mailed"]),
     )
 

@@ -11,7 +11,7 @@ from application.invitations import MailedInvitations
 from application.limits import Limits
 from application.mail import Postbox
 from application.ports.workspaces import WorkspaceView
-from application.reactions import account_at, has_address, name_of
+from application.reactions import has_address, name_of
 from application.workspaces import Acceptance, InvitationMade, NewInvitation, Workspaces
 from domain.access import Role
 from domain.errors import QuotaExceeded
@@ -31,7 +31,7 @@ class Door:
         self.house, self.ada, self.team = house, ada, team
         secrets = HmacSecrets("a key")
         limits = Limits(house.limiter, False, 0, 0, 0, MemoryObserver())
-        mailed = MailedInvitations(Postbox(secrets, house.ids), limits, name_of, has_address, account_at, True)
+        mailed = MailedInvitations(Postbox(secrets, house.ids), limits, name_of, has_address, True)
         self.workspaces = Workspaces(
             house.work, house.workspace_queries, secrets, house.quotas, mailed, house.clock, house.ids
         )

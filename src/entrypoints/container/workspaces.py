@@ -41,14 +41,14 @@ def in_memory(house: Container) -> Container:
 
 def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> Container:
     given, upkeep, clock = house.settings.provided, house.upkeep.provided, house.clock
+    needs_verified = Singleton(_is_on, given.email_verification)
     mailed = Singleton(
         MailedInvitations,
         house.postbox,
         house.limits,
         Object(name_of),
         Object(has_address),
-        Object(account_at),
-        Singleton(_is_on, given.email_verification),
+        needs_verified,
     )
     workspaces = watched(
         house.observer, Workspaces, house.work, queries, house.secrets, house.quota_limits, mailed, clock, house.ids
@@ -64,7 +64,7 @@ def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> C
         Singleton(Quota, "workspaces", "account", given.quota_workspaces),
     )
     house.consumers.add_args(LEAVING, Singleton(erasing, house.upkeep))
-    house.notices.add_args(Singleton(member_invited, mailed))
+    house.notices.add_args(Singleton(member_invited, Object(account_at), needs_verified))
     house.routes.add_args(Singleton(workspace_routes, workspaces))
     house.retention.add_args(
         Singleton(Aging, "invitations", given.invitation_retention_days, upkeep.forget_invitations, clock),
