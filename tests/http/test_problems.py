@@ -45,8 +45,8 @@ async def test_what_does_not_exist_is_a_404_problem(ada: Person) -> None:
         ("DELETE", "/tasks/bulk", {"POST", "OPTIONS"}),
         ("GET", "/tasks/bulk", {"POST", "OPTIONS"}),
         ("POST", "/events/stream", {"GET", "HEAD", "OPTIONS"}),
-        ("TRACE", "/me", {"GET", "HEAD", "PATCH", "OPTIONS"}),
-        ("PROPFIND", "/me", {"GET", "HEAD", "PATCH", "OPTIONS"}),
+        ("TRACE", "/me", {"DELETE", "GET", "HEAD", "PATCH", "OPTIONS"}),
+        ("PROPFIND", "/me", {"DELETE", "GET", "HEAD", "PATCH", "OPTIONS"}),
     ],
 )
 async def test_a_method_that_a_route_lacks_is_a_405_problem_that_names_those_it_has(
