@@ -1,23 +1,23 @@
 """Signing in with a second factor and with passkeys, as pages and programs do it."""
 
-from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import pytest
-import pytest_asyncio
 
+from adapters.mail import KeptMailer
 from adapters.memory.system import MovableClock
-from tests.http.house import house_in_memory, visited
+from entrypoints.container import Container
 from tests.http.test_problems import problem
 from tests.support.authenticators import Authenticator, a_passkey, code_of
-from tests.support.clients import API, PASSWORD, Json, Person, done, refresh_cookie, sign_up, signed_in
+from tests.support.clients import API, PASSWORD, Json, Person, done, refresh_cookie, signed_in, until
 
 
 class Home(NamedTuple):
-    """Ada, and the clock of the assembly that she has signed in at."""
+    """Ada, the assembly that she has signed in at, and its clock."""
 
     ada: Person
+    house: Container
     clock: MovableClock
 
     @property
@@ -31,13 +31,9 @@ class Home(NamedTuple):
         return await self.http.post(f"{API}/auth/mfa/verify", json=step)
 
 
-@pytest_asyncio.fixture
-async def home() -> AsyncIterator[Home]:
-    house = house_in_memory()
-    clock = house.clock()
-    assert isinstance(clock, MovableClock)
-    async with visited(house) as http:
-        yield Home(await sign_up(http), clock)
+@pytest.fixture
+def home(house: Container, ada: Person) -> Home:
+    return Home(ada, house, cast(MovableClock, house.clock()))
 
 
 async def set_up(home: Home) -> tuple[str, list[str]]:
@@ -93,6 +89,26 @@ async def test_removing_the_app_takes_the_password_and_a_factor(home: Home) -> N
     assert (await home.ada.delete("/auth/mfa/totp", json=right)).status_code == 204
     done(await home.log_in())
     problem(await home.ada.post("/auth/mfa/recovery-codes", {"password": PASSWORD}), 409, "factor_missing")
+
+
+async def test_the_owner_is_mailed_what_happens_to_the_factors(home: Home) -> None:
+    _, codes = await set_up(home)
+    token = (await home.log_in()).json()["mfa_token"]
+    done(await home.verify(mfa_token=token, recovery_code=codes[0]))
+    removal = {"password": PASSWORD, "recovery_code": codes[1]}
+    assert (await home.ada.delete("/auth/mfa/totp", json=removal)).status_code == 204
+    mailer = cast(KeptMailer, home.house.mailer())
+    told = {"security.factor_added", "security.recovery_code_used", "security.factor_removed"}
+    types = done(await home.ada.get("/notification-preferences"))["types"]
+    sentences = {types[name]["description"] for name in told}
+
+    def is_mailed() -> bool:
+        letters = [each.letter for each in mailer.sent if each.letter.to == home.ada.email]
+        said = {line["sentence"] for letter in letters for line in cast(Any, letter.data.get("lines", []))}
+        assert not any(code in str(letter.data) for code in codes for letter in letters)
+        return sentences <= said
+
+    await until(is_mailed)
 
 
 async def test_answers_with_secrets_are_not_compressed_and_replayed_only_to_whom_they_were_for(home: Home) -> None:
