@@ -8,6 +8,7 @@ from uuid import UUID
 from application.notifications import Person
 from application.ports.consumers import Consumer, ConsumerWork
 from application.ports.events import EventView
+from application.ports.exports import ExportWork
 from application.ports.identity import IdentityWork
 from application.ports.mail import MailWork
 from application.ports.notifications import NotificationWork
@@ -21,7 +22,17 @@ from domain.ids import AccountId, WorkspaceId
 from domain.workspaces import SoleOwner
 
 
-class EveryWork(IdentityWork, WorkspaceWork, TaskWork, RoomWork, NotificationWork, MailWork, ConsumerWork, Protocol):
+class EveryWork(
+    IdentityWork,
+    WorkspaceWork,
+    TaskWork,
+    RoomWork,
+    NotificationWork,
+    ExportWork,
+    MailWork,
+    ConsumerWork,
+    Protocol,
+):
     """The unit of work of all use cases. Each of them sees only its own slice."""
 
 

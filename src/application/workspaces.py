@@ -10,10 +10,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from application.erasure import DELETED, history_of
 from application.invitations import InvitingWork, MailedInvitations
-from application.paging import Page
+from application.paging import PAGE_MAX, Page
 from application.ports.access import AccessQueries
 from application.ports.consumers import Consumer, ConsumerWork
 from application.ports.events import EventView
+from application.ports.exports import Exported
 from application.ports.feeds import Asked, Feeds, Ground
 from application.ports.secrets import Secrets
 from application.ports.system import Clock, Ids
@@ -324,6 +325,15 @@ LEAVING = Consumer("workspaces_leave", DELETED, _leave)
 def erasing(upkeep: Upkeep) -> Consumer[ConsumerWork]:
     """Drops the journal of the personal workspace of a deleted account, and of what is in it."""
     return history_of("workspaces_erase", upkeep, lambda account: workspace_stream(WorkspaceId(account)))
+
+
+def exported(queries: WorkspaceQueries) -> Exported:
+    """The workspaces that somebody is in, with their role there."""
+
+    async def page(account: AccountId, cursor: str | None) -> Page[WorkspaceView]:
+        return await queries.page(account, cursor, PAGE_MAX)
+
+    return Exported("workspaces", page)
 
 
 def _view(workspace: Workspace, actor: Principal) -> WorkspaceView:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 AccountId = NewType("AccountId", UUID)
 SessionId = NewType("SessionId", UUID)
+ExportId = NewType("ExportId", UUID)
 GuestPassId = NewType("GuestPassId", UUID)
 PasskeyId = NewType("PasskeyId", UUID)
 AddressRequestId = NewType("AddressRequestId", UUID)

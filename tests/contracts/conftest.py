@@ -19,6 +19,7 @@ from adapters.memory.consumers import MemoryCursors
 from adapters.memory.database import MemoryDatabase
 from adapters.memory.due import MemoryDeadlines
 from adapters.memory.events import MemoryBroker, MemoryJournalQueries
+from adapters.memory.exports import MemoryExportStore
 from adapters.memory.guest_passes import MemoryGuestPassStore
 from adapters.memory.idempotency import MemoryIdempotency
 from adapters.memory.identity import MemorySessionQueries
@@ -43,6 +44,7 @@ from adapters.postgres.consumers import PostgresCursors
 from adapters.postgres.database import Database
 from adapters.postgres.due import PostgresDeadlines
 from adapters.postgres.events import PostgresJournalQueries
+from adapters.postgres.exports import PostgresExportStore
 from adapters.postgres.guest_passes import PostgresGuestPassStore
 from adapters.postgres.idempotency import PostgresIdempotency
 from adapters.postgres.identity import PostgresSessionQueries
@@ -124,6 +126,7 @@ async def memory_house(memory_assembly: Container) -> AsyncIterator[House]:
             workspace_queries=MemoryWorkspaceQueries(database),
             room_queries=MemoryRoomQueries(database),
             room_upkeep=MemoryRoomUpkeep(database),
+            export_store=MemoryExportStore(database),
             room_deadlines=MemoryDeadlines(database, ROOMS, attrgetter("due_at")),
             notification_queries=MemoryNotificationQueries(database),
             notification_upkeep=MemoryNotificationUpkeep(database),
@@ -210,6 +213,7 @@ async def postgres_and_redis_house(
             workspace_queries=PostgresWorkspaceQueries(database),
             room_queries=PostgresRoomQueries(database),
             room_upkeep=PostgresRoomUpkeep(database),
+            export_store=PostgresExportStore(database),
             room_deadlines=deadlines["rooms"],
             notification_queries=PostgresNotificationQueries(database),
             notification_upkeep=PostgresNotificationUpkeep(database),

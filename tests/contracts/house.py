@@ -15,6 +15,7 @@ from application.ports.cache import Cache
 from application.ports.consumers import Consumer, Cursors
 from application.ports.due import Deadlines
 from application.ports.events import Broker, Entry, EventView, JournalQueries, Signal
+from application.ports.exports import ExportStore
 from application.ports.idempotency import Idempotency
 from application.ports.identity import AddressUpkeep, GuestPassStore, SessionQueries
 from application.ports.limits import RateLimiter
@@ -72,6 +73,7 @@ class House:
     workspace_queries: WorkspaceQueries
     room_queries: RoomQueries
     room_upkeep: RoomUpkeep
+    export_store: ExportStore
     room_deadlines: Deadlines
     notification_queries: NotificationQueries
     notification_upkeep: NotificationUpkeep

@@ -137,6 +137,7 @@ async def a_world(http: Any, *, room_is_of_team: bool = False) -> World:
             "code": code_of(secret, MovableClock().now()),
             "workspaces": team,
             "members": people["dan"].id,
+            "export": str(uuid4()),  # `test_exporting.py` has one
             "assignees": people["member"].id,
             "tasks": task,
             "doomed": doomed,

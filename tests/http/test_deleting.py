@@ -38,6 +38,8 @@ class Village(NamedTuple):
 
     async def is_quiet(self) -> bool:
         """Whether nothing is due, and no consumer has anything left to do."""
+        # What failed is tried again after a second.
+        await self.time_passes(timedelta(milliseconds=50))
         cursors, clock = self.house.cursors(), self.house.clock()
         due = [await kind.deadlines.look(clock.now(), 1) for kind in self.house.due()]
         return not any(ahead.late for ahead in due) and not await cursors.backlog()

@@ -12,7 +12,8 @@ from tests.support.clients import API, Json, Person
 # with a request out of `operations.py`, so a new route is walked too or fails here until somebody decides.
 ABOUT_ONESELF = {
     "register", "log_in", "refresh", "log_out", "log_out_everywhere", "list_sessions", "read_me", "change_me",
-    "change_password", "delete_me", "restore_me", "list_workspaces", "create_workspace", "issue_ticket",
+    "change_password", "delete_me", "restore_me", "export_me", "list_exports", "fetch_export",
+    "list_workspaces", "create_workspace", "issue_ticket",
     "list_event_types",
     "read_factors", "begin_totp", "confirm_totp", "remove_totp", "renew_recovery_codes", "ask_for_passkey",
     "add_passkey", "verify_factor", "ask_for_any_passkey", "log_in_with_passkey",

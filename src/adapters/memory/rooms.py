@@ -192,6 +192,12 @@ class MemoryRoomQueries(RoomQueries):
         newest = _newest(self._database.committed, id, MESSAGES_KEPT)
         return page_of(newest, message_view, _age, query, before, limit, descending=True)
 
+    async def messages_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[MessageView]:
+        query = f"messages of {account}"
+        after = decode_cursor(cursor, query, UUID) if cursor is not None else None
+        said = [message for message in self._database.committed[MESSAGES].values() if message.account_id == account]
+        return page_of(said, message_view, lambda message: (message.id,), query, after, limit)
+
     async def participating(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
         rooms = self._database.committed[ROOMS]
         return {

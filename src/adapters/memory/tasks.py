@@ -238,6 +238,34 @@ class MemoryTaskQueries(TaskQueries):
         found = [comment for comment in self._database.committed[COMMENTS].values() if comment.task_id == task]
         return page_of(found, _comment_view, _age, query, after, limit)
 
+    async def of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[TaskView]:
+        query = f"tasks of {account}"
+        after = decode_cursor(cursor, query, UUID) if cursor is not None else None
+        tables = self._database.committed
+        said = {comment.task_id for comment in tables[COMMENTS].values() if comment.author_id == account}
+        found = [
+            task
+            for task in tables[TASKS].values()
+            if (task.created_by == account or account in task.assignees or task.id in said)
+            and self._may_see(task, account)
+        ]
+        return page_of(found, _view, lambda task: (task.id,), query, after, limit)
+
+    async def comments_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        query = f"comments of {account}"
+        after = decode_cursor(cursor, query, UUID) if cursor is not None else None
+        tables = self._database.committed
+        found = [
+            comment
+            for comment in tables[COMMENTS].values()
+            if comment.author_id == account and self._may_see(tables[TASKS][comment.task_id], account)
+        ]
+        return page_of(found, _comment_view, lambda comment: (comment.id,), query, after, limit)
+
+    def _may_see(self, task: Task, by: AccountId) -> bool:
+        standing = standing_in(self._database.committed, task.workspace_id, by)
+        return not task.deleted_at and standing is not None
+
     def _seen(self, id: TaskId, by: AccountId) -> Task:
         tables = self._database.committed
         task = tables[TASKS].get(id)

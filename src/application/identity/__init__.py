@@ -2,6 +2,7 @@
 
 from application.identity.addresses import Addresses
 from application.identity.deletion import Deletion, erasing
+from application.identity.exported import happened, profile
 from application.identity.factor_messages import (
     Assertion,
     AssertionResponse,
@@ -98,4 +99,6 @@ __all__ = [
     "SigningIn",
     "TotpSecret",
     "erasing",
+    "happened",
+    "profile",
 ]

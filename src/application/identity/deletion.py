@@ -1,8 +1,9 @@
 """The end of an account: its owner asks for it, may take that back for some time, and then the account is deleted."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from application.accounts import ACCOUNT_LEAVE
@@ -13,17 +14,23 @@ from application.identity.measures import PASSWORD_PER_ACCOUNT
 from application.identity.messages import DeletionRequest
 from application.identity.signing_in import user_view
 from application.limits import Limits
+from application.mail import Postbox
 from application.ports.consumers import Consumer, ConsumerWork
 from application.ports.events import EventView
 from application.ports.identity import IdentityWork, PasswordHasher, UserView
+from application.ports.mail import Letter, MailWork
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
 from application.ports.upkeep import Upkeep
 from application.principal import Principal
 from application.scopes import SESSION
 from domain.channels import account_stream
-from domain.identity import EndReason, WrongPassword
+from domain.identity import Account, EndReason, WrongPassword
 from domain.ids import AccountId, SessionId
+
+
+class DeletionWork(IdentityWork, MailWork, Protocol):
+    """The slice of a unit of work that ends an account and tells its owner."""
 
 
 class Deletion:
@@ -35,11 +42,12 @@ class Deletion:
 
     def __init__(
         self,
-        work: UnitOfWork[IdentityWork],
+        work: UnitOfWork[DeletionWork],
         refuse_owners: Callable[[Any, AccountId], Awaitable[None]],
         hasher: PasswordHasher,
         authentication: Authentication,
         limits: Limits,
+        postbox: Postbox,
         grace_seconds: int,
         clock: Clock,
     ) -> None:
@@ -48,6 +56,7 @@ class Deletion:
         self._hasher = hasher
         self._authentication = authentication
         self._limits = limits
+        self._postbox = postbox
         self._grace = timedelta(seconds=grace_seconds)
         self._clock = clock
 
@@ -73,6 +82,8 @@ class Deletion:
                 raise _wrong()
             await self._refuse_owners(work, id)
             account.request_deletion(now + self._grace, now)
+            if account.has_news:
+                self._tell(work, account, "deletion_requested", now)
             work.accounts.save(account)
             ended = await end_sessions(work, id, EndReason.DELETION_REQUESTED, id, now)
         return user_view(account), ended
@@ -88,7 +99,9 @@ class Deletion:
         actor.require(ACCOUNT_LEAVE)
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
-            account.restore(self._clock.now())
+            account.restore(now := self._clock.now())
+            if account.has_news:
+                self._tell(work, account, "deletion_taken_back", now)
             work.accounts.save(account)
         return user_view(account)
 
@@ -96,12 +109,20 @@ class Deletion:
         """Delete an account whose grace is over. What there is of its owner elsewhere is erased by consumers."""
         async with self._work() as work:
             account = await work.accounts.get(AccountId(id))
+            before = replace(account)
             account.elapse(now)
             if not account.has_news:
                 return
+            self._tell(work, before, "account_deleted", now)
             work.accounts.save(account)
             ended = await end_sessions(work, account.id, EndReason.DELETION_REQUESTED, None, now)
         self._authentication.end(ended)
+
+    def _tell(self, work: MailWork, account: Account, letter: str, now: datetime) -> None:
+        if account.email is not None:
+            due_at = account.due_at and f"{account.due_at:%Y-%m-%d %H:%M} UTC"
+            data = {"name": account.display_name, "due_at": due_at}
+            self._postbox.post(work, Letter(letter, account.email, data), now)
 
 
 def erasing(upkeep: Upkeep) -> Consumer[ConsumerWork]:

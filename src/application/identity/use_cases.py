@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from msgspec import UNSET
 
@@ -227,19 +228,7 @@ class Identity:
         actor.require(SESSION)
         async with self._work() as work:
             sessions = await work.sessions.live(actor.account_id, self._clock.now())
-        views = [
-            SessionView(
-                id=s.id,
-                address=s.address,
-                user_agent=s.user_agent,
-                created_at=s.created_at,
-                last_used_at=s.rotated_at,
-                expires_at=s.expires_at,
-                current=s.id == actor.credential_id,
-            )
-            for s in sessions
-        ]
-        return Page(views, None)
+        return Page([session_view(session, actor.credential_id) for session in sessions], None)
 
     async def end_session(self, actor: Principal, id: SessionId) -> None:
         """End a session of the caller; an admin can end any session."""
@@ -302,3 +291,16 @@ class Identity:
             account.change_password(encoded, now)
             work.accounts.save(account)
             return await end_sessions(work, account.id, EndReason.PASSWORD_CHANGED, account.id, now)
+
+
+def session_view(session: Session, present: UUID | None = None) -> SessionView:
+    """A session as its owner sees it; `present` is the id of the one that asks."""
+    return SessionView(
+        id=session.id,
+        address=session.address,
+        user_agent=session.user_agent,
+        created_at=session.created_at,
+        last_used_at=session.rotated_at,
+        expires_at=session.expires_at,
+        current=session.id == present,
+    )

@@ -2,6 +2,7 @@
 
 from application.notifications.digests import Digests
 from application.notifications.erasure import erasing
+from application.notifications.exported import exported
 from application.notifications.letters import UNSUBSCRIBE, Correspondence, Person
 from application.notifications.making import Notices
 from application.notifications.messages import (
@@ -33,4 +34,5 @@ __all__ = [
     "QuietBetween",
     "Unread",
     "erasing",
+    "exported",
 ]

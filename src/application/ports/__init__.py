@@ -6,6 +6,7 @@ from application.ports.consumers import Consumer, Cursors
 from application.ports.credentials import CredentialKind
 from application.ports.due import Deadlines, Due
 from application.ports.events import Broker, JournalQueries
+from application.ports.exports import Exported, ExportStore
 from application.ports.feeds import Feeds
 from application.ports.idempotency import Idempotency
 from application.ports.identity import AccessTokens, PasswordHasher, SessionQueries
@@ -37,6 +38,8 @@ __all__ = [
     "Cursors",
     "Deadlines",
     "Due",
+    "ExportStore",
+    "Exported",
     "Feeds",
     "Idempotency",
     "Ids",

@@ -241,5 +241,13 @@ class TaskQueries(Protocol):
         """A page of the comments of a task, oldest first: at most `limit`, and no more than fit on a `Page`."""
         ...
 
+    async def of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[TaskView]:
+        """The tasks that the account made, has or commented on, and may see now, by id."""
+        ...
+
+    async def comments_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        """What the account said below tasks that it may see now, by id."""
+        ...
+
 
 SORTS: Sequence[str] = ("created_at", "updated_at", "due_at", "priority")

@@ -3,6 +3,7 @@
 from application.rooms.chat import Chat
 from application.rooms.departures import closing, erasing, leaving
 from application.rooms.entrance import Entrance
+from application.rooms.exported import exported_messages, exported_rooms
 from application.rooms.feeds import RoomFeeds
 from application.rooms.measures import DRIFT, FIGURES, HAPPENINGS, POLICIES
 from application.rooms.messages import (
@@ -73,5 +74,7 @@ __all__ = [
     "Skip",
     "closing",
     "erasing",
+    "exported_messages",
+    "exported_rooms",
     "leaving",
 ]

@@ -1,6 +1,7 @@
 """The use cases of tasks, their watchers and their comments."""
 
 from application.tasks.departures import erasing, release
+from application.tasks.exported import exported_comments, exported_tasks
 from application.tasks.feeds import TaskFeeds
 from application.tasks.finding import WordsAnew
 from application.tasks.messages import (
@@ -45,5 +46,7 @@ __all__ = [
     "Tasks",
     "WordsAnew",
     "erasing",
+    "exported_comments",
+    "exported_tasks",
     "release",
 ]

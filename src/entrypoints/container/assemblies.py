@@ -6,13 +6,13 @@ from dependency_injector.providers import Dict, Object, Singleton
 
 from adapters import memory
 from adapters.security import Argon2Hasher
-from entrypoints.container import identity, mail, market, notifications, rooms, tasks, workspaces
+from entrypoints.container import exports, identity, mail, market, notifications, rooms, tasks, workspaces
 from entrypoints.container.table import Container
 from entrypoints.settings import Settings
 
 # What every context may use comes before them.
 SERVICES = (mail,)
-CONTEXTS = (identity, workspaces, tasks, rooms, market, notifications)
+CONTEXTS = (identity, workspaces, tasks, rooms, market, notifications, exports)
 
 # Those who lost their connection by a restart of the only process are back by then.
 BACK_SECONDS = 10.0

@@ -36,6 +36,8 @@ from application.identity import (
     SecondSteps,
     SigningIn,
     erasing,
+    happened,
+    profile,
 )
 from application.ports import CredentialKind, Deadlines, Due
 from application.ports.identity import AddressUpkeep, Authenticators, GuestPassStore, OneTimeCodes
@@ -182,6 +184,7 @@ def _with_identity(
         house.hasher,
         house.authentication,
         house.limits,
+        house.postbox,
         given.deletion_grace_seconds,
         clock,
     )
@@ -216,6 +219,7 @@ def _with_identity(
         Singleton(factor_routes, factors, passkeys, second_steps, cookie),
         Singleton(deletion_routes, deletion),
     )
+    house.exported.add_args(Singleton(profile, house.work, clock), Singleton(happened, house.journal))
     house.consumers.add_args(Singleton(erasing, house.upkeep))
     house.due.add_args(Singleton(Due, "accounts", deadlines, deletion.provided.elapse))
     house.due.add_args(Singleton(Due, "address_requests", request_deadlines, requests.provided.elapse))

@@ -53,6 +53,8 @@ from application.rooms import (
     RoomSteps,
     closing,
     erasing,
+    exported_messages,
+    exported_rooms,
     leaving,
 )
 from domain.rooms import ROOM, Message, Queue, Room
@@ -135,6 +137,11 @@ def _with_rooms(
     house.quotas.add_args(
         Singleton(Quota, "rooms", "account", given.quota_rooms),
         Singleton(Quota, "workspace_rooms", "workspace", given.quota_workspace_rooms),
+    )
+    house.exported.add_args(
+        Singleton(exported_rooms, queries, False),
+        Singleton(exported_rooms, queries, True),
+        Singleton(exported_messages, queries),
     )
     house.consumers.add_args(
         Singleton(closing, keeping), Singleton(leaving, keeping), Singleton(erasing, keeping, upkeep)

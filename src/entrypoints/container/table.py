@@ -46,7 +46,7 @@ class Container(containers.DeclarativeContainer):
     figures: Dict = Dict()
     aggregates, scopes, feeds, quotas, gauges = List(), List(), List(), List(), List()
     credentials = List()  # besides tokens
-    notices = List()
+    notices, exported = List(), List()
     attendances, consumers, due, calls, retention, loops = List(), List(), List(), List(), List(), List()
     # Technology
     database = Singleton(made.database, settings, observer)

@@ -22,7 +22,18 @@ from adapters.postgres.tasks import PostgresTaskQueries, PostgresTasks, Postgres
 from application.ports import AccessQueries, Cache, Deadlines, Due, TaskNumbers, TaskQueries, TaskUpkeep, TaskWords
 from application.quotas import Quota
 from application.reactions import DEPARTED
-from application.tasks import NOTICES, TASKS_READ, TASKS_WRITE, Reminders, TaskFeeds, Tasks, WordsAnew, erasing
+from application.tasks import (
+    NOTICES,
+    TASKS_READ,
+    TASKS_WRITE,
+    Reminders,
+    TaskFeeds,
+    Tasks,
+    WordsAnew,
+    erasing,
+    exported_comments,
+    exported_tasks,
+)
 from domain.tasks import Reminder, Task
 from entrypoints.container.made import watched
 from entrypoints.container.table import Container
@@ -76,6 +87,7 @@ def _with_tasks(
     house.aggregates.add_args(Task, Reminder)
     house.scopes.add_args(TASKS_READ, TASKS_WRITE)
     house.feeds.add_args(Singleton(TaskFeeds, house.access_queries))
+    house.exported.add_args(Singleton(exported_tasks, stored), Singleton(exported_comments, stored))
     house.consumers.add_args(DEPARTED, Singleton(erasing, upkeep))
     house.notices.add_args(*NOTICES)
     house.due.add_args(Singleton(Due, "task_reminders", deadlines, Singleton(Reminders, house.work).provided.elapse))

@@ -20,6 +20,7 @@ from application.workspaces import (
     WorkspaceFeeds,
     Workspaces,
     erasing,
+    exported,
 )
 from domain.workspaces import Workspace
 from entrypoints.container.made import watched
@@ -63,6 +64,7 @@ def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> C
         Singleton(Quota, "invitations", "workspace", given.quota_invitations),
         Singleton(Quota, "workspaces", "account", given.quota_workspaces),
     )
+    house.exported.add_args(Singleton(exported, queries))
     house.consumers.add_args(LEAVING, Singleton(erasing, house.upkeep))
     house.notices.add_args(Singleton(member_invited, Object(account_at), needs_verified))
     house.routes.add_args(Singleton(workspace_routes, workspaces))

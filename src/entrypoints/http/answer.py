@@ -212,5 +212,9 @@ def _policy(limit: int, window_ms: int) -> bytes:
     return b'"default";q=%d;w=%d' % (limit, max(1, window_ms // 1000))
 
 
+# Of events, which have no end, and of files, which may be as large as a connection is slow.
+_STREAMS = (b"text/event-stream", b"application/zip")
+
+
 def _is_stream(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+    return any(name == b"content-type" and value.startswith(_STREAMS) for name, value in headers)

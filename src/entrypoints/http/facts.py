@@ -31,6 +31,7 @@ class Facts:
     `by_header`: that version comes in `If-Match`.
     `later`: why it may answer 202 without a body in place of its usual answer.
     `streamed`: an example of a streamed answer.
+    `file`: the media type of an answer that is a file.
     `has_version`: its answers have an ETag, though no field says so.
     `scope`: the scope that a credential needs, if the `scopes` of its router do not say it.
     `takes_forms`: its body may be a form, as programs and pages outside of this API send one. It is not read.
@@ -46,6 +47,7 @@ class Facts:
     by_header: bool = True
     later: str | None = None
     streamed: str | None = None
+    file: str | None = None
     has_version: bool = False
     scope: Scope | None = None
     takes_forms: bool = False

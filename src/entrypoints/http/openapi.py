@@ -247,6 +247,8 @@ def _complete(operation: dict[str, Any], of: _Operation) -> None:
     success["description"] = "Done."
     if facts.streamed is not None:
         success["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": facts.streamed}}
+    elif facts.file is not None:
+        success["content"] = {facts.file: {"schema": {"type": "string", "contentMediaType": facts.file}}}
     elif of.answer is not None:
         success["content"] = {"application/json": {"schema": of.answer}}
     else:

@@ -185,6 +185,14 @@ _MESSAGES, _EARLIER = (
     measured(shown, _SIZE, [_NEWEST.c.text], _NEWEST.c.number, _NEWEST.c.id, descending=True)
     for shown in (_SHOWN, _SHOWN.where(tuple_(_NEWEST.c.number, _NEWEST.c.id) < _PLACE))
 )
+_MESSAGE_SIZE = 400 + func.octet_length(messages.c.text) + func.octet_length(messages.c.display_name)
+_OF_PERSON = measured(
+    select(*_MESSAGE).where(messages.c.account_id == bindparam("account"), messages.c.id > bindparam("after")),
+    _MESSAGE_SIZE,
+    [messages.c.text],
+    messages.c.id,
+)
+_BEFORE_ALL = UUID(int=0)
 _AFTER_ALL = UUID(int=2**128 - 1)
 _people = msgspec.json.Decoder(list[ParticipantView])
 _said = msgspec.json.Decoder(list[MessageView])
@@ -244,6 +252,16 @@ class PostgresRoomQueries(RoomQueries):
         )
         await self._seen(_IS_IN, id, by)
         return Page([view for _, view in page.data], page.next_cursor)
+
+    async def messages_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[MessageView]:
+        query = f"messages of {account}"
+        after = _BEFORE_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
+        return await page_of(
+            lambda limit, most: self._database.fetch(_OF_PERSON, account=account, after=after, limit=limit, most=most),
+            limit,
+            lambda row: MessageView(*row[:-1]),
+            lambda last: encode_cursor(query, last.id),
+        )
 
     async def participating(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
         return (await self._database.look_up_all(_PARTICIPATING, list(asked))).keys()

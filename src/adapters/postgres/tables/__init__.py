@@ -4,6 +4,7 @@ Alembic compares the migrations with it, and every statement is written against 
 """
 
 from adapters.postgres.tables.events import cursors, events, lineage, streams
+from adapters.postgres.tables.exports import export_pieces, exports
 from adapters.postgres.tables.identity import (
     accounts,
     address_requests,
@@ -40,6 +41,8 @@ __all__ = [
     "digests",
     "due_index",
     "events",
+    "export_pieces",
+    "exports",
     "guest_passes",
     "idempotency",
     "inboxes",

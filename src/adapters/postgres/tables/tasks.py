@@ -92,6 +92,7 @@ tasks = Table(
     ),
     # One index for both columns, because writing to it costs little more than to an index of the assignees alone.
     Index("ix_tasks_people", "assignees", "watchers", postgresql_using="gin"),
+    Index("ix_tasks_created_by", "created_by"),
     Index("ix_tasks_words", "words", postgresql_using="gin"),
     Index("ix_tasks_words_rule", "id", postgresql_where=text("words_rule < 1")),
     one_of("status", Status),
@@ -119,6 +120,7 @@ comments = Table(
     Column("words", TSVECTOR, nullable=False, server_default=text("''")),
     Column("words_rule", SmallInteger, nullable=False, server_default=text("0")),
     Index("ix_comments_task_id", "task_id", "id"),
+    Index("ix_comments_author_id", "author_id", "id"),
     Index("ix_comments_words", "words", postgresql_using="gin"),
     Index("ix_comments_words_rule", "id", postgresql_where=text("words_rule < 1")),
 )

@@ -17,7 +17,7 @@ from application.ports.tasks import TaskFilter
 from domain.tasks import LABEL_MAX
 
 # About how many bytes of JSON a task has: its texts and arrays, and 600 bytes for everything else.
-_SIZE = (
+SIZE = (
     600
     + func.octet_length(tasks.c.title)
     + func.octet_length(tasks.c.description)
@@ -25,7 +25,7 @@ _SIZE = (
     + func.cardinality(tasks.c.labels) * LABEL_MAX
     + (func.cardinality(tasks.c.assignees) + func.cardinality(tasks.c.watchers)) * 39
 )
-_WIDE = (tasks.c.description, tasks.c.custom, tasks.c.labels, tasks.c.watchers)
+WIDE = (tasks.c.description, tasks.c.custom, tasks.c.labels, tasks.c.watchers)
 
 _QUERY = func.cast(bindparam("words", type_=Text), TSQUERY)
 # The tasks whose comments match, as an array, so that an index finds them. The query is a subquery, so that it is not
@@ -99,9 +99,7 @@ def listing(conditions: Sequence[str], archived: bool | None, sort: str, continu
         place = tuple_(key, tasks.c.id)
         statement = statement.where(place < after if falling else place > after)
     order = (tasks.c.id,) if "undated" in conditions else (key, tasks.c.id)
-    return measured(
-        statement, _SIZE, _WIDE, *order, descending=falling, is_walked=is_walked(conditions, archived, sort)
-    )
+    return measured(statement, SIZE, WIDE, *order, descending=falling, is_walked=is_walked(conditions, archived, sort))
 
 
 def _condition(name: str) -> ColumnElement[bool]:

@@ -6,15 +6,15 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import bindparam, func, select, true
+from sqlalchemy import Uuid, bindparam, exists, func, select, true, union
 
 from adapters.postgres.database import Database
 from adapters.postgres.long_reads import LongReads
 from adapters.postgres.pages import measured, page_of
 from adapters.postgres.statement import Lookup, Statement
 from adapters.postgres.tables import comments, members, tasks
-from adapters.postgres.tasks.lists import CONDITIONS, SORT_KEYS, is_walked, listing, parts_of
-from adapters.postgres.tasks.terms import KEY, MEMBER, VIEW_COLUMNS, VISIBLE
+from adapters.postgres.tasks.lists import CONDITIONS, SIZE, SORT_KEYS, WIDE, is_walked, listing, parts_of
+from adapters.postgres.tasks.terms import IS_ASSIGNED, KEY, MEMBER, VIEW_COLUMNS, VISIBLE
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskView
 from domain.errors import NotFound
@@ -44,6 +44,29 @@ _COMMENTS = measured(
     [comments.c.text],
     comments.c.id,
     is_walked=True,
+)
+_ME = bindparam("account", type_=Uuid)
+_MAY_SEE = exists().where(members.c.workspace_id == tasks.c.workspace_id, members.c.account_id == _ME)
+_CONCERNING = union(
+    select(tasks.c.id).where(tasks.c.created_by == _ME),
+    select(tasks.c.id).where(IS_ASSIGNED),
+    select(comments.c.task_id).where(comments.c.author_id == _ME),
+)
+_OF_PERSON = measured(
+    select(*VIEW_COLUMNS).where(
+        tasks.c.id.in_(_CONCERNING), tasks.c.id > bindparam("after"), tasks.c.deleted_at.is_(None), _MAY_SEE
+    ),
+    SIZE,
+    WIDE,
+    tasks.c.id,
+)
+_COMMENTS_OF_PERSON = measured(
+    select(*_COMMENT_VIEW_COLUMNS)
+    .join(tasks, tasks.c.id == comments.c.task_id)
+    .where(comments.c.author_id == _ME, comments.c.id > bindparam("after"), tasks.c.deleted_at.is_(None), _MAY_SEE),
+    _COMMENT_SIZE,
+    [comments.c.text],
+    comments.c.id,
 )
 _BEFORE_ALL = UUID(int=0)
 _EVERYTHING = TaskFilter()
@@ -123,6 +146,27 @@ class PostgresTaskQueries(TaskQueries):
         if not page.data and await self._database.fetchrow(_IS_MEMBER, workspace=workspace, account=by) is None:
             raise NotFound
         return page
+
+    async def of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[TaskView]:
+        query = f"tasks of {account}"
+        after = _BEFORE_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
+        wanted = {"account": account, "assignee": [account], "after": after}
+        return await page_of(
+            lambda limit, most: self._database.fetch(_OF_PERSON, **wanted, limit=limit, most=most),
+            limit,
+            _view,
+            lambda last: encode_cursor(query, last.id),
+        )
+
+    async def comments_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
+        query = f"comments of {account}"
+        wanted = {"account": account, "after": _BEFORE_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]}
+        return await page_of(
+            lambda limit, most: self._database.fetch(_COMMENTS_OF_PERSON, **wanted, limit=limit, most=most),
+            limit,
+            lambda row: CommentView(*row[:-1]),
+            lambda last: encode_cursor(query, last.id),
+        )
 
     async def comments(self, task: TaskId, by: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
         query = f"comments {task}"

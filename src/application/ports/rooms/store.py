@@ -168,6 +168,10 @@ class RoomQueries(Protocol):
         """The newest 500 messages of the room, the newest first; NotFound as in `view`."""
         ...
 
+    async def messages_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[MessageView]:
+        """What the account said in rooms that are not forgotten yet, by id."""
+        ...
+
     async def participating(self, asked: Collection[tuple[UUID, AccountId]]) -> Collection[tuple[UUID, AccountId]]:
         """Those of these pairs of a room and an account in which the account is in the room, and that is open.
 
