@@ -40,11 +40,7 @@ NOTICES = (
         lambda data: data["reason"] == EndReason.TOKEN_REUSED,
     ),
     security("password_changed", "account.password_changed", "The password of your account was changed."),
-    security(
-        "password_reset",
-        "account.password_reset",
-        "A link in a mail set another password for your account. If that was not you, somebody else reads your mail.",
-    ),
+    security("password_reset", "account.password_reset", "A link in a mail set another password for your account."),
     security("email_changed", "account.email_changed", "Your account has another address."),
     security("deletion_requested", "account.deletion_requested", "Your account is to be deleted."),
     security("restored", "account.restored", "Your account is not deleted after all."),
