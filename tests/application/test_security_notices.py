@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.memory.mail import MAILS
 from adapters.memory.system import MovableClock
 from application.identity import Credentials, Device, PasswordChange, Registration
 from application.notifications import Chosen, Preferences
@@ -25,11 +26,13 @@ async def signed_up(house: Container) -> Principal:
 
 
 async def told(house: Container, ada: Principal) -> list[str]:
-    """The types of what the owner is told, oldest first."""
+    """The types of what the owner is told, oldest first. Each is mailed too, and none is counted up."""
     while await house.following_up().turn():
         pass
     page = await house.notifications().page(ada, False, None, 200)
-    return [each.type for each in reversed(page.data) for _ in range(each.count)]
+    assert {each.count for each in page.data} <= {1}
+    assert len(house.database().committed[MAILS]) == len(page.data)
+    return [each.type for each in reversed(page.data)]
 
 
 def clock_of(house: Container) -> MovableClock:

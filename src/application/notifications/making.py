@@ -1,6 +1,6 @@
 """How notifications follow from events: a durable consumer, which tells one piece of the accounts after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -81,8 +81,10 @@ class Notices:
             return
         people = await self._people(work, others)
         inboxes = await work.inboxes.of(people)
-        since = now - GROUPED_FOR
-        before = await work.notifications.unread_about(people, row.name, told.resource_id, since)
+        before: Mapping[AccountId, Notification] = {}
+        if not row.always:  # each of those says something else about the same account
+            since = now - GROUPED_FOR
+            before = await work.notifications.unread_about(people, row.name, told.resource_id, since)
         subject = Subject(told.resource_type, told.resource_id, told.title, told.place)
         for account, person in people.items():
             inbox = inboxes.get(account) or Inbox(account)

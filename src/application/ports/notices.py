@@ -38,7 +38,8 @@ class Notice(Generic[W_contra]):
     left out, unless the notice is `always` told.
 
     `concerns` is that of `Consumer`. `by_mail` is told by mail too, unless the owner does not want that. What is about
-    the safety of the account is told `always`: at once, on each channel, and to whoever did it as well.
+    the safety of the account is told `always`: each time for itself and at once, on each channel, and to whoever did it
+    as well.
     """
 
     name: str
