@@ -165,6 +165,20 @@ async def test_a_recovery_code_stands_in_once_however_it_is_typed(door: FrontDoo
     assert (await door.factors.overview(ada.actor)).recovery_codes_left == RECOVERY_CODES - 2
 
 
+async def test_a_recovery_code_is_of_one_account_also_where_its_digest_was_copied(door: FrontDoor) -> None:
+    eve, ada = await door.register("eve@example.org"), await door.register()
+    app = await set_up(door, ada)
+    async with door.container.work()() as work:
+        hers, theirs = await work.factors.get(ada.account), await work.factors.get(eve.account)
+        theirs.begin_totp(b"", eve.account, door.clock.now())
+        theirs.confirm_totp(1, hers.recovery_codes, eve.account, door.clock.now())
+        work.factors.save(theirs)
+    removal = FactorRemoval(password=PASSWORD, recovery_code=app.recovery_codes[0])
+    with pytest.raises(WrongCode):
+        await door.factors.remove_totp(eve.actor, removal)
+    await door.factors.remove_totp(ada.actor, removal)
+
+
 async def test_there_are_no_recovery_codes_without_a_factor(door: FrontDoor) -> None:
     ada = await door.register()
     await begin(door, ada)

@@ -217,6 +217,9 @@ async def test_nobody_signs_in_as_somebody_else(door: FrontDoor) -> None:
     for device in (of_eve, Authenticator()):
         with pytest.raises(InvalidCredentials):
             await second_step(door, first, device.prove(first.extra["public_key"]))  # type: ignore[arg-type]
+    mine_as_hers = hers.prove(first.extra["public_key"], userHandle=encoded(eve.account.bytes))  # type: ignore[arg-type]
+    with pytest.raises(InvalidCredentials):
+        await second_step(door, first, mine_as_hers)
     assert (await sign_in(door, of_eve.prove(await question(door)))).account == eve.account
 
 
