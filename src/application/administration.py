@@ -32,6 +32,15 @@ class AccountLine(Struct, frozen=True):
     role: AccountRole
     created_at: datetime
     disabled_at: datetime | None
+    deletion_due_at: datetime | None
+    deleted_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """What is the case with the account, in a word or two."""
+        if self.deleted_at:
+            return "deleted"
+        return "disabled" if self.disabled_at else "leaving" if self.deletion_due_at else "active"
 
 
 class Reencrypted(NamedTuple):

@@ -190,9 +190,8 @@ def _list_accounts(chosen: argparse.Namespace) -> int:
             if chosen.json:
                 print(msgspec.json.encode(account).decode())
             else:
-                state = "disabled" if account.disabled_at else "active"
                 who = account.email or account.kind
-                print(f"{account.id}  {account.created_at:%Y-%m-%d}  {account.role:5}  {state:8}  {who}")
+                print(f"{account.id}  {account.created_at:%Y-%m-%d}  {account.role:5}  {account.state:8}  {who}")
 
     _once(assembled(_settings(os.environ)), show)
     return 0

@@ -12,7 +12,7 @@ from domain.access import Role
 from domain.channels import workspace_stream
 from domain.errors import NotFound
 from domain.identity import ERASED_NAME, AddressPurpose, EndReason, MailedLink
-from domain.ids import WorkspaceId
+from domain.ids import InvitationId, WorkspaceId
 from domain.rooms import room_stream
 from tests.contracts.house import House
 from tests.support.builders import a_comment, a_message, a_room, a_session, a_task, a_team, an_account
@@ -135,6 +135,21 @@ async def test_sessions_and_answers_of_one_account_are_erased_and_of_no_other(ho
         async with house.idempotency.attempt(account, "key", b"fingerprint") as attempt:
             assert (attempt.replay is None) == (account == ada.id)
             attempt.record(Answer(200, (), b"Ada"))
+
+
+async def test_invitations_to_one_address_are_forgotten_and_to_no_other(house: House) -> None:
+    ada = await an_account(house)
+    team, ids = await a_team(house, ada.id), [InvitationId(house.ids.new()) for _ in range(3)]
+    for id, email in zip(ids, ("bob@example.org", "eve@example.org", None), strict=True):
+        async with house.work() as work:
+            found = await work.workspaces.get(team.id)
+            now = house.clock.now()
+            made = found.invite(id, Role.VIEWER, id.bytes, 1, now + GRACE, ada.id, now, email)
+            work.workspaces.add_invitation(made)
+            work.workspaces.save(found)
+    assert await house.upkeep.forget_address("bob@example.org") == 1
+    listed = await house.workspace_queries.invitations(team.id, ada.id, house.clock.now())
+    assert {view.id for view in listed} == set(ids[1:])
 
 
 async def test_tasks_of_one_workspace_are_erased_with_their_comments_and_of_no_other(house: House) -> None:

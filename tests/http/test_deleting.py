@@ -86,6 +86,7 @@ async def a_life(village: Village, bob: Person) -> tuple[Person, Json]:
     theirs = (await zebedee.open_task("For Bob", workspace_id=team, assignee_ids=[bob.id]))["id"]
     done(await zebedee.post(f"/tasks/{theirs}/comments", {"text": f"@{bob.id}, will you?"}))
     done(await zebedee.post(f"/workspaces/{team}/invitations", {}, headers={"Idempotency-Key": "invite"}))
+    done(await bob.post(f"/workspaces/{(await bob.create_team())['id']}/invitations", {"email": zebedee.email}))
     done(await zebedee.patch("/me", {"display_name": f"{NAME} the Great"}, headers={"Idempotency-Key": "rename"}))
     room = done(await zebedee.post("/rooms", {"name": "Film night", "workspace_id": team}))
     path = f"/rooms/{room['id']}"

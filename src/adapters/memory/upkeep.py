@@ -11,7 +11,6 @@ from adapters.memory.database import MemoryDatabase, Tables
 from adapters.memory.factors import FACTORS
 from adapters.memory.idempotency import ANSWERS
 from adapters.memory.identity import SESSIONS
-from adapters.memory.notifications import INBOXES, NOTIFICATIONS
 from adapters.memory.unit import CURSORS
 from adapters.memory.workspaces import INVITATIONS, REMOVALS
 from application.journal import event_view
@@ -64,13 +63,19 @@ class MemoryUpkeep(Upkeep):
             answers = [key for key in tables[ANSWERS] if key[0] == account][:most]
             for key in answers:
                 del tables[ANSWERS][key]
-            single = [table.pop(account, None) for table in (tables[FACTORS], tables[INBOXES])]
+            factors = int(tables[FACTORS].pop(account, None) is not None)
             ended = _drop(tables[SESSIONS], lambda session: session.account_id == account, most)
             _drop(tables[LINKS], lambda link: link.account_id == account, most)
-            told = _drop(tables[NOTIFICATIONS], lambda each: each.account_id == account, most)
-            return ended + told + len(answers) + sum(found is not None for found in single)
+            return ended + len(answers) + factors
 
         return await self._dropped(drop)
+
+    async def forget_address(self, address: str) -> int:
+        return await self._dropped(
+            lambda tables: _drop(
+                tables[INVITATIONS], lambda invitation: invitation.email == address, len(tables[INVITATIONS])
+            )
+        )
 
     async def forget_sessions(self, now: datetime, kept: timedelta, most: int) -> int:
         ended_before = now - kept

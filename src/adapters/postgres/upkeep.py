@@ -12,11 +12,9 @@ from adapters.postgres.tables import (
     cursors,
     events,
     idempotency,
-    inboxes,
     invitations,
     lineage,
     mailed_links,
-    notifications,
     removals,
     second_factors,
     sessions,
@@ -102,22 +100,12 @@ _ERASE_ANSWERS = Statement(
     )
     .returning(literal_column("1"))
 )
-_ERASE_NOTIFICATIONS = Statement(
-    delete(notifications)
-    .where(
-        notifications.c.id.in_(
-            picked(
-                select(notifications.c.id)
-                .where(notifications.c.account_id == bindparam("account"))
-                .limit(bindparam("most"))
-            )
-        )
-    )
-    .returning(literal_column("1"))
+_FORGET_ADDRESS = Statement(
+    delete(invitations).where(invitations.c.email == bindparam("address")).returning(literal_column("1"))
 )
 _ERASE_SINGLE = [
     Statement(delete(column.table).where(column == bindparam("account")).returning(literal_column("1")))
-    for column in (second_factors.c.account_id, inboxes.c.id, mailed_links.c.account_id)
+    for column in (second_factors.c.account_id, mailed_links.c.account_id)
 ]
 _FORGET_INVITATIONS = Statement(
     delete(invitations)
@@ -182,11 +170,14 @@ class PostgresUpkeep(Upkeep):
 
     async def erase_account(self, account: AccountId, most: int) -> int:
         erased = 0
-        for statement in (_ERASE_SESSIONS, _ERASE_ANSWERS, _ERASE_NOTIFICATIONS):
+        for statement in (_ERASE_SESSIONS, _ERASE_ANSWERS):
             erased += len(await self._database.fetch(statement, account=account, most=most))
         for statement in _ERASE_SINGLE:
             erased += len(await self._database.fetch(statement, account=account))
         return erased
+
+    async def forget_address(self, address: str) -> int:
+        return len(await self._database.fetch(_FORGET_ADDRESS, address=address))
 
     async def _prune(
         self,

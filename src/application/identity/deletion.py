@@ -48,6 +48,7 @@ class Deletion:
         authentication: Authentication,
         limits: Limits,
         postbox: Postbox,
+        upkeep: Upkeep,
         grace_seconds: int,
         clock: Clock,
     ) -> None:
@@ -57,6 +58,7 @@ class Deletion:
         self._authentication = authentication
         self._limits = limits
         self._postbox = postbox
+        self._upkeep = upkeep
         self._grace = timedelta(seconds=grace_seconds)
         self._clock = clock
 
@@ -106,9 +108,19 @@ class Deletion:
         return user_view(account)
 
     async def elapse(self, id: UUID, now: datetime) -> None:
-        """Delete an account whose grace is over. What there is of its owner elsewhere is erased by consumers."""
+        """Delete an account whose grace is over. What there is of its owner elsewhere is erased by consumers.
+
+        What is found by the address comes first, because nobody knows the address afterwards.
+        """
         async with self._work() as work:
             account = await work.accounts.get(AccountId(id))
+        if account.due_at is not None and account.due_at <= now and account.email is not None:
+            await self._upkeep.forget_address(account.email)
+            await self._delete(account.id, now)
+
+    async def _delete(self, id: AccountId, now: datetime) -> None:
+        async with self._work() as work:
+            account = await work.accounts.get(id)
             before = replace(account)
             account.elapse(now)
             if not account.has_news:

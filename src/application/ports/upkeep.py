@@ -44,10 +44,14 @@ class Upkeep(Protocol):
         ...
 
     async def erase_account(self, account: AccountId, most: int) -> int:
-        """Drop what was for an account alone: its sessions, second factors, mailed links, notifications and answers.
+        """Drop what was for an account alone: its sessions, second factors, mailed links, and kept answers.
 
         Of each at most `most`.
         """
+        ...
+
+    async def forget_address(self, address: str) -> int:
+        """Drop the invitations that were mailed to this address, used or not. Returns their number."""
         ...
 
     async def begin_lineage(self) -> str:

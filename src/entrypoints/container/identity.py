@@ -185,6 +185,7 @@ def _with_identity(
         house.authentication,
         house.limits,
         house.postbox,
+        house.upkeep,
         given.deletion_grace_seconds,
         clock,
     )
