@@ -1,9 +1,12 @@
 """What identity has of a person: the account and its sessions, and what happened to it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from msgspec import Struct
 
+from application.identity.factor_messages import PasskeyView
+from application.identity.factors import passkey_view
 from application.identity.signing_in import user_view
 from application.identity.use_cases import session_view
 from application.paging import PAGE_MAX, Page
@@ -17,10 +20,12 @@ from domain.ids import AccountId
 
 
 class Profile(Struct, frozen=True):
-    """The account itself, and where it is signed in."""
+    """The account itself, where it is signed in, since when codes of an app are asked for, and its passkeys."""
 
     account: UserView
     sessions: Sequence[SessionView]
+    totp_at: datetime | None
+    passkeys: Sequence[PasskeyView]
 
 
 def profile(work: UnitOfWork[IdentityWork], clock: Clock) -> Exported:
@@ -28,7 +33,10 @@ def profile(work: UnitOfWork[IdentityWork], clock: Clock) -> Exported:
         async with work() as unit:
             found = await unit.accounts.get(account)
             sessions = await unit.sessions.live(account, clock.now())
-        return Page([Profile(user_view(found), [session_view(session) for session in sessions])], None)
+            factors = await unit.factors.get(account)
+        passkeys = [passkey_view(passkey) for passkey in factors.passkeys.values()]
+        views = [session_view(session) for session in sessions]
+        return Page([Profile(user_view(found), views, factors.totp_at, passkeys)], None)
 
     return Exported("account", page)
 
