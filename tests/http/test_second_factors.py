@@ -10,7 +10,7 @@ from adapters.memory.system import MovableClock
 from entrypoints.container import Container
 from tests.http.test_problems import problem
 from tests.support.authenticators import Authenticator, a_passkey, code_of
-from tests.support.clients import API, PASSWORD, Json, Person, done, refresh_cookie, signed_in, until
+from tests.support.clients import API, PASSWORD, Json, Person, done, refresh_cookie, sign_up, signed_in, until
 
 
 class Home(NamedTuple):
@@ -76,6 +76,35 @@ async def test_a_passkey_is_a_second_step_and_a_sign_in_of_its_own(home: Home) -
     body = {"password": PASSWORD, "recovery_code": added["recovery_codes"][0]}
     assert (await again.delete(f"/auth/mfa/passkeys/{passkey['id']}", json=body)).status_code == 204
     done(await home.log_in())
+
+
+async def test_on_postgresql_a_passkey_signs_in_alone_and_what_it_has_counted_is_kept(
+    stored: httpx.AsyncClient,
+) -> None:
+    ada, device = await sign_up(stored), Authenticator()
+    await a_passkey(ada, device)
+
+    async def answer(count: int | None = None) -> Json:
+        question = done(await stored.post(f"{API}/auth/passkeys/options"))["public_key"]
+        device.count = device.count if count is None else count
+        return {"passkey": device.prove(question)}
+
+    async def log_in(body: Json) -> httpx.Response:
+        return await stored.post(f"{API}/auth/passkeys/login", json=body)
+
+    first = await answer()
+    assert signed_in(stored, await log_in(first)).id == ada.id
+    for refused in (first, await answer(count=0)):
+        problem(await log_in(refused), 401, "invalid_credentials")
+    done(await log_in(await answer()))
+
+    said = problem(
+        await stored.post(f"{API}/auth/login", json={"email": ada.email, "password": PASSWORD}), 401, "mfa_required"
+    )
+    step = {"mfa_token": said["mfa_token"], "passkey": device.prove(said["public_key"])}
+    done(await stored.post(f"{API}/auth/mfa/verify", json=step))
+    again = problem(await stored.post(f"{API}/auth/mfa/verify", json=step), 401, "invalid_credentials")
+    assert "copy" not in again["detail"]
 
 
 async def test_removing_the_app_takes_the_password_and_a_factor(home: Home) -> None:

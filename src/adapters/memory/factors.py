@@ -19,6 +19,7 @@ class MemoryFactors(FactorRepository):
 
     async def get(self, account: AccountId) -> SecondFactors:
         found = self._unit.tables[FACTORS].get(account)
+        self._unit.loaded["factors", account] = True
         return SecondFactors(account) if found is None else copied(found)
 
     async def with_secret(self, after: AccountId | None, most: int) -> Sequence[AccountId]:
@@ -26,6 +27,9 @@ class MemoryFactors(FactorRepository):
         return [id for id in sorted(found) if after is None or id > after][:most]
 
     def save(self, factors: SecondFactors) -> None:
+        if ("factors", factors.account_id) not in self._unit.loaded:
+            raise LookupError("These second factors were loaded by another unit of work.")
+
         def check(tables: Tables) -> None:
             mine = {passkey.credential_id for passkey in factors.passkeys.values()}
             for other in tables[FACTORS].values():

@@ -28,7 +28,7 @@ from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
 from application.scopes import MFA_SETUP
 from domain.errors import NotFound
-from domain.identity import InvalidCredentials, Passkey, PasskeyRefused
+from domain.identity import Account, InvalidCredentials, Passkey, PasskeyRefused
 from domain.ids import AccountId, PasskeyId
 
 _MAKING = b"passkey to make"
@@ -142,19 +142,19 @@ class Passkeys:
     async def _log_in(self, id: AccountId, answer: Assertion, device: Device) -> tuple[SignedIn, str]:
         async with self._work() as work:
             account = await work.accounts.get(id)
-            factors = await work.factors.get(id)
         if account.disabled_at or account.deleted_at:
             raise NotFound
-        try:
+
+        async def prove(work: IdentityWork, account: Account) -> None:
+            factors = await work.factors.get(account.id)
             await self._proofs.use_passkey(factors, answer, is_verifying=True)
+            work.factors.save(factors)
+
+        try:
+            return await self._signing_in.enter(account, device, prove)
         except PasskeyRefused:
             self._signing_in.tell_soon(id, device)
             raise
-
-        async def prove(work: IdentityWork, _: object) -> None:
-            work.factors.save(factors)
-
-        return await self._signing_in.enter(account, device, prove)
 
 
 def _owner(answer: Assertion) -> AccountId:

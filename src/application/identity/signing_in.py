@@ -83,9 +83,10 @@ class SigningIn:
             account = await work.accounts.get(proven.id)
             if account.password_hash != proven.password_hash or account.disabled_at:
                 raise Stale
+            await last(work, account)
+            # Only who has proven everything is told so.
             if self._verification == "required" and account.email_verified_at is None:
                 raise EmailUnverified("Use the link that was mailed to this address first, or ask for another one.")
-            await last(work, account)
             is_complete = await self.is_complete(work, account)
             is_new = not await work.sessions.used_from(
                 account.id, device.address, device.user_agent[:USER_AGENT_MAX], self._clock.now() - PLACES_KNOWN

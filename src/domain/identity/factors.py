@@ -197,9 +197,10 @@ class SecondFactors(Aggregate):
     def prove_passkey(self, id: PasskeyId, sign_count: int, challenge: str, at: datetime) -> None:
         """Use a passkey that answered this challenge. PasskeyRefused if its count went back: somebody has a copy."""
         passkey = self.passkey(id)
+        # First, as an answer that comes twice has the same count, too.
+        self._spend(challenge, at)
         if (sign_count or passkey.sign_count) and sign_count <= passkey.sign_count:
             raise PasskeyRefused("This passkey counts backwards, so there is a copy of it.")
-        self._spend(challenge, at)
         self.passkeys = {**self.passkeys, id: replace(passkey, sign_count=sign_count, used_at=at)}
         self._tell("account.factor_used", self.account_id, at, _of(id))
 
