@@ -73,6 +73,7 @@ async def test_a_file_has_all_that_there_is_of_a_person_and_is_theirs_alone(vill
     secret = await bob.open_task("Nothing of Ada's", workspace_id=team)
     room = done(await ada.post("/rooms", {"name": "Film night"}))
     done(await ada.post(f"/rooms/{room['id']}/messages", {"text": "Hello."}))
+    done(await bob.post("/rooms/join", {"join_code": room["join_code"]}))
 
     export = await exported(ada)
     path = f"/me/export/{export['id']}"
@@ -87,6 +88,7 @@ async def test_a_file_has_all_that_there_is_of_a_person_and_is_theirs_alone(vill
     assert {task["id"] for task in file["tasks"]} == {mine["id"], theirs["id"]}
     assert [comment["text"] for comment in file["comments"]] == ["But I say something."]
     assert [each["id"] for each in file["rooms"]] == [room["id"]]
+    assert [[who["account_id"] for who in each["participants"]] for each in file["rooms"]] == [[ada.id]]
     assert [message["text"] for message in file["messages"]] == ["Hello."]
     assert "account.registered" in {event["type"] for event in file["account_events"]}
     assert secret["id"].encode() not in answer.content

@@ -9,6 +9,8 @@ from entrypoints.settings.setting import Setting, is_guessable, text
 from entrypoints.settings.sight import Sight
 
 SECRET_MIN = 32
+# Seconds for which answers are kept for requests that are repeated.
+GRACE_MIN = 86_400
 # Variables that hosting platforms set.
 _HOSTED = ("RAILWAY_ENVIRONMENT", "RAILWAY_ENVIRONMENT_NAME", "RENDER")
 _REPLICAS = ("RAILWAY_REPLICA_ID", "RENDER_INSTANCE_ID")
@@ -134,5 +136,7 @@ def _weaknesses_in_production(settings: Settings) -> Iterator[str]:
         yield "MAIL_FROM: say who writes, under an address for which your mail server may send"
     if "*" in settings.cors_origin:
         yield "CORS_ORIGIN: name the origins; `*` lets any page act for a signed-in user"
+    if settings.deletion_grace_seconds < GRACE_MIN:
+        yield "DELETION_GRACE_SECONDS: at least 86400, because answers to others that name somebody are kept for a day"
     if not settings.rate_limit_enabled:
         yield "RATE_LIMIT_ENABLED: limits can be switched off for load tests only, not in production"

@@ -49,7 +49,9 @@ class Contexts(Bounds, frozen=True, kw_only=True):
     deletion_grace_seconds: Annotated[
         int,
         Setting(
-            "For how long an account that is to be deleted can be kept after all.", number(0, 2_592_000, int), "seconds"
+            "For how long an account that is to be deleted can be kept after all; in production a day at least.",
+            number(0, 2_592_000, int),
+            "seconds",
         ),
     ] = 259_200
     room_retention_days: Annotated[
