@@ -25,7 +25,10 @@ class ScopeMissing(Forbidden):
     code = "scope_missing"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"This credential does not have the scope {name}.", extra={"required_scope": name})
+        super().__init__(
+            f"This credential does not have the scope {name}. If its session may do more by now, refresh it.",
+            extra={"required_scope": name},
+        )
 
 
 class MfaSetupRequired(ScopeMissing):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -76,15 +77,20 @@ async def test_nobody_has_a_standing_in_a_deleted_workspace(house: House) -> Non
     assert await house.access_queries.workspaces_of([(team.id, ada.id), (task.id, ada.id)]) == {}
 
 
-async def test_assignable_are_members_who_work_and_are_not_disabled(house: House) -> None:
+async def test_assignable_are_members_who_work_and_are_neither_disabled_nor_leaving(house: House) -> None:
     ada, eve = await an_account(house), await an_account(house, "Eve")
-    admin, member, viewer, disabled = [await an_account(house, name) for name in ("Al", "Mo", "Vi", "Di")]
-    roles = {admin.id: Role.ADMIN, member.id: Role.MEMBER, viewer.id: Role.VIEWER, disabled.id: Role.MEMBER}
+    admin, member, viewer = [await an_account(house, name) for name in ("Al", "Mo", "Vi")]
+    disabled, leaving = await an_account(house, "Di"), await an_account(house, "Le")
+    roles = {admin.id: Role.ADMIN, member.id: Role.MEMBER, viewer.id: Role.VIEWER}
+    roles |= {disabled.id: Role.MEMBER, leaving.id: Role.OWNER}
     team = await a_team(house, ada.id, roles)
     async with house.work() as work:
         account = await work.accounts.get(disabled.id)
         account.disable(house.clock.now())
         work.accounts.save(account)
+        gone = await work.accounts.get(leaving.id)
+        gone.request_deletion(house.clock.now() + timedelta(days=3), house.clock.now())
+        work.accounts.save(gone)
     everybody = frozenset({ada.id, eve.id, *roles})
     async with house.work() as work:
         assert await work.access.assignable(team.id, everybody) == {ada.id, admin.id, member.id}

@@ -134,7 +134,18 @@ def test_a_profile_says_what_changed() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "Mars/Olympus", "America", "../etc/passwd", "/etc/localtime", "zone.tab", "Europe/Berlin\n", "a" * 99, "\x00"],
+    [
+        "",
+        "Mars/Olympus",
+        "America",
+        "../etc/passwd",
+        "/etc/localtime",
+        "zone.tab",
+        "Factory",
+        "Europe/Berlin\n",
+        "a" * 99,
+        "\x00",
+    ],
 )
 def test_a_time_zone_is_one_of_the_database(name: str) -> None:
     with pytest.raises(Invalid) as refusal:
@@ -152,6 +163,7 @@ def test_a_time_zone_is_one_of_the_database(name: str) -> None:
         ("ca-ES-valencia", "ca-ES-valencia"),
         ("sl-rozaj-biske-1994", "sl-rozaj-biske-1994"),
         ("DE-DE-u-CO-phonebk", "de-DE-u-co-phonebk"),
+        ("en-a-bbb-bbb-b-bbb", "en-a-bbb-bbb-b-bbb"),
     ],
 )
 def test_a_locale_is_kept_in_its_usual_form(typed: str, kept: str) -> None:
@@ -159,7 +171,22 @@ def test_a_locale_is_kept_in_its_usual_form(typed: str, kept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", ["", "d", "deutsch", "de_AT", "de-", "de-x", "de--AT", "\u017fl", "e\n", "en-" + "a" * 40]
+    "tag",
+    [
+        "",
+        "d",
+        "deutsch",
+        "de_AT",
+        "de-",
+        "de-x",
+        "de--AT",
+        "\u017fl",
+        "e\n",
+        "en-" + "a" * 40,
+        "de-1996-1996",
+        "de-DE-1901-1901",
+        "en-a-bbb-a-ccc",
+    ],
 )
 def test_a_locale_is_a_tag_of_a_language(tag: str) -> None:
     with pytest.raises(Invalid) as refusal:

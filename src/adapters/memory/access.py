@@ -42,7 +42,7 @@ class MemoryAccess(Access):
         found = set()
         for account in accounts:
             standing, owner = standing_in(tables, workspace, account), tables[ACCOUNTS].get(account)
-            if standing and standing.role in roles and owner and owner.disabled_at is None:
+            if standing and standing.role in roles and owner and owner.is_active:
                 self._unit.require(still(workspace, account, standing))
                 self._unit.require(_still_active(account))
                 found.add(account)
@@ -55,7 +55,7 @@ class MemoryAccess(Access):
 
 def _still_active(account: AccountId) -> Callable[[Tables], None]:
     def check(tables: Tables) -> None:
-        if tables[ACCOUNTS][account].disabled_at is not None:
+        if not tables[ACCOUNTS][account].is_active:
             raise Stale
 
     return check

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, Text, bindparam, cast, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, func, literal_column, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from adapters.postgres.database import Database
@@ -36,9 +36,10 @@ _STANDING = Lookup(
     .join(_MEMBER, true())
     .join(workspaces, workspaces.c.id == _KEY.c.workspace),
 )
+_IS_ACTIVE = and_(accounts.c.disabled_at.is_(None), accounts.c.due_at.is_(None))
 _MEMBER_OR_NOT = Lookup(
     _KEY,
-    select(_MEMBER.c.role, accounts.c.disabled_at)
+    select(_MEMBER.c.role, _IS_ACTIVE)
     .select_from(_KEY)
     .join(_MEMBER, true())
     .join(accounts, accounts.c.id == _KEY.c.account),
@@ -54,9 +55,7 @@ STILL_MEMBER = Statement(
     .with_for_update(read=True)
 )
 _STILL_ACTIVE = Statement(
-    select(accounts.c.id)
-    .where(accounts.c.id == bindparam("account"), accounts.c.disabled_at.is_(None))
-    .with_for_update(read=True)
+    select(accounts.c.id).where(accounts.c.id == bindparam("account"), _IS_ACTIVE).with_for_update(read=True)
 )
 
 _PLACE = lookup_keys("place", "account")
@@ -105,11 +104,7 @@ class PostgresAccess(Access):
         self, workspace: WorkspaceId, accounts: frozenset[AccountId], besides: Role | None = None
     ) -> frozenset[AccountId]:
         found = await self._found(workspace, accounts)
-        roles = {
-            account: role
-            for account, (role, disabled_at, _) in found.items()
-            if role != besides and disabled_at is None
-        }
+        roles = {account: role for account, (role, is_active, _) in found.items() if role != besides and is_active}
         for account, role in roles.items():
             self._unit.guard(STILL_MEMBER, workspace=workspace, account=account, role=role)
             self._unit.guard(_STILL_ACTIVE, account=account)

@@ -20,14 +20,14 @@ class Access(Protocol):
         ...
 
     async def assignable(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
-        """Those of `accounts` that are members, not viewers, and not disabled.
+        """Those of `accounts` that are members, not viewers, not disabled, and not to be deleted.
 
         The unit of work verifies this on leaving, in the same way as with `standing`.
         """
         ...
 
     async def readers(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
-        """Those of `accounts` that are members, in any role, and not disabled.
+        """Those of `accounts` that are members, in any role, not disabled, and not to be deleted.
 
         The unit of work verifies this on leaving, in the same way as with `standing`.
         """

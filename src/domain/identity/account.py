@@ -171,6 +171,11 @@ class Account(Aggregate):
             self._tell("account.enabled", None, at)
 
     @property
+    def is_active(self) -> bool:
+        """Whether others may rely on its owner, who is neither shut out nor about to be deleted."""
+        return self.disabled_at is None and self.due_at is None
+
+    @property
     def deletion_due_at(self) -> datetime | None:
         """When the account is deleted; None if its owner does not want that."""
         return self.due_at

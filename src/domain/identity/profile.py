@@ -1,6 +1,8 @@
 """The time zone and the locale of a profile: which are accepted, and in which form they are kept."""
 
 import re
+from collections.abc import Sequence
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from domain.errors import Invalid
@@ -9,9 +11,9 @@ TIME_ZONE_FIRST, LOCALE_FIRST = "UTC", "en"
 TIME_ZONE_MAX = 64
 LOCALE_MAX = 35
 
-# A name of the IANA database. The excluded ones are of some installations only.
+# A name of the IANA database. The excluded ones are of some installations only, or stand for no place.
 _ZONE = re.compile(
-    r"(?!posix/|right/|posixrules\Z|localtime\Z)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}\Z", re.ASCII
+    r"(?!posix/|right/|posixrules\Z|localtime\Z|Factory\Z)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}\Z", re.ASCII
 )
 # BCP 47: language, script, region, variants, extensions. Tags of private use alone and grandfathered ones say nothing
 # to anybody.
@@ -35,7 +37,7 @@ def known_time_zone(name: str) -> str:
 def normal_locale(tag: str) -> str:
     """A language tag in its usual form (`de-at` becomes `de-AT`); Invalid if it cannot be one (BCP 47)."""
     found = _LOCALE.match(tag) if len(tag) <= LOCALE_MAX else None
-    if found is None:
+    if found is None or _has_twice(found["rest"].lower().split("-")[1:]):
         raise Invalid("This is not the tag of a language, such as en or de-AT.", pointer="/locale")
     parts = [found["language"].lower()]
     if found["script"]:
@@ -43,3 +45,10 @@ def normal_locale(tag: str) -> str:
     if found["region"]:
         parts.append(found["region"].upper())
     return "-".join(parts) + found["rest"].lower()
+
+
+def _has_twice(parts: Sequence[str]) -> bool:
+    """Whether a variant or the letter of an extension comes twice; within extensions anything may."""
+    singles = [part for part in parts if len(part) == 1]
+    variants = list(takewhile(lambda part: len(part) > 1, parts))
+    return any(len(set(each)) < len(each) for each in (singles, variants))
