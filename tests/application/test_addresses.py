@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 from dependency_injector import providers
+from msgspec import UNSET, UnsetType
 
 from adapters.mail import KeptMailer
 from application.identity import (
@@ -26,7 +27,6 @@ from domain.errors import Exhausted, Invalid
 from domain.identity import (
     AccountRole,
     EmailTaken,
-    EmailUnverified,
     InvalidCredentials,
     LinkExpired,
     WrongPassword,
@@ -83,8 +83,8 @@ class MailRoom(FrontDoor):
         """Whether somebody who signs up is signed in at once."""
         return await self.addresses.register(Registration(email, PASSWORD, "Ada"), HOME) is not None
 
-    async def verify(self, token: str) -> None:
-        await self.addresses.verify(EmailProof(token), HOME)
+    async def verify(self, token: str, password: str | UnsetType = PASSWORD) -> None:
+        await self.addresses.verify(EmailProof(token, password), HOME)
 
     async def forget(self, email: str = ADA) -> None:
         await self.forgotten.forgot(AddressNamed(email), HOME)
@@ -128,12 +128,49 @@ async def test_a_new_account_is_signed_in_and_gets_a_link_if_that_is_on(verifica
 async def test_where_it_is_required_nobody_gets_in_before_the_link_was_used(strict: MailRoom) -> None:
     assert not await strict.sign_up()
     assert await strict.settle() == [("verify_address", ADA)]
-    with pytest.raises(EmailUnverified):
-        await strict.log_in()
-    with pytest.raises(InvalidCredentials):
-        await strict.log_in(password="a wrong password")
+    refusals = []
+    for email, password in ((ADA, PASSWORD), (ADA, "a wrong password"), (BOB, PASSWORD)):
+        with pytest.raises(InvalidCredentials) as refusal:
+            await strict.log_in(email, password=password)
+        refusals.append((refusal.value.detail, refusal.value.extra))
+    assert refusals == refusals[:1] * 3
+    for telling in list(strict.container.signing_in()._telling):
+        await telling
+    # The right password alone has another link mailed, which only the owner of the address sees.
+    assert await strict.settle() == [("verify_address", ADA)]
     await strict.verify(await strict.token())
     assert_signed_in(strict, await strict.log_in())
+
+
+async def test_whoever_opens_the_link_has_the_password_whoever_has_signed_up(strict: MailRoom) -> None:
+    """So it is worth nothing to sign up with an address of somebody else, before or after its owner."""
+    await strict.addresses.register(Registration(ADA, "the password of Eve", "Eve"), AWAY)
+    assert await strict.settle() == [("verify_address", ADA)]
+    await strict.sign_up()
+    assert await strict.settle() == [("verify_address", ADA)]
+    token = await strict.token()
+    with pytest.raises(Invalid) as refusal:
+        await strict.verify(token, UNSET)
+    assert refusal.value.pointer == "/password"
+    with pytest.raises(Invalid):
+        await strict.verify(token, "password12")
+    await strict.verify(token)
+    assert_signed_in(strict, await strict.log_in())
+    with pytest.raises(InvalidCredentials):
+        await strict.log_in(password="the password of Eve")
+
+
+async def test_where_it_is_required_another_address_takes_the_password_of_the_account(strict: MailRoom) -> None:
+    """Otherwise the owner of that address would verify it for an account of somebody else."""
+    await strict.sign_up()
+    await strict.verify(await strict.token())
+    visit = await strict.log_in()
+    await strict.addresses.change(visit.actor, EmailChange(NEW, PASSWORD))
+    token = await strict.token(NEW)
+    with pytest.raises(WrongPassword):
+        await strict.verify(token, NEW_PASSWORD)
+    await strict.verify(token)
+    assert (await strict.identity.me(visit.actor)).email == NEW
 
 
 async def test_the_owner_of_a_known_address_is_told_and_nothing_changes(strict: MailRoom) -> None:
@@ -148,7 +185,7 @@ async def test_the_owner_of_a_known_address_is_told_and_nothing_changes(strict: 
 async def test_of_many_who_sign_up_one_address_at_once_one_gets_an_account(strict: MailRoom) -> None:
     await asyncio.gather(*(strict.sign_up() for _ in range(3)))
     letters = await strict.settle()
-    assert sorted(letters) == [("already_registered", ADA)] * 2 + [("verify_address", ADA)]
+    assert letters == [("verify_address", ADA)] * 3
 
 
 @pytest.mark.parametrize(
@@ -215,11 +252,16 @@ async def test_another_address_counts_once_its_link_was_used(room: MailRoom) -> 
     assert "security.email_changed" in await room.told(visit)
 
 
-async def test_an_address_of_another_account_is_not_given_away_and_only_its_owner_is_told(room: MailRoom) -> None:
+@pytest.mark.parametrize(("disabled", "letters"), [(False, [("address_in_use", BOB)]), (True, [])])
+async def test_an_address_of_another_account_is_not_given_away_and_who_asks_cannot_tell(
+    room: MailRoom, disabled: bool, letters: list[tuple[str, str]]
+) -> None:
     visit = await room.register()
     await room.register(BOB)
+    if disabled:
+        await room.administration.disable(BOB)
     await room.addresses.change(visit.actor, EmailChange(BOB, PASSWORD))
-    assert await room.settle() == [("address_in_use", BOB)]
+    assert sorted(await room.settle()) == [("address_changing", ADA), *letters]
 
 
 async def test_an_address_that_somebody_else_has_got_in_the_meantime_is_taken(room: MailRoom) -> None:

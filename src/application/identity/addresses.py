@@ -1,5 +1,8 @@
 """The use cases of addresses: sign up under one, and verify and change that of one's account."""
 
+from msgspec import UNSET
+
+from application.identity.forgotten import ForgottenPasswords
 from application.identity.links import AddressWork, Links
 from application.identity.measures import (
     EMAIL_PER_ACCOUNT,
@@ -14,6 +17,7 @@ from application.identity.messages import (
     EmailChange,
     EmailProof,
     EmailVerification,
+    PasswordReset,
     Registration,
     SignedIn,
 )
@@ -41,6 +45,7 @@ class Addresses:
         self,
         work: UnitOfWork[AddressWork],
         identity: Identity,
+        forgotten: ForgottenPasswords,
         requests: AddressRequests,
         links: Links,
         postbox: Postbox,
@@ -51,6 +56,7 @@ class Addresses:
     ) -> None:
         self._work = work
         self._identity = identity
+        self._forgotten = forgotten
         self._requests = requests
         self._links = links
         self._postbox = postbox
@@ -62,8 +68,8 @@ class Addresses:
     async def register(self, registration: Registration, device: Device) -> tuple[SignedIn, str] | None:
         """Create an account, and sign in with it as in `Identity.register`.
 
-        None if addresses have to be verified first. Then the owner of the address gets a letter: with a link if there
-        is a new account, or that there was one before.
+        None if addresses have to be verified first. Then the owner of the address gets a letter: with a link, or that
+        there is an account whose address was verified.
         """
         if self._verification != "required":
             return await self._identity.register(registration, device)
@@ -81,10 +87,23 @@ class Addresses:
     async def verify(self, proof: EmailProof, device: Device) -> None:
         """Use a link that verifies an address, or gives an account another one.
 
-        LinkExpired if it can no longer be used. EmailTaken if another account has got the address since.
+        LinkExpired if it can no longer be used. EmailTaken if another account has got the address since. Where
+        addresses have to be verified, it takes a password, so nobody gets an address into an account of somebody else
+        by its owner who opens a link. WrongPassword for another address if it is not that of the account. With the link
+        of a new account it becomes that of the account, and every session that began with another one ends.
         """
         await self._limits.require(LINKS_PER_ADDRESS, device.address)
-        await self._verify(proof.token)
+        purposes = AddressPurpose.VERIFY, AddressPurpose.CHANGE
+        async with self._work() as work:
+            link, account = await self._links.find(work, proof.token, self._clock.now(), *purposes)
+        if proof.password is UNSET:
+            if self._verification == "required":
+                raise Invalid("Give the password of the account too.", pointer="/password")
+        elif not await self._hasher.verify(proof.password, account.password_hash):
+            if link.purpose is AddressPurpose.CHANGE or account.email_verified_at is not None:
+                raise WrongPassword("This is not the password of the account.", pointer="/password")
+            return await self._forgotten.set(PasswordReset(proof.token, proof.password), AddressPurpose.VERIFY)
+        return await self._verify(proof.token)
 
     @retried
     async def _verify(self, token: str) -> None:
@@ -102,7 +121,8 @@ class Addresses:
     async def change(self, actor: Principal, change: EmailChange) -> None:
         """Ask for another address, given the password. It counts once a link that is mailed to it was used.
 
-        The present address is told now, and once more then. If another account has the new one, only that is told.
+        The present address is told now, and once more then. If another account has the new one, no link is mailed, and
+        the owner of that is told. Whoever asks cannot see the difference.
         """
         actor.require(SESSION)
         await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))

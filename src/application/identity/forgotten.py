@@ -48,19 +48,23 @@ class ForgottenPasswords:
         It verifies the address too, and signs nobody in. LinkExpired if the link can no longer be used.
         """
         await self._limits.require(LINKS_PER_ADDRESS, device.address)
+        await self.set(reset, AddressPurpose.RESET)
+
+    async def set(self, reset: PasswordReset, purpose: AddressPurpose) -> None:
+        """The same by a link for this purpose, which is not counted as an attempt."""
         async with self._work() as work:
-            _, account = await self._links.find(work, reset.token, self._clock.now(), AddressPurpose.RESET)
+            _, account = await self._links.find(work, reset.token, self._clock.now(), purpose)
         check_password(reset.password, account.email or "")
         encoded = await self._hasher.hash(reset.password)
-        self._authentication.end(await self._reset(reset.token, encoded))
+        self._authentication.end(await self._set(reset.token, encoded, purpose))
         # A login with the old password may have begun a session at the same moment.
         self._authentication.end(await self._end_sessions(account.id))
 
     @retried
-    async def _reset(self, token: str, encoded: str) -> Sequence[SessionId]:
+    async def _set(self, token: str, encoded: str, purpose: AddressPurpose) -> Sequence[SessionId]:
         now = self._clock.now()
         async with self._work() as work:
-            _, account = await self._links.use(work, token, now, AddressPurpose.RESET)
+            _, account = await self._links.use(work, token, now, purpose)
             account.reset_password(encoded, now)
             account.verify_email(account.id, now)
             work.accounts.save(account)

@@ -88,9 +88,14 @@ class AddressNamed(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EmailProof(Struct, frozen=True, forbid_unknown_fields=True):
-    """The secret of a link that verifies or changes an address."""
+    """The secret of a link that verifies or changes an address, and the password of the account.
+
+    Where addresses have to be verified, no link counts without the password. The first link of an account makes it that
+    of the account, whatever somebody has signed up with before.
+    """
 
     token: LinkToken
+    password: Password | UnsetType = UNSET
 
 
 class PasswordReset(Struct, frozen=True, forbid_unknown_fields=True):

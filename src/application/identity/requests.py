@@ -97,7 +97,7 @@ class AddressRequests:
                 known = await work.accounts.find(request.address)
                 if request.purpose is AddressPurpose.REGISTER and known is None:
                     self._sign_up(work, request, now)
-                elif may_mail and (known is None or known.disabled_at is None):
+                elif may_mail:
                     await self._write(work, request, known, now)
         except EmailTaken:  # somebody signed up with it at the same moment
             raise Stale from None
@@ -111,17 +111,22 @@ class AddressRequests:
         self._registered(work, account)
 
     async def _write(self, work: AddressWork, request: AddressRequest, known: Account | None, now: datetime) -> None:
+        is_open = known is not None and known.disabled_at is None
         match request.purpose:
-            case AddressPurpose.REGISTER:
-                self._postbox.post(work, Letter("already_registered", request.address), now)
             case AddressPurpose.CHANGE:
                 assert request.account_id is not None
                 asking = await work.accounts.get(request.account_id)
-                if known is not None and known.id != asking.id:
-                    self._postbox.post(work, Letter("address_in_use", request.address), now)
-                elif known is None and asking.email is not None and asking.disabled_at is None:
+                if asking.email is None or asking.disabled_at is not None or asking.email == request.address:
+                    return
+                # Its reader may be who asks, so it tells nothing of the other address.
+                self._postbox.post(work, Letter("address_changing", asking.email), now)
+                if known is None:
                     self._links.mail(work, asking, request.purpose, request.address, now)
-                    self._postbox.post(work, Letter("address_changing", asking.email), now)
-            case purpose if known is not None:
-                if purpose is AddressPurpose.RESET or known.email_verified_at is None:
-                    self._links.mail(work, known, purpose, request.address, now)
+                elif is_open:
+                    self._postbox.post(work, Letter("address_in_use", request.address), now)
+            case AddressPurpose.RESET if known is not None and is_open:
+                self._links.mail(work, known, request.purpose, request.address, now)
+            case _ if known is not None and is_open and known.email_verified_at is None:
+                self._links.mail(work, known, AddressPurpose.VERIFY, request.address, now)
+            case AddressPurpose.REGISTER if is_open:
+                self._postbox.post(work, Letter("already_registered", request.address), now)

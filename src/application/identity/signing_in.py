@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -11,6 +11,7 @@ from application.accounts import LEAVING
 from application.authentication import Authentication
 from application.identity.measures import FAILURES_TOLD_PER_ACCOUNT
 from application.identity.messages import Device, EmailVerification, SignedIn
+from application.identity.requests import AddressRequests
 from application.limits import Limits
 from application.ports.identity import AccessTokens, IdentityWork, UserView
 from application.ports.secrets import Secrets
@@ -52,6 +53,7 @@ class SigningIn:
         tokens: AccessTokens,
         secrets: Secrets,
         authentication: Authentication,
+        requests: AddressRequests,
         limits: Limits,
         sessions_max: int,
         mfa_required: MfaRule,
@@ -63,6 +65,7 @@ class SigningIn:
         self._tokens = tokens
         self._refresh_tokens = RefreshTokens(secrets)
         self._authentication = authentication
+        self._requests = requests
         self._limits = limits
         self._sessions_max = sessions_max
         self._mfa_required = mfa_required
@@ -85,7 +88,7 @@ class SigningIn:
                 raise Stale
             await last(work, account)
             # Only who has proven everything is told so.
-            if self._verification == "required" and account.email_verified_at is None:
+            if self.needs_verified(account):
                 raise EmailUnverified("Use the link that was mailed to this address first, or ask for another one.")
             is_complete = await self.is_complete(work, account)
             is_new = not await work.sessions.used_from(
@@ -113,6 +116,10 @@ class SigningIn:
         work.sessions.add(session)
         return session, token
 
+    def needs_verified(self, account: Account) -> bool:
+        """Whether the address of the account has to be verified before anybody signs in."""
+        return self._verification == "required" and account.email_verified_at is None
+
     def needs_factor(self, account: Account) -> bool:
         """Whether the account has to have a second factor."""
         return self._mfa_required == "all" or (self._mfa_required == "admins" and account.role is AccountRole.ADMIN)
@@ -139,19 +146,29 @@ class SigningIn:
 
     def tell_soon(self, account: AccountId, device: Device) -> None:
         """Tell an account of a failed login after the answer, whose time would otherwise show that it exists."""
-        telling = asyncio.create_task(self._tell(account, device))
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
+        self._soon(self._tell(account, device))
+
+    def remind_soon(self, email: str) -> None:
+        """Mail another link to who signs in before the address was verified, after the answer for the same reason."""
+        self._soon(self._requests.verify(email))
+
+    def _soon(self, telling: Coroutine[Any, Any, None]) -> None:
+        async def tell() -> None:
+            try:
+                await telling
+            except DomainError as problem:
+                log.warning("cannot tell an account of a login that failed: %s", problem)
+
+        task = asyncio.create_task(tell())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _tell(self, account: AccountId, device: Device) -> None:
-        try:
-            # Otherwise anybody could fill the journal of the account.
-            if await self._limits.allows(FAILURES_TOLD_PER_ACCOUNT, str(account)):
-                async with self._work() as work:
-                    id, now = self._ids.new(), self._clock.now()
-                    work.accounts.tell(FailedLogin.of(id, account, device.address, device.user_agent, now))
-        except DomainError as problem:
-            log.warning("cannot tell an account of a login that failed: %s", problem)
+        # Otherwise anybody could fill the journal of the account.
+        if await self._limits.allows(FAILURES_TOLD_PER_ACCOUNT, str(account)):
+            async with self._work() as work:
+                id, now = self._ids.new(), self._clock.now()
+                work.accounts.tell(FailedLogin.of(id, account, device.address, device.user_agent, now))
 
     @retried
     async def _withdraw(self, id: SessionId) -> None:

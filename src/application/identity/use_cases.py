@@ -99,8 +99,8 @@ class Identity:
     async def log_in(self, credentials: Credentials, device: Device) -> tuple[SignedIn, str]:
         """Begin a session. Returns the answer and the refresh token.
 
-        InvalidCredentials if the address or the password is wrong. Both take the same time. EmailUnverified if both are
-        right and the address has to be verified first, MfaRequired if the account has a second factor.
+        InvalidCredentials if the address or the password is wrong, or the address has to be verified first, of which a
+        letter tells. All take the same time. MfaRequired if the account has a second factor.
         """
         email = normal_email(credentials.email)
         # The address counts apart, so that attempts of others from elsewhere do not lock the owner out.
@@ -124,8 +124,11 @@ class Identity:
             found = await work.accounts.find(email)
         encoded = found.password_hash if found else None
         correct = await self._hasher.verify(password, encoded)
-        if found is None or encoded is None or not correct or found.disabled_at:
-            if found is not None:
+        is_waiting = found is not None and self._signing_in.needs_verified(found)
+        if found is None or encoded is None or not correct or found.disabled_at or is_waiting:
+            if is_waiting and correct:
+                self._signing_in.remind_soon(email)
+            elif found is not None:
                 self._signing_in.tell_soon(found.id, device)
             raise InvalidCredentials("No account has this e-mail address and password.")
         if self._hasher.is_outdated(encoded):

@@ -110,6 +110,7 @@ def _with_identity(
         house.tokens,
         house.secrets,
         house.authentication,
+        requests,
         house.limits,
         given.quota_sessions,
         given.mfa_required,
@@ -152,19 +153,6 @@ def _with_identity(
         house.ids,
         house.observer,
     )
-    addresses = watched(
-        house.observer,
-        Addresses,
-        house.work,
-        identity,
-        requests,
-        links,
-        house.postbox,
-        house.hasher,
-        house.limits,
-        given.email_verification,
-        clock,
-    )
     forgotten = watched(
         house.observer,
         ForgottenPasswords,
@@ -174,6 +162,20 @@ def _with_identity(
         house.hasher,
         house.authentication,
         house.limits,
+        clock,
+    )
+    addresses = watched(
+        house.observer,
+        Addresses,
+        house.work,
+        identity,
+        forgotten,
+        requests,
+        links,
+        house.postbox,
+        house.hasher,
+        house.limits,
+        given.email_verification,
         clock,
     )
     deletion = watched(
