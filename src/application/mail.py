@@ -91,8 +91,8 @@ class Post:
         except MailRefused as refused:
             return refused
         except Exception as defect:
-            # A newer release may know better, so the mail is tried again as if a server had said so.
-            log.exception("the letter %s cannot be made", mail.letter)
+            # Such as a letter that only a newer release knows. It is tried again as if a server had said so.
+            log.exception("the letter %s cannot be sent", mail.letter)
             return MailRefused(type(defect).__name__, for_good=False)
         return None
 

@@ -38,8 +38,14 @@ _IDLE = re.compile(f"(?<![\u0300-\U0010ffff])[{_SHAPING}]+|[\u200c\u200d]+$")
 _CLINGS = r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
 _AROUND = re.compile(rf"\A{_CLINGS}|{_CLINGS}\Z")
 _NO_ADDRESS = "This is not an e-mail address."
-# Deliberately loose: only a message that arrives proves an address. No spaces, one @, a dot in the domain.
+# Accounts that are older than the rules of `is_mailable` are found by such addresses too.
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f.]+(?:\.[^\s@\x00-\x1f\x7f.]+)+\Z")
+# The characters of a dot-atom (RFC 5322), and of a host name. Letters, marks and digits of all scripts go with both.
+_ATOM = frozenset("!#$%&'*+-/=?^_`{|}~")
+_HYPHEN = frozenset("-")
+_ALNUM = frozenset("LMN")
+_LOCAL_MAX = 64
+_LABEL_MAX, _HOST_MAX = 63, 253
 
 
 def clean(text: str, *, pointer: str, longest: int, shortest: int = 0) -> str:
@@ -91,6 +97,41 @@ def email_address(text: str, *, pointer: str, longest: int) -> str:
     return address
 
 
+def new_email_address(text: str, *, pointer: str, longest: int) -> str:
+    """An address that somebody begins to use, in the form of `email_address`; Invalid if mail cannot go to it."""
+    address = email_address(text, pointer=pointer, longest=longest)
+    if not is_mailable(address):
+        raise Invalid(_NO_ADDRESS, pointer=pointer)
+    return address
+
+
+def is_mailable(address: str) -> bool:
+    """Whether mail can go to an address in its normal form, as what it is and nothing else.
+
+    Before the @ is a dot-atom, which needs no quotes and is no encoded word (RFC 2047); behind it are two or more
+    labels of a host name.
+    """
+    local, _, host = address.rpartition("@")
+    labels = host.split(".")
+    return (
+        len(local.encode("utf-8", "replace")) <= _LOCAL_MAX
+        and "=?" not in local
+        and all(_is_of(atom, _ATOM) for atom in local.split("."))
+        and len(labels) > 1
+        and all(map(_is_label, labels))
+        and not labels[-1].isdecimal()
+        and len(host_in_ascii(host)) <= _HOST_MAX
+    )
+
+
+def host_in_ascii(host: str) -> str:
+    """The way back from the Unicode of `email_address`.
+
+    The codec `idna` of Python would make strasse.example of straße.example.
+    """
+    return ".".join(map(_in_ascii, host.split(".")))
+
+
 def normal_password(text: str) -> str:
     """A password in the form that is checked and hashed (NIST SP 800-63B), equal for every way of typing it."""
     return _normalised("NFKC", text)
@@ -109,6 +150,23 @@ def _in_unicode(label: str, pointer: str) -> str:
     if shown.encode("punycode").decode() != label[4:]:
         raise Invalid(_NO_ADDRESS, pointer=pointer)
     return shown
+
+
+def _in_ascii(label: str) -> str:
+    return label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+
+
+def _is_label(label: str) -> bool:
+    return (
+        _is_of(label, _HYPHEN)
+        and not label.startswith("-")
+        and not label.endswith("-")
+        and len(_in_ascii(label)) <= _LABEL_MAX
+    )
+
+
+def _is_of(text: str, more: frozenset[str]) -> bool:
+    return bool(text) and all(unicodedata.category(c)[0] in _ALNUM or c in more for c in text)
 
 
 def _lower(host: str) -> str:

@@ -6,23 +6,44 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters.mail import Letters
-from application.ports.mail import Letter, MailRefused, Sending
+from application.ports.mail import Letter, MailRefused, Sending, UnknownLetter
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SUBJECT = "Subject: {{ name }} gave you a task\n"
 HOSTILE = 'Ada\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script>\x00\x0b\x85\u2028\u2029 & "co"'
+# What decodes to another header and another body, and to what no text may hold.
+ENCODED = "=?utf-8?q?a=0D=0ABcc=3A_eve=40example.org=0D=0A=0D=0APwned?="
+WORDS = [ENCODED, "=?unicode_escape?q?=5Cud800?=", "=?utf-8?b?DQpCY2M6IGVAZS5vcmc=?=", "=?", "?="]
+BITS = [
+    *WORDS,
+    "\r\n",
+    "\nBcc: eve@example.org\n\n",
+    "\u202e",
+    "\u2066",
+    "\u200b",
+    "\ud800",
+    "\x85",
+    ">",
+    " ",
+    "é",
+    "😀",
+]
+TEXTS = st.lists(st.one_of(st.sampled_from(BITS), st.text(st.characters(), max_size=9)), max_size=9).map("".join)
+UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\ud800-\udfff\x00-\x08]")
 
 
-@pytest.fixture
-def letters(tmp_path: Path) -> Letters:
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Letters:
     """One letter, which says a name everywhere."""
+    tmp_path = tmp_path_factory.mktemp("templates")
     (tmp_path / "task.txt").write_text(f"{SUBJECT}{{{{ name }}}} gave you a task.\n\n{{{{ link }}}}\n")
     (tmp_path / "task.html").write_text('<p title="{{ name }}">{{ name }}</p><a href="{{ link }}">{{ public_url }}</a>')
     return Letters("Signalbox <post@example.org>", "https://signalbox.example", tmp_path)
@@ -32,7 +53,7 @@ def made(letters: Letters, name: str = "Ada", to: str = "bob@example.org", **mor
     """The message as a mail program reads it."""
     link = "https://signalbox.example/x?a=1&b=2#token=" + "t" * 300
     letter = Letter("task", to, {"name": name, "link": link}, **more)
-    content = letters.message(Sending(UUID(int=7), AT, letter)).as_bytes()
+    content = letters.written(Sending(UUID(int=7), AT, letter)).content
     assert all(len(line) <= 998 for line in content.split(b"\r\n"))
     assert b"\n" not in content.replace(b"\r\n", b"")
     return message_from_bytes(content, policy=default)
@@ -59,13 +80,13 @@ def test_a_message_has_a_text_and_a_page_and_says_who_sent_it(letters: Letters) 
 
 def test_a_link_can_be_copied_from_the_message_as_it_is(letters: Letters) -> None:
     letter = Letter("task", "bob@example.org", {"name": "Ada", "link": "https://signalbox.example/x#token=" + "t" * 99})
-    content = letters.message(Sending(UUID(int=7), AT, letter)).as_bytes()
+    content = letters.written(Sending(UUID(int=7), AT, letter)).content
     assert b"\r\n" + str(letter.data["link"]).encode() + b"\r\n" in content
 
 
 def test_each_attempt_has_the_same_message_id_and_other_mails_have_others(letters: Letters) -> None:
     letter = Letter("task", "bob@example.org", {"name": "Ada", "link": ""})
-    ids = [letters.message(Sending(UUID(int=number), AT, letter))["Message-ID"] for number in (7, 7, 8)]
+    ids = [letters.written(Sending(UUID(int=number), AT, letter)).message["Message-ID"] for number in (7, 7, 8)]
     assert ids == [f"<{UUID(int=7)}@example.org>"] * 2 + [f"<{UUID(int=8)}@example.org>"]
 
 
@@ -88,6 +109,25 @@ def test_no_value_becomes_a_header_another_line_or_markup(letters: Letters) -> N
     assert found == ["p", "a"]
 
 
+@given(TEXTS, TEXTS, st.sampled_from(["bob@example.org", "žofie@example.org"]))
+def test_no_text_is_ever_read_as_a_header(letters: Letters, name: str, url: str, to: str) -> None:
+    message, plain = made(letters, name, to, unsubscribe=url), made(letters, unsubscribe="https://signalbox.example")
+    assert sorted(message.keys()) == sorted(plain.keys())
+    assert [each.get_content_type() for each in message.walk()] == [each.get_content_type() for each in plain.walk()]
+    said = part(message, "plain").splitlines()
+    assert len(said) == len(part(plain, "plain").splitlines())
+    flat = re.sub(r" ?gave you a task\.$", "", said[0])
+    assert message["Subject"] == f"{flat} gave you a task".strip()[:150].strip()
+    assert not UNSEEN.search(said[0] + message["Subject"] + part(message, "html"))
+    # Nothing is left out of a name but what nobody sees.
+    assert [c for c in flat if c.isalnum()] == [c for c in name if c.isalnum()]
+
+
+@pytest.mark.parametrize("word", [*WORDS, f"{ENCODED} {ENCODED}", f"a {ENCODED} b"])
+def test_an_encoded_word_is_what_somebody_typed(letters: Letters, word: str) -> None:
+    assert made(letters, word)["Subject"] == f"{word} gave you a task"[:150]
+
+
 @pytest.mark.parametrize("name", ["Žofie Þórsdóttir", "小田切 陽菜", "👩‍🚀" * 40, "a" * 5_000, "a " * 2_000])
 def test_names_of_every_script_and_length_arrive(letters: Letters, name: str) -> None:
     message = made(letters, name)
@@ -101,7 +141,6 @@ def test_names_of_every_script_and_length_arrive(letters: Letters, name: str) ->
         ("bob@bücher.example", "bob@xn--bcher-kva.example"),
         # What the codec of Python would send to strasse.example.
         ("bob@straße.example", "bob@xn--strae-oqa.example"),
-        ('a"b,c@example.org', '"a\\"b,c"@example.org'),
         ("žofie@example.org", "žofie@example.org"),
     ],
 )
@@ -111,7 +150,10 @@ def test_every_address_reaches_its_own_host_only(letters: Letters, address: str,
     assert found == [written]
 
 
-@pytest.mark.parametrize("address", ["", "bob", "bob@", "@example.org", "b\r\nBcc: c@example.org", "b@c\nBcc:d.e"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "bob", "bob@", "@example.org", "b\r\nBcc: c@example.org", "b@c\nBcc:d.e", 'a"b,c@d.e', ENCODED + "@d.e"],
+)
 def test_what_is_no_address_is_refused_for_good(letters: Letters, address: str) -> None:
     with pytest.raises(MailRefused) as refused:
         made(letters, to=address)
@@ -124,22 +166,22 @@ def test_who_gets_mail_again_and_again_can_end_that_with_one_click(letters: Lett
     assert message["Bcc"] is None
     assert str(message["List-Unsubscribe"]).startswith(f"<{url}")
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    raw = letters.message(
-        Sending(UUID(int=7), AT, Letter("task", "bob@example.org", {"name": "Ada", "link": ""}, url))
-    ).as_bytes()
+    letter = Letter("task", "bob@example.org", {"name": "Ada", "link": ""}, url)
+    raw = letters.written(Sending(UUID(int=7), AT, letter)).content
     assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in raw
     assert made(letters)["List-Unsubscribe"] is None
 
 
-def test_a_variable_without_a_value_is_an_error(letters: Letters) -> None:
-    with pytest.raises(Exception, match="link"):
-        letters.message(Sending(UUID(int=7), AT, Letter("task", "bob@example.org", {"name": "Ada"})))
+def test_a_letter_that_cannot_be_made_is_refused_for_good(letters: Letters) -> None:
+    with pytest.raises(MailRefused, match="UndefinedError") as refused:
+        letters.written(Sending(UUID(int=7), AT, Letter("task", "bob@example.org", {"name": "Ada"})))
+    assert refused.value.for_good
 
 
 @pytest.mark.parametrize("name", ["other", "layout", "../mail/templates/trial", ""])
 def test_a_letter_without_templates_is_an_error(letters: Letters, name: str) -> None:
-    with pytest.raises(KeyError):
-        letters.message(Sending(UUID(int=7), AT, Letter(name, "bob@example.org")))
+    with pytest.raises(UnknownLetter):
+        letters.written(Sending(UUID(int=7), AT, Letter(name, "bob@example.org")))
 
 
 def test_every_letter_of_ours_has_a_subject_a_text_and_a_page() -> None:

@@ -191,11 +191,18 @@ async def test_a_mail_that_cannot_be_read_any_more_is_given_up(house: House) -> 
     assert "JWT_SECRET" in ((await kept(house, id)).last_error or "")
 
 
-async def test_a_letter_that_cannot_be_made_is_tried_again_as_a_newer_release_may_make_it(house: House) -> None:
+async def test_a_letter_that_nobody_knows_is_tried_again_as_a_newer_release_may_know_it(house: House) -> None:
     id = await posted(house, Letter("no_such_letter", "ada@example.org"))
     await post_of(house, house.mailer).elapse(id, house.clock.now())
     mail = await kept(house, id)
-    assert (mail.last_error, mail.is_over) == ("KeyError", False)
+    assert (mail.last_error, mail.is_over) == ("UnknownLetter", False)
+
+
+async def test_a_letter_that_cannot_be_made_is_given_up_at_once(house: House) -> None:
+    id = await posted(house, Letter("trial", "ada@example.org"))
+    await post_of(house, house.mailer).elapse(id, house.clock.now())
+    mail = await kept(house, id)
+    assert (mail.last_error, mail.is_over) == ("The letter cannot be made: UndefinedError.", True)
 
 
 async def test_the_oldest_mail_that_waits_is_known(house: House) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
-from domain.text import MARKS_MAX, clean, email_address, normal_name, normal_password
+from domain.text import MARKS_MAX, clean, email_address, new_email_address, normal_name, normal_password
 
 
 def test_text_is_kept_without_the_white_space_around_it() -> None:
@@ -174,6 +174,36 @@ def test_the_form_of_an_address_is_that_of_all_that_is_spelled_so(local: str, ho
 def test_what_is_no_address_is_refused(typed: str) -> None:
     with pytest.raises(Invalid) as refusal:
         email(typed)
+    assert refusal.value.pointer == "/email"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("a.b+c@example.org", "!#$%&'*+-/=^_`{|}~@example.org", "a?=b@example.org", "1@2.org", "a@b--c.org"),
+        *("žofie@example.org", "用户@例子.公司", "उपयोगकर्ता@उदाहरण.भारत", "x" * 64 + "@example.org"),
+        *("a@" + "x" * 63 + ".org", "a@straße.example"),
+    ],
+)
+def test_an_address_to_which_mail_can_go_is_taken(typed: str) -> None:
+    assert new_email_address(typed, pointer="/email", longest=254) == typed
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(".dot@example.org", "dot.@example.org", "dot..x@example.org", "=?utf-8?q?a?=@example.org"),
+        *(f"a{mark}b@example.org" for mark in '<>()[],;:\\"\uff20\u3001😀'),
+        *("<x>@example.org", '"a"@example.org', "x" * 33 + "é" * 16 + "@example.org"),
+        *("a@-x.org", "a@x-.org", "a@exa_mple.org", "a@x.-org", "x@example.org>", "a@[127.0.0.1]", "a@127.0.0.1"),
+        *("a@x.org,b", "a@x.=?utf-8?q?a?=", "a@" + "x" * 64 + ".org", "a@" + "é" * 60 + ".org"),
+    ],
+)
+def test_an_address_to_which_no_mail_can_go_is_found_and_not_taken(typed: str) -> None:
+    """Accounts that have one from before can still sign in."""
+    assert email(typed)
+    with pytest.raises(Invalid) as refusal:
+        new_email_address(typed, pointer="/email", longest=254)
     assert refusal.value.pointer == "/email"
 
 

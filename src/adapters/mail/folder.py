@@ -23,7 +23,7 @@ class FolderMailer(Mailer):
         self._letters = letters
 
     async def send(self, sending: Sending) -> None:
-        content = self._letters.message(sending).as_bytes()
+        content = self._letters.written(sending).content
         name = f"{sending.written_at:%Y%m%dT%H%M%SZ}-{sending.letter.name}-{sending.id}.eml"
         try:
             await asyncio.to_thread(self._write, name, content)

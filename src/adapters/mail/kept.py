@@ -25,4 +25,4 @@ class KeptMailer(Mailer):
         self._letters = letters
 
     async def send(self, sending: Sending) -> None:
-        self.sent.append(KeptMail(sending.letter, self._letters.message(sending)))
+        self.sent.append(KeptMail(sending.letter, self._letters.written(sending).message))

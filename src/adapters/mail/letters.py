@@ -1,16 +1,17 @@
 """Letters: templates for text and HTML, filled in so that no value can become a header or markup."""
 
+import logging
 import re
 from collections.abc import Collection
-from contextlib import suppress
-from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
+from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP, Policy
+from email.policy import SMTP, EmailPolicy
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self
 
-from application.ports.mail import MailRefused, Sending
+from application.ports.mail import MailRefused, Sending, UnknownLetter
+from domain.text import host_in_ascii, is_mailable
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBJECT_MAX = 150
@@ -19,22 +20,47 @@ LINE_MAX = 998
 _SUBJECT = "Subject: "
 # White space and control characters, also those that only some programs take for the end of a line.
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# Characters that nobody sees, and that turn around or hide what stands next to them. Those that shape emoji and
+# letters stay.
+_UNSEEN = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+log = logging.getLogger(__name__)
 
 
-class _Whole(UnstructuredHeader):
-    """A header that stays on one line however long it is: an address that was cut in pieces leads nowhere."""
+# Seven bits, so that every server takes it.
+_POLICY = SMTP.clone(cte_type="7bit")
+_INTERNATIONAL = _POLICY.clone(utf8=True)
 
+
+class Written(NamedTuple):
+    """A letter as it leaves: the addresses of its envelope, the message, and the bytes of that."""
+
+    sender: str
+    to: str
+    message: EmailMessage
+    content: bytes
+
+
+class _Verbatim(str):
+    """The value of a header that is text. Python would read it as a header is, and decode `=?utf-8?q?…?=` in it.
+
+    What is not plain is encoded whole. What is plain stays on one line however long it is: an address that was cut in
+    pieces leads nowhere.
+    """
+
+    __slots__ = ("name",)
     name: str
 
-    def fold(self, *, policy: Policy) -> str:
-        return f"{self.name}: {self}{policy.linesep}"
+    def __new__(cls, name: str, value: str) -> Self:
+        self = super().__new__(cls, value)
+        self.name = name
+        return self
 
-
-_HEADERS = HeaderRegistry()
-_HEADERS.map_to_type("list-unsubscribe", cast(Any, _Whole))
-# Seven bits, so that every server takes it.
-_POLICY = SMTP.clone(cte_type="7bit", header_factory=_HEADERS)
-_INTERNATIONAL = _POLICY.clone(utf8=True)
+    def fold(self, *, policy: EmailPolicy) -> str:
+        is_plain = (policy.utf8 or self.isascii()) and "=?" not in self
+        value = self if is_plain else Header(self, "utf-8", header_name=self.name).encode(linesep=policy.linesep)
+        return f"{self.name}: {value}{policy.linesep}"
 
 
 class _Parts(NamedTuple):
@@ -49,8 +75,9 @@ class Letters:
     """Makes messages of letters.
 
     A letter has two templates of Jinja2: `<name>.txt`, which begins with a line `Subject: …`, and `<name>.html`. A
-    variable that has no value is an error. Every value is one line: what breaks lines in it becomes a space. In HTML,
-    values are escaped. Templates also know `public_url`, where people reach the server.
+    variable that has no value is an error. Every value is one line: what breaks lines in it becomes a space, and what
+    turns or hides its neighbours is left out. In HTML, values are escaped. Templates also know `public_url`, where
+    people reach the server.
     """
 
     def __init__(self, sender: str, public_url: str, folder: Path = TEMPLATES) -> None:
@@ -59,23 +86,32 @@ class Letters:
         self.folder = folder
         self._parts = cache(self._compiled)
 
-    def message(self, sending: Sending) -> EmailMessage:
+    def written(self, sending: Sending) -> Written:
         """The message, with a `Message-ID` that is the same in each attempt.
 
-        MailRefused if mail cannot be sent to such an address. KeyError for a letter without templates.
+        UnknownLetter if it has no templates. MailRefused for good if mail cannot be sent to such an address, or the
+        letter cannot be made.
         """
-        letter = sending.letter
-        parts, values = self._parts(letter.name), letter.data
-        to = _recipient(letter.to)
-        message = EmailMessage(_POLICY if letter.to.isascii() else _INTERNATIONAL)
+        parts, to = self._parts(sending.letter.name), _recipient(sending.letter.to)
+        try:
+            message = self._message(sending, parts, to)
+            return Written(message["From"].addresses[0].addr_spec, to, message, message.as_bytes())
+        except Exception as defect:
+            log.exception("the letter %s cannot be made", sending.letter.name)
+            raise MailRefused(f"The letter cannot be made: {type(defect).__name__}.", for_good=True) from defect
+
+    def _message(self, sending: Sending, parts: _Parts, to: str) -> EmailMessage:
+        letter, values = sending.letter, sending.letter.data
+        message = EmailMessage(_POLICY if to.isascii() else _INTERNATIONAL)
         message["Message-ID"] = f"<{sending.id}@{_host(self._sender)}>"
         message["Date"] = sending.written_at
         message["From"] = self._sender
-        message["To"] = to
-        message["Subject"] = _line(parts.subject.render(values))[:SUBJECT_MAX]
+        message["To"] = _Verbatim("To", to)
+        message["Subject"] = _Verbatim("Subject", _line(_line(parts.subject.render(values))[:SUBJECT_MAX]))
         message["Auto-Submitted"] = "auto-generated"
         if letter.unsubscribe is not None:
-            message["List-Unsubscribe"] = f"<{_BREAKS.sub('', letter.unsubscribe)}>"
+            url = _line(letter.unsubscribe).replace(" ", "")
+            message["List-Unsubscribe"] = _Verbatim("List-Unsubscribe", f"<{url}>")
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         text = f"{parts.text.render(values).strip()}\n\n-- \nSignalbox, {self._public_url}\n"
         message.set_content(text, cte=_encoding(text))
@@ -104,7 +140,7 @@ class Letters:
         )
         made.globals["public_url"] = self._public_url
         if name not in self.names():
-            raise KeyError(name)
+            raise UnknownLetter(name)
         first, _, rest = (self.folder / f"{name}.txt").read_text().partition("\n")
         if not first.startswith(_SUBJECT):
             raise ValueError(f"{name}.txt does not begin with a subject")
@@ -113,15 +149,12 @@ class Letters:
         )
 
 
-def _recipient(address: str) -> Address:
+def _recipient(address: str) -> str:
     """An address without a name, so that nobody reads there what somebody chose. Its host is in ASCII."""
+    if not is_mailable(address):
+        raise MailRefused("No mail can be sent to such an address.", for_good=True)
     local, _, host = address.rpartition("@")
-    # The way back from `domain.text.email_address`. The codec `idna` would make strasse.example of straße.example.
-    labels = (label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in host.split("."))
-    with suppress(ValueError):
-        if local and host:
-            return Address(username=local, domain=".".join(labels))
-    raise MailRefused("No mail can be sent to such an address.", for_good=True)
+    return f"{local}@{host_in_ascii(host)}"
 
 
 def _encoding(text: str) -> str | None:
@@ -139,4 +172,4 @@ def _line_of(value: object) -> object:
 
 
 def _line(text: str) -> str:
-    return _BREAKS.sub(" ", text).strip()
+    return _BREAKS.sub(" ", _SURROGATE.sub("\ufffd", _UNSEEN.sub("", text))).strip()

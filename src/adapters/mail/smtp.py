@@ -67,7 +67,7 @@ class SmtpMailer(Mailer):
         self._send_seconds = send_seconds
 
     async def send(self, sending: Sending) -> None:
-        message = self._letters.message(sending)
+        written = self._letters.written(sending)
         if self.breaker.state == "open":
             raise MailRefused("The mail server could not be used a moment ago.", for_good=False)
         # Imported late: it takes 2 MiB, and most processes send no mail.
@@ -79,10 +79,10 @@ class SmtpMailer(Mailer):
             SMTPSenderRefused,
         )
 
-        to = message["To"].addresses[0].addr_spec
+        to = written.to
         try:
             async with asyncio.timeout(self._send_seconds):
-                await self._deliver(message["From"].addresses[0].addr_spec, to, message.as_bytes())
+                await self._deliver(written.sender, to, written.content)
         except SMTPRecipientsRefused as refused:
             (first,) = refused.recipients
             raise self._answered(first.code, first.message, to) from refused

@@ -32,7 +32,7 @@ from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
 from application.scopes import SESSION
 from domain.errors import Invalid
-from domain.identity import AddressPurpose, WrongPassword, check_password, normal_email
+from domain.identity import AddressPurpose, WrongPassword, check_password, new_email, normal_email
 
 
 class Addresses:
@@ -74,7 +74,7 @@ class Addresses:
         if self._verification != "required":
             return await self._identity.register(registration, device)
         await self._limits.require(REGISTER_PER_ADDRESS, device.address)
-        check_password(registration.password, normal_email(registration.email))
+        check_password(registration.password, new_email(registration.email))
         encoded = await self._hasher.hash(registration.password)
         await self._requests.register(registration.email, registration.display_name, encoded)
         return None
@@ -126,7 +126,7 @@ class Addresses:
         """
         actor.require(SESSION)
         await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))
-        email = normal_email(change.email)
+        email = new_email(change.email)
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
         if not await self._hasher.verify(change.password, account.password_hash):

@@ -39,6 +39,7 @@ from domain.identity import (
     TokenReused,
     WrongPassword,
     check_password,
+    new_email,
     normal_email,
 )
 from domain.ids import AccountId, SessionId
@@ -79,7 +80,7 @@ class Identity:
     async def register(self, registration: Registration, device: Device) -> tuple[SignedIn, str]:
         """Create an account and sign in. Returns the answer and a refresh token. EmailTaken if the account exists."""
         await self._limits.require(REGISTER_PER_ADDRESS, device.address)
-        check_password(registration.password, normal_email(registration.email))
+        check_password(registration.password, new_email(registration.email))
         encoded = await self._hasher.hash(registration.password)
         return await self._register(registration, encoded, device)
 

@@ -41,14 +41,18 @@ class MailRefused(Exception):
         self.for_good = for_good
 
 
+class UnknownLetter(KeyError):
+    """There is no such letter in this release."""
+
+
 class Mailer(Protocol):
     """Gives mail to a mail server."""
 
     async def send(self, sending: Sending) -> None:
         """Return once a server has accepted the mail. MailRefused if it was not accepted, or nobody knows whether.
 
-        Ends within 30 s. A letter without a template, or with data that its template cannot use, is KeyError or
-        another defect, and nothing is sent.
+        Ends within 30 s. UnknownLetter for a letter without a template. One with data that its template cannot use is
+        refused for good.
         """
         ...
 

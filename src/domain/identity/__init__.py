@@ -9,6 +9,7 @@ from domain.identity.account import (
     AccountKind,
     AccountRole,
     EmailTaken,
+    new_email,
     normal_email,
 )
 from domain.identity.addresses import (
@@ -102,6 +103,7 @@ __all__ = [
     "ending",
     "is_over",
     "known_time_zone",
+    "new_email",
     "normal_email",
     "normal_locale",
 ]

@@ -11,7 +11,7 @@ from domain.errors import Conflict
 from domain.identity.profile import LOCALE_FIRST, TIME_ZONE_FIRST, known_time_zone, normal_locale
 from domain.ids import AccountId
 from domain.kernel import Aggregate, Changes, EventType, declared
-from domain.text import EMAIL_MAX, email_address, normal_name
+from domain.text import EMAIL_MAX, email_address, new_email_address, normal_name
 
 DISPLAY_NAME_MAX = 80
 # The name of a guest whose own name is forgotten.
@@ -92,7 +92,7 @@ class Account(Aggregate):
 
     @classmethod
     def register(cls, id: AccountId, email: str, display_name: str, password_hash: str, at: datetime) -> "Account":
-        name, address = _display_name(display_name), normal_email(email)
+        name, address = _display_name(display_name), new_email(email)
         account = cls(id, AccountKind.PERSON, address, name, password_hash, AccountRole.USER, at, at)
         account._tell("account.registered", id, at)
         return account
@@ -137,7 +137,7 @@ class Account(Aggregate):
 
     def change_email(self, email: str, at: datetime) -> None:
         """Sign in with another address from now on, whose mail the owner reads."""
-        self.email, self.email_verified_at = normal_email(email), at
+        self.email, self.email_verified_at = new_email(email), at
         self._tell("account.email_changed", self.id, at)
 
     def rehash(self, password_hash: str, at: datetime) -> None:
@@ -217,6 +217,11 @@ class Account(Aggregate):
 def normal_email(email: str) -> str:
     """The address in the form by which accounts are found; Invalid if it cannot be an address."""
     return email_address(email, pointer="/email", longest=EMAIL_MAX)
+
+
+def new_email(email: str) -> str:
+    """An address that an account is to have, in that form; Invalid if mail cannot go to it."""
+    return new_email_address(email, pointer="/email", longest=EMAIL_MAX)
 
 
 def _display_name(name: str) -> str:

@@ -11,7 +11,7 @@ from domain.channels import ChannelClass, ChannelKind, Loss, account_stream, by_
 from domain.errors import Conflict, Forbidden, Invalid, NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.kernel import Aggregate, EventType, declared
-from domain.text import EMAIL_MAX, email_address
+from domain.text import EMAIL_MAX, new_email_address
 from domain.workspaces.invitations import (
     INVITATION_LONGEST,
     INVITATION_USES_MAX,
@@ -308,7 +308,7 @@ class Workspace(Aggregate):
             raise Invalid("An invitation ends within 28 days from now.", pointer="/expires_at")
         told = {"invitation_id": id, "role": role, "expires_at": expires_at, "is_mailed": email is not None}
         self._tell("invitation.created", by, at, data=told)
-        to = None if email is None else email_address(email, pointer="/email", longest=EMAIL_MAX)
+        to = None if email is None else new_email_address(email, pointer="/email", longest=EMAIL_MAX)
         return Invitation(id, self.id, role, digest, max_uses, 0, by, at, expires_at, self.version, None, to)
 
     def withdraw(self, invitation: Invitation, by: AccountId, at: datetime) -> None:
