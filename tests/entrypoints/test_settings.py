@@ -154,8 +154,9 @@ def test_links_lead_to_where_people_reach_the_server() -> None:
         Settings.read(ENOUGH | {"RAILWAY_PUBLIC_DOMAIN": "a.up.railway.app"}).public_url == "https://a.up.railway.app"
     )
     assert Settings.read(ENOUGH | {"PUBLIC_URL": "https://Live.Example.org/"}).public_url == "https://live.example.org"
-    for wrong in ("live.example.org", "https://live.example.org/app", "https://a b", "javascript:alert(1)", "https://"):
-        (problem,) = problems(PUBLIC_URL=wrong)
+    wrong = "live.example.org https://live.example.org/app https://a% javascript:alert(1) https:// ftp://example.org"
+    for each in wrong.split():
+        (problem,) = problems(PUBLIC_URL=each)
         assert problem.startswith("PUBLIC_URL: an origin like")
 
 
@@ -168,7 +169,10 @@ def test_links_lead_to_where_people_reach_the_server() -> None:
         ("SMTP_URL", "smtp://ada:hunter2@:587"),
         ("SMTP_URL", "smtp://ada:hunter2@mail.example.org:99999"),
         ("SMTP_URL", "smtp://ada:hunt/er2@mail.example.org"),
+        *(("SMTP_URL", f"smtp://{who}@mail.example.org") for who in ("", "ada", "ada:", ":hunter2", "a%20:hunter2%zz")),
+        *(("SMTP_URL", f"smtp://{who}@mail.example.org") for who in ("ada:hunter2%", "a%ff:hunter2", "ada:hunter2%e9")),
         ("MAIL_FROM", "Signalbox"),
+        ("MAIL_FROM", "=?utf-8?q?a=0D=0ABcc=3Ab=40example.org?= <a@example.org>"),
         ("MAIL_FROM", "Signalbox <a@example.org>, b@example.org"),
         ("MAIL_FROM", "Signalbox <a@example.org>\r\nBcc: b@example.org"),
         ("MAIL_FROM", "žofie@example.org"),

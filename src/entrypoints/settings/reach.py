@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from entrypoints import addresses
-from entrypoints.settings.setting import Setting, choice, mail_server, without_password
+from entrypoints.settings.setting import Setting, choice, mail_server, page, without_password
 from entrypoints.settings.trust import Trust
 
 
@@ -15,7 +15,7 @@ class Reach(Trust, frozen=True, kw_only=True):
         Setting(
             "Where people reach this server, and where the links in mails lead; by default the platform's address, or "
             "this machine's.",
-            addresses.origin,
+            page,
         ),
     ] = "http://127.0.0.1:8000"
     smtp_url: Annotated[

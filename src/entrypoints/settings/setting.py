@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from entrypoints import addresses
 
@@ -119,6 +119,13 @@ def database(raw: str) -> str:
     return address("postgresql://user:password@host/database", "postgresql")(raw)
 
 
+def page(raw: str) -> str:
+    found = addresses.origin(raw)
+    if not found.startswith(("http://", "https://")):
+        raise ValueError("an origin like https://app.example.org is needed, which begins with https:// or http://")
+    return found
+
+
 def mail_server(raw: str) -> str:
     checked = address("smtp://user:password@host:587", "smtp", "smtps")(raw)
     try:
@@ -128,7 +135,22 @@ def mail_server(raw: str) -> str:
         has_host = False
     if not has_host or parts.path.strip("/") or parts.query:
         raise ValueError("an address like smtp://user:password@host:587 is needed, with nothing behind it")
+    if "@" in parts.netloc and not (parts.username and parts.password):
+        raise ValueError("a user and a password are needed before the @, or neither and no @")
+    for part in (parts.username or "", parts.password or ""):
+        if re.search("%(?![0-9A-Fa-f]{2})", part) or not _is_utf8(part):
+            raise ValueError(
+                "in the user and the password, % stands before two hexadecimal digits of UTF-8; write % as %25"
+            )
     return checked
+
+
+def _is_utf8(part: str) -> bool:
+    try:
+        unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 redis = address("redis://host:6379/0", "redis", "rediss", "unix")
