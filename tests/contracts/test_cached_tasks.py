@@ -260,8 +260,8 @@ class Watched(TaskQueries):
         await self.open.wait()
         return await self._inner.comments(task, by, cursor, limit)
 
-    async def of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[TaskView]:
-        return await self._inner.of_person(account, cursor, limit)
+    async def of_person(self, account: AccountId, deleted: bool, cursor: str | None, limit: int) -> Page[TaskView]:
+        return await self._inner.of_person(account, deleted, cursor, limit)
 
     async def comments_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
         return await self._inner.comments_of_person(account, cursor, limit)

@@ -161,7 +161,11 @@ async def test_tasks_of_one_workspace_are_erased_with_their_comments_and_of_no_o
         await a_comment(house, task.id, ada.id)
     assert await house.task_upkeep.erase(WorkspaceId(ada.id), 2) == 2
     assert await house.task_upkeep.erase(WorkspaceId(ada.id), 2) == 1
+    assert (await house.workspace_queries.usage(WorkspaceId(ada.id), ada.id, house.clock.now()))["tasks"] == 3
     assert await house.task_upkeep.erase(WorkspaceId(ada.id), 2) == 0
+    counted = await house.workspace_queries.usage(WorkspaceId(ada.id), ada.id, house.clock.now())
+    assert not {"tasks", "comments"} & set(counted)
+    assert (await house.workspace_queries.usage(team.id, ada.id, house.clock.now()))["tasks"] == 1
     assert (await house.task_queries.view(ours.id, ada.id)).id == ours.id
     with pytest.raises(NotFound):
         await house.task_queries.comments(task.id, ada.id, None, 9)

@@ -86,12 +86,22 @@ async def test_what_has_expired_goes_and_what_is_of_a_deleted_account(house: Hou
         assert [await work.exports.get(export.id) for export in exports] == [None, None]
 
 
-async def test_of_a_person_are_the_tasks_that_they_made_have_or_speak_about_where_they_still_are(house: House) -> None:
+async def test_of_a_person_are_the_tasks_that_they_made_have_watch_or_speak_about_where_they_are(house: House) -> None:
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team, left = await a_team(house, bob.id, {ada.id: _MEMBER}), await a_team(house, bob.id, {ada.id: _MEMBER})
     made = await a_task(house, WorkspaceId(ada.id), ada.id)
     has = await a_task(house, team.id, bob.id, assignees=[ada.id])
     spoken = await a_task(house, team.id, bob.id)
+    watched = await a_task(house, team.id, bob.id)
+    thrown = [await a_task(house, team.id, who) for who in (ada.id, bob.id)]
+    async with house.work() as work:
+        task, _ = await work.tasks.get(watched.id, ada.id)
+        task.watch(ada.id, house.clock.now())
+        work.tasks.save(task)
+        for each in thrown:
+            task, standing = await work.tasks.get(each.id, each.created_by)
+            task.delete(each.created_by, standing, house.clock.now())
+            work.tasks.save(task)
     said = [await a_comment(house, spoken.id, ada.id, f"Comment {n}") for n in range(2)]
     await a_comment(house, spoken.id, bob.id, "Not of Ada.")
     await a_task(house, team.id, bob.id)
@@ -104,12 +114,13 @@ async def test_of_a_person_are_the_tasks_that_they_made_have_or_speak_about_wher
     queries, tasks, comments = house.task_queries, list[object](), list[object]()
     cursor: str | None = None
     while not tasks or cursor is not None:
-        page = await queries.of_person(ada.id, cursor, 2)
+        page = await queries.of_person(ada.id, False, cursor, 2)
         tasks, cursor = [*tasks, *(task.id for task in page.data)], page.next_cursor
     while not comments or cursor is not None:
         shown = await queries.comments_of_person(ada.id, cursor, 1)
         comments, cursor = [*comments, *(comment.id for comment in shown.data)], shown.next_cursor
-    assert tasks == [made.id, has.id, spoken.id]
+    assert tasks == [made.id, has.id, spoken.id, watched.id]
+    assert [task.id for task in (await queries.of_person(ada.id, True, None, 9)).data] == [thrown[0].id]
     assert comments == [comment.id for comment in said]
 
 

@@ -54,8 +54,8 @@ class CachedTaskQueries(TaskQueries):
             TaskView, f"tasks {workspace} {sort} {limit} {_encode(wanted).decode()}", workspace, by, read
         )
 
-    async def of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[TaskView]:
-        return await self._queries.of_person(account, cursor, limit)
+    async def of_person(self, account: AccountId, deleted: bool, cursor: str | None, limit: int) -> Page[TaskView]:
+        return await self._queries.of_person(account, deleted, cursor, limit)
 
     async def comments_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:
         return await self._queries.comments_of_person(account, cursor, limit)

@@ -12,11 +12,12 @@ from msgspec import Meta
 
 from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from adapters.memory.pages import page_of
-from adapters.memory.unit import MemoryUnit
+from adapters.memory.unit import USAGE, MemoryUnit
 from adapters.memory.workspaces import WORKSPACES, standing_in, still
 from application.paging import Page, decode_cursor
 from application.ports.events import Entry
 from application.ports.tasks import (
+    COUNTED,
     CommentView,
     TaskFilter,
     TaskNumbers,
@@ -191,6 +192,10 @@ class MemoryTaskUpkeep(TaskUpkeep):
                 del tables[TASKS][id]
             for comment in [each for each in tables[COMMENTS].values() if each.task_id in dropped]:
                 del tables[COMMENTS][comment.id]
+            if not dropped:
+                counted = [use for use in tables[USAGE] if use.scope == workspace and use.kind in COUNTED]
+                for use in counted:
+                    del tables[USAGE][use]
             return ()
 
         await self._database.apply(drop, lambda _: None)
@@ -238,16 +243,20 @@ class MemoryTaskQueries(TaskQueries):
         found = [comment for comment in self._database.committed[COMMENTS].values() if comment.task_id == task]
         return page_of(found, _comment_view, _age, query, after, limit)
 
-    async def of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[TaskView]:
-        query = f"tasks of {account}"
+    async def of_person(self, account: AccountId, deleted: bool, cursor: str | None, limit: int) -> Page[TaskView]:
+        query = f"{deleted} tasks of {account}"
         after = decode_cursor(cursor, query, UUID) if cursor is not None else None
         tables = self._database.committed
         said = {comment.task_id for comment in tables[COMMENTS].values() if comment.author_id == account}
         found = [
             task
             for task in tables[TASKS].values()
-            if (task.created_by == account or account in task.assignees or task.id in said)
-            and self._may_see(task, account)
+            if bool(task.deleted_at) is deleted
+            and standing_in(tables, task.workspace_id, account)
+            and (
+                task.created_by == account
+                or (not deleted and (account in (*task.assignees, *task.watchers) or task.id in said))
+            )
         ]
         return page_of(found, _view, lambda task: (task.id,), query, after, limit)
 

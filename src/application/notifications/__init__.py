@@ -2,7 +2,7 @@
 
 from application.notifications.digests import Digests
 from application.notifications.erasure import erasing
-from application.notifications.exported import exported
+from application.notifications.exported import exported, exported_preferences
 from application.notifications.letters import UNSUBSCRIBE, Correspondence, Person
 from application.notifications.making import Notices
 from application.notifications.messages import (
@@ -35,4 +35,5 @@ __all__ = [
     "Unread",
     "erasing",
     "exported",
+    "exported_preferences",
 ]

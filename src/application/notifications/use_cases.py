@@ -96,8 +96,12 @@ class Notifications:
 
     async def preferences(self, actor: Principal) -> PreferencesView:
         actor.require(NOTIFICATIONS_READ)
+        return await self.preferences_of(actor.account_id)
+
+    async def preferences_of(self, account: AccountId) -> PreferencesView:
+        """What an account chose, for a file that is made for it."""
         async with self._work() as work:
-            return self._view(await work.inboxes.get(actor.account_id))
+            return self._view(await work.inboxes.get(account))
 
     @retried
     async def choose(self, actor: Principal, wanted: Preferences, version: int | None = None) -> PreferencesView:

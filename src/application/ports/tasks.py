@@ -79,6 +79,10 @@ class TaskFilter(Struct, frozen=True, omit_defaults=True):
     archived: bool | None = False
 
 
+# The kinds of quotas that tasks use.
+COUNTED = ("open_tasks", "tasks", "comments")
+
+
 class Counted(NamedTuple):
     """The quotas that a task uses: tasks and comments of its workspace, and an open task of each of `assignees`."""
 
@@ -202,7 +206,10 @@ class TaskUpkeep(Protocol):
     """What is done to tasks beside the use cases; see `Upkeep` for what each call promises."""
 
     async def erase(self, workspace: WorkspaceId, most: int) -> int:
-        """Drop tasks of a workspace with their comments, whether or not they were deleted before."""
+        """Drop tasks of a workspace with their comments, whether or not they were deleted before.
+
+        When none is left, drop what was counted of them.
+        """
         ...
 
 
@@ -241,8 +248,11 @@ class TaskQueries(Protocol):
         """A page of the comments of a task, oldest first: at most `limit`, and no more than fit on a `Page`."""
         ...
 
-    async def of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[TaskView]:
-        """The tasks that the account made, has or commented on, and may see now, by id."""
+    async def of_person(self, account: AccountId, deleted: bool, cursor: str | None, limit: int) -> Page[TaskView]:
+        """The tasks that the account made, has, watches or commented on, and may see now, by id.
+
+        With `deleted` they are instead those that it made and that were deleted.
+        """
         ...
 
     async def comments_of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[CommentView]:

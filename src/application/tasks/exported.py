@@ -6,11 +6,11 @@ from application.ports.tasks import CommentView, TaskQueries, TaskView
 from domain.ids import AccountId
 
 
-def exported_tasks(queries: TaskQueries) -> Exported:
+def exported_tasks(queries: TaskQueries, deleted: bool) -> Exported:
     async def page(account: AccountId, cursor: str | None) -> Page[TaskView]:
-        return await queries.of_person(account, cursor, PAGE_MAX)
+        return await queries.of_person(account, deleted, cursor, PAGE_MAX)
 
-    return Exported("tasks", page)
+    return Exported("deleted_tasks" if deleted else "tasks", page)
 
 
 def exported_comments(queries: TaskQueries) -> Exported:

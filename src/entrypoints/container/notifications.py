@@ -35,6 +35,7 @@ from application.notifications import (
     Notifications,
     erasing,
     exported,
+    exported_preferences,
 )
 from application.ports import Deadlines, Due, NotificationQueries, NotificationUpkeep
 from application.ports.observer import Gauge
@@ -96,7 +97,7 @@ def _with_notifications(
     house.scopes.add_args(NOTIFICATIONS_READ, NOTIFICATIONS_WRITE)
     house.consumers.add_args(made.provided.consumer.call(), Singleton(erasing, upkeep))
     house.due.add_args(Singleton(Due, "digests", deadlines, digests.provided.elapse))
-    house.exported.add_args(Singleton(exported, queries))
+    house.exported.add_args(Singleton(exported, queries), Singleton(exported_preferences, notifications))
     house.routes.add_args(Singleton(notification_routes, notifications))
     kept = Singleton(partial, figure, house.store, "notifications")
     house.gauges.add_args(Singleton(Gauge, "notifications", "Notifications that are kept.", kept))

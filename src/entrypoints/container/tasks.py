@@ -87,7 +87,11 @@ def _with_tasks(
     house.aggregates.add_args(Task, Reminder)
     house.scopes.add_args(TASKS_READ, TASKS_WRITE)
     house.feeds.add_args(Singleton(TaskFeeds, house.access_queries))
-    house.exported.add_args(Singleton(exported_tasks, stored), Singleton(exported_comments, stored))
+    house.exported.add_args(
+        Singleton(exported_tasks, stored, False),
+        Singleton(exported_tasks, stored, True),
+        Singleton(exported_comments, stored),
+    )
     house.consumers.add_args(DEPARTED, Singleton(erasing, upkeep))
     house.notices.add_args(*NOTICES)
     house.due.add_args(Singleton(Due, "task_reminders", deadlines, Singleton(Reminders, house.work).provided.elapse))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import Uuid, bindparam, exists, func, select, true, union
+from sqlalchemy import ColumnElement, Uuid, bindparam, exists, func, select, true, union
 
 from adapters.postgres.database import Database
 from adapters.postgres.long_reads import LongReads
@@ -14,7 +14,7 @@ from adapters.postgres.pages import measured, page_of
 from adapters.postgres.statement import Lookup, Statement
 from adapters.postgres.tables import comments, members, tasks
 from adapters.postgres.tasks.lists import CONDITIONS, SIZE, SORT_KEYS, WIDE, is_walked, listing, parts_of
-from adapters.postgres.tasks.terms import IS_ASSIGNED, KEY, MEMBER, VIEW_COLUMNS, VISIBLE
+from adapters.postgres.tasks.terms import IS_ASSIGNED, IS_WATCHED, KEY, MEMBER, VIEW_COLUMNS, VISIBLE
 from application.paging import Page, decode_cursor, encode_cursor
 from application.ports.tasks import CommentView, TaskFilter, TaskQueries, TaskView
 from domain.errors import NotFound
@@ -50,16 +50,18 @@ _MAY_SEE = exists().where(members.c.workspace_id == tasks.c.workspace_id, member
 _CONCERNING = union(
     select(tasks.c.id).where(tasks.c.created_by == _ME),
     select(tasks.c.id).where(IS_ASSIGNED),
+    select(tasks.c.id).where(IS_WATCHED),
     select(comments.c.task_id).where(comments.c.author_id == _ME),
 )
-_OF_PERSON = measured(
-    select(*VIEW_COLUMNS).where(
-        tasks.c.id.in_(_CONCERNING), tasks.c.id > bindparam("after"), tasks.c.deleted_at.is_(None), _MAY_SEE
-    ),
-    SIZE,
-    WIDE,
-    tasks.c.id,
-)
+
+
+def _of_person(*conditions: ColumnElement[bool]) -> Statement:
+    wanted = select(*VIEW_COLUMNS).where(*conditions, tasks.c.id > bindparam("after"), _MAY_SEE)
+    return measured(wanted, SIZE, WIDE, tasks.c.id)
+
+
+_OF_PERSON = _of_person(tasks.c.id.in_(_CONCERNING), tasks.c.deleted_at.is_(None))
+_DELETED_OF_PERSON = _of_person(tasks.c.created_by == _ME, tasks.c.deleted_at.is_not(None))
 _COMMENTS_OF_PERSON = measured(
     select(*_COMMENT_VIEW_COLUMNS)
     .join(tasks, tasks.c.id == comments.c.task_id)
@@ -147,12 +149,14 @@ class PostgresTaskQueries(TaskQueries):
             raise NotFound
         return page
 
-    async def of_person(self, account: AccountId, cursor: str | None, limit: int) -> Page[TaskView]:
-        query = f"tasks of {account}"
+    async def of_person(self, account: AccountId, deleted: bool, cursor: str | None, limit: int) -> Page[TaskView]:
+        query = f"{deleted} tasks of {account}"
         after = _BEFORE_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
-        wanted = {"account": account, "assignee": [account], "after": after}
+        statement, wanted = _DELETED_OF_PERSON, {"account": account, "after": after}
+        if not deleted:
+            statement, wanted = _OF_PERSON, {**wanted, "assignee": [account], "watcher": [account]}
         return await page_of(
-            lambda limit, most: self._database.fetch(_OF_PERSON, **wanted, limit=limit, most=most),
+            lambda limit, most: self._database.fetch(statement, **wanted, limit=limit, most=most),
             limit,
             _view,
             lambda last: encode_cursor(query, last.id),

@@ -8,14 +8,14 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy import ARRAY, Text, Uuid, bindparam, delete, func, insert, literal_column, select, true, update
+from sqlalchemy import Text, bindparam, delete, func, insert, literal_column, select, true, update
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from adapters.postgres.access import STILL_MEMBER
 from adapters.postgres.failures import REFUSALS
 from adapters.postgres.statement import Lookup, Part, Statement
 from adapters.postgres.tables import comments, tasks, workspaces
-from adapters.postgres.tasks.terms import IS_ASSIGNED, IS_OPEN, KEY, MEMBER
+from adapters.postgres.tasks.terms import IS_ASSIGNED, IS_OPEN, IS_WATCHED, KEY, MEMBER
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.tasks import TaskRepository, counted
 from application.ports.unit_of_work import Stale
@@ -43,12 +43,11 @@ _LOADED = (
 _GET_ANY = Lookup(KEY, _LOADED)
 _GET = Lookup(KEY, _LOADED.where(tasks.c.deleted_at.is_(None)))
 _ANY = Statement(select(*_COLUMNS, tasks.c.version).where(tasks.c.id == bindparam("id"), tasks.c.deleted_at.is_(None)))
-_IS_WATCHED = tasks.c.watchers.bool_op("@>")(bindparam("watcher", type_=ARRAY(Uuid)))
 _IN_WORKSPACE = tasks.c.workspace_id == bindparam("workspace")
 _SOME_OPEN = select(*_COLUMNS, tasks.c.version).where(tasks.c.deleted_at.is_(None), IS_OPEN).limit(bindparam("most"))
 _ASSIGNED = Statement(_SOME_OPEN.where(_IN_WORKSPACE, IS_ASSIGNED))
 _ASSIGNED_ANYWHERE = Statement(_SOME_OPEN.where(IS_ASSIGNED))
-_WATCHED = Statement(_SOME_OPEN.where(_IN_WORKSPACE, _IS_WATCHED))
+_WATCHED = Statement(_SOME_OPEN.where(_IN_WORKSPACE, IS_WATCHED))
 
 
 def _bound(*names: str) -> dict[str, Any]:

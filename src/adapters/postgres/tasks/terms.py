@@ -13,6 +13,7 @@ KEY = lookup_keys("id", "account")
 MEMBER = membership(tasks.c.workspace_id, KEY.c.account)
 IS_OPEN = and_(tasks.c.status != Status.DONE.value, tasks.c.status != Status.CANCELLED.value)
 IS_ASSIGNED = tasks.c.assignees.bool_op("@>")(bindparam("assignee", type_=ARRAY(Uuid)))
+IS_WATCHED = tasks.c.watchers.bool_op("@>")(bindparam("watcher", type_=ARRAY(Uuid)))
 
 VIEW_COLUMNS = tuple(tasks.c[name] for name in TaskView.__struct_fields__)
 VISIBLE = and_(

@@ -4,8 +4,8 @@ from sqlalchemy import bindparam, delete, literal_column, select
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement, picked
-from adapters.postgres.tables import tasks
-from application.ports.tasks import TaskUpkeep
+from adapters.postgres.tables import tasks, usage
+from application.ports.tasks import COUNTED, TaskUpkeep
 from domain.ids import WorkspaceId
 
 # With each task its comments go.
@@ -13,6 +13,8 @@ TASKS_AT_ONCE = 100
 
 _SOME = select(tasks.c.id).where(tasks.c.workspace_id == bindparam("workspace")).limit(bindparam("most"))
 _ERASE = Statement(delete(tasks).where(tasks.c.id.in_(picked(_SOME))).returning(literal_column("1")))
+_KINDS = [literal_column(f"'{kind}'") for kind in COUNTED]
+_UNCOUNT = Statement(delete(usage).where(usage.c.scope == bindparam("workspace"), usage.c.kind.in_(_KINDS)))
 
 
 class PostgresTaskUpkeep(TaskUpkeep):
@@ -22,4 +24,7 @@ class PostgresTaskUpkeep(TaskUpkeep):
         self._database = database
 
     async def erase(self, workspace: WorkspaceId, most: int) -> int:
-        return len(await self._database.fetch(_ERASE, workspace=workspace, most=min(TASKS_AT_ONCE, most)))
+        dropped = len(await self._database.fetch(_ERASE, workspace=workspace, most=min(TASKS_AT_ONCE, most)))
+        if not dropped:
+            await self._database.fetch(_UNCOUNT, workspace=workspace)
+        return dropped
