@@ -1,6 +1,6 @@
 """What is erased of tasks."""
 
-from sqlalchemy import bindparam, delete, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, delete, literal_column, select
 
 from adapters.postgres.database import Database
 from adapters.postgres.statement import Statement, picked
@@ -13,7 +13,7 @@ TASKS_AT_ONCE = 100
 
 _SOME = select(tasks.c.id).where(tasks.c.workspace_id == bindparam("workspace")).limit(bindparam("most"))
 _ERASE = Statement(delete(tasks).where(tasks.c.id.in_(picked(_SOME))).returning(literal_column("1")))
-_KINDS = [literal_column(f"'{kind}'") for kind in COUNTED]
+_KINDS: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in COUNTED]
 _UNCOUNT = Statement(delete(usage).where(usage.c.scope == bindparam("workspace"), usage.c.kind.in_(_KINDS)))
 
 
