@@ -66,9 +66,10 @@ async def people(
     """
     found = await work.accounts.get_many(accounts)
     return {
-        id: Person(account.email, account.time_zone, not needs_verified or account.email_verified_at is not None)
+        id: Person(account.email, account.time_zone, not needs_verified or is_verified, is_verified)
         for id, account in found.items()
         if account.email and account.disabled_at is None
+        for is_verified in [account.email_verified_at is not None]
     }
 
 

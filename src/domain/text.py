@@ -26,6 +26,8 @@ MARKS_MAX = 30
 MARKS = re.compile(rf"[^\w\x00-\x7f]{{{MARKS_MAX + 1},}}")
 
 EMAIL_MAX = 254
+# A word of which mail programs make a link: with a dot before something with a letter, a scheme, an @ or a share.
+_LIKE_A_LINK = re.compile(r"\S*(?:\S[.\u3002\uff0e\uff61]\w*[^\W\d]|://|@|\\\\)\S*")
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _SELECTORS = "".join(map(chr, range(0xFE00, 0xFE10)))
 # Letters, symbols and marks that are invisible too: fillers, the empty braille cell, joiners, variation selectors.
@@ -180,3 +182,8 @@ def _normalised(form: str, text: str) -> str:
 
 def _is_visible(character: str) -> bool:
     return unicodedata.category(character) not in _INVISIBLE and character not in _BLANK
+
+
+def without_links(text: str) -> str:
+    """Text for a mail, with an ellipsis for each word of which mail programs would make a link."""
+    return _LIKE_A_LINK.sub("…", text)

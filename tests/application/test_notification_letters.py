@@ -168,3 +168,22 @@ async def test_an_address_that_nobody_has_verified_is_mailed_nothing_where_it_ha
         work.accounts.save(bob)
     assert [len(await post.sent(number)) for number in (1, 2)] == [1, 0]
     assert [len(await team.told(number)) for number in (1, 2)] == [1, 1]
+
+
+async def test_what_is_too_much_for_an_address_that_nobody_has_verified_comes_in_one_letter_an_hour_later() -> None:
+    team = await Team(is_limited=True).come()
+    post = Post(team)
+    for _ in range(7):
+        await team.open(0, 1)
+    assert [letter.name for letter in await post.sent(1)] == ["notification"] * 5
+    team.clock.advance(timedelta(hours=1))
+    assert [len(said(letter)) for letter in await post.sent(1)] == [2]
+
+
+async def test_no_title_becomes_a_link_in_a_letter(team: Team, post: Post) -> None:
+    task = await team.open(0)
+    ada = principal(team.members[0])
+    await team.tasks.edit(ada, task, TaskPatch(title="You won v1.2: http://evil.example/win, see evil.example"))
+    await team.tasks.assign(ada, task, team.members[1].id)
+    (letter,) = await post.sent(1)
+    assert cast(Any, letter.data["lines"])[0]["title"] == "OPE-1 You won v1.2: … see …"

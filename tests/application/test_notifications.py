@@ -18,6 +18,7 @@ from adapters.memory.notifications import NOTIFICATIONS, ROUNDS
 from adapters.memory.system import MovableClock
 from application.consumers import LEASE, Consumers
 from application.due import Later
+from application.limits import Limits
 from application.notifications import AllRead, Chosen, Correspondence, Notices, Preferences
 from application.paging import Page
 from application.ports.notices import Notice
@@ -46,6 +47,7 @@ class Team:
 
     members: list[Account] = field(default_factory=list)
     settings: providers.Object[Settings] | None = None
+    is_limited: bool = False
 
     def __post_init__(self) -> None:
         self.house = in_memory(**({"settings": self.settings} if self.settings else {}))
@@ -55,7 +57,8 @@ class Team:
         self.tasks, self.inbox = self.house.tasks(), self.house.notifications()
         told = partial(people, self.house.settings().email_verification != "off")
         letters = Correspondence(self.house.postbox(), self.house.secrets(), "https://signalbox.example")
-        self.notices = Notices(self.house.notices(), told, letters, self.ids, AT_ONCE)
+        limits = Limits(self.house.limiter(), self.is_limited, 1, 1, 1, self.house.observer())
+        self.notices = Notices(self.house.notices(), told, letters, limits, self.ids, AT_ONCE)
 
     async def come(self, count: int = MEMBERS) -> "Team":
         self.members = [await an_account(self, f"Member {number}") for number in range(count)]

@@ -184,6 +184,16 @@ def test_a_letter_without_templates_is_an_error(letters: Letters, name: str) -> 
         letters.written(Sending(UUID(int=7), AT, Letter(name, "bob@example.org")))
 
 
+def test_a_letter_about_the_safety_of_an_account_says_what_it_is_and_what_to_do() -> None:
+    said = {"sentence": "Your account is to be deleted.", "facts": ["Client: curl"], "advice": "Keep it."}
+    letter = Letter("safety", "bob@example.org", said | {"due": "4 Mar", "at": "1 Mar"})
+    written = Letters("post@example.org", "https://signalbox.example").written(Sending(UUID(int=7), AT, letter))
+    message = message_from_bytes(written.content, policy=default)
+    assert message["Subject"] == "Your account is to be deleted."
+    told = ["Client: curl", "Until 4 Mar it can be kept.", "Time: 1 Mar", "Keep it."]
+    assert all(line in part(message, kind) for line in told for kind in ("plain", "html"))
+
+
 def test_every_letter_of_ours_has_a_subject_a_text_and_a_page() -> None:
     letters = Letters("post@example.org", "https://signalbox.example")
     assert "trial" in letters.names()

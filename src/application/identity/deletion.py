@@ -1,7 +1,6 @@
 """The end of an account: its owner asks for it, may take that back for some time, and then the account is deleted."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -25,12 +24,12 @@ from application.ports.upkeep import Upkeep
 from application.principal import Principal
 from application.scopes import SESSION
 from domain.channels import account_stream
-from domain.identity import Account, EndReason, WrongPassword
+from domain.identity import EndReason, WrongPassword
 from domain.ids import AccountId, SessionId
 
 
 class DeletionWork(IdentityWork, MailWork, Protocol):
-    """The slice of a unit of work that ends an account and tells its owner."""
+    """The slice of a unit of work that ends an account and tells its owner that it is deleted."""
 
 
 class Deletion:
@@ -84,8 +83,6 @@ class Deletion:
                 raise _wrong()
             await self._refuse_owners(work, id)
             account.request_deletion(now + self._grace, now)
-            if account.has_news:
-                self._tell(work, account, "deletion_requested", now)
             work.accounts.save(account)
             ended = await end_sessions(work, id, EndReason.DELETION_REQUESTED, id, now)
         return user_view(account), ended
@@ -101,9 +98,7 @@ class Deletion:
         actor.require(ACCOUNT_LEAVE)
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
-            account.restore(now := self._clock.now())
-            if account.has_news:
-                self._tell(work, account, "deletion_taken_back", now)
+            account.restore(self._clock.now())
             work.accounts.save(account)
         return user_view(account)
 
@@ -121,20 +116,15 @@ class Deletion:
     async def _delete(self, id: AccountId, now: datetime) -> None:
         async with self._work() as work:
             account = await work.accounts.get(id)
-            before = replace(account)
+            address = account.email
             account.elapse(now)
             if not account.has_news:
                 return
-            self._tell(work, before, "account_deleted", now)
+            if address is not None:  # nobody can be told by a notice any more
+                self._postbox.post(work, Letter("account_deleted", address), now)
             work.accounts.save(account)
             ended = await end_sessions(work, account.id, EndReason.DELETION_REQUESTED, None, now)
         self._authentication.end(ended)
-
-    def _tell(self, work: MailWork, account: Account, letter: str, now: datetime) -> None:
-        if account.email is not None:
-            due_at = account.due_at and f"{account.due_at:%Y-%m-%d %H:%M} UTC"
-            data = {"name": account.display_name, "due_at": due_at}
-            self._postbox.post(work, Letter(letter, account.email, data), now)
 
 
 def erasing(upkeep: Upkeep) -> Consumer[ConsumerWork]:

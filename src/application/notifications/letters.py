@@ -13,6 +13,7 @@ from application.ports.notifications import LetterLine
 from application.ports.secrets import Secrets
 from domain.errors import NotFound
 from domain.ids import AccountId
+from domain.text import without_links
 
 UNSUBSCRIBE = "/api/v1/notification-preferences/unsubscribe"
 _PURPOSE = b"unsubscribe"
@@ -22,12 +23,14 @@ _CLOCK = "%d %b %Y, %H:%M"
 class Person(NamedTuple):
     """Somebody who can be told something, at an address and by the clock of a time zone.
 
-    Unless they are `mailed`, only what is about the safety of the account goes to the address.
+    Unless they are `mailed`, only what is about the safety of the account goes to the address. Unless it is
+    `verified`, somebody else may have it.
     """
 
     email: str
     time_zone: str = "UTC"
     mailed: bool = True
+    verified: bool = True
 
     @property
     def zone(self) -> ZoneInfo:
@@ -61,8 +64,12 @@ class Correspondence:
     ) -> None:
         """Write one letter about these things, each with how often it happened."""
         told = [self._said(line, count, rows, person) for line, count in lines]
-        about_safety = all(line.type in rows and rows[line.type].always for line, _ in lines)
-        unsubscribe = None if about_safety else self._unsubscribe(account)
+        row = rows.get(lines[0][0].type)
+        if row is not None and row.always:  # each of those is told for itself
+            facts = {"facts": lines[0][0].facts, "advice": row.advice}
+            self._postbox.post(work, Letter("safety", person.email, {**told[0], **facts}), now)
+            return
+        unsubscribe = self._unsubscribe(account)
         data = {"lines": told, "more": left_out, "unsubscribe": unsubscribe}
         name = "notification" if len(told) == 1 and not left_out else "digest"
         self._postbox.post(work, Letter(name, person.email, data, unsubscribe), now)
@@ -82,7 +89,7 @@ class Correspondence:
         due = None if line.due_at is None else f"{line.due_at.astimezone(zone):{_CLOCK}} ({zone.key})"
         return {
             "sentence": row.sentence if row else "Something happened.",
-            "title": line.title,
+            "title": without_links(line.title),  # it may be of anybody's choice
             "count": count,
             "at": f"{line.at.astimezone(zone):{_CLOCK}} ({zone.key})",
             "due": due,

@@ -1,12 +1,14 @@
 """How notifications follow from events: a durable consumer, which tells one piece of the accounts after the other."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from application.notifications.letters import Correspondence, People
+from application.limits import Limits
+from application.notifications.letters import Correspondence, People, Person
 from application.ports.consumers import Consumer
 from application.ports.events import EventView
+from application.ports.limits import Policy
 from application.ports.notices import Notice, Told
 from application.ports.notifications import LetterLine, NotificationWork, Round
 from application.ports.system import Ids
@@ -15,6 +17,9 @@ from domain.kernel import Event
 from domain.notifications import GROUPED_FOR, Inbox, Medium, Notification, Subject
 
 AT_ONCE = 100
+# Nobody is refused by it. It is how many letters of a kind an address gets that nobody has verified.
+LETTERS_UNVERIFIED = Policy("letters_unverified", 5, 60 * 60_000)
+_LATER = timedelta(hours=1)
 
 
 class Notices:
@@ -22,6 +27,9 @@ class Notices:
 
     `people(work, accounts)` returns those of the accounts that can be told something at all. Of the accounts that an
     event concerns, at most `at_once` are told in one unit of work.
+
+    An address that nobody has verified gets five letters of a kind in an hour. More is gathered for the next hour, and
+    what is about the safety of the account is a notification alone.
     """
 
     def __init__(
@@ -29,6 +37,7 @@ class Notices:
         rows: Sequence[Notice[Any]],
         people: People,
         letters: Correspondence,
+        limits: Limits,
         ids: Ids,
         at_once: int = AT_ONCE,
     ) -> None:
@@ -36,6 +45,7 @@ class Notices:
         self._by_type: dict[str, list[Notice[Any]]] = {}
         self._people = people
         self._letters = letters
+        self._limits = limits
         self._ids = ids
         self._at_once = at_once
         for row in rows:
@@ -99,12 +109,18 @@ class Notices:
             is_mailed = Medium.EMAIL in chosen and (person.mailed or row.always)
             if is_mailed and present is None:  # the letter about the first of a group is enough
                 due_at = told.details.get("due_at")
-                line = LetterLine(row.name, told.title, event.at, id, due_at if isinstance(due_at, datetime) else None)
+                due = due_at if isinstance(due_at, datetime) else None
+                line = LetterLine(row.name, told.title, event.at, id, due, told.facts)
                 letter_at = now if row.always else inbox.letter_at(now, person.zone)
                 if letter_at > now:
                     work.digests.gather(account, line, letter_at)
-                else:
+                elif await self._may_mail(row, person):
                     self._letters.write(work, account, person, self.rows, [(line, 1)], 0, now)
+                elif not row.always:
+                    work.digests.gather(account, line, now + _LATER)
+
+    async def _may_mail(self, row: Notice[Any], person: Person) -> bool:
+        return person.verified or await self._limits.allows(LETTERS_UNVERIFIED, f"{row.name}:{person.email}")
 
 
 def channels_of(inbox: Inbox, row: Notice[Any]) -> frozenset[Medium]:

@@ -16,7 +16,8 @@ class Told(NamedTuple):
     """What is told, and the next accounts that are told it, which may see the resource now.
 
     The resource is called `title`, and `place` is the workspace or other place in which it is. `details` is what else
-    there is to know. `after` is the account behind which there may be more of them; None if there are no more.
+    there is to know, and `facts` what a letter says of it. `after` is the account behind which there may be more of
+    them; None if there are no more.
     """
 
     resource_type: str
@@ -26,6 +27,7 @@ class Told(NamedTuple):
     after: AccountId | None = None
     place: UUID | None = None
     details: Mapping[str, object] = {}
+    facts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Notice(Generic[W_contra]):
 
     `concerns` is that of `Consumer`. `by_mail` is told by mail too, unless the owner does not want that. What is about
     the safety of the account is told `always`: each time for itself and at once, on each channel, and to whoever did it
-    as well.
+    as well. The letter then ends with `advice`, for whoever did not do it.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Notice(Generic[W_contra]):
     concerns: Callable[[Event], bool] | None = None
     by_mail: bool = False
     always: bool = False
+    advice: str = ""
 
 
 def following(

@@ -52,7 +52,7 @@ class LetterLine(Struct, frozen=True):
     """What a letter says of one notification: its type, the title of its resource, and when it was.
 
     `notification` is None if there is none, because the owner wants mail only. `due_at` is when the thing is due, if
-    that is what the letter is about.
+    that is what the letter is about. `facts` are what else there is to say about the safety of the account.
     """
 
     type: str
@@ -60,6 +60,7 @@ class LetterLine(Struct, frozen=True):
     at: datetime
     notification: UUID | None = None
     due_at: datetime | None = None
+    facts: Sequence[str] = ()
 
 
 class Gathered(NamedTuple):

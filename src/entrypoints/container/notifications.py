@@ -84,7 +84,7 @@ def _with_notifications(
     clock, given = house.clock, house.settings.provided
     told = Singleton(partial, people, Singleton(ne, given.email_verification, "off"))
     letters = Singleton(Correspondence, house.postbox, house.secrets, given.public_url)
-    made = Singleton(Notices, house.notices, told, letters, house.ids)
+    made = Singleton(Notices, house.notices, told, letters, house.limits, house.ids)
     notifications = watched(house.observer, Notifications, house.work, queries, made, letters, clock)
     digests = Singleton(Digests, house.work, made.provided.rows, told, letters)
     house.set_providers(
