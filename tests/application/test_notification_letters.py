@@ -13,11 +13,13 @@ from adapters.mail import KeptMailer
 from application.due import Later
 from application.notifications import AllRead, Chosen, Preferences, QuietBetween
 from application.ports.mail import Letter
+from application.rooms import RoomInvitation
 from application.tasks import TaskPatch
 from domain.errors import NotFound
+from domain.ids import RoomId
 from domain.notifications import Digest
 from entrypoints.container import offline
-from tests.application.test_notifications import Team
+from tests.application.test_notifications import Team, a_room
 from tests.support.builders import principal
 
 MAILS_ALL = {"task.commented": Chosen(in_app=True, email=True)}
@@ -187,3 +189,23 @@ async def test_no_title_becomes_a_link_in_a_letter(team: Team, post: Post) -> No
     await team.tasks.assign(ada, task, team.members[1].id)
     (letter,) = await post.sent(1)
     assert cast(Any, letter.data["lines"])[0]["title"] == "OPE-1 You won v1.2: … see …"
+
+
+async def test_who_is_asked_into_a_room_gets_its_code_by_mail(team: Team, post: Post) -> None:
+    room = await a_room(team)
+    await team.house.rooms().invite(principal(team.members[0]), RoomId(room.id), RoomInvitation(team.members[1].id))
+    (letter,) = await post.sent(1)
+    (fact,) = cast(Any, letter.data["lines"])[0]["facts"]
+    assert room.join_code in fact
+
+
+async def test_a_digest_says_nothing_of_a_workspace_that_its_reader_has_left(team: Team, post: Post) -> None:
+    await team.inbox.choose(principal(team.members[1]), Preferences(digest=Digest.HOURLY))
+    await team.open(0, 1)
+    await team.finish()
+    async with team.work() as work:
+        workspace = await work.workspaces.get(team.id)
+        workspace.remove(team.members[1].id, team.members[0].id, team.clock.now())
+        work.workspaces.save(workspace)
+    team.clock.advance(timedelta(hours=1))
+    assert await post.sent(1) == []

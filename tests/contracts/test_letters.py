@@ -194,6 +194,17 @@ def test_a_letter_about_the_safety_of_an_account_says_what_it_is_and_what_to_do(
     assert all(line in part(message, kind) for line in told for kind in ("plain", "html"))
 
 
+@pytest.mark.parametrize("name", ["notification", "digest"])
+def test_a_letter_about_notifications_says_everything_about_each(name: str) -> None:
+    line = {"sentence": "You were asked in.", "title": "Film night", "count": 2, "at": "1 Mar", "due": "4 Mar"}
+    data = {"lines": [line | {"facts": ["Its code is 7K3M9QXV."]}], "more": 3, "unsubscribe": "https://end.example"}
+    letter = Letter(name, "bob@example.org", data)
+    written = Letters("post@example.org", "https://signalbox.example").written(Sending(UUID(int=7), AT, letter))
+    message = message_from_bytes(written.content, policy=default)
+    told = ["You were asked in.", "Film night", "Its code is 7K3M9QXV.", "4 Mar", "https://end.example"]
+    assert all(each in part(message, kind) for each in told for kind in ("plain", "html"))
+
+
 def test_every_letter_of_ours_has_a_subject_a_text_and_a_page() -> None:
     letters = Letters("post@example.org", "https://signalbox.example")
     assert "trial" in letters.names()

@@ -1,6 +1,6 @@
 """What the owner of an account is always told, because it may be the doing of somebody else."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from ipaddress import ip_address
 from uuid import UUID
@@ -69,7 +69,7 @@ def security(
     return Notice(f"security.{name}", wants, sentence, told, concerns, by_mail=True, always=True, advice=advice)
 
 
-def facts(data: Data) -> Sequence[str]:
+def facts(data: Data) -> tuple[str, ...]:
     """What a letter says of such an event, in words of this module: whoever signs in chooses what their client says."""
     said = []
     if "factor" in data:
@@ -80,7 +80,7 @@ def facts(data: Data) -> Sequence[str]:
         said.append(f"Address: {_address(str(data['address']))}")
     if "user_agent" in data:
         said.append(f"Client: {_client(str(data['user_agent']))}")
-    return said
+    return tuple(said)
 
 
 def _address(text: str) -> str:

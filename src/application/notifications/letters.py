@@ -66,8 +66,7 @@ class Correspondence:
         told = [self._said(line, count, rows, person) for line, count in lines]
         row = rows.get(lines[0][0].type)
         if row is not None and row.always:  # each of those is told for itself
-            facts = {"facts": lines[0][0].facts, "advice": row.advice}
-            self._postbox.post(work, Letter("safety", person.email, {**told[0], **facts}), now)
+            self._postbox.post(work, Letter("safety", person.email, {**told[0], "advice": row.advice}), now)
             return
         unsubscribe = self._unsubscribe(account)
         data = {"lines": told, "more": left_out, "unsubscribe": unsubscribe}
@@ -93,4 +92,5 @@ class Correspondence:
             "count": count,
             "at": f"{line.at.astimezone(zone):{_CLOCK}} ({zone.key})",
             "due": due,
+            "facts": line.facts,
         }

@@ -110,7 +110,7 @@ class Notices:
             if is_mailed and present is None:  # the letter about the first of a group is enough
                 due_at = told.details.get("due_at")
                 due = due_at if isinstance(due_at, datetime) else None
-                line = LetterLine(row.name, told.title, event.at, id, due, told.facts)
+                line = LetterLine(row.name, told.title, event.at, id, due, told.facts, told.workspace)
                 letter_at = now if row.always else inbox.letter_at(now, person.zone)
                 if letter_at > now:
                     work.digests.gather(account, line, letter_at)

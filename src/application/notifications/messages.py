@@ -81,7 +81,7 @@ def quiet_hours(quiet: QuietBetween | None) -> QuietHours | None:
     if quiet is None:
         return None
     if quiet.begin == quiet.end:
-        raise Invalid("QuietBetween hours have to end at another time than they begin.", pointer="/quiet_hours/end")
+        raise Invalid("Quiet hours have to end at another time than they begin.", pointer="/quiet_hours/end")
     return QuietHours(time.fromisoformat(quiet.begin), time.fromisoformat(quiet.end))
 
 

@@ -6,7 +6,7 @@ from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from application.ports.events import EventView
-from domain.ids import AccountId
+from domain.ids import AccountId, WorkspaceId
 from domain.kernel import Event
 
 W_contra = TypeVar("W_contra", contravariant=True)
@@ -17,7 +17,8 @@ class Told(NamedTuple):
 
     The resource is called `title`, and `place` is the workspace or other place in which it is. `details` is what else
     there is to know, and `facts` what a letter says of it. `after` is the account behind which there may be more of
-    them; None if there are no more.
+    them; None if there are no more. If only those who are in a `workspace` may see the resource, a letter that is
+    written later says nothing of it to who has left.
     """
 
     resource_type: str
@@ -27,7 +28,8 @@ class Told(NamedTuple):
     after: AccountId | None = None
     place: UUID | None = None
     details: Mapping[str, object] = {}
-    facts: Sequence[str] = ()
+    facts: tuple[str, ...] = ()
+    workspace: WorkspaceId | None = None
 
 
 @dataclass(frozen=True, slots=True)

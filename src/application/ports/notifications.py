@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from application.paging import Page
+from application.ports.access import Access
 from application.ports.mail import MailWork
 from domain.ids import AccountId, NotificationId
 from domain.notifications import Inbox, Notification
@@ -52,7 +53,8 @@ class LetterLine(Struct, frozen=True):
     """What a letter says of one notification: its type, the title of its resource, and when it was.
 
     `notification` is None if there is none, because the owner wants mail only. `due_at` is when the thing is due, if
-    that is what the letter is about. `facts` are what else there is to say about the safety of the account.
+    that is what the letter is about, and `facts` are what else there is to say. Only who is in the
+    `workspace` may be told.
     """
 
     type: str
@@ -60,7 +62,8 @@ class LetterLine(Struct, frozen=True):
     at: datetime
     notification: UUID | None = None
     due_at: datetime | None = None
-    facts: Sequence[str] = ()
+    facts: tuple[str, ...] = ()
+    workspace: UUID | None = None
 
 
 class Gathered(NamedTuple):
@@ -157,6 +160,9 @@ class DigestRepository(Protocol):
 
 class NotificationWork(MailWork, Protocol):
     """The slice of a unit of work that the notifications context sees."""
+
+    @property
+    def access(self) -> Access: ...
 
     @property
     def digests(self) -> DigestRepository: ...

@@ -28,7 +28,8 @@ async def _invited(work: RoomWork, event: EventView, after: AccountId | None, mo
     room, account = await _open(work, event), AccountId(UUID(str(event.data["account_id"])))
     if room is None or room.participant_of(account) is not None or not await may_come(work, room, account):
         return None
-    return _told(room, [account], None, {"join_code": room.join_code})
+    told = _told(room, [account], None, {"join_code": room.join_code})
+    return told._replace(facts=(f"Its code is {room.join_code}, which POST /api/v1/rooms/join takes.",))
 
 
 async def _expiring(work: RoomWork, event: EventView, after: AccountId | None, most: int) -> Told | None:

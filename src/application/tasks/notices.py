@@ -71,7 +71,8 @@ async def _told(
     accounts, after = following(whom, after, most)
     readers = await work.access.readers(task.workspace_id, frozenset(accounts))
     title = f"{task.key} {task.title}"
-    return Told("task", task.id, title, sorted(readers), after, task.workspace_id, details)
+    workspace = task.workspace_id
+    return Told("task", task.id, title, sorted(readers), after, workspace, details, workspace=workspace)
 
 
 def _comment(event: EventView) -> Mapping[str, object]:
