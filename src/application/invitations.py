@@ -18,8 +18,10 @@ from domain.ids import AccountId, InvitationId, WorkspaceId
 from domain.workspaces import Invitation, Workspace
 
 MAILED_PER_ACCOUNT = Policy("invitations_mailed", 50, 60 * 60_000)
-MAILED_PER_MAILBOX = Policy("invitations_mailbox", 5, 60 * 60_000, "This address got many invitations lately.")
-POLICIES = (MAILED_PER_ACCOUNT, MAILED_PER_MAILBOX)
+MAILED_PER_PAIR = Policy("invitations_mailbox", 5, 60 * 60_000, "You have invited this address many times lately.")
+# Nobody is refused by this, so it is not among those that are counted.
+MAILED_PER_MAILBOX = Policy("invitations_anybody", 20, 60 * 60_000)
+POLICIES = (MAILED_PER_ACCOUNT, MAILED_PER_PAIR)
 
 # A mail program makes a link of such a name, and the name is of somebody's choice.
 _LIKE_A_LINK = re.compile(r"\S[./:@\\]+\S")
@@ -55,11 +57,14 @@ class MailedInvitations:
     ) -> None:
         """Mail its secret to the address that an invitation is for. Nothing if it is for none.
 
-        Exhausted if its maker has mailed many lately, or the address has got many.
+        Exhausted if its maker has mailed many lately, or many to this address. Of what all others have mailed there
+        nobody is told: above a bound for the mailbox the invitation is there, and not mailed.
         """
         if invitation.email is not None:
             await self._limits.require(MAILED_PER_ACCOUNT, str(invitation.invited_by))
-            await self._limits.require(MAILED_PER_MAILBOX, invitation.email)
+            await self._limits.require(MAILED_PER_PAIR, f"{invitation.invited_by}:{invitation.email}")
+            if not await self._limits.allows(MAILED_PER_MAILBOX, invitation.email):
+                return
             inviter = await self._named(work, invitation.invited_by)
             data = {
                 "inviter": _harmless(inviter) or "Somebody",

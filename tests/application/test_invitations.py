@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from application.invitations import MAILED_PER_MAILBOX
+from application.invitations import MAILED_PER_MAILBOX, MAILED_PER_PAIR
 from application.principal import Principal
 from application.workspaces import Acceptance, InvitationMade, NewInvitation, NewWorkspace, Workspaces
 from domain.access import Role
@@ -13,7 +13,7 @@ from domain.errors import Exhausted, Forbidden, Invalid
 from domain.identity import EmailUnverified
 from domain.ids import WorkspaceId
 from domain.workspaces import InvitationForAnother
-from tests.application.test_addresses import BOB, MailRoom
+from tests.application.test_addresses import ADA, BOB, MailRoom
 
 
 class Team:
@@ -24,8 +24,8 @@ class Team:
         self.workspaces: Workspaces = room.container.workspaces()
 
     @classmethod
-    async def begin(cls, room: MailRoom, name: str = "Operations") -> "Team":
-        ada = (await room.register(display_name="Ada Lovelace")).actor
+    async def begin(cls, room: MailRoom, name: str = "Operations", by: str = ADA) -> "Team":
+        ada = (await room.register(by, display_name="Ada Lovelace")).actor
         team = await room.container.workspaces().create(ada, NewWorkspace(name))
         await room.settle()
         return cls(room, ada, WorkspaceId(team.id))
@@ -115,9 +115,19 @@ async def test_who_may_not_invite_mails_nothing(team: Team) -> None:
     assert await team.room.settle() == []
 
 
-async def test_one_address_gets_few_invitations(team: Team) -> None:
-    for _ in range(MAILED_PER_MAILBOX.limit):
+async def test_one_account_mails_few_invitations_to_an_address_and_blocks_nobody_else(team: Team) -> None:
+    """A stranger's invitation does not tell either that there were others."""
+    for _ in range(MAILED_PER_PAIR.limit):
         await team.invite()
-    with pytest.raises(Exhausted):
+    with pytest.raises(Exhausted) as refusal:
         await team.invite()
-    assert len(await team.room.settle()) == MAILED_PER_MAILBOX.limit
+    assert refusal.value.detail == MAILED_PER_PAIR.refusal
+    assert len(await team.room.settle()) == MAILED_PER_PAIR.limit
+    others = [await Team.begin(team.room, by=f"inviter{n}@example.org") for n in range(4)]
+    for other in others:
+        for _ in range(MAILED_PER_PAIR.limit):
+            await other.invite()
+    mailed = [letter for letter in await team.room.settle() if letter == ("invitation", BOB)]
+    assert len(mailed) == MAILED_PER_MAILBOX.limit - MAILED_PER_PAIR.limit, (
+        "a mailbox has a bound, of which nobody is told"
+    )

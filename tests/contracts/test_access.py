@@ -106,6 +106,24 @@ async def test_members_are_those_of_any_role(house: House) -> None:
         assert await work.access.members(team.id, frozenset({bob.id})) == {bob.id}
 
 
+async def test_two_are_together_who_share_a_workspace(house: House) -> None:
+    ada, bob, eve = [await an_account(house, name) for name in ("Ada", "Bob", "Eve")]
+    team = await a_team(house, ada.id, {bob.id: Role.VIEWER})
+    await a_team(house, eve.id)
+
+    async def together() -> list[bool]:
+        async with house.work() as work:
+            pairs = [(ada, bob), (bob, ada), (ada, ada), (ada, eve), (eve, bob)]
+            return [await work.access.are_together(one.id, other.id) for one, other in pairs]
+
+    assert await together() == [True, True, True, False, False]
+    async with house.work() as work:
+        workspace = await work.workspaces.get(team.id)
+        workspace.delete(ada.id, house.clock.now())
+        work.workspaces.save(workspace)
+    assert (await together())[:2] == [False, False]
+
+
 async def test_a_member_is_told_the_workspace_of_each_place_and_nothing_of_places_elsewhere(house: House) -> None:
     ada, bob = [await an_account(house, name) for name in ("Ada", "Bob")]
     team = await a_team(house, ada.id, {bob.id: Role.VIEWER})

@@ -7,7 +7,7 @@ from adapters.memory.database import MemoryDatabase, Tables
 from adapters.memory.identity import ACCOUNTS
 from adapters.memory.tasks import TASKS
 from adapters.memory.unit import MemoryUnit
-from adapters.memory.workspaces import standing_in, still
+from adapters.memory.workspaces import WORKSPACES, standing_in, still
 from application.ports.access import Access, AccessQueries
 from application.ports.unit_of_work import Stale
 from domain.access import Role, Standing
@@ -51,6 +51,9 @@ class MemoryAccess(Access):
     async def members(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
         tables = self._unit.tables
         return frozenset(account for account in accounts if standing_in(tables, workspace, account))
+
+    async def are_together(self, one: AccountId, other: AccountId) -> bool:
+        return any({one, other} <= workspace.members.keys() for workspace in self._unit.tables[WORKSPACES].values())
 
 
 def _still_active(account: AccountId) -> Callable[[Tables], None]:

@@ -57,6 +57,13 @@ STILL_MEMBER = Statement(
 _STILL_ACTIVE = Statement(
     select(accounts.c.id).where(accounts.c.id == bindparam("account"), _IS_ACTIVE).with_for_update(read=True)
 )
+_one, _other = members.alias("one"), members.alias("other")
+_TOGETHER = Statement(
+    select(_one.c.workspace_id)
+    .join(_other, _other.c.workspace_id == _one.c.workspace_id)
+    .where(_one.c.account_id == bindparam("one"), _other.c.account_id == bindparam("other"))
+    .limit(literal_column("1"))
+)
 
 _PLACE = lookup_keys("place", "account")
 _WORKSPACE = func.coalesce(tasks.c.workspace_id, _PLACE.c.place)
@@ -112,6 +119,9 @@ class PostgresAccess(Access):
 
     async def members(self, workspace: WorkspaceId, accounts: frozenset[AccountId]) -> frozenset[AccountId]:
         return frozenset(await self._found(workspace, accounts))
+
+    async def are_together(self, one: AccountId, other: AccountId) -> bool:
+        return await self._unit.fetchrow(_TOGETHER, one=one, other=other) is not None
 
     async def _found(
         self, workspace: WorkspaceId, accounts: frozenset[AccountId]

@@ -37,6 +37,10 @@ class Access(Protocol):
         """Those of `accounts` that are members, in any role. The unit of work does not verify this on leaving."""
         ...
 
+    async def are_together(self, one: AccountId, other: AccountId) -> bool:
+        """Whether both are members of some workspace. The unit of work does not verify this on leaving."""
+        ...
+
 
 class AccessQueries(Protocol):
     """The same question outside a unit of work, for reading only."""

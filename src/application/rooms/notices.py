@@ -23,6 +23,13 @@ async def may_come(work: RoomWork, room: Room, account: AccountId) -> bool:
     return bool(await work.access.readers(room.workspace_id, frozenset({account})))
 
 
+async def may_ask(work: RoomWork, room: Room, account: AccountId, other: AccountId) -> bool:
+    """Whether somebody may ask another one into a room: who shares a workspace with them, or is in that of the room."""
+    if room.workspace_id is not None and await work.access.members(room.workspace_id, frozenset({other})):
+        return True
+    return await work.access.are_together(account, other)
+
+
 async def _invited(work: RoomWork, event: EventView, after: AccountId | None, most: int) -> Told | None:
     """Whoever was asked to come in, with the code that leads there."""
     room, account = await _open(work, event), AccountId(UUID(str(event.data["account_id"])))

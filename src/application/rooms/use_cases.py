@@ -40,7 +40,7 @@ from application.rooms.messages import (
     RoomPatch,
     Skip,
 )
-from application.rooms.notices import may_come
+from application.rooms.notices import may_ask, may_come
 from application.rooms.scopes import ROOMS_PLAY, ROOMS_READ, ROOMS_WRITE
 from application.rooms.steps import RoomSteps, go_on, require_version, workspace_of
 from domain.access import Permission
@@ -229,7 +229,11 @@ class Rooms:
         return view_of(room)
 
     async def invite(self, actor: Principal, id: RoomId, invitation: RoomInvitation) -> None:
-        """Ask somebody to come in, as the host or a moderator. NotInvitable if they could not, Exhausted."""
+        """Ask somebody to come in, as the host or a moderator. NotInvitable if they could not, Exhausted.
+
+        NotInvitable too, as if there was no such account, unless they share a workspace with the caller or are in that
+        of the room. Otherwise anybody could have their words mailed to anybody.
+        """
         actor.require(ROOMS_WRITE)
         await self._limits.require(INVITATIONS_PER_ACCOUNT, str(actor.account_id))
         await self._invite(actor, id, AccountId(invitation.account_id))
@@ -238,7 +242,7 @@ class Rooms:
     async def _invite(self, actor: Principal, id: RoomId, account: AccountId) -> None:
         async with self._steps.changing(id, actor) as (work, room):
             room.invite(account, actor.account_id, self._clock.now())
-            if not await may_come(work, room, account):
+            if not await may_come(work, room, account) or not await may_ask(work, room, actor.account_id, account):
                 raise NotInvitable
             try:
                 await self._name_of(work, account)

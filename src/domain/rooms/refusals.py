@@ -44,12 +44,15 @@ class WrongRoomPassword(Forbidden):
 
 
 class NotInvitable(Invalid):
-    """The account could not come in: there is none, it is banned, or the room is for a workspace it is not in."""
+    """The account is not asked in.
+
+    There is none, it is banned, the room is for a workspace that it is not in, or it shares no workspace with who asks.
+    """
 
     code = "not_invitable"
 
     def __init__(self) -> None:
-        super().__init__("This account could not come in.", pointer="/account_id")
+        super().__init__("This account could not come in, or is in no workspace with you.", pointer="/account_id")
 
 
 class GuestsNotAllowed(Forbidden):
