@@ -44,6 +44,7 @@ from tests.application.front_door import (
 )
 
 ADA, NEW, BOB = "ada@example.org", "ada@example.net", "bob@example.org"
+UNMAILABLE = "=?utf-8?q?a=0d=0abcc=3aeve?=@example.org"
 NEW_PASSWORD = "an entirely new one"
 
 
@@ -377,6 +378,31 @@ async def test_a_reset_stops_a_change_of_the_address_that_a_thief_has_asked_for(
     await room.reset(await room.token())
     with pytest.raises(LinkExpired):
         await room.verify(token)
+
+
+async def test_an_address_to_which_no_mail_can_go_is_taken_by_nobody(room: MailRoom, strict: MailRoom) -> None:
+    visit = await room.register()
+    for attempt in (
+        room.register(UNMAILABLE),
+        strict.sign_up(UNMAILABLE),
+        room.addresses.change(visit.actor, EmailChange(UNMAILABLE, PASSWORD)),
+    ):
+        with pytest.raises(Invalid) as refusal:
+            await attempt
+        assert refusal.value.pointer == "/email"
+
+
+async def test_an_account_that_has_one_from_before_signs_in_and_gets_no_letter(room: MailRoom) -> None:
+    await room.register()
+    async with room.work() as work:
+        account = await work.accounts.find(ADA)
+        assert account is not None
+        account.email = UNMAILABLE
+        account.verify_email(None, room.clock.now())
+        work.accounts.save(account)
+    assert_signed_in(room, await room.log_in(UNMAILABLE))
+    await room.forget(UNMAILABLE)
+    assert await room.settle() == []
 
 
 async def test_a_mailbox_gets_few_letters_and_nobody_learns_that(room: MailRoom) -> None:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from adapters.mail import Letters
 from application.ports.mail import Letter, MailRefused, Sending, UnknownLetter
+from domain.errors import Invalid
+from domain.text import host_in_ascii, new_email_address
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SUBJECT = "Subject: {{ name }} gave you a task\n"
@@ -57,6 +59,10 @@ def made(letters: Letters, name: str = "Ada", to: str = "bob@example.org", **mor
     assert all(len(line) <= 998 for line in content.split(b"\r\n"))
     assert b"\n" not in content.replace(b"\r\n", b"")
     return message_from_bytes(content, policy=default)
+
+
+def recipients(message: EmailMessage) -> list[str]:
+    return [each.addr_spec.encode("utf-8", "surrogateescape").decode() for each in message["To"].addresses]
 
 
 def part(message: EmailMessage, kind: str) -> str:
@@ -113,6 +119,7 @@ def test_no_value_becomes_a_header_another_line_or_markup(letters: Letters) -> N
 def test_no_text_is_ever_read_as_a_header(letters: Letters, name: str, url: str, to: str) -> None:
     message, plain = made(letters, name, to, unsubscribe=url), made(letters, unsubscribe="https://signalbox.example")
     assert sorted(message.keys()) == sorted(plain.keys())
+    assert recipients(message) == [to]
     assert [each.get_content_type() for each in message.walk()] == [each.get_content_type() for each in plain.walk()]
     said = part(message, "plain").splitlines()
     assert len(said) == len(part(plain, "plain").splitlines())
@@ -121,6 +128,22 @@ def test_no_text_is_ever_read_as_a_header(letters: Letters, name: str, url: str,
     assert not UNSEEN.search(said[0] + message["Subject"] + part(message, "html"))
     # Nothing is left out of a name but what nobody sees.
     assert [c for c in flat if c.isalnum()] == [c for c in name if c.isalnum()]
+
+
+LOCALS = st.text(st.one_of(st.sampled_from(".=?_'`{é\u0301字a"), st.characters(categories=["L", "M", "N"])), max_size=9)
+
+
+@given(st.one_of(TEXTS, LOCALS), st.text(st.characters(categories=["L", "M", "N"]), max_size=9))
+def test_what_is_taken_for_an_address_is_the_only_one_that_the_message_goes_to(
+    letters: Letters, local: str, host: str
+) -> None:
+    try:
+        address = new_email_address(f"{local}@{host}.org", pointer="/email", longest=254)
+    except Invalid:
+        return
+    message = made(letters, to=address)
+    assert sorted(message.keys()) == sorted(made(letters).keys())
+    assert recipients(message) == [f"{address.rpartition('@')[0]}@{host_in_ascii(address.rpartition('@')[2])}"]
 
 
 @pytest.mark.parametrize("word", [*WORDS, f"{ENCODED} {ENCODED}", f"a {ENCODED} b"])
@@ -145,9 +168,7 @@ def test_names_of_every_script_and_length_arrive(letters: Letters, name: str) ->
     ],
 )
 def test_every_address_reaches_its_own_host_only(letters: Letters, address: str, written: str) -> None:
-    to = made(letters, to=address)["To"]
-    found = [each.addr_spec.encode("utf-8", "surrogateescape").decode() for each in to.addresses]
-    assert found == [written]
+    assert recipients(made(letters, to=address)) == [written]
 
 
 @pytest.mark.parametrize(
