@@ -15,7 +15,7 @@ from application.ports.identity import IdentityWork
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
 from domain.errors import NotFound
-from domain.identity import Account, AccountKind, AccountRole, EndReason, normal_email
+from domain.identity import Account, AccountKind, AccountRole, EndReason, FactorOff, normal_email
 from domain.ids import AccountId, SessionId
 
 PAGE = 500
@@ -112,7 +112,10 @@ class Administration:
         return _line(account)
 
     async def reset_mfa(self, email: str) -> AccountLine:
-        """Remove all second factors of an account whose owner has lost them, and end its sessions."""
+        """Remove all second factors of an account whose owner has lost them, and end its sessions.
+
+        FactorOff if it has none.
+        """
         account, ended = await self._reset_mfa(email)
         self._authentication.end(ended)
         return account
@@ -122,9 +125,9 @@ class Administration:
         async with self._work() as work:
             account = await _find(work, email)
             factors = await work.factors.get(account.id)
+            if not factors.is_on:
+                raise FactorOff(f"{email} has no second factor.")
             factors.reset(None, now := self._clock.now())
-            if not factors.has_news:
-                return _line(account), []
             work.factors.save(factors)
             ended = await end_sessions(work, account.id, EndReason.LOGGED_OUT_EVERYWHERE, None, now)
         return _line(account), ended

@@ -36,6 +36,9 @@ class MfaSetupRequired(ScopeMissing):
 
     code = "mfa_setup_required"
 
+    def __init__(self, name: str) -> None:
+        Forbidden.__init__(self, "Set up a second factor first.", extra={"required_scope": name})
+
 
 def missing(scope: str, scopes: Collection[str]) -> ScopeMissing:
     """The refusal of a credential that has these scopes without this one."""

@@ -12,28 +12,30 @@ from application.administration import Administration
 from application.identity import (
     CodeProof,
     Credentials,
-    FactorRemoval,
+    FactorAddition,
+    FactorChange,
     MfaRequired,
     MfaTokenInvalid,
     PasswordChange,
-    PasswordOrCode,
-    PasswordProof,
     Proofs,
     SecondStep,
 )
-from application.identity.measures import FACTOR_PER_ACCOUNT
+from application.identity.measures import CONFIRMING_PER_ACCOUNT, FACTOR_PER_ACCOUNT
 from application.scopes import MfaSetupRequired
-from domain.errors import Exhausted
+from domain.errors import Exhausted, Invalid
 from domain.identity import (
     CHALLENGE_LIFETIME,
     RECOVERY_CODES,
     Factor,
     FactorOff,
     FactorOn,
+    FactorRequired,
     InvalidCredentials,
+    Passkey,
     WrongCode,
     WrongPassword,
 )
+from domain.ids import PasskeyId
 from entrypoints.container import offline
 from tests.application.front_door import HOME, PASSWORD, FrontDoor, Visit, assert_signed_out, events_of
 from tests.support.authenticators import code_of
@@ -56,8 +58,9 @@ class App:
         return self.code()
 
 
-async def begin(door: FrontDoor, visit: Visit) -> App:
-    found = await door.factors.begin_totp(visit.actor, PasswordProof(PASSWORD))
+async def begin(door: FrontDoor, visit: Visit, **proof: str) -> App:
+    addition = FactorAddition(password=PASSWORD, **proof)  # type: ignore[arg-type]
+    found = await door.factors.begin_totp(visit.actor, addition)
     assert found.uri.startswith("otpauth://totp/Signalbox:ada%40example.org?")
     assert found.secret in found.uri
     return App(door, found.secret)
@@ -102,7 +105,7 @@ async def test_a_new_secret_replaces_one_that_was_never_confirmed_and_none_that_
         await door.factors.confirm_totp(ada.actor, CodeProof(old.code()))
     await door.factors.confirm_totp(ada.actor, CodeProof(new.code()))
     with pytest.raises(FactorOn):
-        await begin(door, ada)
+        await begin(door, ada, code=await new.next_code())
     with pytest.raises(FactorOn):
         await door.factors.confirm_totp(ada.actor, CodeProof(await new.next_code()))
 
@@ -173,7 +176,7 @@ async def test_a_recovery_code_is_of_one_account_also_where_its_digest_was_copie
         theirs.begin_totp(b"", eve.account, door.clock.now())
         theirs.confirm_totp(1, hers.recovery_codes, eve.account, door.clock.now())
         work.factors.save(theirs)
-    removal = FactorRemoval(password=PASSWORD, recovery_code=app.recovery_codes[0])
+    removal = FactorChange(password=PASSWORD, recovery_code=app.recovery_codes[0])
     with pytest.raises(WrongCode):
         await door.factors.remove_totp(eve.actor, removal)
     await door.factors.remove_totp(ada.actor, removal)
@@ -183,20 +186,21 @@ async def test_there_are_no_recovery_codes_without_a_factor(door: FrontDoor) -> 
     ada = await door.register()
     await begin(door, ada)
     with pytest.raises(FactorOff):
-        await door.factors.renew_recovery_codes(ada.actor, PasswordOrCode(password=PASSWORD))
+        await door.factors.renew_recovery_codes(ada.actor, FactorChange(password=PASSWORD, code="000000"))
     assert (await door.factors.overview(ada.actor)).recovery_codes_left == 0
 
 
-@pytest.mark.parametrize("by", ["password", "code"])
-async def test_new_recovery_codes_take_the_place_of_the_old_ones(door: FrontDoor, by: str) -> None:
+async def test_new_recovery_codes_take_the_password_and_a_factor_and_the_place_of_the_old_ones(door: FrontDoor) -> None:
     ada = await door.register()
     app = await set_up(door, ada)
-    with pytest.raises(WrongPassword):
-        await door.factors.renew_recovery_codes(ada.actor, PasswordOrCode(password="a wrong guess"))
-    with pytest.raises(WrongCode):
-        await door.factors.renew_recovery_codes(ada.actor, PasswordOrCode(code=app.code()))
-    proof = PasswordOrCode(password=PASSWORD) if by == "password" else PasswordOrCode(code=await app.next_code())
-    new = (await door.factors.renew_recovery_codes(ada.actor, proof)).recovery_codes
+    for proof, refusal in (
+        (FactorChange(password="a wrong guess", code=app.code(1)), WrongPassword),
+        (FactorChange(password=PASSWORD, code=app.code()), WrongCode),
+    ):
+        with pytest.raises(refusal):
+            await door.factors.renew_recovery_codes(ada.actor, proof)
+    right = FactorChange(password=PASSWORD, code=await app.next_code())
+    new = (await door.factors.renew_recovery_codes(ada.actor, right)).recovery_codes
     with pytest.raises(InvalidCredentials):
         await second_step(door, await first_step(door), recovery_code=app.recovery_codes[0])
     await second_step(door, await first_step(door), recovery_code=new[0])
@@ -206,15 +210,51 @@ async def test_it_takes_the_password_and_a_factor_to_remove_one(door: FrontDoor)
     ada = await door.register()
     app = await set_up(door, ada)
     with pytest.raises(WrongPassword):
-        await door.factors.remove_totp(ada.actor, FactorRemoval(password="a wrong guess", code=await app.next_code()))
+        await door.factors.remove_totp(ada.actor, FactorChange(password="a wrong guess", code=await app.next_code()))
     with pytest.raises(WrongCode):
-        await door.factors.remove_totp(ada.actor, FactorRemoval(password=PASSWORD, code="000000"))
-    await door.factors.remove_totp(ada.actor, FactorRemoval(password=PASSWORD, recovery_code=app.recovery_codes[0]))
+        await door.factors.remove_totp(ada.actor, FactorChange(password=PASSWORD, code="000000"))
+    await door.factors.remove_totp(ada.actor, FactorChange(password=PASSWORD, recovery_code=app.recovery_codes[0]))
     await door.log_in()
     view = await door.factors.overview(ada.actor)
     assert (view.totp_at, view.recovery_codes_left) == (None, 0)
+    with pytest.raises(FactorOff):
+        await door.factors.remove_totp(ada.actor, FactorChange(password=PASSWORD, code=await app.next_code()))
+
+
+async def test_a_secret_that_took_no_factor_is_worth_nothing_once_there_is_one(door: FrontDoor) -> None:
+    ada = await door.register()
+    app = await begin(door, ada)
+    async with door.container.work()() as work:
+        factors = await work.factors.get(ada.account)
+        passkey = Passkey(PasskeyId(door.ids.new()), b"id", b"key", 0, "Laptop", door.clock.now())
+        factors.add_passkey(passkey, f"{int(door.clock.now().timestamp()) + 300}.x", [], door.clock.now())
+        work.factors.save(factors)
     with pytest.raises(WrongCode):
-        await door.factors.remove_totp(ada.actor, FactorRemoval(password=PASSWORD, code=await app.next_code()))
+        await door.factors.confirm_totp(ada.actor, CodeProof(app.code()))
+    with pytest.raises(Invalid):
+        await begin(door, ada)
+
+
+async def test_codes_of_a_new_app_that_are_mistyped_use_up_no_attempts_of_signing_in(door: FrontDoor) -> None:
+    ada = await door.register()
+    app = await begin(door, ada)
+    for _ in range(CONFIRMING_PER_ACCOUNT.limit - 1):
+        with pytest.raises(WrongCode):
+            await door.factors.confirm_totp(ada.actor, CodeProof("000000"))
+    await door.factors.confirm_totp(ada.actor, CodeProof(app.code()))
+    for _ in range(FACTOR_PER_ACCOUNT.limit - 1):
+        with pytest.raises(InvalidCredentials):
+            await second_step(door, await first_step(door), code="000000")
+    await second_step(door, await first_step(door), code=await app.next_code())
+
+
+async def test_what_is_refused_for_another_reason_than_its_proof_uses_up_no_attempt(door: FrontDoor) -> None:
+    ada = await door.register()
+    await set_up(door, ada)
+    for _ in range(FACTOR_PER_ACCOUNT.limit + 1):
+        door.wait(minutes=1)
+        with pytest.raises(Invalid):
+            await begin(door, ada)
 
 
 async def test_the_first_step_counts_for_five_minutes_for_one_account_and_one_password(door: FrontDoor) -> None:
@@ -251,6 +291,26 @@ async def test_what_ends_a_password_ends_what_it_began(
         await second_step(door, token, code=await app.next_code())
 
 
+async def reset(door: FrontDoor, ada: Visit, app: App) -> None:
+    await door.administration.reset_mfa("ada@example.org")
+
+
+async def remove(door: FrontDoor, ada: Visit, app: App) -> None:
+    await door.factors.remove_totp(ada.actor, FactorChange(password=PASSWORD, recovery_code=app.recovery_codes[0]))
+
+
+@pytest.mark.parametrize("how", [reset, remove])
+async def test_the_second_step_is_over_once_there_is_no_factor(
+    door: FrontDoor, how: Callable[[FrontDoor, Visit, App], Awaitable[None]]
+) -> None:
+    ada = await door.register()
+    app = await set_up(door, ada)
+    token = await first_step(door)
+    await how(door, ada, app)
+    with pytest.raises(MfaTokenInvalid):
+        await second_step(door, token, code=await app.next_code())
+
+
 async def test_a_code_that_fails_is_told_and_after_ten_an_hour_none_is_tried(door: FrontDoor) -> None:
     ada = await door.register()
     app = await set_up(door, ada)
@@ -272,7 +332,7 @@ async def test_every_change_and_use_is_told_to_the_account_and_holds_no_secret(d
     app = await set_up(door, ada)
     await second_step(door, await first_step(door), code=await app.next_code())
     await second_step(door, await first_step(door), recovery_code=app.recovery_codes[0])
-    await door.factors.remove_totp(ada.actor, FactorRemoval(password=PASSWORD, code=await app.next_code()))
+    await door.factors.remove_totp(ada.actor, FactorChange(password=PASSWORD, code=await app.next_code()))
     told = [type for type in await events_of(door, ada.account) if type.startswith("account.")]
     assert told == [
         "account.registered",
@@ -300,7 +360,8 @@ async def test_an_operator_lets_somebody_in_who_has_lost_everything(door: FrontD
     assert_signed_out(door, ada)
     visit = await door.log_in()
     assert (await events_of(door, ada.account)).count("account.factor_removed") == 1
-    await door.administration.reset_mfa("ada@example.org")
+    with pytest.raises(FactorOff, match="has no second factor"):
+        await door.administration.reset_mfa("ada@example.org")
     assert await door.live(visit) == 1
 
 
@@ -336,7 +397,7 @@ async def test_who_has_to_have_a_factor_does_nothing_else_before() -> None:
     door = strict_door("all")
     ada = await door.register()
     assert ada.actor.scopes == frozenset({"mfa:setup"})
-    with pytest.raises(MfaSetupRequired):
+    with pytest.raises(MfaSetupRequired, match="Set up a second factor first"):
         await door.identity.me(ada.actor)
     app = await set_up(door, ada)
     complete = await door.refresh(ada.refresh_token)
@@ -344,8 +405,10 @@ async def test_who_has_to_have_a_factor_does_nothing_else_before() -> None:
     assert (await door.factors.overview(complete.actor)).is_required
     visit = await second_step(door, await first_step(door), code=await app.next_code())
     assert visit.actor.scopes is None
-    await door.factors.remove_totp(visit.actor, FactorRemoval(password=PASSWORD, code=await app.next_code()))
-    assert (await door.refresh(visit.refresh_token)).actor.scopes == frozenset({"mfa:setup"})
+    with pytest.raises(FactorRequired):  # a token for everything would outlive it
+        await door.factors.remove_totp(visit.actor, FactorChange(password=PASSWORD, code=await app.next_code()))
+    assert (await door.factors.overview(visit.actor)).totp_at
+    await door.administration.reset_mfa("ada@example.org")
     assert (await door.log_in()).actor.scopes == frozenset({"mfa:setup"})
     door.close()
 

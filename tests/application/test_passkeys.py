@@ -11,16 +11,16 @@ from application.identity import (
     Assertion,
     Attestation,
     DeletionRequest,
-    FactorRemoval,
+    FactorAddition,
+    FactorChange,
     MfaRequired,
     NewPasskey,
     PasskeyAdded,
     PasskeyPatch,
     PasskeySignIn,
-    PasswordProof,
     SecondStep,
 )
-from domain.errors import DomainError, NotFound
+from domain.errors import DomainError, Invalid, NotFound
 from domain.identity import (
     CHALLENGE_LIFETIME,
     RECOVERY_CODES,
@@ -37,18 +37,22 @@ from tests.support.builders import principal
 from tests.support.clients import Json
 
 
-async def asked(door: FrontDoor, visit: Visit) -> Json:
-    return (await door.passkeys.begin(visit.actor, PasswordProof(PASSWORD))).public_key
+async def asked(door: FrontDoor, visit: Visit, by: Authenticator | None = None) -> Json:
+    """The question for a new passkey. Once there is a factor, it takes the proof of one `by` this device."""
+    proven = None if by is None else msgspec.convert(by.prove(await question(door)), Assertion)
+    return (await door.passkeys.begin(visit.actor, FactorAddition(password=PASSWORD, passkey=proven))).public_key
 
 
 async def add(door: FrontDoor, visit: Visit, answer: Json, name: str = "Laptop") -> PasskeyAdded:
     return await door.passkeys.add(visit.actor, NewPasskey(msgspec.convert(answer, Attestation), name))
 
 
-async def with_passkey(door: FrontDoor, visit: Visit, **traits: Any) -> tuple[Authenticator, PasskeyId]:
+async def with_passkey(
+    door: FrontDoor, visit: Visit, by: Authenticator | None = None, **traits: Any
+) -> tuple[Authenticator, PasskeyId]:
     """A new passkey of the account, and its id."""
     device = Authenticator(**traits)
-    return device, PasskeyId((await add(door, visit, device.make(await asked(door, visit)))).passkey.id)
+    return device, PasskeyId((await add(door, visit, device.make(await asked(door, visit, by)))).passkey.id)
 
 
 async def sign_in(door: FrontDoor, answer: Json) -> Visit:
@@ -95,8 +99,9 @@ async def test_it_is_a_second_factor_besides_even_without_its_user_verified(door
 
 async def test_the_first_factor_of_an_account_comes_with_recovery_codes(door: FrontDoor) -> None:
     ada = await door.register()
-    first = await add(door, ada, Authenticator().make(await asked(door, ada)))
-    second = await add(door, ada, Authenticator().make(await asked(door, ada)))
+    device = Authenticator()
+    first = await add(door, ada, device.make(await asked(door, ada)))
+    second = await add(door, ada, Authenticator().make(await asked(door, ada, device)))
     assert first.recovery_codes is not None
     assert (len(first.recovery_codes), second.recovery_codes) == (RECOVERY_CODES, None)
 
@@ -104,14 +109,30 @@ async def test_the_first_factor_of_an_account_comes_with_recovery_codes(door: Fr
 async def test_what_an_authenticator_is_asked(door: FrontDoor) -> None:
     ada = await door.register()
     device, _ = await with_passkey(door, ada)
-    to_make, to_prove = await asked(door, ada), await question(door)
+    to_make, to_prove = await asked(door, ada, device), await question(door)
     assert to_make["rp"] == {"id": SITE, "name": "Signalbox"}
     assert to_make["user"] == {"id": encoded(ada.account.bytes), "name": "ada@example.org", "displayName": "Ada"}
     assert to_make["excludeCredentials"] == [{"type": "public-key", "id": encoded(device.credential_id)}]
     assert (to_prove["allowCredentials"], to_prove["userVerification"]) == ([], "required")
-    assert to_make["challenge"] != (await asked(door, ada))["challenge"]
+    assert to_make["challenge"] != (await asked(door, ada, device))["challenge"]
+
+
+async def test_adding_one_takes_the_password_and_a_factor_if_there_is_one(door: FrontDoor) -> None:
+    ada = await door.register()
     with pytest.raises(WrongPassword):
-        await door.passkeys.begin(ada.actor, PasswordProof("a wrong guess"))
+        await door.passkeys.begin(ada.actor, FactorAddition(password="a wrong guess"))
+    early = await asked(door, ada)
+    device, _ = await with_passkey(door, ada)
+    with pytest.raises(Invalid):
+        await asked(door, ada)
+    with pytest.raises(PasskeyRefused):  # as it was asked for without a factor
+        await add(door, ada, Authenticator().make(early))
+    other = Authenticator()
+    other.credential_id = device.credential_id
+    with pytest.raises(PasskeyRefused):
+        await asked(door, ada, other)
+    await with_passkey(door, ada, device)
+    assert len((await door.factors.overview(ada.actor)).passkeys) == 2
 
 
 ELSEWHERE: dict[str, Callable[[Authenticator], object]] = {
@@ -149,14 +170,14 @@ async def test_a_challenge_is_answered_once_within_five_minutes_by_whom_it_was_f
         with pytest.raises(InvalidCredentials):
             await sign_in(door, replayed)
 
-    late, made_late = await question(door), await asked(door, ada)
+    late, made_late = await question(door), await asked(door, ada, device)
     door.wait(seconds=CHALLENGE_LIFETIME.total_seconds())
     with pytest.raises(InvalidCredentials):
         await sign_in(door, device.prove(late))
     with pytest.raises(PasskeyRefused):
         await add(door, ada, Authenticator().make(made_late))
 
-    for_ada = await asked(door, ada)
+    for_ada = await asked(door, ada, device)
     with pytest.raises(PasskeyRefused):
         await add(door, eve, Authenticator().make(for_ada))
     for_making = device.prove(for_ada)
@@ -170,7 +191,7 @@ async def test_a_challenge_is_answered_once_within_five_minutes_by_whom_it_was_f
 
     twice = Authenticator().make(for_ada)
     added = await add(door, ada, twice)
-    proof = FactorRemoval(password=PASSWORD, passkey=msgspec.convert(device.prove(await question(door)), Assertion))
+    proof = FactorChange(password=PASSWORD, passkey=msgspec.convert(device.prove(await question(door)), Assertion))
     await door.passkeys.remove(ada.actor, PasskeyId(added.passkey.id), proof)
     with pytest.raises(PasskeyRefused):
         await add(door, ada, twice)
@@ -197,7 +218,7 @@ async def test_a_count_that_goes_back_shows_a_copy_and_none_that_stays_zero_does
         await telling
     assert (await events_of(door, ada.account))[-1] == "login.failed"
     await sign_in(door, device.prove(await question(door)))
-    synced, _ = await with_passkey(door, ada, count=None)
+    synced, _ = await with_passkey(door, ada, device, count=None)
     for _ in range(2):
         await sign_in(door, synced.prove(await question(door)))
 
@@ -226,9 +247,9 @@ async def test_nobody_signs_in_as_somebody_else(door: FrontDoor) -> None:
 async def test_a_passkey_is_of_one_account(door: FrontDoor) -> None:
     ada, eve = await door.register(), await door.register("eve@example.org")
     device, _ = await with_passkey(door, ada)
-    for visit in (ada, eve):
+    for visit, by in ((ada, device), (eve, None)):
         with pytest.raises(FactorOn):
-            await add(door, visit, device.make(await asked(door, visit)))
+            await add(door, visit, device.make(await asked(door, visit, by)))
 
 
 async def test_one_is_renamed_and_removed_by_its_owner_only(door: FrontDoor) -> None:
@@ -238,9 +259,9 @@ async def test_one_is_renamed_and_removed_by_its_owner_only(door: FrontDoor) -> 
         await door.passkeys.rename(eve.actor, id, PasskeyPatch("Mine"))
     assert (await door.passkeys.rename(ada.actor, id, PasskeyPatch(" Old  laptop "))).name == "Old laptop"
 
-    async def removal(password: str = PASSWORD) -> FactorRemoval:
+    async def removal(password: str = PASSWORD) -> FactorChange:
         answer = device.prove(await question(door))
-        return FactorRemoval(password=password, passkey=msgspec.convert(answer, Assertion))
+        return FactorChange(password=password, passkey=msgspec.convert(answer, Assertion))
 
     for visit, proof, refusal in (
         (eve, await removal(), NotFound),
@@ -264,7 +285,7 @@ async def test_what_is_no_answer_is_refused(door: FrontDoor, broken: str) -> Non
     for part in ("clientDataJSON", "authenticatorData", "signature", "userHandle"):
         with pytest.raises(InvalidCredentials):
             await sign_in(door, good | {"response": good["response"] | {part: broken}})
-    made = Authenticator().make(await asked(door, ada))
+    made = Authenticator().make(await asked(door, ada, device))
     for part in ("clientDataJSON", "attestationObject"):
         with pytest.raises(PasskeyRefused):
             await add(door, ada, made | {"response": made["response"] | {part: broken}})

@@ -126,13 +126,16 @@ async def a_world(http: Any, *, room_is_of_team: bool = False) -> World:
     playing, item = [done(await owner.post(f"{path}/queue", ITEM))["id"] for _ in range(2)]
     done(await owner.post(f"{path}/control", {"action": "load", "item_id": playing}))
     message = done(await owner.post(f"{path}/messages", {"text": "That was good."}))["id"]
-    attestation, passkey = await an_attestation(owner), await a_passkey(owner)
-    secret = done(await owner.post("/auth/mfa/totp", {"password": PASSWORD}))["secret"]
+    passkey = await a_passkey(owner)
+    codes = iter(passkey["recovery_codes"])
+    attestation = await an_attestation(owner, recovery_code=next(codes))
+    proof = {"password": PASSWORD, "recovery_code": next(codes)}
+    secret = done(await owner.post("/auth/mfa/totp", proof))["secret"]
     return World(
         people,
         {
             "passkeys": passkey["passkey"]["id"],
-            "recovery_code": passkey["recovery_codes"][0],
+            "recovery_code": next(codes),
             "attestation": json.dumps(attestation),
             "code": code_of(secret, MovableClock().now()),
             "workspaces": team,
@@ -168,8 +171,8 @@ async def notified(person: Person, count: int = 1) -> Json:
 
 
 def absent(ids: Ids) -> Ids:
-    """The same things, none of which exists."""
-    return {name: str(uuid4()) for name in ids}
+    """The same things, none of which exists. A code is no thing, and stays what can be one."""
+    return {name: id if name in {"code", "recovery_code"} else str(uuid4()) for name, id in ids.items()}
 
 
 TIME = "2026-02-03T04:05:06Z"
@@ -208,11 +211,11 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "register": lambda ids: {"email": "eve@example.org", "password": PASSWORD, "display_name": "Eve"},
     "log_in": lambda ids: {"email": "eve@example.org", "password": PASSWORD},
     "change_me": lambda ids: {"display_name": "Augusta", "time_zone": "Europe/Berlin", "locale": "de-AT"},
-    "begin_totp": lambda ids: {"password": PASSWORD},
+    "begin_totp": lambda ids: PROOF | {"password": PASSWORD, "recovery_code": ids["recovery_code"]},
     "confirm_totp": lambda ids: {"code": ids["code"]},
     "remove_totp": lambda ids: PROOF | {"password": PASSWORD, "recovery_code": ids["recovery_code"]},
-    "renew_recovery_codes": lambda ids: {"password": PASSWORD, "code": None},
-    "ask_for_passkey": lambda ids: {"password": PASSWORD},
+    "renew_recovery_codes": lambda ids: PROOF | {"password": PASSWORD, "recovery_code": ids["recovery_code"]},
+    "ask_for_passkey": lambda ids: PROOF | {"password": PASSWORD, "recovery_code": ids["recovery_code"]},
     "add_passkey": lambda ids: {"passkey": json.loads(ids["attestation"] or "{}"), "name": "Telephone"},
     "rename_passkey": lambda ids: {"name": "Old laptop"},
     "remove_passkey": lambda ids: PROOF | {"password": PASSWORD, "recovery_code": ids["recovery_code"]},

@@ -61,6 +61,7 @@ def owners(server: ServerProcess) -> Callable[[str], tuple[Person, dict[str, str
             "queue": item["id"],
             "messages": message["id"],
             "notifications": str(uuid4()),  # nobody else is there who could do something
+            "export": str(uuid4()),  # `test_exporting.py` has one
             "passkeys": passkey["id"],
         }
 

@@ -106,6 +106,14 @@ async def test_on_postgresql_a_passkey_signs_in_alone_and_what_it_has_counted_is
     again = problem(await stored.post(f"{API}/auth/mfa/verify", json=step), 401, "invalid_credentials")
     assert "copy" not in again["detail"]
 
+    proven = await answer() | {"password": PASSWORD}
+    codes = done(await ada.post("/auth/mfa/recovery-codes", proven))["recovery_codes"]
+    problem(await ada.post("/auth/mfa/recovery-codes", proven), 422, "passkey_refused")
+    (passkey,) = done(await ada.get("/auth/mfa"))["passkeys"]
+    removal = {"password": PASSWORD, "recovery_code": codes[0]}
+    assert (await ada.delete(f"/auth/mfa/passkeys/{passkey['id']}", json=removal)).status_code == 204
+    assert done(await ada.get("/auth/mfa"))["recovery_codes_left"] == 0
+
 
 async def test_removing_the_app_takes_the_password_and_a_factor(home: Home) -> None:
     secret, codes = await set_up(home)
@@ -117,7 +125,32 @@ async def test_removing_the_app_takes_the_password_and_a_factor(home: Home) -> N
     problem(await home.ada.delete("/auth/mfa/totp", json=used), 422, "wrong_code")
     assert (await home.ada.delete("/auth/mfa/totp", json=right)).status_code == 204
     done(await home.log_in())
-    problem(await home.ada.post("/auth/mfa/recovery-codes", {"password": PASSWORD}), 409, "factor_missing")
+    problem(await home.ada.delete("/auth/mfa/totp", json=used), 409, "factor_missing")
+    problem(await home.ada.post("/auth/mfa/recovery-codes", used), 409, "factor_missing")
+
+
+@pytest.mark.parametrize(
+    "typed", [{"code": code} for code in ("00000", "0000000", "１２３４５６", "1234 5x", "      ")]  # noqa: RUF001
+    + [{"recovery_code": code} for code in ("0000-0000-0000-0000", "aaaa-aaaa-aaaa-aaaa-a", "-" * 20)],
+)  # fmt: skip
+async def test_what_cannot_be_a_code_is_told_so(home: Home, typed: Json) -> None:
+    await set_up(home)
+    token = (await home.log_in()).json()["mfa_token"]
+    said = problem(await home.verify(mfa_token=token, **typed), 422, "validation_failed")
+    assert [each["pointer"] for each in said["errors"]] == [f"/{name}" for name in typed]
+
+
+async def test_a_code_is_typed_as_apps_show_it_and_a_password_alone_adds_and_renews_nothing(home: Home) -> None:
+    secret, codes = await set_up(home)
+    token = (await home.log_in()).json()["mfa_token"]
+    code = code_of(secret, home.clock.now(), 1)
+    done(await home.verify(mfa_token=token, code=f" {code[:3]} {code[3:]}"))
+    alone = {"password": PASSWORD}
+    for path in ("recovery-codes", "passkeys/options", "totp"):
+        problem(await home.ada.post(f"/auth/mfa/{path}", alone), 422, "validation_failed")
+    done(await home.ada.post("/auth/mfa/passkeys/options", alone | {"recovery_code": codes[0]}))
+    renewed = done(await home.ada.post("/auth/mfa/recovery-codes", alone | {"recovery_code": codes[1]}))
+    assert len(set(renewed["recovery_codes"]) - set(codes)) == 10
 
 
 async def test_the_owner_is_mailed_what_happens_to_the_factors(home: Home) -> None:

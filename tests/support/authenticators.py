@@ -97,9 +97,9 @@ class Authenticator:
         }
 
 
-async def an_attestation(person: Person, device: Authenticator | None = None) -> Json:
-    """A new passkey, which was asked for and is not sent yet."""
-    question = done(await person.post("/auth/mfa/passkeys/options", {"password": PASSWORD}))["public_key"]
+async def an_attestation(person: Person, device: Authenticator | None = None, **proof: str) -> Json:
+    """A new passkey, which was asked for and is not sent yet. Where there is a factor, `proof` is of one."""
+    question = done(await person.post("/auth/mfa/passkeys/options", {"password": PASSWORD} | proof))["public_key"]
     return (device or Authenticator()).make(question)
 
 

@@ -10,11 +10,26 @@ from application.identity.messages import Password
 from application.typed import typed
 from domain.identity import PASSKEY_NAME_MAX
 
+# Spaces are fine wherever somebody types them; apps show "492 039".
 OneTimeCode = Annotated[
-    str, Meta(min_length=6, max_length=16, description="Six digits of an authenticator app.", examples=["492039"])
+    str,
+    Meta(
+        min_length=6,
+        max_length=16,
+        pattern=r"^\s*([0-9]\s*){6}$",
+        description="Six digits of an authenticator app.",
+        examples=["492039"],
+    ),
 ]
 RecoveryCode = Annotated[
-    str, Meta(min_length=16, max_length=40, description="One of ten, used once.", examples=["7gkx-2m4q-5hvd-nw3p"])
+    str,
+    Meta(
+        min_length=16,
+        max_length=40,
+        pattern=r"^[\s-]*([A-Za-z2-7][\s-]*){16}$",
+        description="One of ten, used once.",
+        examples=["7gkx-2m4q-5hvd-nw3p"],
+    ),
 ]
 PasskeyName = Annotated[str, typed(PASSKEY_NAME_MAX, examples=["Laptop"])]
 # Longer than any that an authenticator makes.
@@ -51,37 +66,39 @@ class Assertion(Struct, frozen=True):
     response: AssertionResponse
 
 
-class PasswordProof(Struct, frozen=True, forbid_unknown_fields=True):
-    """The present password, so that nobody does this who has found a device unlocked."""
-
-    password: Password
-
-
 class CodeProof(Struct, frozen=True, forbid_unknown_fields=True):
     """A code of the authenticator app."""
 
     code: OneTimeCode
 
 
-class PasswordOrCode(Struct, frozen=True, forbid_unknown_fields=True):
-    """The present password or a code of the authenticator app: exactly one of them."""
-
-    password: Password | None = None
-    code: OneTimeCode | None = None
-
-    def __post_init__(self) -> None:
-        _check_one(self.password, self.code)
-
-
-class Proof(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A second factor: exactly one of a code, a recovery code and a passkey."""
+class AnyProof(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A second factor, or none: at most one of a code, a recovery code and a passkey."""
 
     code: OneTimeCode | None = None
     recovery_code: RecoveryCode | None = None
     passkey: Assertion | None = None
 
     def __post_init__(self) -> None:
-        _check_one(self.code, self.recovery_code, self.passkey)
+        if self._given > 1:
+            raise ValueError("at most one of them is needed")
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is one."""
+        return self._given > 0
+
+    @property
+    def _given(self) -> int:
+        return sum(each is not None for each in (self.code, self.recovery_code, self.passkey))
+
+
+class Proof(AnyProof, frozen=True, kw_only=True):
+    """A second factor: exactly one of a code, a recovery code and a passkey."""
+
+    def __post_init__(self) -> None:
+        if self._given != 1:
+            raise ValueError("exactly one of them is needed")
 
 
 class SecondStep(Proof, frozen=True, kw_only=True):
@@ -90,8 +107,14 @@ class SecondStep(Proof, frozen=True, kw_only=True):
     mfa_token: Annotated[str, Meta(max_length=256)]
 
 
-class FactorRemoval(Proof, frozen=True, kw_only=True):
-    """What it takes to remove a second factor: the present password, and any second factor."""
+class FactorAddition(AnyProof, frozen=True, kw_only=True):
+    """What it takes to add a second factor: the present password, and any second factor if there is one already."""
+
+    password: Password
+
+
+class FactorChange(Proof, frozen=True, kw_only=True):
+    """What it takes to remove a second factor, or to renew recovery codes: the present password, and any factor."""
 
     password: Password
 
@@ -160,8 +183,3 @@ class FactorsView(Struct, frozen=True):
     passkeys: list[PasskeyView]
     recovery_codes_left: int
     is_required: bool
-
-
-def _check_one(*given: object) -> None:
-    if sum(each is not None for each in given) != 1:
-        raise ValueError("exactly one of them is needed")

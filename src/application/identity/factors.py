@@ -2,14 +2,14 @@
 
 from application.identity.factor_messages import (
     CodeProof,
-    FactorRemoval,
+    FactorAddition,
+    FactorChange,
     FactorsView,
     PasskeyView,
-    PasswordOrCode,
-    PasswordProof,
     RecoveryCodes,
     TotpSecret,
 )
+from application.identity.measures import CONFIRMING_PER_ACCOUNT
 from application.identity.proofs import Proofs
 from application.identity.signing_in import SigningIn
 from application.ports.identity import IdentityWork, OneTimeCodes
@@ -51,25 +51,30 @@ class Factors:
             is_required=self._signing_in.needs_factor(account),
         )
 
-    async def begin_totp(self, actor: Principal, proof: PasswordProof) -> TotpSecret:
-        """A new secret for an authenticator app, whose codes are asked for once one of them was confirmed."""
+    async def begin_totp(self, actor: Principal, proof: FactorAddition) -> TotpSecret:
+        """A new secret for an authenticator app, whose codes are asked for once one of them was confirmed.
+
+        If there is a second factor already, it takes one.
+        """
         actor.require(MFA_SETUP)
         account = await self._proofs.password(actor.account_id, proof.password)
         secret = self._codes.new_secret()
-        await self._begin_totp(account.id, self._proofs.hidden(account.id, secret))
+        async with self._proofs.trying(account.id):
+            await self._begin_totp(account.id, self._proofs.hidden(account.id, secret), proof)
         return TotpSecret(secret, self._codes.address(secret, account.email or account.display_name))
 
     @retried
-    async def _begin_totp(self, account: AccountId, secret: bytes) -> None:
+    async def _begin_totp(self, account: AccountId, secret: bytes, proof: FactorAddition) -> None:
         async with self._work() as work:
             factors = await work.factors.get(account)
+            await self._proofs.use_to_add(factors, proof)
             factors.begin_totp(secret, account, self._clock.now())
             work.factors.save(factors)
 
     async def confirm_totp(self, actor: Principal, proof: CodeProof) -> RecoveryCodes:
         """Ask for codes of the app from now on, as this one proves that it has the secret. Returns recovery codes."""
         actor.require(MFA_SETUP)
-        async with self._proofs.trying(actor.account_id):
+        async with self._proofs.trying(actor.account_id, CONFIRMING_PER_ACCOUNT):
             return await self._confirm_totp(actor.account_id, proof.code)
 
     @retried
@@ -81,37 +86,39 @@ class Factors:
             work.factors.save(factors)
         return RecoveryCodes(shown)
 
-    async def remove_totp(self, actor: Principal, proof: FactorRemoval) -> None:
-        """Ask for no more codes of the app. Without another factor the recovery codes are gone as well."""
+    async def remove_totp(self, actor: Principal, proof: FactorChange) -> None:
+        """Ask for no more codes of the app. Without another factor the recovery codes are gone as well.
+
+        FactorRequired if the account has to have a factor, and this is the last one.
+        """
         actor.require(MFA_SETUP)
         await self._proofs.password(actor.account_id, proof.password)
         async with self._proofs.trying(actor.account_id):
             await self._remove_totp(actor.account_id, proof)
 
     @retried
-    async def _remove_totp(self, account: AccountId, proof: FactorRemoval) -> None:
+    async def _remove_totp(self, account: AccountId, proof: FactorChange) -> None:
         async with self._work() as work:
             factors = await work.factors.get(account)
+            factors.require_totp()
             await self._proofs.use(factors, proof)
             factors.remove_totp(account, self._clock.now())
+            await self._signing_in.require_enough(work, factors)
             work.factors.save(factors)
 
-    async def renew_recovery_codes(self, actor: Principal, proof: PasswordOrCode) -> RecoveryCodes:
+    async def renew_recovery_codes(self, actor: Principal, proof: FactorChange) -> RecoveryCodes:
         """New recovery codes in place of those that are left."""
         actor.require(MFA_SETUP)
-        if proof.password is not None:
-            await self._proofs.password(actor.account_id, proof.password)
-            return await self._renew_recovery_codes(actor.account_id, None)
+        await self._proofs.password(actor.account_id, proof.password)
         async with self._proofs.trying(actor.account_id):
-            return await self._renew_recovery_codes(actor.account_id, proof.code)
+            return await self._renew_recovery_codes(actor.account_id, proof)
 
     @retried
-    async def _renew_recovery_codes(self, account: AccountId, code: str | None) -> RecoveryCodes:
+    async def _renew_recovery_codes(self, account: AccountId, proof: FactorChange) -> RecoveryCodes:
         shown, digests = self._proofs.recovery_codes(account)
         async with self._work() as work:
             factors = await work.factors.get(account)
-            if code is not None:
-                factors.prove_totp(self._proofs.step(factors, code), self._clock.now())
+            await self._proofs.use(factors, proof)
             factors.renew_recovery_codes(digests, account, self._clock.now())
             work.factors.save(factors)
         return RecoveryCodes(shown)

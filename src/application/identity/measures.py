@@ -9,6 +9,8 @@ REGISTER_PER_ADDRESS = Policy("register", 30, 60 * 60_000)
 PASSWORD_PER_ACCOUNT = Policy("password", 10, 15 * 60_000)
 # A code is one of a million, and three are valid at a time: at this rate one is found after four years on average.
 FACTOR_PER_ACCOUNT = Policy("factor", 10, 60 * 60_000)
+# By itself, so that who mistypes the first codes of an app can still sign in.
+CONFIRMING_PER_ACCOUNT = Policy("confirming", 10, 60 * 60_000)
 # Letters to somebody who may have no account, asked for from one network address, and links that came from one.
 LETTERS_PER_ADDRESS = Policy("letters_address", 30, 60 * 60_000)
 LINKS_PER_ADDRESS = Policy("links", 60, 60 * 60_000)
@@ -23,6 +25,7 @@ POLICIES = (
     REGISTER_PER_ADDRESS,
     PASSWORD_PER_ACCOUNT,
     FACTOR_PER_ACCOUNT,
+    CONFIRMING_PER_ACCOUNT,
     LETTERS_PER_ADDRESS,
     LINKS_PER_ADDRESS,
     EMAIL_PER_ACCOUNT,

@@ -4,14 +4,14 @@ from uuid import UUID
 
 from application.identity.factor_messages import (
     Assertion,
-    FactorRemoval,
+    FactorAddition,
+    FactorChange,
     NewPasskey,
     PasskeyAdded,
     PasskeyPatch,
     PasskeyQuestion,
     PasskeySignIn,
     PasskeyView,
-    PasswordProof,
 )
 from application.identity.factors import passkey_view
 from application.identity.measures import LOGIN_PER_ADDRESS
@@ -28,7 +28,7 @@ from application.ports.unit_of_work import UnitOfWork, retried
 from application.principal import Principal
 from application.scopes import MFA_SETUP
 from domain.errors import NotFound
-from domain.identity import Account, InvalidCredentials, Passkey, PasskeyRefused
+from domain.identity import Account, InvalidCredentials, Passkey, PasskeyRefused, SecondFactors
 from domain.ids import AccountId, PasskeyId
 
 _MAKING = b"passkey to make"
@@ -59,25 +59,31 @@ class Passkeys:
         self._ids = ids
         self._observer = observer
 
-    async def begin(self, actor: Principal, proof: PasswordProof) -> PasskeyQuestion:
-        """What to ask an authenticator for a new passkey."""
+    async def begin(self, actor: Principal, proof: FactorAddition) -> PasskeyQuestion:
+        """What to ask an authenticator for a new passkey. If there is a second factor already, it takes one."""
         actor.require(MFA_SETUP)
         account = await self._proofs.password(actor.account_id, proof.password)
-        async with self._work() as work:
-            factors = await work.factors.get(account.id)
+        async with self._proofs.trying(account.id):
+            factors = await self._begin(account.id, proof)
         known = [passkey.credential_id for passkey in factors.passkeys.values()]
-        challenge = self._stamps.issue(_MAKING, account.id.hex)
+        challenge = self._stamps.issue(_MAKING, _for(factors))
         name = account.email or account.display_name
         question = self._authenticators.creation(challenge, account.id, name, account.display_name, known)
         return PasskeyQuestion(dict(question))
+
+    @retried
+    async def _begin(self, account: AccountId, proof: FactorAddition) -> SecondFactors:
+        async with self._work() as work:
+            factors = await work.factors.get(account)
+            await self._proofs.use_to_add(factors, proof)
+            work.factors.save(factors)
+        return factors
 
     async def add(self, actor: Principal, new: NewPasskey) -> PasskeyAdded:
         """Take the passkey that an authenticator has made. PasskeyRefused if it was not asked to, or another time."""
         actor.require(MFA_SETUP)
         said = new.passkey.response
         challenge = self._authenticators.challenge_of(said.client_data)
-        if self._stamps.read(_MAKING, challenge) != actor.account_id.hex:
-            raise PasskeyRefused("This challenge is over, or was for somebody else.")
         made = await self._authenticators.attested(said.client_data, said.attestation, challenge)
         id, now = PasskeyId(self._ids.new()), self._clock.now()
         passkey = Passkey(id, made.credential_id, made.public_key, made.sign_count, new.name, now)
@@ -88,6 +94,8 @@ class Passkeys:
         shown, digests = self._proofs.recovery_codes(account)
         async with self._work() as work:
             factors = await work.factors.get(account)
+            if self._stamps.read(_MAKING, challenge) != _for(factors):
+                raise PasskeyRefused("This challenge is over, or was for somebody else.")
             are_new = factors.add_passkey(passkey, challenge, digests, self._clock.now())
             work.factors.save(factors)
         return PasskeyAdded(passkey_view(factors.passkey(passkey.id)), shown if are_new else None)
@@ -104,20 +112,24 @@ class Passkeys:
             work.factors.save(factors)
         return passkey_view(factors.passkey(id))
 
-    async def remove(self, actor: Principal, id: PasskeyId, proof: FactorRemoval) -> None:
-        """Take this passkey no more. Without another factor the recovery codes are gone as well."""
+    async def remove(self, actor: Principal, id: PasskeyId, proof: FactorChange) -> None:
+        """Take this passkey no more. Without another factor the recovery codes are gone as well.
+
+        FactorRequired if the account has to have a factor, and this is the last one.
+        """
         actor.require(MFA_SETUP)
         await self._proofs.password(actor.account_id, proof.password)
         async with self._proofs.trying(actor.account_id):
             await self._remove(actor.account_id, id, proof)
 
     @retried
-    async def _remove(self, account: AccountId, id: PasskeyId, proof: FactorRemoval) -> None:
+    async def _remove(self, account: AccountId, id: PasskeyId, proof: FactorChange) -> None:
         async with self._work() as work:
             factors = await work.factors.get(account)
             factors.passkey(id)
             await self._proofs.use(factors, proof)
             factors.remove_passkey(id, account, self._clock.now())
+            await self._signing_in.require_enough(work, factors)
             work.factors.save(factors)
 
     async def question(self) -> PasskeyQuestion:
@@ -155,6 +167,11 @@ class Passkeys:
         except PasskeyRefused:
             self._signing_in.tell_soon(id, device)
             raise
+
+
+def _for(factors: SecondFactors) -> str:
+    """Whom a challenge to make a passkey is for. One that took no factor is worth nothing once there is one."""
+    return f"{factors.account_id.hex}{'+' if factors.is_on else '-'}"
 
 
 def _owner(answer: Assertion) -> AccountId:

@@ -5,15 +5,25 @@ import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
-from application.identity.factor_messages import Assertion, Proof
+from application.identity.factor_messages import AnyProof, Assertion
 from application.identity.measures import FACTOR_PER_ACCOUNT, PASSWORD_PER_ACCOUNT
 from application.identity.stamps import Stamps
 from application.limits import Limits
 from application.ports.identity import Authenticators, IdentityWork, OneTimeCodes, PasswordHasher
+from application.ports.limits import Policy
 from application.ports.secrets import Secrets
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork
-from domain.identity import RECOVERY_CODES, Account, PasskeyRefused, SecondFactors, WrongPassword
+from domain.errors import DomainError, Invalid
+from domain.identity import (
+    RECOVERY_CODES,
+    Account,
+    FactorOff,
+    PasskeyRefused,
+    SecondFactors,
+    WrongCode,
+    WrongPassword,
+)
 from domain.ids import AccountId
 
 PROVING = b"passkey to prove"
@@ -54,14 +64,25 @@ class Proofs:
         return found
 
     @asynccontextmanager
-    async def trying(self, account: AccountId) -> AsyncIterator[None]:
-        """An attempt to prove a second factor, which counts unless it succeeds. Exhausted after ten in an hour."""
-        await self._limits.require(FACTOR_PER_ACCOUNT, str(account))
-        yield
-        await self._limits.give_back(FACTOR_PER_ACCOUNT, str(account))
+    async def trying(self, account: AccountId, policy: Policy = FACTOR_PER_ACCOUNT) -> AsyncIterator[None]:
+        """An attempt to prove a second factor, which counts if that proves nothing. Exhausted after ten in an hour."""
+        await self._limits.require(policy, str(account))
+        try:
+            yield
+        except (WrongCode, PasskeyRefused):
+            raise
+        except DomainError:
+            await self._limits.give_back(policy, str(account))
+            raise
+        await self._limits.give_back(policy, str(account))
 
-    async def use(self, factors: SecondFactors, proof: Proof) -> None:
-        """Use the second factor that is given. WrongCode or PasskeyRefused if it proves nothing, or was used before."""
+    async def use(self, factors: SecondFactors, proof: AnyProof) -> None:
+        """Use the second factor that is given. WrongCode or PasskeyRefused if it proves nothing, or was used before.
+
+        FactorOff if the account has none.
+        """
+        if not factors.is_on:
+            raise FactorOff("There is no second factor.")
         now = self._clock.now()
         if proof.code is not None:
             factors.prove_totp(self.step(factors, proof.code), now)
@@ -69,6 +90,13 @@ class Proofs:
             factors.prove_recovery_code(self._digest(factors.account_id, proof.recovery_code), now)
         elif proof.passkey is not None:
             await self.use_passkey(factors, proof.passkey, is_verifying=False)
+
+    async def use_to_add(self, factors: SecondFactors, proof: AnyProof) -> None:
+        """Use the second factor that is given, without which nobody adds another one. FactorOff as `use`."""
+        if proof.is_given:
+            await self.use(factors, proof)
+        elif factors.is_on:
+            raise Invalid("There is a second factor already, so adding one takes the password and a second factor.")
 
     async def use_passkey(self, factors: SecondFactors, answer: Assertion, *, is_verifying: bool) -> None:
         """Use this passkey. PasskeyRefused if the answer proves nothing, is late, or was used before."""

@@ -122,6 +122,8 @@ class SecondSteps:
 
         async def prove(work: IdentityWork, account: Account) -> None:
             factors = await work.factors.get(account.id)
+            if not factors.is_on:
+                raise _over()
             await self._proofs.use(factors, proof)
             work.factors.save(factors)
 

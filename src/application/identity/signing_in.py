@@ -29,7 +29,9 @@ from domain.identity import (
     AccountRole,
     EmailUnverified,
     EndReason,
+    FactorRequired,
     FailedLogin,
+    SecondFactors,
     Session,
 )
 from domain.ids import AccountId, SessionId
@@ -123,6 +125,11 @@ class SigningIn:
     def needs_factor(self, account: Account) -> bool:
         """Whether the account has to have a second factor."""
         return self._mfa_required == "all" or (self._mfa_required == "admins" and account.role is AccountRole.ADMIN)
+
+    async def require_enough(self, work: IdentityWork, factors: SecondFactors) -> None:
+        """FactorRequired unless these are as many factors as their account has to have."""
+        if not factors.is_on and self.needs_factor(await work.accounts.get(factors.account_id)):
+            raise FactorRequired("This account has to have a second factor, so add another one first.")
 
     async def is_complete(self, work: IdentityWork, account: Account) -> bool:
         """Whether the account has what it has to have."""

@@ -51,6 +51,12 @@ class FactorOff(Conflict):
     code = "factor_missing"
 
 
+class FactorRequired(Conflict):
+    """The account has to have a second factor, and this is its last one."""
+
+    code = "factor_required"
+
+
 @dataclass(frozen=True, slots=True)
 class Passkey:
     """A key pair of an authenticator. `sign_count` is the newest number that it told, or 0 if it counts nothing."""
@@ -146,10 +152,14 @@ class SecondFactors(Aggregate):
         self._spend_step(step)
         self._tell("account.factor_used", self.account_id, at, {"factor": Factor.TOTP})
 
-    def remove_totp(self, by: AccountId | None, at: datetime) -> None:
-        """Ask for no more codes. FactorOff if none are asked for."""
+    def require_totp(self) -> None:
+        """FactorOff unless codes are asked for."""
         if self.totp_at is None:
             raise FactorOff("There is no authenticator app whose codes are asked for.")
+
+    def remove_totp(self, by: AccountId | None, at: datetime) -> None:
+        """Ask for no more codes. FactorOff if none are asked for."""
+        self.require_totp()
         self.totp_secret = self.totp_at = None
         self._tell("account.factor_removed", by, at, {"factor": Factor.TOTP})
         self._clear_codes()
@@ -179,6 +189,8 @@ class SecondFactors(Aggregate):
         if len(self.passkeys) >= PASSKEYS_MAX:
             raise QuotaExceeded("passkeys", PASSKEYS_MAX)
         self._spend(challenge, at)
+        if not self.is_on:  # a secret that took no factor is worth nothing once there is one
+            self.totp_secret = None
         named = replace(passkey, name=_passkey_name(passkey.name))
         self.passkeys = {**self.passkeys, passkey.id: named}
         self._tell("account.factor_added", self.account_id, at, _of(passkey.id))

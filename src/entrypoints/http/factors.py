@@ -5,7 +5,8 @@ from litestar.params import FromPath, JSONBody
 
 from application.identity import (
     CodeProof,
-    FactorRemoval,
+    FactorAddition,
+    FactorChange,
     Factors,
     FactorsView,
     NewPasskey,
@@ -15,8 +16,6 @@ from application.identity import (
     Passkeys,
     PasskeySignIn,
     PasskeyView,
-    PasswordOrCode,
-    PasswordProof,
     RecoveryCodes,
     SecondStep,
     SecondSteps,
@@ -51,8 +50,11 @@ def factor_routes(factors: Factors, passkeys: Passkeys, steps: SecondSteps, cook
         return await factors.overview(request.actor)
 
     @post("/auth/mfa/totp", status_code=200, facts=Facts(is_secret=True, example=_PASSWORD, refuses={409}))
-    async def begin_totp(request: ApiRequest, data: JSONBody[PasswordProof]) -> TotpSecret:
-        """A secret for an authenticator app. Its codes are asked for once one of them was confirmed."""
+    async def begin_totp(request: ApiRequest, data: JSONBody[FactorAddition]) -> TotpSecret:
+        """A secret for an authenticator app. Its codes are asked for once one of them was confirmed.
+
+        It takes the password, and any second factor if there is one already.
+        """
         return await factors.begin_totp(request.actor, data)
 
     @post(
@@ -65,18 +67,25 @@ def factor_routes(factors: Factors, passkeys: Passkeys, steps: SecondSteps, cook
         return await factors.confirm_totp(request.actor, data)
 
     @delete("/auth/mfa/totp", facts=Facts(example=_PASSWORD | {"code": "492039"}, refuses={409}))
-    async def remove_totp(request: ApiRequest, data: JSONBody[FactorRemoval]) -> None:
+    async def remove_totp(request: ApiRequest, data: JSONBody[FactorChange]) -> None:
         """Ask for no more codes of the app. It takes the password and any second factor."""
         await factors.remove_totp(request.actor, data)
 
-    @post("/auth/mfa/recovery-codes", status_code=200, facts=Facts(is_secret=True, example=_PASSWORD, refuses={409}))
-    async def renew_recovery_codes(request: ApiRequest, data: JSONBody[PasswordOrCode]) -> RecoveryCodes:
-        """Ten new recovery codes in place of those that are left."""
+    @post(
+        "/auth/mfa/recovery-codes",
+        status_code=200,
+        facts=Facts(is_secret=True, example=_PASSWORD | {"code": "492039"}, refuses={409}),
+    )
+    async def renew_recovery_codes(request: ApiRequest, data: JSONBody[FactorChange]) -> RecoveryCodes:
+        """Ten new recovery codes in place of those that are left. It takes the password and any second factor."""
         return await factors.renew_recovery_codes(request.actor, data)
 
-    @post("/auth/mfa/passkeys/options", status_code=200, facts=Facts(is_secret=True, example=_PASSWORD))
-    async def ask_for_passkey(request: ApiRequest, data: JSONBody[PasswordProof]) -> PasskeyQuestion:
-        """What to ask an authenticator for a new passkey; good for five minutes."""
+    @post("/auth/mfa/passkeys/options", status_code=200, facts=Facts(is_secret=True, example=_PASSWORD, refuses={409}))
+    async def ask_for_passkey(request: ApiRequest, data: JSONBody[FactorAddition]) -> PasskeyQuestion:
+        """What to ask an authenticator for a new passkey; good for five minutes.
+
+        It takes the password, and any second factor if there is one already.
+        """
         return await passkeys.begin(request.actor, data)
 
     @post(
@@ -92,8 +101,8 @@ def factor_routes(factors: Factors, passkeys: Passkeys, steps: SecondSteps, cook
         """Give a passkey another name."""
         return await passkeys.rename(request.actor, id, data)
 
-    @delete("/auth/mfa/passkeys/{id:uuid}", facts=Facts(example=_PASSWORD | {"code": "492039"}))
-    async def remove_passkey(request: ApiRequest, id: FromPath[PasskeyId], data: JSONBody[FactorRemoval]) -> None:
+    @delete("/auth/mfa/passkeys/{id:uuid}", facts=Facts(example=_PASSWORD | {"code": "492039"}, refuses={409}))
+    async def remove_passkey(request: ApiRequest, id: FromPath[PasskeyId], data: JSONBody[FactorChange]) -> None:
         """Take a passkey no more. It takes the password and any second factor."""
         await passkeys.remove(request.actor, id, data)
 
