@@ -26,6 +26,7 @@ MARKS_MAX = 30
 MARKS = re.compile(rf"[^\w\x00-\x7f]{{{MARKS_MAX + 1},}}")
 
 EMAIL_MAX = 254
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # A word of which mail programs make a link: with a dot before something with a letter, a scheme, an @ or a share.
 _LIKE_A_LINK = re.compile(r"\S*(?:\S[.\u3002\uff0e\uff61]\w*[^\W\d]|://|@|\\\\)\S*")
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
@@ -185,5 +186,8 @@ def _is_visible(character: str) -> bool:
 
 
 def without_links(text: str) -> str:
-    """Text for a mail, with an ellipsis for each word of which mail programs would make a link."""
-    return _LIKE_A_LINK.sub("…", text)
+    """Text for a mail, with an ellipsis for each word of which mail programs would make a link.
+
+    What turns the direction of the text around it is left out.
+    """
+    return _LIKE_A_LINK.sub("…", _TURNS.sub("", text))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
-from domain.text import MARKS_MAX, clean, email_address, new_email_address, normal_name, normal_password
+from domain.text import MARKS_MAX, clean, email_address, new_email_address, normal_name, normal_password, without_links
 
 
 def test_text_is_kept_without_the_white_space_around_it() -> None:
@@ -220,3 +220,16 @@ def test_text_with_more_marks_than_anyone_writes_stays_as_it_is() -> None:
     piled = "e" + "\u0301\u0327" * MARKS_MAX
     assert normal_password(piled) == piled
     assert name(piled, longest=100) == piled
+
+
+@pytest.mark.parametrize(
+    ("typed", "mailed"),
+    [
+        ("OPS-4 Ship v1.2, and/or wait until 12:30...", "OPS-4 Ship v1.2, and/or wait until 12:30..."),
+        ("Look: http://evil.example/win now", "Look: … now"),
+        ("evil.example evil\u3002com www.a.b a@b \\\\host x://y", "… … … … … …"),
+        ("a \u202etxt\u202c b", "a txt b"),
+    ],
+)
+def test_a_text_for_a_mail_has_no_word_that_becomes_a_link(typed: str, mailed: str) -> None:
+    assert without_links(typed) == mailed
