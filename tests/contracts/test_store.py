@@ -11,7 +11,7 @@ from tests.support.builders import a_comment, a_room, a_task, a_team, an_account
 
 
 async def test_what_there_is_is_counted(house: House) -> None:
-    assert list((await house.store.stored()).values()) == [0] * 9
+    assert set((await house.store.stored()).values()) == {0}
     ada, bob = await an_account(house), await an_account(house, "Bob")
     team = await a_team(house, ada.id)
     task = await a_task(house, team.id, ada.id)
