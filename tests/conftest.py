@@ -1,5 +1,6 @@
 """What tests on every floor ask for: a real PostgreSQL, a real Redis, and servers that run on them."""
 
+import asyncio
 import gc
 import signal
 from collections.abc import Callable, Generator, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from entrypoints.container import Container
@@ -68,11 +70,16 @@ def library(request: pytest.FixtureRequest) -> Container:
     return library_on_postgres(with_notes(new_database()))
 
 
+@pytest_asyncio.fixture
+async def _emptied(postgres_service: PostgresService, database_url: str) -> None:
+    # In a thread: what an assembly of several tests still does on the loop has to end, as it holds locks.
+    await asyncio.to_thread(postgres_service.empty, database_url)
+
+
 @pytest.fixture(autouse=True)
 def _empty_services(request: pytest.FixtureRequest) -> None:
     if "database_url" in request.fixturenames:
-        service: PostgresService = request.getfixturevalue("postgres_service")
-        service.empty(request.getfixturevalue("database_url"))
+        request.getfixturevalue("_emptied")
     if "redis_url" in request.fixturenames:
         redis: RedisService = request.getfixturevalue("redis_service")
         redis.empty()
