@@ -21,7 +21,8 @@ Servers = list[ServerProcess]
 @contextmanager
 def instances(database_url: str, logs: pytest.TempPathFactory) -> Iterator[tuple[Servers, RedisService]]:
     """Three servers on one database, and their Redis."""
-    limits = {"RATE_LIMIT_MAX_REQUESTS": "100000", "DRAIN_SECONDS": "3"}
+    # The pools of all of them fit into the connections that the PostgreSQL of the tests has.
+    limits = {"RATE_LIMIT_MAX_REQUESTS": "100000", "DRAIN_SECONDS": "3", "DATABASE_POOL_SIZE": "6"}
     folder, redis = logs.mktemp("three"), RedisService()
     servers = [ServerProcess(database_url, folder / f"{name}.log", redis.url, limits) for name in range(3)]
     with ExitStack() as ending, ThreadPoolExecutor() as threads:
