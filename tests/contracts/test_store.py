@@ -17,7 +17,7 @@ async def test_what_there_is_is_counted(house: House) -> None:
     task = await a_task(house, team.id, ada.id)
     await a_comment(house, task.id, ada.id)
     found = await house.store.stored()
-    assert list(found.items())[:4] == [("accounts", 2), ("workspaces", 3), ("tasks", 1), ("comments", 1)]
+    assert {"accounts": 2, "workspaces": 3, "tasks": 1, "comments": 1}.items() <= found.items()
     streams = [account_stream(ada.id), account_stream(bob.id)]
     streams += [workspace_stream(id) for id in (WorkspaceId(ada.id), WorkspaceId(bob.id), team.id)]
     heads = await house.journal.heads(streams)
