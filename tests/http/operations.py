@@ -155,8 +155,9 @@ async def a_world(http: Any, *, room_is_of_team: bool = False) -> World:
             "participants": guest,
             "queue": item,
             "messages": message,
-            # Of the comment, of the passkey, and of the recovery codes; nothing more follows from what was done here.
-            "notifications": (await notified(owner, 3))["id"],
+            # Of the comment, of the passkey, of the recovery codes, and of two of them that were used; nothing more
+            # follows from what was done here.
+            "notifications": (await notified(owner, 5))["id"],
         },
     )
 
