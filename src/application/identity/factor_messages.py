@@ -81,7 +81,7 @@ class AnyProof(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self._given > 1:
-            raise ValueError("at most one of them is needed")
+            raise ValueError("at most one of them may be given")
 
     @property
     def is_given(self) -> bool:
