@@ -223,7 +223,7 @@ BODIES: Mapping[str, Callable[[Ids], Json]] = {
     "verify_factor": lambda ids: PROOF | {"mfa_token": "1.x.y", "code": ids["code"]},
     "log_in_with_passkey": lambda ids: {"passkey": ASSERTION},
     "change_password": lambda ids: {"current_password": PASSWORD, "new_password": "a better horse battery"},
-    "verify_email": lambda ids: {"token": SECRET},
+    "verify_email": lambda ids: {"token": SECRET, "password": PASSWORD},
     "resend_email": lambda ids: {"email": "eve@example.org"},
     "forgot_password": lambda ids: {"email": "eve@example.org"},
     "reset_password": lambda ids: {"token": SECRET, "password": PASSWORD},
