@@ -40,10 +40,14 @@ def with_methods(container: Container) -> Container:
 
 async def house_with(**changes: object) -> House:
     """Ten requests an hour and account, or with these changes to the settings."""
-    house = House(furnish=with_methods)
     limits = {"rate_limit_max_requests": 10, "rate_limit_window_ms": HOUR_MS} | changes
-    house.container.settings.override(providers.Object(msgspec.structs.replace(offline(), **limits)))
-    return await house.settle()
+
+    def furnished(container: Container) -> Container:
+        # Before the house takes anything out of it, which would be made by the settings of before.
+        container.settings.override(providers.Object(msgspec.structs.replace(offline(), **limits)))
+        return with_methods(container)
+
+    return await House(furnish=furnished).settle()
 
 
 async def left(house: House, cost: float = 0.01) -> float:
