@@ -61,7 +61,7 @@ def _of_person(*conditions: ColumnElement[bool]) -> Statement:
 
 
 _OF_PERSON = _of_person(tasks.c.id.in_(_CONCERNING), tasks.c.deleted_at.is_(None))
-_DELETED_OF_PERSON = _of_person(tasks.c.created_by == _ME, tasks.c.deleted_at.is_not(None))
+_OF_PERSON_DELETED = _of_person(tasks.c.created_by == _ME, tasks.c.deleted_at.is_not(None))
 _COMMENTS_OF_PERSON = measured(
     select(*_COMMENT_VIEW_COLUMNS)
     .join(tasks, tasks.c.id == comments.c.task_id)
@@ -152,7 +152,7 @@ class PostgresTaskQueries(TaskQueries):
     async def of_person(self, account: AccountId, deleted: bool, cursor: str | None, limit: int) -> Page[TaskView]:
         query = f"{deleted} tasks of {account}"
         after = _BEFORE_ALL if cursor is None else decode_cursor(cursor, query, UUID)[0]
-        statement, wanted = _DELETED_OF_PERSON, {"account": account, "after": after}
+        statement, wanted = _OF_PERSON_DELETED, {"account": account, "after": after}
         if not deleted:
             statement, wanted = _OF_PERSON, {**wanted, "assignee": [account], "watcher": [account]}
         return await page_of(
