@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests.support.authenticators import code_of
 from tests.support.clients import API, client, done, listening, sign_up, signed_in, until
+from tests.support.clients import PASSWORD as SIGN_UP_PASSWORD
 from tests.support.collector import collecting
 from tests.support.server import JWT_SECRET, ServerProcess
 
@@ -19,7 +24,7 @@ METRICS_TOKEN = "canary-of-metrics-0123456789-abcdefghij"
 
 
 async def test_no_secret_and_nothing_that_people_write_is_in_any_sink(
-    start_server: Callable[..., ServerProcess], redis_url: str
+    start_server: Callable[..., ServerProcess], redis_url: str, tmp_path: Path
 ) -> None:
     async with collecting() as collector:
         server = await asyncio.to_thread(
@@ -32,9 +37,10 @@ async def test_no_secret_and_nothing_that_people_write_is_in_any_sink(
             SLOW_QUERY_MS="0",
             METRICS_TOKEN=METRICS_TOKEN,
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+            DATA_DIR=str(tmp_path),
         )
         async with client(server.base_url) as http:
-            secrets = await a_story(server, http)
+            secrets = await a_story(server, http, tmp_path)
             metrics = await http.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
             assert "signalbox_" in metrics.text
             await until(lambda: len(collector.spans) > 20)
@@ -46,7 +52,16 @@ async def test_no_secret_and_nothing_that_people_write_is_in_any_sink(
             assert {sink for sink, text in sinks.items() if secret in text} == set(), name
 
 
-async def a_story(server: ServerProcess, http: httpx.AsyncClient) -> dict[str, str]:
+async def until_mailed(folder: Path, letter: str) -> str:
+    """The token of the link in a mail, as soon as it is in the folder."""
+    await until(lambda: any(folder.glob(f"*{letter}*.eml")))
+    (path,) = folder.glob(f"*{letter}*.eml")
+    found = re.search(r"#token=([\w-]+)", path.read_text())
+    assert found
+    return found[1]
+
+
+async def a_story(server: ServerProcess, http: httpx.AsyncClient, folder: Path) -> dict[str, str]:
     """All that somebody does with secrets, rightly and wrongly; the secrets by their name."""
     ada = await sign_up(http)
     credentials = {"email": "canary@example.org", "password": PASSWORD, "display_name": "Canary"}
@@ -74,6 +89,17 @@ async def a_story(server: ServerProcess, http: httpx.AsyncClient) -> dict[str, s
         await live.call("authenticate", token=renewed.token)
         await live.socket.send(json.dumps({"type": "authenticate", "id": 9, "token": PASSWORD}))
         await live.call("call", method="task.create", params={"title": WORDS}, key="canary-of-a-key-2")
+    secret = done(await ada.post("/auth/mfa/totp", {"password": SIGN_UP_PASSWORD}))["secret"]
+    now = datetime.now(UTC)
+    recovery = done(await ada.post("/auth/mfa/totp/confirm", {"code": code_of(secret, now)}))["recovery_codes"]
+    asked = await http.post(f"{API}/auth/login", json={"email": ada.email, "password": SIGN_UP_PASSWORD})
+    second = {"mfa_token": asked.json()["mfa_token"]}
+    for proof in ({"code": code_of(secret, now)}, {"recovery_code": recovery[1] + "x"}, {"recovery_code": recovery[0]}):
+        await http.post(f"{API}/auth/mfa/verify", json=second | proof)
+    await http.post(f"{API}/auth/password/forgot", json={"email": ada.email})
+    link = await until_mailed(folder / "mail", "reset_password")
+    for token in (link + "x", link):
+        await http.post(f"{API}/auth/password/reset", json={"token": token, "password": NEXT_PASSWORD})
     await renewed.post("/me/password", {"current_password": PASSWORD, "new_password": NEXT_PASSWORD})
     # The same cookie again is reuse, and ends everything.
     await http.post(f"{API}/auth/refresh", headers=headers)
@@ -87,6 +113,11 @@ async def a_story(server: ServerProcess, http: httpx.AsyncClient) -> dict[str, s
         "next refresh token": renewed.cookie,
         "invitation": invitation["secret"] if "secret" in invitation else invitation["token"],
         "ticket": ticket,
+        "secret of an app": secret,
+        "recovery code": recovery[0],
+        "recovery code that is wrong": recovery[1],
+        "token of the second step": second["mfa_token"],
+        "token of a link": link,
         "words": WORDS,
         "words in a URL": WORDS.replace(" ", "%20"),
         "words in a query": WORDS.replace(" ", "+"),
