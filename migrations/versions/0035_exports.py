@@ -39,7 +39,7 @@ def upgrade() -> None:
         sa.Column("end", sa.BigInteger(), nullable=False),
         sa.Column("row", sa.Integer(), nullable=False),
         sa.Column("cursor", sa.Text(), nullable=True),
-        sa.Column("file", sa.Text(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["export_id"], ["exports.id"], name="fk_export_pieces_export_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("export_id", "number", name="pk_export_pieces"),

@@ -1,14 +1,16 @@
 """The export of an account: everything that there is of its owner, in one file that only the owner can fetch."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import msgspec
 
 from application.accounts import ACCOUNT_LEAVE
-from application.archive import FILES_MAX, directory, packed
 from application.erasure import DELETED, MOST
 from application.limits import Limits
 from application.paging import Page
@@ -57,28 +59,51 @@ class Exports:
         actor.require_anywhere()
         return Page(await self._store.newest(actor.account_id, self._clock.now()), None)
 
-    async def fetch(self, actor: Principal, id: ExportId) -> tuple[int, AsyncIterator[bytes]]:
-        """The size and the bytes of a file that is ready. NotFound if it is somebody else's, not ready, or gone."""
+    async def fetch(self, actor: Principal, id: ExportId) -> AsyncIterator[bytes]:
+        """A zip archive that is ready. NotFound if it is somebody else's, not ready, or gone."""
         actor.require(ACCOUNT_LEAVE)
         actor.require_anywhere()
         for export in await self._store.newest(actor.account_id, self._clock.now()):
             if export.id == id and export.state is ExportState.READY:
-                return export.size, self._pieces(id, export.size)
+                return self._archive(id, export.size)
         raise NotFound
 
     async def forget(self, most: int) -> int:
         """Drop at most `most` exports, or pieces of them, that have expired."""
         return await self._store.forget(self._clock.now(), most)
 
-    async def _pieces(self, id: ExportId, size: int) -> AsyncIterator[bytes]:
-        number = sent = 0
-        while sent < size:
-            number += 1
-            content = await self._store.content(id, number)
-            if content is None:
-                raise Unavailable("The file was dropped meanwhile.")
-            sent += len(content)
-            yield content
+    async def _archive(self, id: ExportId, size: int) -> AsyncIterator[bytes]:
+        """The archive, packed while it is sent, so that nobody ever holds more than one of its files."""
+        sink, number, read = _Sink(), 0, 0
+        with ZipFile(sink, "w", ZIP_DEFLATED) as archive:
+            while read < size:
+                number += 1
+                found = await self._store.file(id, number)
+                if found is None:
+                    raise Unavailable("The file was dropped meanwhile.")
+                name, content = found
+                read += len(content)
+                await asyncio.to_thread(archive.writestr, name, content)
+                yield sink.taken()
+        yield sink.taken()
+
+
+class _Sink(io.RawIOBase):
+    """Keeps what is written until it is taken."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._written += data
+        return len(data)
+
+    def taken(self) -> bytes:
+        written, self._written = self._written, bytearray()
+        return bytes(written)
 
 
 async def _tells(_: object, event: EventView, after: AccountId | None, most: int) -> Told | None:
@@ -93,35 +118,31 @@ NOTICES = (
 
 
 def making(rows: Callable[[], Sequence[Exported]], store: ExportStore) -> Consumer[ExportWork]:
-    """Makes the file of each export that is requested, page by page.
+    """Makes each export that is requested, page by page.
 
-    Each page becomes a file of the archive, and is kept with the place at which to go on. So a process that is killed
-    has lost one page, and no process holds more than that. `rows` is asked late: what makes pages may need units of
+    Each page is kept with the place at which to go on. So a process that is killed has lost one page, and no process
+    holds more than that. `rows` is asked late: what makes pages may need units of
     work, and a unit of work knows all consumers.
     """
 
     async def make(work: ExportWork, event: EventView, now: datetime) -> bool:
         id = ExportId(event.resource.id)
-        last = await store.last_piece(id) or ExportPiece(number=0, end=0, row=0, cursor=None, file=None)
-        # The unit of work comes last, because a unit that has read holds a connection, and pages take another one.
+        last = await store.last_piece(id) or ExportPiece(number=0, end=0, row=0, cursor=None)
         is_whole = last.row == len(rows())
-        if is_whole:
-            content = directory(await store.files(id), last.end)
-            piece = ExportPiece(last.number + 1, last.end + len(content), last.row, None, None)
-        else:
-            piece, content = await _next(rows()[last.row], AccountId(event.actor), last, now)  # type: ignore[arg-type]
+        # The unit of work comes last, because a unit that has read holds a connection, and pages take another one.
+        following = None if is_whole else await _next(rows()[last.row], AccountId(event.actor), last)  # type: ignore[arg-type]
         export = await work.exports.get(id)
         if export is None or export.state is not ExportState.MAKING:
             return True
-        if piece.end > EXPORT_MAX_BYTES or piece.number > FILES_MAX:
+        if following is None:
+            export.finish(last.end, now)
+        elif following[0].end > EXPORT_MAX_BYTES:
             export.fail(now)
-            work.exports.save(export)
-            return True
-        work.exports.add_piece(id, piece, content)
-        if is_whole:
-            export.finish(piece.end, now)
-            work.exports.save(export)
-        return is_whole
+        else:
+            work.exports.add_piece(id, *following)
+            return False
+        work.exports.save(export)
+        return True
 
     return Consumer("exports_make", frozenset({"export.requested"}), make)
 
@@ -135,11 +156,11 @@ def erasing(store: ExportStore) -> Consumer[ExportWork]:
     return Consumer("exports_erase", DELETED, erase)
 
 
-async def _next(row: Exported, account: AccountId, last: ExportPiece, now: datetime) -> tuple[ExportPiece, bytes]:
-    """The piece behind the last one, of the page that comes next."""
+async def _next(row: Exported, account: AccountId, last: ExportPiece) -> tuple[ExportPiece, str, bytes]:
+    """The piece behind the last one, the name of its file, and its content."""
     page = await row.page(account, last.cursor)
     number = last.number + 1
     content = _encode(list(page.data))
-    file, body = await asyncio.to_thread(packed, f"{row.name}/{number:05}.json", content, now, last.end)
     goes_on = page.next_cursor is not None
-    return ExportPiece(number, last.end + len(body), last.row + (not goes_on), page.next_cursor, file), body
+    piece = ExportPiece(number, last.end + len(content), last.row + (not goes_on), page.next_cursor)
+    return piece, f"{row.name}/{number:05}.json", content

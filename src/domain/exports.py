@@ -31,7 +31,10 @@ class ExportRunning(Conflict):
 
 @dataclass(slots=True)
 class Export(Aggregate):
-    """A file with all that there is of its owner. It is gone at `expires_at`. Its `size` is in bytes, so far."""
+    """A file with all that there is of its owner. It is gone at `expires_at`. Its `size` is in bytes, unpacked.
+
+    While it is being made, `size` is 0.
+    """
 
     resource_type: ClassVar[str] = "export"
     announces: ClassVar[Mapping[str, EventType]] = declared(
@@ -40,7 +43,7 @@ class Export(Aggregate):
             "export.ready",
             "account",
             "The file can be fetched.",
-            {"size": "Its bytes.", "expires_at": "Until when."},
+            {"size": "Its bytes, unpacked.", "expires_at": "Until when."},
         ),
         EventType("export.failed", "account", "There is too much for one file."),
     )

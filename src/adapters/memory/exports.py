@@ -7,7 +7,6 @@ import msgspec
 
 from adapters.memory.database import MemoryDatabase, Table, Tables, copied
 from adapters.memory.unit import MemoryUnit
-from application.archive import Packed
 from application.ports.events import Entry
 from application.ports.exports import ExportPiece, ExportRepository, ExportStore, ExportView
 from domain.errors import NotFound
@@ -15,7 +14,7 @@ from domain.exports import Export, ExportRunning, ExportState
 from domain.ids import AccountId, ExportId
 
 EXPORTS: Table[ExportId, Export] = Table("exports")
-PIECES: Table[tuple[ExportId, int], tuple[ExportPiece, bytes]] = Table("export_pieces", is_quiet=True)
+PIECES: Table[tuple[ExportId, int], tuple[ExportPiece, str, bytes]] = Table("export_pieces", is_quiet=True)
 
 
 class MemoryExports(ExportRepository):
@@ -39,13 +38,13 @@ class MemoryExports(ExportRepository):
     def save(self, export: Export) -> None:
         self._unit.saving(export.id, export, EXPORTS)
 
-    def add_piece(self, id: ExportId, piece: ExportPiece, content: bytes) -> None:
+    def add_piece(self, id: ExportId, piece: ExportPiece, name: str, content: bytes) -> None:
         def check(tables: Tables) -> None:
             if id not in tables[EXPORTS]:
                 raise NotFound
 
         self._unit.require(check)
-        self._unit.note_quietly(PIECES, lambda pieces: pieces.__setitem__((id, piece.number), (piece, content)))
+        self._unit.note_quietly(PIECES, lambda pieces: pieces.__setitem__((id, piece.number), (piece, name, content)))
 
 
 class MemoryExportStore(ExportStore):
@@ -66,24 +65,18 @@ class MemoryExportStore(ExportStore):
         ]
 
     async def last_piece(self, id: ExportId) -> ExportPiece | None:
-        return max(self._pieces(id), key=lambda piece: piece.number, default=None)
+        pieces = [piece for (of, _), (piece, *_) in self._database.committed[PIECES].items() if of == id]
+        return max(pieces, key=lambda piece: piece.number, default=None)
 
-    async def files(self, id: ExportId) -> Sequence[Packed]:
-        pieces = sorted(self._pieces(id), key=lambda piece: piece.number)
-        return [piece.file for piece in pieces if piece.file is not None]
-
-    async def content(self, id: ExportId, number: int) -> bytes | None:
+    async def file(self, id: ExportId, number: int) -> tuple[str, bytes] | None:
         found = self._database.committed[PIECES].get((id, number))
-        return None if found is None else found[1]
+        return None if found is None else found[1:]
 
     async def forget(self, now: datetime, most: int) -> int:
         return await self._drop(lambda export: export.expires_at < now, most)
 
     async def erase(self, account: AccountId, most: int) -> int:
         return await self._drop(lambda export: export.account_id == account, most)
-
-    def _pieces(self, id: ExportId) -> list[ExportPiece]:
-        return [piece for (of, _), (piece, _) in self._database.committed[PIECES].items() if of == id]
 
     async def _drop(self, goes: Callable[[Export], bool], most: int) -> int:
         dropped: list[ExportId] = []

@@ -13,7 +13,6 @@ from adapters.postgres.failures import REFUSALS
 from adapters.postgres.statement import Part, Statement, picked
 from adapters.postgres.tables import export_pieces, exports
 from adapters.postgres.unit_of_work import PostgresUnit
-from application.archive import Packed
 from application.ports.exports import ExportPiece, ExportRepository, ExportStore, ExportView
 from domain.errors import NotFound
 from domain.exports import Export, ExportRunning, ExportState
@@ -35,7 +34,7 @@ _UPDATE = Statement(
 )
 _INSERT_PIECE = Statement(
     insert(export_pieces).values(
-        {name: bindparam(name) for name in ("export_id", "number", "end", "row", "cursor", "file", "content")}
+        {name: bindparam(name) for name in ("export_id", "number", "end", "row", "cursor", "name", "content")}
     )
 )
 _NEWEST = Statement(
@@ -50,10 +49,9 @@ _LAST = Statement(
     .order_by(export_pieces.c.number.desc())
     .limit(literal_column("1"))
 )
-_FILES = Statement(
-    select(export_pieces.c.file).where(_THIS, export_pieces.c.file.is_not(None)).order_by(export_pieces.c.number)
+_FILE = Statement(
+    select(export_pieces.c.name, export_pieces.c.content).where(_THIS, export_pieces.c.number == bindparam("number"))
 )
-_CONTENT = Statement(select(export_pieces.c.content).where(_THIS, export_pieces.c.number == bindparam("number")))
 _PIECE = (export_pieces.c.export_id, export_pieces.c.number)
 
 
@@ -77,7 +75,6 @@ def _dropping(condition: Any) -> Sequence[Statement]:
 
 _FORGET = _dropping(exports.c.expires_at < bindparam("now"))
 _ERASE = _dropping(exports.c.account_id == bindparam("account"))
-_packed = msgspec.json.Decoder(Packed).decode
 
 
 class PostgresExports(ExportRepository):
@@ -106,10 +103,9 @@ class PostgresExports(ExportRepository):
 
         self._unit.saving(export, writes)
 
-    def add_piece(self, id: ExportId, piece: ExportPiece, content: bytes) -> None:
-        file = None if piece.file is None else msgspec.json.encode(piece.file).decode()
-        values = {name: getattr(piece, name) for name in ExportPiece.__struct_fields__}
-        self._unit.note_quietly(_INSERT_PIECE, **values | {"export_id": id, "file": file, "content": content})
+    def add_piece(self, id: ExportId, piece: ExportPiece, name: str, content: bytes) -> None:
+        values = msgspec.structs.asdict(piece)
+        self._unit.note_quietly(_INSERT_PIECE, **values, export_id=id, name=name, content=content)
 
 
 class PostgresExportStore(ExportStore):
@@ -124,17 +120,11 @@ class PostgresExportStore(ExportStore):
 
     async def last_piece(self, id: ExportId) -> ExportPiece | None:
         row = await self._database.fetchrow(_LAST, export=id)
-        if row is None:
-            return None
-        number, end, place, cursor, file = row
-        return ExportPiece(number, end, place, cursor, None if file is None else _packed(file))
+        return None if row is None else ExportPiece(*row)
 
-    async def files(self, id: ExportId) -> Sequence[Packed]:
-        return [_packed(file) for (file,) in await self._database.fetch(_FILES, export=id)]
-
-    async def content(self, id: ExportId, number: int) -> bytes | None:
-        row = await self._database.fetchrow(_CONTENT, export=id, number=number)
-        return None if row is None else row[0]
+    async def file(self, id: ExportId, number: int) -> tuple[str, bytes] | None:
+        row = await self._database.fetchrow(_FILE, export=id, number=number)
+        return None if row is None else (row[0], row[1])
 
     async def forget(self, now: datetime, most: int) -> int:
         return await self._drop(_FORGET, {"now": now}, most)

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from application.archive import Packed
 from application.paging import Page
 from domain.exports import Export, ExportState
 from domain.ids import AccountId, ExportId
@@ -27,7 +26,10 @@ class Exported:
 
 
 class ExportView(Struct, frozen=True):
-    """An export. Its file can be fetched while the state is `ready`, and is gone at `expires_at`."""
+    """An export. Its file can be fetched while the state is `ready`, and is gone at `expires_at`.
+
+    `size` is in bytes, unpacked.
+    """
 
     id: UUID
     state: ExportState
@@ -38,17 +40,15 @@ class ExportView(Struct, frozen=True):
 
 
 class ExportPiece(Struct, frozen=True):
-    """A piece of a file. Pieces are numbered from 1 and follow each other; this one ends at offset `end`.
+    """A piece of an export, which becomes one file of the archive. Pieces are numbered from 1.
 
-    It is the `file` of an archive, or with None the end of the archive. After it comes page `cursor` of the row with
-    this index.
+    `end` is the number of bytes up to its end. After it comes page `cursor` of the row with this index.
     """
 
     number: int
     end: int
     row: int
     cursor: str | None
-    file: Packed | None
 
 
 class ExportRepository(Protocol):
@@ -64,8 +64,8 @@ class ExportRepository(Protocol):
 
     def save(self, export: Export) -> None: ...
 
-    def add_piece(self, id: ExportId, piece: ExportPiece, content: bytes) -> None:
-        """Store the next piece of the file. NotFound on leaving if the export was dropped meanwhile."""
+    def add_piece(self, id: ExportId, piece: ExportPiece, name: str, content: bytes) -> None:
+        """Store the next piece, a file of this name. NotFound on leaving if the export was dropped meanwhile."""
         ...
 
 
@@ -87,12 +87,8 @@ class ExportStore(Protocol):
         """The last piece that is there; None before the first."""
         ...
 
-    async def files(self, id: ExportId) -> Sequence[Packed]:
-        """The files that are there, in their order."""
-        ...
-
-    async def content(self, id: ExportId, number: int) -> bytes | None:
-        """The bytes of a piece; None if there is none of that number."""
+    async def file(self, id: ExportId, number: int) -> tuple[str, bytes] | None:
+        """The name and the content of a piece; None if there is none of that number."""
         ...
 
     async def forget(self, now: datetime, most: int) -> int:

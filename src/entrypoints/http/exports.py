@@ -31,9 +31,9 @@ def export_routes(exports: Exports) -> Router:
     @get("/me/export/{id:uuid}", media_type=ZIP, facts=Facts(file=ZIP, is_secret=True))
     async def fetch_export(request: ApiRequest, id: FromPath[ExportId]) -> Stream:
         """The file: a zip archive of JSON. It can be fetched for a day, by the owner alone."""
-        size, pieces = await exports.fetch(request.actor, id)
         disposition = f'attachment; filename="signalbox-{id}.zip"'
-        return Stream(pieces, media_type=ZIP, headers={"Content-Length": str(size), "Content-Disposition": disposition})
+        archive = await exports.fetch(request.actor, id)
+        return Stream(archive, media_type=ZIP, headers={"Content-Disposition": disposition})
 
     return Router(
         "/",

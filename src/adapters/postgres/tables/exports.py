@@ -44,8 +44,7 @@ export_pieces = Table(
     # What comes after it.
     Column("row", Integer, nullable=False),
     Column("cursor", Text),
-    # What the directory of the archive says of it, as JSON.
-    Column("file", Text),
+    Column("name", Text, nullable=False),
     Column("content", LargeBinary, nullable=False),
     PrimaryKeyConstraint("export_id", "number"),
     info=QUIET,
