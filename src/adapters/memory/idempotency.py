@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from adapters.memory.database import MemoryDatabase, Table, Tables
 from application.ports.events import Entry
-from application.ports.idempotency import Answer, Attempt, Idempotency, KeyReused, StillRunning
+from application.ports.idempotency import ANSWERS_KEPT, Answer, Attempt, Idempotency, KeyReused, StillRunning
 from application.ports.system import Clock
 from domain.ids import AccountId
 
-KEPT = timedelta(hours=24)
 WAIT_SECONDS = 2.0
 
 
@@ -80,7 +79,7 @@ class MemoryIdempotency(Idempotency):
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
         while True:
             known = self._database.committed[ANSWERS].get(place)
-            if known and self._clock.now() - known.at < KEPT:
+            if known and self._clock.now() - known.at < ANSWERS_KEPT:
                 if known.fingerprint != fingerprint:
                     raise KeyReused("This idempotency key was used with another request.")
                 return known.answer
@@ -100,7 +99,7 @@ class MemoryIdempotency(Idempotency):
 
     def _drop_old(self, tables: Tables, most: int) -> int:
         now = self._clock.now()
-        old = [place for place, known in tables[ANSWERS].items() if now - known.at >= KEPT][:most]
+        old = [place for place, known in tables[ANSWERS].items() if now - known.at >= ANSWERS_KEPT][:most]
         for place in old:
             del tables[ANSWERS][place]
         return len(old)

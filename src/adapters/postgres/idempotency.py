@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 import msgspec
 from sqlalchemy import bindparam, delete, literal_column, select, tuple_
@@ -16,13 +15,12 @@ from adapters.postgres.statement import Statement, picked
 from adapters.postgres.tables import idempotency
 from adapters.postgres.unit_of_work import Enclosing, enclosing
 from application.ports.events import Broker
-from application.ports.idempotency import Answer, Attempt, Idempotency, KeyReused, StillRunning
+from application.ports.idempotency import ANSWERS_KEPT, Answer, Attempt, Idempotency, KeyReused, StillRunning
 from application.ports.system import Clock
 from application.ports.unit_of_work import Interrupted
 from domain.errors import DomainError, NotFound
 from domain.ids import AccountId
 
-RETENTION = timedelta(hours=24)
 WAIT_SECONDS = 2.0
 
 # An advisory lock on the key that ends with the transaction. Unlike a row, others see it before the commit.
@@ -118,7 +116,7 @@ class PostgresIdempotency(Idempotency):
             done.set()
 
     async def forget_old(self, most: int) -> int:
-        return len(await self._database.fetch(_FORGET, before=self._clock.now() - RETENTION, most=most))
+        return len(await self._database.fetch(_FORGET, before=self._clock.now() - ANSWERS_KEPT, most=most))
 
     async def _wait_for_twin(self, name: tuple[AccountId, str]) -> None:
         try:
@@ -140,7 +138,7 @@ class PostgresIdempotency(Idempotency):
             return bool(await connection.fetchval(_LOCK, name))
 
     async def _find(self, connection: Connection, account: AccountId, key: str, fingerprint: bytes) -> Answer | None:
-        values = {"account": account, "key": key, "since": self._clock.now() - RETENTION}
+        values = {"account": account, "key": key, "since": self._clock.now() - ANSWERS_KEPT}
         row = await self._database.fetchrow_on(connection, _FIND, values)
         if row is None:
             return None

@@ -1,12 +1,15 @@
 """The port to the remembered answers of requests that carry an idempotency key."""
 
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Protocol
 
 from msgspec import Struct
 
 from domain.errors import Conflict, Invalid
 from domain.ids import AccountId
+
+ANSWERS_KEPT = timedelta(hours=24)
 
 
 class Answer(Struct, frozen=True):

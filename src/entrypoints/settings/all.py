@@ -5,12 +5,13 @@ import socket
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
+from application.ports.idempotency import ANSWERS_KEPT
 from entrypoints.settings.setting import Setting, is_guessable, text
 from entrypoints.settings.sight import Sight
 
 SECRET_MIN = 32
-# Seconds for which answers are kept for requests that are repeated.
-GRACE_MIN = 86_400
+# Answers to others that name somebody are gone by the time at which the account is deleted.
+GRACE_MIN = int(ANSWERS_KEPT.total_seconds())
 # Variables that hosting platforms set.
 _HOSTED = ("RAILWAY_ENVIRONMENT", "RAILWAY_ENVIRONMENT_NAME", "RENDER")
 _REPLICAS = ("RAILWAY_REPLICA_ID", "RENDER_INSTANCE_ID")
@@ -137,6 +138,6 @@ def _weaknesses_in_production(settings: Settings) -> Iterator[str]:
     if "*" in settings.cors_origin:
         yield "CORS_ORIGIN: name the origins; `*` lets any page act for a signed-in user"
     if settings.deletion_grace_seconds < GRACE_MIN:
-        yield "DELETION_GRACE_SECONDS: at least 86400, because answers to others that name somebody are kept for a day"
+        yield f"DELETION_GRACE_SECONDS: at least {GRACE_MIN}, because answers that name somebody are kept so long"
     if not settings.rate_limit_enabled:
         yield "RATE_LIMIT_ENABLED: limits can be switched off for load tests only, not in production"
