@@ -1,6 +1,6 @@
 """Whatever people and time do to a room, in whatever order, it keeps its promises."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from domain.errors import DomainError
 from domain.ids import AccountId, MessageId, ParticipantId, QueueItemId, RoomId
-from domain.kernel import Event
 from domain.rooms import (
     Control,
     HostLeave,
@@ -30,12 +29,12 @@ from domain.rooms import (
     StaleEpoch,
     Wait,
 )
+from tests.domain.room_news import Mutes, check_the_timeline
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PEOPLE = [AccountId(UUID(int=n)) for n in range(1, 14)]
 HOST = PEOPLE[0]
 RUNNING = {PlaybackStatus.LOADING, PlaybackStatus.WAITING, PlaybackStatus.PLAYING}
-TIMELINE = ("status", "item_id", "epoch", "anchor_position_ms", "anchor_at", "rate")
 
 people = st.sampled_from(PEOPLE)
 # Mostly somebody who is in, by their order there: 0 is the host or the longest present.
@@ -65,8 +64,7 @@ class Rooms(RuleBasedStateMachine):
             policies=wait,
         )
         self.queue = Queue(self.room.id, None)
-        self.guests: set[AccountId] = set()
-        self.silenced: set[AccountId] = set()
+        self.mutes = Mutes()
         for who in PEOPLE[1:][: min(crowd, most - 1)]:
             self.room.join(ParticipantId(next(self.ids)), who, "Somebody", NOW)
         self.room.attend(PEOPLE, NOW)
@@ -319,8 +317,8 @@ class Rooms(RuleBasedStateMachine):
     @invariant()
     def who_is_muted_stays_so_and_is_so_again(self) -> None:
         present = {each.account_id: each.muted for each in self.room.participants.values()}
-        assert {account for account, is_muted in present.items() if is_muted} == self.silenced & present.keys()
-        assert sorted(self.room.muted) == sorted(self.silenced - present.keys())
+        assert {account for account, is_muted in present.items() if is_muted} == self.mutes.silenced & present.keys()
+        assert sorted(self.room.muted) == sorted(self.mutes.silenced - present.keys())
 
     @invariant()
     def an_empty_room_stands_still(self) -> None:
@@ -377,11 +375,12 @@ class Rooms(RuleBasedStateMachine):
                 done.append(True)
         except DomainError as refusal:
             self.room, self.queue = room, queue
-            self.check_the_refusal(refusal)
+            if isinstance(refusal, StaleEpoch):
+                assert refusal.extra == {"state": room.playback.snapshot(), "server_time": self.now}
         self.news = [*self.room.take_news(), *self.queue.take_news()]
-        self.check_the_timeline(room, [event for event in self.news if event.type == "room.state"])
+        check_the_timeline(room, self.room, self.news, self.now)
         for event in self.news:
-            self.hear_of_mutes(event.type, {**event.data, **{name: new for name, (_, new) in event.changes.items()}})
+            self.mutes.hear(event)
         if not self.news:
             assert (self.room, self.queue) == (room, queue)
 
@@ -393,39 +392,6 @@ class Rooms(RuleBasedStateMachine):
         here, skips = self.room.here, {*self.queue.skips}
         if self.room.playback.status is not PlaybackStatus.ENDED and self.room.closed_at is None and here:
             assert 2 * len(here & skips) < len(here)
-
-    def hear_of_mutes(self, type: str, told: Mapping[str, Any]) -> None:
-        """Who is muted lasts until it is taken back, somebody is the host, or a guest goes."""
-        account: Any = told.get("account_id")
-        match type:
-            case "participant.changed" if "muted" in told:
-                (self.silenced.add if told["muted"] else self.silenced.discard)(account)
-            case "participant.joined":
-                (self.guests.add if told["is_guest"] else self.guests.discard)(account)
-                if told["role"] is RoomRole.HOST:
-                    self.silenced.discard(account)
-                assert told["muted"] == (account in self.silenced)
-            case "host.passed":
-                self.silenced.discard(told["to"])
-            case "participant.left" | "participant.removed" if account in self.guests:
-                self.silenced.discard(account)
-
-    def check_the_refusal(self, refusal: DomainError) -> None:
-        if isinstance(refusal, StaleEpoch):
-            assert refusal.extra == {"state": self.room.playback.snapshot(), "server_time": self.now}
-
-    def check_the_timeline(self, before: Room, states: list[Event]) -> None:
-        """Each event has the timeline as it then was, and its epoch is one more whenever any of that has changed."""
-        last: Mapping[str, Any] = before.playback.snapshot()
-        for state in states:
-            told = {name: value for name, value in state.data.items() if name != "reason"}
-            turned = any(told[name] != last[name] for name in TIMELINE)
-            assert told["epoch"] == last["epoch"] + turned
-            assert turned or state.data["reason"] == "duration"
-            last = told
-        assert last == self.room.playback.snapshot()
-        if not states:
-            assert self.room.playback.position_ms(self.now) == before.playback.position_ms(self.now)
 
 
 TestRooms = Rooms.TestCase
