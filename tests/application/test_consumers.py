@@ -24,6 +24,7 @@ from domain.tasks import Task
 from entrypoints.container import in_memory
 from tests.contracts.house import eventually
 from tests.support.builders import a_task, an_account
+from tests.support.killed_workers import KilledWorkers, fates
 from tests.support.scribe import SCRIBE, ScribeWork, actor_of, toggle, twice, write_down, written_in
 
 WORKERS = 3
@@ -80,10 +81,7 @@ class Desk:
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(0, 1)),
-        st.tuples(st.just("begin"), st.integers(0, WORKERS - 1)),
-        st.tuples(st.just("let"), st.integers(1, 12)),
-        st.tuples(st.just("kill"), st.integers(0, WORKERS - 1)),
-        st.tuples(st.just("pass"), st.integers(1, 6)),
+        fates(WORKERS),
     ),
     max_size=40,
 )
@@ -97,24 +95,14 @@ def test_every_event_has_its_effect_once_and_in_order_though_workers_are_killed_
     async def story() -> None:
         desk = Desk()
         tasks = [await desk.task(), await desk.task()]
-        workers = [desk.worker() for _ in range(WORKERS)]
-        turns: dict[int, asyncio.Task[int]] = {}
+        workers = KilledWorkers([desk.worker() for _ in range(WORKERS)], desk.clock)
         for step, value in steps:
             match step:
                 case "write":
                     await toggle(desk, tasks[value])
-                case "begin" if value not in turns or turns[value].done():
-                    turns[value] = asyncio.create_task(workers[value].turn())
-                case "let":
-                    for _ in range(value):
-                        await asyncio.sleep(0)
-                case "kill" if value in turns:
-                    turns[value].cancel()
-                case "pass":
-                    desk.clock.advance(timedelta(seconds=value))
-        for turn in turns.values():
-            turn.cancel()
-        await asyncio.gather(*turns.values(), return_exceptions=True)
+                case _:
+                    await workers.meet(step, value)
+        await workers.end()
         await desk.finish()
         for task in tasks:
             assert await desk.seen(task) == twice(await desk.wanted(task))
