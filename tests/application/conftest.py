@@ -8,6 +8,7 @@ from dependency_injector import providers
 
 from entrypoints.container import offline
 from tests.application.front_door import FrontDoor
+from tests.application.mail_room import MailRoom
 
 
 @pytest_asyncio.fixture
@@ -23,3 +24,19 @@ async def open_door() -> AsyncIterator[FrontDoor]:
     door = FrontDoor(settings=providers.Object(msgspec.structs.replace(offline(), rate_limit_enabled=False)))
     yield door
     door.close()
+
+
+@pytest_asyncio.fixture
+async def room() -> AsyncIterator[MailRoom]:
+    """Where addresses need not be verified."""
+    room = MailRoom()
+    yield room
+    room.close()
+
+
+@pytest_asyncio.fixture
+async def strict() -> AsyncIterator[MailRoom]:
+    """Where nobody signs in before the address was verified."""
+    room = MailRoom("required")
+    yield room
+    room.close()

@@ -1,29 +1,18 @@
-"""How people prove that an address is theirs, change it, and get in when they have forgotten the password."""
+"""How people prove that an address is theirs, and change it."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from typing import Any
 
-import msgspec
 import pytest
-import pytest_asyncio
-from dependency_injector import providers
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from adapters.mail import KeptMailer
 from application.identity import (
-    Addresses,
     AddressNamed,
     EmailChange,
-    EmailProof,
-    ForgottenPasswords,
     PasswordChange,
-    PasswordReset,
     Registration,
 )
-from application.identity.measures import LETTERS_PER_ADDRESS, LETTERS_PER_MAILBOX
-from domain.errors import Exhausted, Invalid
+from domain.errors import Invalid
 from domain.identity import (
     AccountRole,
     EmailTaken,
@@ -31,86 +20,14 @@ from domain.identity import (
     LinkExpired,
     WrongPassword,
 )
-from entrypoints.container import offline
 from tests.application.front_door import (
     AWAY,
     HOME,
     PASSWORD,
-    FrontDoor,
-    Visit,
     assert_signed_in,
-    assert_signed_out,
     events_of,
 )
-
-ADA, NEW, BOB = "ada@example.org", "ada@example.net", "bob@example.org"
-UNMAILABLE = "=?utf-8?q?a=0d=0abcc=3aeve?=@example.org"
-NEW_PASSWORD = "an entirely new one"
-
-
-class MailRoom(FrontDoor):
-    """The front door with what is behind it: what is asked for is done, and what is written is sent, by `settle`."""
-
-    def __init__(self, verification: str = "off", **settings: Any) -> None:
-        given = msgspec.structs.replace(offline(), email_verification=verification, **settings)
-        super().__init__(settings=providers.Object(given))
-        self.addresses: Addresses = self.container.addresses()
-        self.forgotten: ForgottenPasswords = self.container.forgotten_passwords()
-        mailer = self.container.mailer()
-        assert isinstance(mailer, KeptMailer)
-        self.mailer = mailer
-
-    async def settle(self) -> list[tuple[str, str]]:
-        """Do all that is due. Returns the letters that were sent by it, and to whom."""
-        before = len(self.mailer.sent)
-        while await self.container.operations.later().turn():
-            pass
-        return [(mail.letter.name, mail.letter.to) for mail in list(self.mailer.sent)[before:]]
-
-    async def token(self, *to: str) -> str:
-        """The secret in the newest letter that has one, or in the newest such letter to one of these addresses."""
-        await self.settle()
-        letters = [mail.letter for mail in self.mailer.sent if "token" in mail.letter.data]
-        return [str(letter.data["token"]) for letter in letters if not to or letter.to in to][-1]
-
-    async def told(self, visit: Visit) -> list[str]:
-        """The types of what the account is told, once all that follows from events was done."""
-        while await self.container.following_up().turn():
-            pass
-        page = await self.container.notifications().page(visit.actor, False, None, 200)
-        return [each.type for each in page.data]
-
-    async def sign_up(self, email: str = ADA) -> bool:
-        """Whether somebody who signs up is signed in at once."""
-        return await self.addresses.register(Registration(email, PASSWORD, "Ada"), HOME) is not None
-
-    async def verify(self, token: str, password: str | UnsetType = PASSWORD) -> None:
-        await self.addresses.verify(EmailProof(token, password), HOME)
-
-    async def forget(self, email: str = ADA) -> None:
-        await self.forgotten.forgot(AddressNamed(email), HOME)
-
-    async def reset(self, token: str, password: str = NEW_PASSWORD) -> None:
-        await self.forgotten.reset(PasswordReset(token, password), HOME)
-
-
-@pytest_asyncio.fixture
-async def room() -> AsyncIterator[MailRoom]:
-    """Where addresses need not be verified."""
-    room = MailRoom()
-    yield room
-    room.close()
-
-
-@pytest_asyncio.fixture
-async def strict() -> AsyncIterator[MailRoom]:
-    """Where nobody signs in before the address was verified."""
-    room = MailRoom("required")
-    yield room
-    room.close()
-
-
-# --------------------------------------------------------------------------------------------------------- verification
+from tests.application.mail_room import ADA, BOB, NEW, NEW_PASSWORD, UNMAILABLE, MailRoom
 
 
 @pytest.mark.parametrize("verification", ["off", "on"])
@@ -233,9 +150,6 @@ async def test_an_operator_takes_an_address_for_verified(strict: MailRoom) -> No
     assert (await strict.log_in()).actor.role is AccountRole.ADMIN
 
 
-# ------------------------------------------------------------------------------------------------------ another address
-
-
 async def test_another_address_counts_once_its_link_was_used(room: MailRoom) -> None:
     visit = await room.register()
     await room.addresses.change(visit.actor, EmailChange(NEW, PASSWORD))
@@ -293,93 +207,6 @@ async def test_a_change_of_the_password_stops_a_change_of_the_address(room: Mail
         await room.verify(token)
 
 
-# -------------------------------------------------------------------------------------------------- forgotten passwords
-
-
-async def test_a_forgotten_password_is_replaced_and_every_session_ends(room: MailRoom) -> None:
-    visit = await room.register()
-    await room.forget()
-    assert await room.settle() == [("reset_password", ADA)]
-    await room.reset(await room.token())
-    assert_signed_out(room, visit)
-    with pytest.raises(InvalidCredentials):
-        await room.log_in()
-    back = await room.log_in(password=NEW_PASSWORD)
-    assert (await room.identity.me(back.actor)).email_verified_at == room.clock.now()
-    assert "account.password_reset" in await events_of(room, visit.account)
-    assert "security.password_reset" in await room.told(back)
-
-
-async def test_a_disabled_account_gets_no_link(room: MailRoom) -> None:
-    await room.register()
-    await room.administration.disable(ADA)
-    await room.forget()
-    assert await room.settle() == []
-
-
-@pytest.mark.parametrize("token", ["", "x" * 65, "\ud800" * 20])
-async def test_a_made_up_secret_is_no_link(room: MailRoom, token: str) -> None:
-    for use in (room.verify, room.reset):
-        with pytest.raises(LinkExpired):
-            await use(token)
-
-
-async def test_a_link_for_one_purpose_is_none_for_another(strict: MailRoom) -> None:
-    await strict.sign_up()
-    verifying = await strict.token()
-    await strict.forget()
-    resetting = await strict.token()
-    with pytest.raises(LinkExpired):
-        await strict.reset(verifying)
-    with pytest.raises(LinkExpired):
-        await strict.verify(resetting)
-
-
-async def test_a_link_for_a_password_is_over_after_half_an_hour_and_after_the_password_was_changed(
-    room: MailRoom,
-) -> None:
-    visit = await room.register()
-    await room.forget()
-    late = await room.token()
-    room.wait(minutes=30)
-    with pytest.raises(LinkExpired):
-        await room.reset(late)
-    await room.forget()
-    overtaken = await room.token()
-    await room.identity.change_password(visit.actor, PasswordChange(PASSWORD, NEW_PASSWORD))
-    with pytest.raises(LinkExpired):
-        await room.reset(overtaken, "a third good password")
-
-
-async def test_a_refused_password_uses_no_link_up(room: MailRoom) -> None:
-    await room.register()
-    await room.forget()
-    token = await room.token()
-    with pytest.raises(Invalid):
-        await room.reset(token, "password12")
-    await room.reset(token)
-
-
-async def test_of_twenty_who_reset_a_password_at_once_one_succeeds(room: MailRoom) -> None:
-    await room.register()
-    await room.forget()
-    token = await room.token()
-    words = [f"password number {n} of all" for n in range(20)]
-    outcomes = await asyncio.gather(*(room.reset(token, word) for word in words), return_exceptions=True)
-    (winner,) = [word for word, outcome in zip(words, outcomes, strict=True) if outcome is None]
-    assert_signed_in(room, await room.log_in(password=winner))
-
-
-async def test_a_reset_stops_a_change_of_the_address_that_a_thief_has_asked_for(room: MailRoom) -> None:
-    visit = await room.register()
-    await room.addresses.change(visit.actor, EmailChange("eve@example.org", PASSWORD))
-    token = await room.token()
-    await room.forget()
-    await room.reset(await room.token())
-    with pytest.raises(LinkExpired):
-        await room.verify(token)
-
-
 async def test_an_address_to_which_no_mail_can_go_is_taken_by_nobody(room: MailRoom, strict: MailRoom) -> None:
     visit = await room.register()
     for attempt in (
@@ -403,34 +230,3 @@ async def test_an_account_that_has_one_from_before_signs_in_and_gets_no_letter(r
     assert_signed_in(room, await room.log_in(UNMAILABLE))
     await room.forget(UNMAILABLE)
     assert await room.settle() == []
-
-
-async def test_a_mailbox_gets_few_letters_and_nobody_learns_that(room: MailRoom) -> None:
-    await room.register()
-    for _ in range(LETTERS_PER_MAILBOX.limit + 2):
-        await room.forget()
-    assert len(await room.settle()) == LETTERS_PER_MAILBOX.limit
-
-
-async def test_one_network_address_asks_for_few_letters(room: MailRoom) -> None:
-    for number in range(LETTERS_PER_ADDRESS.limit):
-        await room.forget(f"somebody{number}@example.org")
-    with pytest.raises(Exhausted):
-        await room.forget()
-    with pytest.raises(Exhausted):
-        await room.addresses.resend(AddressNamed(ADA), HOME)
-    await room.forgotten.forgot(AddressNamed(ADA), AWAY)
-
-
-# ---------------------------------------------------------------------------------------------------------------- rests
-
-
-async def test_what_expired_is_forgotten_after_a_day(room: MailRoom) -> None:
-    await room.register()
-    await room.forget()
-    await room.settle()
-    room.wait(days=1, minutes=29)
-    retention = room.container.operations.forgetting()
-    assert "mailed_links" not in await retention.forget()
-    room.wait(minutes=2)
-    assert (await retention.forget())["mailed_links"] == 1

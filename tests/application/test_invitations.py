@@ -13,7 +13,7 @@ from domain.errors import Exhausted, Forbidden, Invalid
 from domain.identity import EmailUnverified
 from domain.ids import WorkspaceId
 from domain.workspaces import InvitationForAnother
-from tests.application.test_addresses import ADA, BOB, MailRoom
+from tests.application.mail_room import ADA, BOB, MailRoom
 
 
 class Team:

@@ -19,7 +19,7 @@ from domain.errors import NotFound
 from domain.ids import RoomId
 from domain.notifications import Digest
 from entrypoints.container import offline
-from tests.application.test_notifications import Team, a_room
+from tests.application.told_team import Team, a_room
 from tests.support.builders import principal
 
 MAILS_ALL = {"task.commented": Chosen(in_app=True, email=True)}

@@ -1,109 +1,28 @@
 """Everybody is told once of what concerns them, whoever is killed on the way, and of nothing else."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from dependency_injector import providers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory.mail import MAILS
 from adapters.memory.notifications import NOTIFICATIONS, ROUNDS
-from adapters.memory.system import MovableClock
-from application.consumers import LEASE, Consumers
 from application.due import Later
-from application.limits import Limits
-from application.notifications import AllRead, Chosen, Correspondence, Notices, Preferences
-from application.paging import Page
+from application.notifications import AllRead, Chosen, Preferences
 from application.ports.notices import Notice
-from application.ports.notifications import NotificationView
-from application.ports.rooms import RoomView
-from application.reactions import people
-from application.rooms import NewRoom, RoomInvitation
+from application.rooms import RoomInvitation
 from application.tasks import NewComment, NewTask, TaskPatch
-from domain.access import Role
-from domain.channels import account_stream
 from domain.errors import Invalid
-from domain.identity import Account
-from domain.ids import RoomId, TaskId, WorkspaceId
+from domain.ids import RoomId, TaskId
 from domain.rooms import NotInvitable, RoomClosed, Visibility
 from domain.tasks import Status
 from entrypoints.container import in_memory
-from entrypoints.settings import Settings
-from tests.support.builders import a_team, an_account, principal
-
-WORKERS, MEMBERS, AT_ONCE = 3, 5, 2
-
-
-@dataclass
-class Team:
-    """A workspace of several people, whose first one owns it, and workers who tell two of them at a time."""
-
-    members: list[Account] = field(default_factory=list)
-    settings: providers.Object[Settings] | None = None
-    is_limited: bool = False
-
-    def __post_init__(self) -> None:
-        self.house = in_memory(**({"settings": self.settings} if self.settings else {}))
-        clock = self.house.clock()
-        assert isinstance(clock, MovableClock)
-        self.clock, self.work, self.ids = clock, self.house.work(), self.house.ids()
-        self.tasks, self.inbox = self.house.tasks(), self.house.notifications()
-        told = partial(people, self.house.settings().email_verification != "off")
-        letters = Correspondence(self.house.postbox(), self.house.secrets(), "https://signalbox.example")
-        limits = Limits(self.house.limiter(), self.is_limited, 1, 1, 1, self.house.observer())
-        self.notices = Notices(self.house.notices(), told, letters, limits, self.ids, AT_ONCE)
-
-    async def come(self, count: int = MEMBERS) -> "Team":
-        self.members = [await an_account(self, f"Member {number}") for number in range(count)]
-        owner, *others = self.members
-        team = await a_team(self, owner.id, {other.id: Role.MEMBER for other in others})
-        self.id = WorkspaceId(team.id)
-        return self
-
-    def worker(self) -> Consumers[Any]:
-        """One more worker on the same store, as another process would be."""
-        house = self.house
-        consumers = (self.notices.consumer(),)
-        return Consumers(consumers, self.work, house.cursors(), house.broker(), self.clock, house.observer())
-
-    async def open(self, by: int = 0, *assignees: int) -> TaskId:
-        given = [self.members[assignee].id for assignee in assignees]
-        new = NewTask("Write the rollout plan", workspace_id=self.id, assignee_ids=[*given])
-        return TaskId((await self.tasks.open(principal(self.members[by]), new)).id)
-
-    async def say(self, task: TaskId, by: int, *mentioned: int) -> None:
-        named = " ".join(f"@{self.members[number].id}" for number in mentioned)
-        await self.tasks.comment(principal(self.members[by]), task, NewComment(f"Look, {named}"))
-
-    async def finish(self) -> None:
-        """Let what a killed worker held come free, and tell everything."""
-        worker, cursors = self.worker(), self.house.cursors()
-        while await worker.turn() or [each for each in await cursors.backlog() if each.consumer == "notifications"]:
-            self.clock.advance(LEASE)
-
-    async def told(self, number: int) -> Sequence[NotificationView]:
-        """What this member is told, the newest first."""
-        page: Page[NotificationView] = await self.inbox.page(principal(self.members[number]), False, None, 200)
-        return page.data
-
-    async def counts(self, number: int) -> dict[str, int]:
-        """How often each type of notification was told to this member."""
-        counts: dict[str, int] = {}
-        for each in await self.told(number):
-            counts[each.type] = counts.get(each.type, 0) + each.count
-        return counts
-
-    async def heard(self, number: int) -> list[str]:
-        """The types of the events of notifications in the stream of this member."""
-        entries = await self.house.journal().read(account_stream(self.members[number].id), 0, 1_000)
-        return [entry.type for entry in entries if entry.type.startswith(("notification.", "inbox."))]
+from tests.application.told_team import MEMBERS, WORKERS, Team, a_room
+from tests.support.builders import an_account, principal
+from tests.support.killed_workers import KilledWorkers, fates
 
 
 @pytest.fixture
@@ -116,10 +35,7 @@ STEPS = st.lists(
         st.tuples(st.just("say"), st.integers(0, MEMBERS - 1)),
         st.tuples(st.just("mention"), st.integers(0, MEMBERS - 1)),
         st.tuples(st.just("assign"), st.integers(0, MEMBERS - 1)),
-        st.tuples(st.just("begin"), st.integers(0, WORKERS - 1)),
-        st.tuples(st.just("let"), st.integers(1, 12)),
-        st.tuples(st.just("kill"), st.integers(0, WORKERS - 1)),
-        st.tuples(st.just("pass"), st.integers(1, 6)),
+        fates(WORKERS),
     ),
     max_size=25,
 )
@@ -139,8 +55,7 @@ def test_everybody_is_told_once_though_workers_are_killed_at_any_await(steps: li
             for number in whom:
                 expected[number][type] = expected[number].get(type, 0) + 1
 
-        workers = [team.worker() for _ in range(WORKERS)]
-        turns: dict[int, asyncio.Task[int]] = {}
+        workers = KilledWorkers([team.worker() for _ in range(WORKERS)], team.clock)
         for step, value in steps:
             match step:
                 case "say":
@@ -154,18 +69,9 @@ def test_everybody_is_told_once_though_workers_are_killed_at_any_await(steps: li
                     given = await team.open(0, value)
                     expect("task.assigned", *{value} - {0})
                     await team.tasks.edit(principal(team.members[0]), given, TaskPatch(title="Write it"))
-                case "begin" if value not in turns or turns[value].done():
-                    turns[value] = asyncio.create_task(workers[value].turn())
-                case "let":
-                    for _ in range(value):
-                        await asyncio.sleep(0)
-                case "kill" if value in turns:
-                    turns[value].cancel()
-                case "pass":
-                    team.clock.advance(timedelta(seconds=value))
-        for turn in turns.values():
-            turn.cancel()
-        await asyncio.gather(*turns.values(), return_exceptions=True)
+                case _:
+                    await workers.meet(step, value)
+        await workers.end()
         await team.finish()
         for number in range(MEMBERS):
             assert await team.counts(number) == expected[number]
@@ -338,12 +244,6 @@ async def test_many_are_told_in_pieces_while_others_write() -> None:
     assert [await team.counts(number) for number in range(1, 21)] == [{"task.commented": 1}] * 20
     assert await team.told(0) == []
     assert not team.house.database().committed[ROUNDS]
-
-
-async def a_room(team: Team, **values: Any) -> RoomView:
-    """A room of the team that its first member has opened, and which has not begun to be due."""
-    new = NewRoom("Film night", **values)
-    return cast(RoomView, await team.house.rooms().open(principal(team.members[0]), new))
 
 
 async def test_who_is_asked_into_a_room_is_told_how_to_come_in(team: Team) -> None:
