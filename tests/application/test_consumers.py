@@ -81,7 +81,7 @@ class Desk:
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(0, 1)),
-        fates(WORKERS),
+        fates(WORKERS, st.integers(1, 6)),
     ),
     max_size=40,
 )
@@ -95,14 +95,15 @@ def test_every_event_has_its_effect_once_and_in_order_though_workers_are_killed_
     async def story() -> None:
         desk = Desk()
         tasks = [await desk.task(), await desk.task()]
-        workers = KilledWorkers([desk.worker() for _ in range(WORKERS)], desk.clock)
+        workers = [desk.worker() for _ in range(WORKERS)]
+        killed = KilledWorkers(lambda number: workers[number].turn(), desk.clock)
         for step, value in steps:
             match step:
                 case "write":
                     await toggle(desk, tasks[value])
                 case _:
-                    await workers.meet(step, value)
-        await workers.end()
+                    await killed.meet(step, value)
+        await killed.end()
         await desk.finish()
         for task in tasks:
             assert await desk.seen(task) == twice(await desk.wanted(task))

@@ -14,46 +14,29 @@ from application.ports.mail import Letter, Mailer, MailRefused, Sending
 from domain.ids import MailId
 from domain.mail import SCHEDULE, Mail
 from entrypoints.container import Container, in_memory
+from tests.support.killed_workers import KilledWorkers, fates
 
 LETTER = Letter("trial", "ada@example.org", {"instance": "web-1"})
 
 
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("begin"), st.integers(0, 2)),
-        st.tuples(st.just("let"), st.integers(1, 9)),
-        st.tuples(st.just("kill"), st.integers(0, 2)),
-        st.tuples(st.just("pass"), st.sampled_from([1, 30, 90, 7_200])),
-    ),
-    max_size=40,
-)
-FATES = st.lists(st.sampled_from(["accepted", "accepted unheard", "busy", "hangs"]), max_size=9)
+STEPS = st.lists(fates(3, st.sampled_from([1, 30, 90, 7_200])), max_size=40)
+ANSWERS = st.lists(st.sampled_from(["accepted", "accepted unheard", "busy", "hangs"]), max_size=9)
 
 
 @settings(max_examples=100)
-@given(steps=STEPS, fates=FATES)
+@given(steps=STEPS, answers=ANSWERS)
 def test_a_mail_is_sent_or_given_up_and_no_attempt_gives_a_server_two_though_processes_are_killed_at_any_await(
-    steps: list[tuple[str, int]], fates: list[str]
+    steps: list[tuple[str, int]], answers: list[str]
 ) -> None:
     async def story() -> None:
-        server = Fateful(fates)
+        server = Fateful(answers)
         house = in_memory(mailer=Object(server))
-        id, post, going = await posted(house), house.post(), dict[int, asyncio.Task[None]]()
-        for step, value in steps:
-            match step:
-                case "begin" if value not in going or going[value].done():
-                    going[value] = asyncio.create_task(post.elapse(id, house.clock().now()))
-                case "let":
-                    for _ in range(value):
-                        await asyncio.sleep(0)
-                case "kill" if value in going:
-                    going[value].cancel()
-                case "pass":
-                    clock_of(house).advance(timedelta(seconds=value))
-        for task in going.values():
-            task.cancel()
-        await asyncio.gather(*going.values(), return_exceptions=True)
-        server.fates.clear()
+        id, post = await posted(house), house.post()
+        killed = KilledWorkers(lambda _: post.elapse(id, house.clock().now()), clock_of(house))
+        for fate, value in steps:
+            await killed.meet(fate, value)
+        await killed.end()
+        server.answers.clear()
         while not (mail := await kept(house, id)).is_over:
             clock_of(house).advance(max(timedelta(), (mail.due_at or house.clock().now()) - house.clock().now()))
             await post.elapse(id, house.clock().now())
@@ -68,20 +51,20 @@ def test_a_mail_is_sent_or_given_up_and_no_attempt_gives_a_server_two_though_pro
 class Fateful(Mailer):
     """Does to each mail what comes next in its list, and accepts it when that is empty."""
 
-    def __init__(self, fates: list[str]) -> None:
-        self.fates = list(fates)
+    def __init__(self, answers: list[str]) -> None:
+        self.answers = list(answers)
         self.accepted = 0
 
     async def send(self, sending: Sending) -> None:
-        fate = self.fates.pop(0) if self.fates else "accepted"
+        answer = self.answers.pop(0) if self.answers else "accepted"
         await asyncio.sleep(0)
-        if fate == "hangs":
+        if answer == "hangs":
             await asyncio.Event().wait()
-        if fate == "busy":
+        if answer == "busy":
             raise MailRefused("421 busy", for_good=False)
         self.accepted += 1
         await asyncio.sleep(0)
-        if fate == "accepted unheard":
+        if answer == "accepted unheard":
             raise MailRefused("the connection was lost", for_good=False)
 
 

@@ -35,7 +35,7 @@ STEPS = st.lists(
         st.tuples(st.just("say"), st.integers(0, MEMBERS - 1)),
         st.tuples(st.just("mention"), st.integers(0, MEMBERS - 1)),
         st.tuples(st.just("assign"), st.integers(0, MEMBERS - 1)),
-        fates(WORKERS),
+        fates(WORKERS, st.integers(1, 6)),
     ),
     max_size=25,
 )
@@ -55,7 +55,8 @@ def test_everybody_is_told_once_though_workers_are_killed_at_any_await(steps: li
             for number in whom:
                 expected[number][type] = expected[number].get(type, 0) + 1
 
-        workers = KilledWorkers([team.worker() for _ in range(WORKERS)], team.clock)
+        workers = [team.worker() for _ in range(WORKERS)]
+        killed = KilledWorkers(lambda number: workers[number].turn(), team.clock)
         for step, value in steps:
             match step:
                 case "say":
@@ -70,8 +71,8 @@ def test_everybody_is_told_once_though_workers_are_killed_at_any_await(steps: li
                     expect("task.assigned", *{value} - {0})
                     await team.tasks.edit(principal(team.members[0]), given, TaskPatch(title="Write it"))
                 case _:
-                    await workers.meet(step, value)
-        await workers.end()
+                    await killed.meet(step, value)
+        await killed.end()
         await team.finish()
         for number in range(MEMBERS):
             assert await team.counts(number) == expected[number]

@@ -1,12 +1,13 @@
-"""What the events of a room have to say about its timeline and about who is muted, for tests that hear all of them."""
+"""What the events and refusals of a room say about its timeline and its mutes, for tests that hear all of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from domain.errors import DomainError
 from domain.ids import AccountId
 from domain.kernel import Event
-from domain.rooms import Room, RoomRole
+from domain.rooms import Room, RoomRole, StaleEpoch
 
 TIMELINE = ("status", "item_id", "epoch", "anchor_position_ms", "anchor_at", "rate")
 
@@ -33,6 +34,12 @@ class Mutes:
                 self.silenced.discard(told["to"])
             case "participant.left" | "participant.removed" if account in self._guests:
                 self.silenced.discard(account)
+
+
+def check_the_refusal(refusal: DomainError, room: Room, now: datetime) -> None:
+    """A command for an epoch that is over is shown the timeline as it is."""
+    if isinstance(refusal, StaleEpoch):
+        assert refusal.extra == {"state": room.playback.snapshot(), "server_time": now}
 
 
 def check_the_timeline(before: Room, after: Room, news: Sequence[Event], now: datetime) -> None:

@@ -26,10 +26,9 @@ from domain.rooms import (
     Report,
     Room,
     RoomRole,
-    StaleEpoch,
     Wait,
 )
-from tests.domain.room_news import Mutes, check_the_timeline
+from tests.domain.room_news import Mutes, check_the_refusal, check_the_timeline
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PEOPLE = [AccountId(UUID(int=n)) for n in range(1, 14)]
@@ -375,8 +374,7 @@ class Rooms(RuleBasedStateMachine):
                 done.append(True)
         except DomainError as refusal:
             self.room, self.queue = room, queue
-            if isinstance(refusal, StaleEpoch):
-                assert refusal.extra == {"state": room.playback.snapshot(), "server_time": self.now}
+            check_the_refusal(refusal, room, self.now)
         self.news = [*self.room.take_news(), *self.queue.take_news()]
         check_the_timeline(room, self.room, self.news, self.now)
         for event in self.news:
