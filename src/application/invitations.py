@@ -1,6 +1,5 @@
 """Invitations that are mailed to an address, for the account with it alone."""
 
-import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from application.ports.notices import Notice, Told
 from application.ports.workspaces import WorkspaceWork
 from domain.errors import NotFound
 from domain.ids import AccountId, InvitationId, WorkspaceId
+from domain.text import without_links
 from domain.workspaces import Invitation, Workspace
 
 MAILED_PER_ACCOUNT = Policy("invitations_mailed", 50, 60 * 60_000)
@@ -22,9 +22,6 @@ MAILED_PER_PAIR = Policy("invitations_mailbox", 5, 60 * 60_000, "You have invite
 # Nobody is refused by this, so it is not among those that are counted.
 MAILED_PER_MAILBOX = Policy("invitations_anybody", 20, 60 * 60_000)
 POLICIES = (MAILED_PER_ACCOUNT, MAILED_PER_PAIR)
-
-# A mail program makes a link of such a name, and the name is of somebody's choice.
-_LIKE_A_LINK = re.compile(r"\S[./:@\\]+\S")
 
 
 class InvitingWork(WorkspaceWork, MailWork, Protocol):
@@ -67,8 +64,9 @@ class MailedInvitations:
                 return
             inviter = await self._named(work, invitation.invited_by)
             data = {
-                "inviter": _harmless(inviter) or "Somebody",
-                "workspace": _harmless(workspace.name) or "a workspace",
+                # Both names may be of anybody's choice.
+                "inviter": without_links(inviter),
+                "workspace": without_links(workspace.name),
                 "until": f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC",
                 "token": token,
             }
@@ -115,8 +113,3 @@ def member_invited(
         told,
         lambda event: bool(event.data["is_mailed"]),
     )
-
-
-def _harmless(name: str) -> str:
-    """A name for a letter to a stranger; empty if mail programs would make a link of it."""
-    return "" if _LIKE_A_LINK.search(name) else name
