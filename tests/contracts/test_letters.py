@@ -226,6 +226,15 @@ def test_a_letter_about_notifications_says_everything_about_each(name: str) -> N
     assert all(each in part(message, kind) for each in told for kind in ("plain", "html"))
 
 
+@pytest.mark.parametrize("name", ["notification", "digest", "safety"])
+def test_a_letter_that_a_release_without_facts_wrote_is_made(name: str) -> None:
+    line = {"sentence": "You were asked in.", "title": "Film night", "count": 1, "at": "1 Mar", "due": None}
+    data = {"lines": [line], "more": 0, "unsubscribe": "https://end.example"}
+    letter = Letter(name, "bob@example.org", {**line, "advice": ""} if name == "safety" else data)
+    written = Letters("post@example.org", "https://signalbox.example").written(Sending(UUID(int=7), AT, letter))
+    assert b"You were asked in." in written.content
+
+
 def test_every_letter_of_ours_has_a_subject_a_text_and_a_page() -> None:
     letters = Letters("post@example.org", "https://signalbox.example")
     assert "trial" in letters.names()

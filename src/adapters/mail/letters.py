@@ -75,9 +75,9 @@ class Letters:
     """Makes messages of letters.
 
     A letter has two templates of Jinja2: `<name>.txt`, which begins with a line `Subject: …`, and `<name>.html`. A
-    variable that has no value is an error. Every value is one line: what breaks lines in it becomes a space, and what
-    turns or hides its neighbours is left out. In HTML, values are escaped. Templates also know `public_url`, where
-    people reach the server.
+    variable that has no value is an error, so a template gives a default to what older releases did not write. Every
+    value is one line: what breaks lines in it becomes a space, and what turns or hides its neighbours is left out. In
+    HTML, values are escaped. Templates also know `public_url`, where people reach the server.
     """
 
     def __init__(self, sender: str, public_url: str, folder: Path = TEMPLATES) -> None:
