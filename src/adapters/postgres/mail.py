@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, picked
+from adapters.postgres.statement import Statement, bound, picked
 from adapters.postgres.tables import mails
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.mail import MailRepository, MailStore
@@ -20,13 +20,11 @@ _MOVING = ("hidden", "attempts", "due_at", "sent_at", "given_up_at", "last_error
 _GET = Statement(
     select(*(mails.c[name] for name in (*_FIXED, *_MOVING, "version"))).where(mails.c.id == bindparam("of"))
 )
-_INSERT = Statement(
-    insert(mails).values({name: bindparam(name) for name in (*_FIXED, *_MOVING)} | {"version": literal_column("1")})
-)
+_INSERT = Statement(insert(mails).values(bound(*_FIXED, *_MOVING) | {"version": literal_column("1")}))
 _UPDATE = Statement(
     update(mails)
     .where(mails.c.id == bindparam("of"), mails.c.version == bindparam("loaded"))
-    .values({name: bindparam(name) for name in _MOVING} | {"version": mails.c.version + literal_column("1")})
+    .values(bound(*_MOVING) | {"version": mails.c.version + literal_column("1")})
 )
 _OLDEST = Statement(select(func.min(mails.c.created_at)).where(mails.c.due_at.is_not(None)))
 _OLD = (

@@ -161,6 +161,11 @@ class Lookup(Statement):
         return {name: [key[place] for key in keys] for place, name in enumerate(self._columns)}
 
 
+def bound(*names: str) -> dict[str, Any]:
+    """A bind parameter for each of these columns, by their names."""
+    return {name: bindparam(name) for name in names}
+
+
 def picked(rows: Select[Any]) -> Select[Any]:
     """The same rows, picked and locked once. PostgreSQL may run a subquery of IN again for each row that it compares.
 

@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, se
 
 from adapters.postgres.failures import REFUSALS
 from adapters.postgres.rooms.terms import ITEMS, OWN, PLAYBACK, POLICIES, ROOM, items_in, playback_of, room_of
-from adapters.postgres.statement import Lookup, Part, Statement, lookup_keys
+from adapters.postgres.statement import Lookup, Part, Statement, bound, lookup_keys
 from adapters.postgres.tables import messages, participants, queue_items, queues, rooms
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.rooms import MessageRepository, QueueRepository, RoomRepository, Seated, uses_of
@@ -66,28 +66,24 @@ _THERE = Statement(_OF_ACCOUNT.where(_IN_WORKSPACE, _FOR_MEMBERS))
 _OF_WORKSPACE = Statement(select(*ROOM).where(_IN_WORKSPACE, _IS_OPEN).limit(bindparam("most")))
 
 
-def _bound(*names: str) -> dict[str, Any]:
-    return {name: bindparam(name) for name in names}
-
-
 def _update(*names: str) -> Statement:
     this = rooms.c.id == bindparam("key"), rooms.c.version == bindparam("loaded")
-    return Statement(update(rooms).where(*this).values(_bound(*names)))
+    return Statement(update(rooms).where(*this).values(bound(*names)))
 
 
-_INSERT = Statement(insert(rooms).values(_bound(*OWN, *POLICIES, *PLAYBACK, "due_at", "version")))
+_INSERT = Statement(insert(rooms).values(bound(*OWN, *POLICIES, *PLAYBACK, "due_at", "version")))
 # By whether more than the timeline has changed.
 _UPDATES = {False: _update(*_TIMELINE), True: _update(*_TIMELINE, *_REST)}
 
 _PARTICIPANT = tuple(field.name for field in fields(Participant))
 _participant_values = attrgetter(*_PARTICIPANT)
-_INSERT_PARTICIPANT = Statement(insert(participants).values(_bound("room_id", *_PARTICIPANT, "is_over")))
+_INSERT_PARTICIPANT = Statement(insert(participants).values(bound("room_id", *_PARTICIPANT, "is_over")))
 _THIS_PARTICIPANT = participants.c.room_id == bindparam("room"), participants.c.account_id == bindparam("account")
 _UPDATE_PARTICIPANT = Statement(
     update(participants)
     .where(*_THIS_PARTICIPANT)
     .values(
-        _bound(*(name for name in _PARTICIPANT if name not in {"id", "account_id", "is_guest", "joined_at"}), "is_over")
+        bound(*(name for name in _PARTICIPANT if name not in {"id", "account_id", "is_guest", "joined_at"}), "is_over")
     )
 )
 _DELETE_PARTICIPANT = Statement(delete(participants).where(*_THIS_PARTICIPANT))
@@ -229,18 +225,18 @@ _QUEUE = Statement(
     .where(rooms.c.id == bindparam("id"))
 )
 _QUEUE_COLUMNS = ("mode", "current_id", "ordered", "skips", "version")
-_INSERT_QUEUE = Statement(insert(queues).values(_bound("id", *_QUEUE_COLUMNS)))
+_INSERT_QUEUE = Statement(insert(queues).values(bound("id", *_QUEUE_COLUMNS)))
 _UPDATE_QUEUE = Statement(
     update(queues)
     .where(queues.c.id == bindparam("key"), queues.c.version == bindparam("loaded"))
-    .values(_bound(*_QUEUE_COLUMNS))
+    .values(bound(*_QUEUE_COLUMNS))
 )
 _ITEM = tuple(field.name for field in fields(QueueItem))
 _item_values = attrgetter(*_ITEM)
 _THIS_ITEM = queue_items.c.room_id == bindparam("room"), queue_items.c.id == bindparam("item")
-_INSERT_ITEM = Statement(insert(queue_items).values(_bound("room_id", *_ITEM)))
+_INSERT_ITEM = Statement(insert(queue_items).values(bound("room_id", *_ITEM)))
 _UPDATE_ITEM = Statement(
-    update(queue_items).where(*_THIS_ITEM).values(_bound("title", "duration_ms", "duration_stated", "votes"))
+    update(queue_items).where(*_THIS_ITEM).values(bound("title", "duration_ms", "duration_stated", "votes"))
 )
 _DELETE_ITEM = Statement(delete(queue_items).where(*_THIS_ITEM))
 
@@ -322,11 +318,11 @@ _NUMBER = (
     .scalar_subquery()
 )
 _ONE_MORE = func.coalesce(_NUMBER, literal_column("0")) + literal_column("1")
-_INSERT_MESSAGE = Statement(insert(messages).values(_bound(*_MESSAGE) | {"number": _ONE_MORE}))
+_INSERT_MESSAGE = Statement(insert(messages).values(bound(*_MESSAGE) | {"number": _ONE_MORE}))
 _UPDATE_MESSAGE = Statement(
     update(messages)
     .where(messages.c.id == bindparam("key"), messages.c.version == bindparam("loaded"))
-    .values(_bound("text", "deleted_at", "version"))
+    .values(bound("text", "deleted_at", "version"))
 )
 
 

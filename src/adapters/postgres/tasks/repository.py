@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from adapters.postgres.access import STILL_MEMBER
 from adapters.postgres.failures import REFUSALS
-from adapters.postgres.statement import Lookup, Part, Statement
+from adapters.postgres.statement import Lookup, Part, Statement, bound
 from adapters.postgres.tables import comments, tasks, workspaces
 from adapters.postgres.tasks.terms import IS_ASSIGNED, IS_OPEN, IS_WATCHED, KEY, MEMBER
 from adapters.postgres.unit_of_work import PostgresUnit
@@ -50,16 +50,12 @@ _ASSIGNED_ANYWHERE = Statement(_SOME_OPEN.where(IS_ASSIGNED))
 _WATCHED = Statement(_SOME_OPEN.where(_IN_WORKSPACE, IS_WATCHED))
 
 
-def _bound(*names: str) -> dict[str, Any]:
-    return {name: bindparam(name) for name in names}
-
-
 # Words are written together with the version of the rule that has split them.
 _FOUND_BY: dict[str, Any] = {"words": _WORDS, "words_rule": literal_column(str(WORDS_RULE))}
 
 # The number was reserved before the database was restored, and was used again since. Another try gets the next number.
 REFUSALS["uq_tasks_workspace_id_key"] = Stale
-_INSERT = Statement(insert(tasks).values(_bound(*_FIELDS, "version") | _FOUND_BY))
+_INSERT = Statement(insert(tasks).values(bound(*_FIELDS, "version") | _FOUND_BY))
 
 _TEXTS = ("title", "description")
 _SELDOM = (*_TEXTS, "remind_at")
@@ -67,7 +63,7 @@ _WRITTEN = tuple(name for name in (*_FIELDS, "version") if name not in _FIXED an
 
 
 def _update(*changed: str) -> Statement:
-    written = _bound(*_WRITTEN, *changed) | ({} if set(_TEXTS).isdisjoint(changed) else _FOUND_BY)
+    written = bound(*_WRITTEN, *changed) | ({} if set(_TEXTS).isdisjoint(changed) else _FOUND_BY)
     return Statement(
         update(tasks).where(tasks.c.id == bindparam("task"), tasks.c.version == bindparam("loaded")).values(written)
     )
@@ -97,11 +93,11 @@ _COMMENT = Statement(
 )
 # The task was found before the comment was written, so it can only have vanished meanwhile.
 REFUSALS["fk_comments_task_id"] = NotFound
-_INSERT_COMMENT = Statement(insert(comments).values(_bound(*_COMMENT_FIELDS) | _FOUND_BY))
+_INSERT_COMMENT = Statement(insert(comments).values(bound(*_COMMENT_FIELDS) | _FOUND_BY))
 _UPDATE_COMMENT = Statement(
     update(comments)
     .where(comments.c.id == bindparam("comment"))
-    .values(_bound("text", "mentions", "updated_at") | _FOUND_BY)
+    .values(bound("text", "mentions", "updated_at") | _FOUND_BY)
 )
 _DELETE_COMMENT = Statement(delete(comments).where(comments.c.id == bindparam("comment")))
 
