@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 
 from adapters.postgres.statement import locking
-from adapters.postgres.tasks import repository
 from adapters.postgres.unit_of_work.applied import PARTS_PER_STATEMENT, apply
 from adapters.postgres.unit_of_work.changed import Change
 from application.ports.unit_of_work import Stale
@@ -29,7 +28,6 @@ from tests.integration.test_statements import KEPT, nodes
 from tests.support.builders import a_message, a_new_task, a_room, a_task, a_team, an_account, principal
 
 WRITES_AND_GUARDS = {name: s for name, s in KEPT.items() if name.rpartition("._")[2].startswith((*PARTS, "ROOM_FOR"))}
-WRITES_AND_GUARDS |= {f"tasks {changed}": statement for changed, statement in repository._UPDATES.items()}
 # The number of a message follows that of the message before it.
 LOCK = "SELECT FROM tasks WHERE id = $1 FOR UPDATE NOWAIT"
 QUOTED = """{}'"\\"""

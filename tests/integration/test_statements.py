@@ -60,11 +60,13 @@ PROCESSED = (Boolean, ARRAY, JSONB)
 
 
 def kept_in_modules() -> Iterator[tuple[str, Statement]]:
-    """Every statement of every module."""
+    """Every statement of every module, those in lists and tables of them too."""
     for module in pkgutil.walk_packages(adapters.postgres.__path__, "adapters.postgres."):
         for name, value in vars(import_module(module.name)).items():
-            if isinstance(value, Statement):
-                yield f"{module.name}.{name}", value
+            some = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+            for place, each in [("", value), *some]:
+                if isinstance(each, Statement):
+                    yield f"{module.name}.{name}{place}", each
 
 
 KEPT = dict(kept_in_modules())

@@ -3,11 +3,11 @@
 from dataclasses import fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, insert, literal_column, select, tuple_, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, picked
+from adapters.postgres.statement import Statement, dropping
 from adapters.postgres.tables import address_requests, mailed_links
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.identity import AddressRepository, AddressUpkeep
@@ -44,35 +44,8 @@ _GET_REQUEST = Statement(
 _INSERT_REQUEST = Statement(insert(address_requests).values({name: bindparam(name) for name in _REQUEST}))
 _DELETE_REQUEST = Statement(delete(address_requests).where(address_requests.c.id == bindparam("key")))
 
-_LINK_ID = [mailed_links.c[name] for name in _LINK_KEY]
-_FORGET_LINKS = Statement(
-    delete(mailed_links)
-    .where(
-        tuple_(*_LINK_ID).in_(
-            picked(
-                select(*_LINK_ID)
-                .where(mailed_links.c.expires_at < bindparam("before"))
-                .limit(bindparam("most"))
-                .with_for_update(skip_locked=True)
-            )
-        )
-    )
-    .returning(literal_column("1"))
-)
-_FORGET_REQUESTS = Statement(
-    delete(address_requests)
-    .where(
-        address_requests.c.id.in_(
-            picked(
-                select(address_requests.c.id)
-                .where(address_requests.c.due_at < bindparam("before"))
-                .limit(bindparam("most"))
-                .with_for_update(skip_locked=True)
-            )
-        )
-    )
-    .returning(literal_column("1"))
-)
+_FORGET_LINKS = dropping(mailed_links, mailed_links.c.expires_at < bindparam("before"), skips_locked=True)
+_FORGET_REQUESTS = dropping(address_requests, address_requests.c.due_at < bindparam("before"), skips_locked=True)
 
 
 class PostgresAddresses(AddressRepository):

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, exists, insert, literal_column, select, tuple_, update
+from sqlalchemy import bindparam, exists, insert, literal_column, select, update
 
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
-from adapters.postgres.statement import Part, Statement, picked
+from adapters.postgres.statement import Part, Statement, dropping
 from adapters.postgres.tables import export_pieces, exports
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.exports import ExportPiece, ExportRepository, ExportStore, ExportView
@@ -52,24 +52,13 @@ _LAST = Statement(
 _FILE = Statement(
     select(export_pieces.c.name, export_pieces.c.content).where(_THIS, export_pieces.c.number == bindparam("number"))
 )
-_PIECE = (export_pieces.c.export_id, export_pieces.c.number)
 
 
 def _dropping(condition: Any) -> Sequence[Statement]:
     """Drops pieces of the exports that meet the condition, and then those that have none any more."""
-    pieces = select(*_PIECE).join(exports, exports.c.id == export_pieces.c.export_id).where(condition)
-    empty = select(exports.c.id).where(condition, ~exists().where(export_pieces.c.export_id == exports.c.id))
     return [
-        Statement(
-            delete(export_pieces)
-            .where(tuple_(*_PIECE).in_(picked(pieces.limit(bindparam("most")))))
-            .returning(literal_column("1"))
-        ),
-        Statement(
-            delete(exports)
-            .where(exports.c.id.in_(picked(empty.limit(bindparam("most")))))
-            .returning(literal_column("1"))
-        ),
+        dropping(export_pieces, export_pieces.c.export_id == exports.c.id, condition),
+        dropping(exports, condition, ~exists().where(export_pieces.c.export_id == exports.c.id)),
     ]
 
 

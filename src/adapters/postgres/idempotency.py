@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-from sqlalchemy import bindparam, delete, literal_column, select, tuple_
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
-from adapters.postgres.statement import Statement, picked
+from adapters.postgres.statement import Statement, dropping
 from adapters.postgres.tables import idempotency
 from adapters.postgres.unit_of_work import Enclosing, enclosing
 from application.ports.events import Broker
@@ -41,21 +41,7 @@ _KEEP = Statement(
         set_={name: _upsert.excluded[name] for name in ("fingerprint", "answer", "created_at")},
     )
 )
-_KEY = (idempotency.c.account_id, idempotency.c.key)
-_FORGET = Statement(
-    delete(idempotency)
-    .where(
-        tuple_(*_KEY).in_(
-            picked(
-                select(*_KEY)
-                .where(idempotency.c.created_at < bindparam("before"))
-                .limit(bindparam("most"))
-                .with_for_update(skip_locked=True)
-            )
-        )
-    )
-    .returning(literal_column("1"))
-)
+_FORGET = dropping(idempotency, idempotency.c.created_at < bindparam("before"), skips_locked=True)
 
 
 class _Attempt(Attempt):

@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, func, insert, literal_column, select, update
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, bound, picked
+from adapters.postgres.statement import Statement, bound, dropping
 from adapters.postgres.tables import mails
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.mail import MailRepository, MailStore
@@ -27,13 +27,7 @@ _UPDATE = Statement(
     .values(bound(*_MOVING) | {"version": mails.c.version + literal_column("1")})
 )
 _OLDEST = Statement(select(func.min(mails.c.created_at)).where(mails.c.due_at.is_not(None)))
-_OLD = (
-    select(mails.c.id)
-    .where(mails.c.due_at.is_(None), mails.c.created_at < bindparam("before"))
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
-)
-_FORGET = Statement(delete(mails).where(mails.c.id.in_(picked(_OLD))).returning(literal_column("1")))
+_FORGET = dropping(mails, mails.c.due_at.is_(None), mails.c.created_at < bindparam("before"), skips_locked=True)
 
 
 class PostgresMails(MailRepository):

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BinaryExpression,
     BindParameter,
     Column,
+    ColumnElement,
     Insert,
     Select,
     Table,
@@ -21,8 +22,11 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     column,
+    delete,
     func,
+    literal_column,
     select,
+    tuple_,
 )
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.sql import ClauseElement, operators, visitors
@@ -172,6 +176,18 @@ def picked(rows: Select[Any]) -> Select[Any]:
     With a limit and SKIP LOCKED, each run picks different rows, so more rows than the limit would be picked.
     """
     return select(rows.cte("picked"))
+
+
+def dropping(table: Table, *conditions: ColumnElement[bool], skips_locked: bool = False) -> Statement:
+    """Deletes at most `most` rows of a table that meet the conditions, and returns a row for each.
+
+    It waits for rows that another transaction has locked, or with `skips_locked` leaves them.
+    """
+    key = tuple(table.primary_key)
+    rows = select(*key).where(*conditions).limit(bindparam("most"))
+    chosen = picked(rows.with_for_update(of=table, skip_locked=skips_locked))
+    is_chosen = key[0].in_(chosen) if len(key) == 1 else tuple_(*key).in_(chosen)
+    return Statement(delete(table).where(is_chosen).returning(literal_column("1")))
 
 
 def lookup_keys(*columns: str) -> TableValuedAlias:

@@ -4,7 +4,7 @@ import msgspec
 from sqlalchemy import BigInteger, Interval, bindparam, delete, func, insert, literal_column, select
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, picked
+from adapters.postgres.statement import Statement, dropping, picked
 from adapters.postgres.tables import tickets
 from application.ports.tickets import TicketStore
 from application.principal import Principal
@@ -55,20 +55,7 @@ _TAKE = Statement(
     .where(tickets.c.digest == bindparam("digest"), tickets.c.expires_at > func.clock_timestamp())
     .returning(tickets.c.principal, tickets.c.opening)
 )
-_FORGET = Statement(
-    delete(tickets)
-    .where(
-        tickets.c.number.in_(
-            picked(
-                select(tickets.c.number)
-                .where(tickets.c.expires_at <= func.now())
-                .limit(bindparam("most"))
-                .with_for_update(skip_locked=True)
-            )
-        )
-    )
-    .returning(literal_column("1"))
-)
+_FORGET = dropping(tickets, tickets.c.expires_at <= func.now(), skips_locked=True)
 
 
 class PostgresTicketStore(TicketStore):

@@ -3,11 +3,11 @@
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, bindparam, delete, exists, func, literal_column, or_, select, tuple_, update
+from sqlalchemy import BigInteger, bindparam, delete, exists, func, literal_column, or_, select, update
 
 from adapters.postgres.connection import Connection
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, picked
+from adapters.postgres.statement import Statement, dropping
 from adapters.postgres.tables import (
     cursors,
     events,
@@ -62,44 +62,13 @@ _MOVE_TAIL = Statement(
     .where(streams.c.name == bindparam("stream"))
     .values(tail=bindparam("new_tail"), oldest_at=bindparam("oldest_at"))
 )
-_FORGET_SESSIONS = Statement(
-    delete(sessions)
-    .where(
-        sessions.c.id.in_(
-            picked(
-                select(sessions.c.id)
-                .where(
-                    or_(
-                        sessions.c.ended_at < bindparam("ended_before"),
-                        sessions.c.created_at < bindparam("begun_before"),
-                    )
-                )
-                .limit(bindparam("most"))
-                .with_for_update(skip_locked=True)
-            )
-        )
-    )
-    .returning(literal_column("1"))
+_FORGET_SESSIONS = dropping(
+    sessions,
+    or_(sessions.c.ended_at < bindparam("ended_before"), sessions.c.created_at < bindparam("begun_before")),
+    skips_locked=True,
 )
-_ERASE_SESSIONS = Statement(
-    delete(sessions)
-    .where(
-        sessions.c.id.in_(
-            picked(select(sessions.c.id).where(sessions.c.account_id == bindparam("account")).limit(bindparam("most")))
-        )
-    )
-    .returning(literal_column("1"))
-)
-_ANSWER = (idempotency.c.account_id, idempotency.c.key)
-_ERASE_ANSWERS = Statement(
-    delete(idempotency)
-    .where(
-        tuple_(*_ANSWER).in_(
-            picked(select(*_ANSWER).where(idempotency.c.account_id == bindparam("account")).limit(bindparam("most")))
-        )
-    )
-    .returning(literal_column("1"))
-)
+_ERASE_SESSIONS = dropping(sessions, sessions.c.account_id == bindparam("account"))
+_ERASE_ANSWERS = dropping(idempotency, idempotency.c.account_id == bindparam("account"))
 _FORGET_ADDRESS = Statement(
     delete(invitations).where(invitations.c.email == bindparam("address")).returning(literal_column("1"))
 )
@@ -107,35 +76,8 @@ _ERASE_SINGLE = [
     Statement(delete(column.table).where(column == bindparam("account")).returning(literal_column("1")))
     for column in (second_factors.c.account_id, mailed_links.c.account_id)
 ]
-_FORGET_INVITATIONS = Statement(
-    delete(invitations)
-    .where(
-        invitations.c.id.in_(
-            picked(
-                select(invitations.c.id)
-                .where(invitations.c.expires_at < bindparam("expired_before"))
-                .limit(bindparam("most"))
-                .with_for_update(skip_locked=True)
-            )
-        )
-    )
-    .returning(literal_column("1"))
-)
-_REMOVAL = (removals.c.workspace_id, removals.c.account_id)
-_FORGET_REMOVALS = Statement(
-    delete(removals)
-    .where(
-        tuple_(*_REMOVAL).in_(
-            picked(
-                select(*_REMOVAL)
-                .where(removals.c.at < bindparam("before"))
-                .limit(bindparam("most"))
-                .with_for_update(skip_locked=True)
-            )
-        )
-    )
-    .returning(literal_column("1"))
-)
+_FORGET_INVITATIONS = dropping(invitations, invitations.c.expires_at < bindparam("expired_before"), skips_locked=True)
+_FORGET_REMOVALS = dropping(removals, removals.c.at < bindparam("before"), skips_locked=True)
 _BEGIN_LINEAGE = Statement(update(lineage).values(epoch=bindparam("epoch")))
 
 

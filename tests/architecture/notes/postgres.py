@@ -18,17 +18,15 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
-    delete,
     func,
     insert,
-    literal_column,
     select,
     text,
     update,
 )
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Lookup, Part, Statement, lookup_keys
+from adapters.postgres.statement import Lookup, Part, Statement, dropping, lookup_keys
 from adapters.postgres.tables import Instant, due_index
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.quotas import Use
@@ -87,10 +85,7 @@ _TEXTS = Statement(
 )
 _SOME = select(notes.c.id).where(notes.c.burnt_at.is_(None)).limit(bindparam("most")).subquery()
 _COUNT = Statement(select(func.count()).select_from(_SOME))
-_OLD = select(notes.c.id).where(notes.c.burnt_at < bindparam("before")).limit(bindparam("most"))
-_FORGET = Statement(
-    delete(notes).where(notes.c.id.in_(_OLD.with_for_update(skip_locked=True))).returning(literal_column("1"))
-)
+_FORGET = dropping(notes, notes.c.burnt_at < bindparam("before"), skips_locked=True)
 
 
 class PostgresNotes(NoteRepository):

@@ -7,7 +7,7 @@ from sqlalchemy import Uuid, bindparam, delete, func, literal_column, or_, selec
 
 from adapters.postgres.database import Database
 from adapters.postgres.notifications.terms import IS_UNREAD, ROW, WITH_INBOX, notification_of
-from adapters.postgres.statement import Statement, picked
+from adapters.postgres.statement import Statement, dropping
 from adapters.postgres.tables import digests, inboxes, notifications, rounds
 from application.paging import Page, decode_cursor, encode_cursor, fitting
 from application.ports.notifications import (
@@ -41,20 +41,8 @@ _unread = (
 )
 _COUNT = Statement(select(func.count()).select_from(_unread))
 _AFTER_ALL = UUID(int=2**128 - 1)
-_OLD = (
-    select(notifications.c.id)
-    .where(notifications.c.created_at < bindparam("before"))
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
-)
-_FORGET = Statement(delete(notifications).where(notifications.c.id.in_(picked(_OLD))).returning(literal_column("1")))
-_THEIRS = (
-    select(notifications.c.id)
-    .where(notifications.c.account_id == bindparam("account"))
-    .limit(bindparam("most"))
-    .with_for_update()
-)
-_ERASE = Statement(delete(notifications).where(notifications.c.id.in_(picked(_THEIRS))).returning(literal_column("1")))
+_FORGET = dropping(notifications, notifications.c.created_at < bindparam("before"), skips_locked=True)
+_ERASE = dropping(notifications, notifications.c.account_id == bindparam("account"))
 _ERASE_INBOX, _ERASE_DIGEST = (
     Statement(delete(table).where(table.c.id == bindparam("account")).returning(literal_column("1")))
     for table in (inboxes, digests)

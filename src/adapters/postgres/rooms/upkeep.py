@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import JSON, Text, and_, bindparam, cast, delete, func, literal_column, select, tuple_, update
+from sqlalchemy import JSON, Text, and_, bindparam, cast, func, literal_column, select, tuple_, update
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, picked
+from adapters.postgres.statement import Statement, dropping, picked
 from adapters.postgres.tables import events, messages, participants, rooms
 from application.journal import called
 from application.ports.rooms import MESSAGES_KEPT, RoomUpkeep
@@ -16,13 +16,7 @@ from domain.rooms import NAMING
 ROOMS_AT_ONCE = 20
 _KEPT = str(MESSAGES_KEPT)
 
-_OLD = (
-    select(rooms.c.id)
-    .where(rooms.c.closed_at < bindparam("before"))
-    .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
-)
-_FORGET = Statement(delete(rooms).where(rooms.c.id.in_(picked(_OLD))).returning(literal_column("1")))
+_FORGET = dropping(rooms, rooms.c.closed_at < bindparam("before"), skips_locked=True)
 # It walks the index of the messages with a hundredth number beyond the 500th, which only rooms have that say much.
 _older = messages.alias("older")
 _MANY = (
@@ -36,21 +30,8 @@ _SURPLUS = (
     .join(_MANY, and_(_older.c.room_id == _MANY.c.room_id, _older.c.number <= _MANY.c.newest - literal_column(_KEPT)))
     .limit(bindparam("most"))
 )
-_FORGET_MESSAGES = Statement(
-    delete(messages)
-    .where(
-        messages.c.id.in_(
-            picked(select(messages.c.id).where(messages.c.id.in_(_SURPLUS)).with_for_update(skip_locked=True))
-        )
-    )
-    .returning(literal_column("1"))
-)
-_CLOSED = (
-    select(rooms.c.id)
-    .where(rooms.c.workspace_id == bindparam("workspace"), rooms.c.closed_at.is_not(None))
-    .limit(bindparam("most"))
-)
-_ERASE_ROOMS = Statement(delete(rooms).where(rooms.c.id.in_(picked(_CLOSED))).returning(literal_column("1")))
+_FORGET_MESSAGES = dropping(messages, messages.c.id.in_(_SURPLUS), skips_locked=True)
+_ERASE_ROOMS = dropping(rooms, rooms.c.workspace_id == bindparam("workspace"), rooms.c.closed_at.is_not(None))
 _SAID = (
     select(messages.c.id)
     .where(messages.c.account_id == bindparam("account"), messages.c.display_name != bindparam("name"))

@@ -1,9 +1,9 @@
 """What is erased of tasks."""
 
-from sqlalchemy import ColumnElement, bindparam, delete, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, delete, literal_column
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, picked
+from adapters.postgres.statement import Statement, dropping
 from adapters.postgres.tables import tasks, usage
 from application.ports.tasks import COUNTED, TaskUpkeep
 from domain.ids import WorkspaceId
@@ -11,8 +11,7 @@ from domain.ids import WorkspaceId
 # With each task its comments go.
 TASKS_AT_ONCE = 100
 
-_SOME = select(tasks.c.id).where(tasks.c.workspace_id == bindparam("workspace")).limit(bindparam("most"))
-_ERASE = Statement(delete(tasks).where(tasks.c.id.in_(picked(_SOME))).returning(literal_column("1")))
+_ERASE = dropping(tasks, tasks.c.workspace_id == bindparam("workspace"))
 _KINDS: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in COUNTED]
 _UNCOUNT = Statement(delete(usage).where(usage.c.scope == bindparam("workspace"), usage.c.kind.in_(_KINDS)))
 
