@@ -8,7 +8,6 @@ from application.identity.measures import (
     EMAIL_PER_ACCOUNT,
     LETTERS_PER_ADDRESS,
     LINKS_PER_ADDRESS,
-    PASSWORD_PER_ACCOUNT,
     REGISTER_PER_ADDRESS,
 )
 from application.identity.messages import (
@@ -21,6 +20,7 @@ from application.identity.messages import (
     Registration,
     SignedIn,
 )
+from application.identity.proofs import Proofs
 from application.identity.requests import AddressRequests
 from application.identity.use_cases import Identity
 from application.limits import Limits
@@ -49,6 +49,7 @@ class Addresses:
         requests: AddressRequests,
         links: Links,
         postbox: Postbox,
+        proofs: Proofs,
         hasher: PasswordHasher,
         limits: Limits,
         verification: EmailVerification,
@@ -60,6 +61,7 @@ class Addresses:
         self._requests = requests
         self._links = links
         self._postbox = postbox
+        self._proofs = proofs
         self._hasher = hasher
         self._limits = limits
         self._verification = verification
@@ -101,7 +103,7 @@ class Addresses:
                 raise Invalid("Give the password of the account too.", pointer="/password")
         elif not await self._hasher.verify(proof.password, account.password_hash):
             if link.purpose is AddressPurpose.CHANGE or account.email_verified_at is not None:
-                raise WrongPassword("This is not the password of the account.", pointer="/password")
+                raise WrongPassword
             return await self._forgotten.set(PasswordReset(proof.token, proof.password), AddressPurpose.VERIFY)
         return await self._verify(proof.token)
 
@@ -125,12 +127,8 @@ class Addresses:
         the owner of that is told. Whoever asks cannot see the difference.
         """
         actor.require(SESSION)
-        await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))
         email = new_email(change.email)
-        async with self._work() as work:
-            account = await work.accounts.get(actor.account_id)
-        if not await self._hasher.verify(change.password, account.password_hash):
-            raise WrongPassword("This is not your present password.", pointer="/password")
+        account = await self._proofs.password(actor.account_id, change.password)
         if email == account.email:
             raise Invalid("This is your address already.", pointer="/email")
         await self._limits.require(EMAIL_PER_ACCOUNT, str(actor.account_id))

@@ -9,14 +9,13 @@ from application.accounts import ACCOUNT_LEAVE
 from application.authentication import Authentication
 from application.erasure import DELETED, MOST, drop_history
 from application.identity.ending import end_sessions
-from application.identity.measures import PASSWORD_PER_ACCOUNT
 from application.identity.messages import DeletionRequest
+from application.identity.proofs import Proofs
 from application.identity.signing_in import user_view
-from application.limits import Limits
 from application.mail import Postbox
 from application.ports.consumers import Consumer, ConsumerWork
 from application.ports.events import EventView
-from application.ports.identity import IdentityWork, PasswordHasher, UserView
+from application.ports.identity import IdentityWork, UserView
 from application.ports.mail import Letter, MailWork
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
@@ -43,9 +42,8 @@ class Deletion:
         self,
         work: UnitOfWork[DeletionWork],
         refuse_owners: Callable[[Any, AccountId], Awaitable[None]],
-        hasher: PasswordHasher,
+        proofs: Proofs,
         authentication: Authentication,
-        limits: Limits,
         postbox: Postbox,
         upkeep: Upkeep,
         grace_seconds: int,
@@ -53,9 +51,8 @@ class Deletion:
     ) -> None:
         self._work = work
         self._refuse_owners = refuse_owners
-        self._hasher = hasher
+        self._proofs = proofs
         self._authentication = authentication
-        self._limits = limits
         self._postbox = postbox
         self._upkeep = upkeep
         self._grace = timedelta(seconds=grace_seconds)
@@ -64,12 +61,8 @@ class Deletion:
     async def request(self, actor: Principal, request: DeletionRequest) -> UserView:
         """Let the account be deleted when the grace is over, given its password, and end all of its sessions."""
         actor.require(SESSION)
-        await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))
-        async with self._work() as work:
-            account = await work.accounts.get(actor.account_id)
-        if not await self._hasher.verify(request.password, account.password_hash):
-            raise _wrong()
-        view, ended = await self._request(actor.account_id, account.password_hash)
+        account = await self._proofs.password(actor.account_id, request.password)
+        view, ended = await self._request(account.id, account.password_hash)
         self._authentication.end(ended)
         self._authentication.end(await self._end(actor.account_id))  # those that a login began at the same moment
         return view
@@ -80,7 +73,7 @@ class Deletion:
         async with self._work() as work:
             account = await work.accounts.get(id)
             if account.password_hash != verified:
-                raise _wrong()
+                raise WrongPassword
             await self._refuse_owners(work, id)
             account.request_deletion(now + self._grace, now)
             work.accounts.save(account)
@@ -137,7 +130,3 @@ def erasing(upkeep: Upkeep) -> Consumer[ConsumerWork]:
         return await drop_history(upkeep, account_stream(account), event.offset - 1)
 
     return Consumer("accounts_erase", DELETED, erase)
-
-
-def _wrong() -> WrongPassword:
-    return WrongPassword("This is not your present password.", pointer="/password")

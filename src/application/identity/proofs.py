@@ -55,12 +55,12 @@ class Proofs:
         self._clock = clock
 
     async def password(self, account: AccountId, password: str, pointer: str = "/password") -> Account:
-        """The account whose present password this is. WrongPassword if it is not; a few may be tried."""
+        """The account, whose present password this has to be, else WrongPassword. Exhausted after ten in 15 minutes."""
         await self._limits.require(PASSWORD_PER_ACCOUNT, str(account))
         async with self._work() as work:
             found = await work.accounts.get(account)
         if not await self._hasher.verify(password, found.password_hash):
-            raise WrongPassword("This is not your present password.", pointer=pointer)
+            raise WrongPassword(pointer)
         return found
 
     @asynccontextmanager

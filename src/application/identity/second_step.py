@@ -70,7 +70,6 @@ class SecondSteps:
         self._secrets = secrets
         self._stamps = Stamps(secrets, clock)
         self._limits = limits
-        self._clock = clock
         self._observer = observer
 
     async def pass_by(self, work: IdentityWork, account: Account) -> None:

@@ -12,10 +12,10 @@ from application.identity.ending import end_sessions
 from application.identity.measures import (
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
-    PASSWORD_PER_ACCOUNT,
     REGISTER_PER_ADDRESS,
 )
 from application.identity.messages import Credentials, Device, PasswordChange, ProfilePatch, Registration, SignedIn
+from application.identity.proofs import Proofs
 from application.identity.second_step import MfaRequired, SecondSteps
 from application.identity.signing_in import SigningIn, user_view
 from application.limits import Limits
@@ -58,6 +58,7 @@ class Identity:
         hasher: PasswordHasher,
         signing_in: SigningIn,
         second_steps: SecondSteps,
+        proofs: Proofs,
         secrets: Secrets,
         authentication: Authentication,
         limits: Limits,
@@ -71,6 +72,7 @@ class Identity:
         self._hasher = hasher
         self._signing_in = signing_in
         self._second_steps = second_steps
+        self._proofs = proofs
         self._refresh_tokens = RefreshTokens(secrets)
         self._authentication = authentication
         self._limits = limits
@@ -275,12 +277,8 @@ class Identity:
     async def change_password(self, actor: Principal, change: PasswordChange) -> None:
         """Replace the password, given the present one, and end all sessions. Every client has to sign in again."""
         actor.require(SESSION)
-        await self._limits.require(PASSWORD_PER_ACCOUNT, str(actor.account_id))
-        async with self._work() as work:
-            account = await work.accounts.get(actor.account_id)
+        account = await self._proofs.password(actor.account_id, change.current_password, "/current_password")
         check_password(change.new_password, account.email or "", "/new_password")
-        if not await self._hasher.verify(change.current_password, account.password_hash):
-            raise WrongPassword("This is not your present password.", pointer="/current_password")
         encoded = await self._hasher.hash(change.new_password)
         self._authentication.end(await self._change_password(actor, account.password_hash, encoded))
         await self._end_all(account.id, EndReason.PASSWORD_CHANGED)  # sessions that a login began at the same moment
@@ -290,7 +288,7 @@ class Identity:
         async with self._work() as work:
             account = await work.accounts.get(actor.account_id)
             if account.password_hash != verified:
-                raise WrongPassword("This is not your present password.", pointer="/current_password")
+                raise WrongPassword("/current_password")
             now = self._clock.now()
             account.change_password(encoded, now)
             work.accounts.save(account)

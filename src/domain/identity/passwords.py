@@ -14,6 +14,9 @@ class WrongPassword(Invalid):
 
     code = "wrong_password"
 
+    def __init__(self, pointer: str = "/password") -> None:
+        super().__init__("This is not the present password of the account.", pointer=pointer)
+
 
 # The stems of the passwords at the top of every published list. Padding alone makes them ten characters long.
 _COMMON_STEMS = frozenset(
