@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from application.authentication import Authentication
 from application.identity import Proofs
-from application.identity.ending import end_sessions
+from application.identity.ending import end_all_sessions, end_sessions
 from application.ports.identity import IdentityWork
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
@@ -159,7 +159,8 @@ class Administration:
     async def _change(self, email: str, verb: Callable[[Account, datetime], None], because: EndReason) -> AccountLine:
         account, is_news, ended = await self._apply(email, verb, because)
         if is_news:  # sessions that a login began at the same moment have to end too
-            ended = [*ended, *await self._end(AccountId(account.id), because)]
+            late = await end_all_sessions(self._work, AccountId(account.id), because, None, self._clock)
+            ended = [*ended, *late]
         self._authentication.end(ended)
         return account
 
@@ -174,11 +175,6 @@ class Administration:
             work.accounts.save(account)
             ended = await end_sessions(work, account.id, because, None, self._clock.now()) if is_news else []
         return _line(account), is_news, ended
-
-    @retried
-    async def _end(self, account: AccountId, because: EndReason) -> Sequence[SessionId]:
-        async with self._work() as work:
-            return await end_sessions(work, account, because, None, self._clock.now())
 
 
 async def _find(work: IdentityWork, email: str) -> Account:

@@ -8,7 +8,7 @@ from uuid import UUID
 from application.accounts import ACCOUNT_LEAVE
 from application.authentication import Authentication
 from application.erasure import DELETED, MOST, drop_history
-from application.identity.ending import end_sessions
+from application.identity.ending import end_all_sessions, end_sessions
 from application.identity.messages import DeletionRequest
 from application.identity.proofs import Proofs
 from application.identity.signing_in import user_view
@@ -64,7 +64,9 @@ class Deletion:
         account = await self._proofs.password(actor.account_id, request.password)
         view, ended = await self._request(account.id, account.password_hash)
         self._authentication.end(ended)
-        self._authentication.end(await self._end(actor.account_id))  # those that a login began at the same moment
+        # A login may have begun a session at the same moment.
+        late = await end_all_sessions(self._work, account.id, EndReason.DELETION_REQUESTED, account.id, self._clock)
+        self._authentication.end(late)
         return view
 
     @retried
@@ -79,11 +81,6 @@ class Deletion:
             work.accounts.save(account)
             ended = await end_sessions(work, id, EndReason.DELETION_REQUESTED, id, now)
         return user_view(account), ended
-
-    @retried
-    async def _end(self, id: AccountId) -> Sequence[SessionId]:
-        async with self._work() as work:
-            return await end_sessions(work, id, EndReason.DELETION_REQUESTED, id, self._clock.now())
 
     @retried
     async def restore(self, actor: Principal) -> UserView:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from application.authentication import Authentication
-from application.identity.ending import end_sessions
+from application.identity.ending import end_all_sessions, end_sessions
 from application.identity.links import AddressWork, Links
 from application.identity.measures import LETTERS_PER_ADDRESS, LINKS_PER_ADDRESS
 from application.identity.messages import AddressNamed, Device, PasswordReset
@@ -13,7 +13,7 @@ from application.ports.identity import PasswordHasher
 from application.ports.system import Clock
 from application.ports.unit_of_work import UnitOfWork, retried
 from domain.identity import AddressPurpose, EndReason, check_password, normal_email
-from domain.ids import AccountId, SessionId
+from domain.ids import SessionId
 
 
 class ForgottenPasswords:
@@ -58,7 +58,8 @@ class ForgottenPasswords:
         encoded = await self._hasher.hash(reset.password)
         self._authentication.end(await self._set(reset.token, encoded, purpose))
         # A login with the old password may have begun a session at the same moment.
-        self._authentication.end(await self._end_sessions(account.id))
+        late = await end_all_sessions(self._work, account.id, EndReason.PASSWORD_CHANGED, account.id, self._clock)
+        self._authentication.end(late)
 
     @retried
     async def _set(self, token: str, encoded: str, purpose: AddressPurpose) -> Sequence[SessionId]:
@@ -69,8 +70,3 @@ class ForgottenPasswords:
             account.verify_email(account.id, now)
             work.accounts.save(account)
             return await end_sessions(work, account.id, EndReason.PASSWORD_CHANGED, account.id, now)
-
-    @retried
-    async def _end_sessions(self, account: AccountId) -> Sequence[SessionId]:
-        async with self._work() as work:
-            return await end_sessions(work, account, EndReason.PASSWORD_CHANGED, account, self._clock.now())

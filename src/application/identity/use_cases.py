@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from application.accounts import ACCOUNT_READ
 from application.authentication import Authentication
-from application.identity.ending import end_sessions
+from application.identity.ending import end_all_sessions, end_sessions
 from application.identity.measures import (
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
@@ -222,12 +222,7 @@ class Identity:
         await self._end_all(actor.account_id, EndReason.LOGGED_OUT_EVERYWHERE)
 
     async def _end_all(self, account: AccountId, because: EndReason) -> None:
-        self._authentication.end(await self._end_every_session(account, because))
-
-    @retried
-    async def _end_every_session(self, account: AccountId, because: EndReason) -> Sequence[SessionId]:
-        async with self._work() as work:
-            return await end_sessions(work, account, because, account, self._clock.now())
+        self._authentication.end(await end_all_sessions(self._work, account, because, account, self._clock))
 
     async def sessions(self, actor: Principal) -> Page[SessionView]:
         """The caller's live sessions, oldest first, on one page."""
