@@ -127,7 +127,7 @@ class Administration:
             factors = await work.factors.get(account.id)
             if not factors.is_on:
                 raise FactorOff(f"{email} has no second factor.")
-            factors.reset(None, now := self._clock.now())
+            factors.reset(now := self._clock.now())
             work.factors.save(factors)
             ended = await end_sessions(work, account.id, EndReason.LOGGED_OUT_EVERYWHERE, None, now)
         return _line(account), ended

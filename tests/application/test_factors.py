@@ -65,8 +65,8 @@ async def test_a_recovery_code_is_of_one_account_also_where_its_digest_was_copie
     app = await set_up(door, ada)
     async with door.container.work()() as work:
         hers, theirs = await work.factors.get(ada.account), await work.factors.get(eve.account)
-        theirs.begin_totp(b"", eve.account, door.clock.now())
-        theirs.confirm_totp(1, hers.recovery_codes, eve.account, door.clock.now())
+        theirs.begin_totp(b"", door.clock.now())
+        theirs.confirm_totp(1, hers.recovery_codes, door.clock.now())
         work.factors.save(theirs)
     removal = FactorChange(password=PASSWORD, recovery_code=app.recovery_codes[0])
     with pytest.raises(WrongCode):

@@ -37,8 +37,8 @@ async def with_everything(house: House) -> SecondFactors:
     account, now = (await an_account(house)).id, house.clock.now()
     async with house.work() as work:
         factors = await work.factors.get(account)
-        factors.begin_totp(b"\x00hidden\xff", account, now)
-        factors.confirm_totp(58_000_000_000, CODES, account, now)
+        factors.begin_totp(b"\x00hidden\xff", now)
+        factors.confirm_totp(58_000_000_000, CODES, now)
         for name in ("one", "two"):
             factors.add_passkey(a_passkey(house, name.encode() + account.bytes), challenge(house, name), [], now)
         work.factors.save(factors)
@@ -77,7 +77,7 @@ async def test_every_change_is_kept(house: House) -> None:
     assert (found.passkey(first).name, found.passkey(first).used_at, len(found.recovery_codes)) == ("Telephone", now, 9)
     async with house.work() as work:
         factors = await work.factors.get(saved.account_id)
-        factors.reset(None, now)
+        factors.reset(now)
         work.factors.save(factors)
     found = await factors_of(house, saved.account_id)
     assert (found.is_on, found.passkeys, found.recovery_codes) == (False, {}, [])
@@ -98,7 +98,7 @@ async def test_of_twenty_who_save_the_first_factors_at_once_one_does_and_the_oth
     async def begin(number: int) -> None:
         async with house.work() as work:
             factors = await work.factors.get(ada.id)
-            factors.begin_totp(bytes([number]), ada.id, house.clock.now())
+            factors.begin_totp(bytes([number]), house.clock.now())
             work.factors.save(factors)
 
     outcomes = await asyncio.gather(*(begin(number) for number in range(20)), return_exceptions=True)

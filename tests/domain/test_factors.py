@@ -53,7 +53,7 @@ def test_removing_one_of_two_factors_leaves_the_recovery_codes_and_the_last_one_
 def test_what_changes_nothing_is_told_to_nobody() -> None:
     factors = with_passkeys(a_passkey())
     factors.rename_passkey(PasskeyId(UUID(int=1)), " Laptop ", NOW)
-    SecondFactors(ADA).reset(None, NOW)
+    SecondFactors(ADA).reset(NOW)
     assert not factors.has_news
     with pytest.raises(FactorOff):
         factors.remove_totp(ADA, NOW)
@@ -61,7 +61,7 @@ def test_what_changes_nothing_is_told_to_nobody() -> None:
 
 def test_an_app_that_was_never_confirmed_proves_nothing() -> None:
     factors = SecondFactors(ADA)
-    factors.begin_totp(b"secret", ADA, NOW)
+    factors.begin_totp(b"secret", NOW)
     with pytest.raises(WrongCode):
         factors.prove_totp(5, NOW)
     assert not factors.is_on

@@ -68,7 +68,7 @@ class Factors:
         async with self._work() as work:
             factors = await work.factors.get(account)
             await self._proofs.use_to_add(factors, proof)
-            factors.begin_totp(secret, account, self._clock.now())
+            factors.begin_totp(secret, self._clock.now())
             work.factors.save(factors)
 
     async def confirm_totp(self, actor: Principal, proof: CodeProof) -> RecoveryCodes:
@@ -82,7 +82,7 @@ class Factors:
         shown, digests = self._proofs.recovery_codes(account)
         async with self._work() as work:
             factors = await work.factors.get(account)
-            factors.confirm_totp(self._proofs.step(factors, code), digests, account, self._clock.now())
+            factors.confirm_totp(self._proofs.step(factors, code), digests, self._clock.now())
             work.factors.save(factors)
         return RecoveryCodes(shown)
 
@@ -119,7 +119,7 @@ class Factors:
         async with self._work() as work:
             factors = await work.factors.get(account)
             await self._proofs.use(factors, proof)
-            factors.renew_recovery_codes(digests, account, self._clock.now())
+            factors.renew_recovery_codes(digests, self._clock.now())
             work.factors.save(factors)
         return RecoveryCodes(shown)
 

@@ -124,26 +124,26 @@ class SecondFactors(Aggregate):
         found = [Factor.TOTP] * (self.totp_at is not None) + [Factor.PASSKEY] * bool(self.passkeys)
         return found + [Factor.RECOVERY_CODE] * bool(self.recovery_codes)
 
-    def begin_totp(self, secret: bytes, by: AccountId, at: datetime) -> None:
+    def begin_totp(self, secret: bytes, at: datetime) -> None:
         """Keep the encrypted secret of an app, in place of one that was never confirmed. FactorOn if one was."""
         if self.totp_at is not None:
             raise FactorOn("Codes of an authenticator app are asked for already; remove it first.")
         self.totp_secret, self.totp_step = secret, 0
-        self._tell("account.totp_begun", by, at)
+        self._tell("account.totp_begun", self.account_id, at)
 
     def reencrypt_totp(self, secret: bytes, at: datetime) -> None:
         """Keep the same secret, encrypted under today's key."""
         self.totp_secret = secret
         self._tell("account.totp_reencrypted", None, at)
 
-    def confirm_totp(self, step: int | None, recovery_codes: Sequence[bytes], by: AccountId, at: datetime) -> None:
+    def confirm_totp(self, step: int | None, recovery_codes: Sequence[bytes], at: datetime) -> None:
         """Ask for codes from now on. `step` is that of the code which proves that the app has the secret."""
         if self.totp_at is not None:
             raise FactorOn("Codes of an authenticator app are asked for already.")
         self._spend_step(step)
         self.totp_at = at
-        self._tell("account.factor_added", by, at, {"factor": Factor.TOTP})
-        self.renew_recovery_codes(recovery_codes, by, at)
+        self._tell("account.factor_added", self.account_id, at, {"factor": Factor.TOTP})
+        self.renew_recovery_codes(recovery_codes, at)
 
     def prove_totp(self, step: int | None, at: datetime) -> None:
         """Use the code of this step of time, which no other use gets. WrongCode if it was used, or there is none."""
@@ -164,12 +164,12 @@ class SecondFactors(Aggregate):
         self._tell("account.factor_removed", by, at, {"factor": Factor.TOTP})
         self._clear_codes()
 
-    def renew_recovery_codes(self, digests: Sequence[bytes], by: AccountId, at: datetime) -> None:
+    def renew_recovery_codes(self, digests: Sequence[bytes], at: datetime) -> None:
         """Replace the recovery codes. FactorOff without a factor, in whose place they could be used."""
         if not self.is_on:
             raise FactorOff("Recovery codes stand in for a second factor, and there is none.")
         self.recovery_codes = list(digests)
-        self._tell("account.recovery_codes_made", by, at)
+        self._tell("account.recovery_codes_made", self.account_id, at)
 
     def prove_recovery_code(self, digest: bytes, at: datetime) -> None:
         """Use a recovery code, which is gone then. WrongCode if there is none with this digest."""
@@ -196,7 +196,7 @@ class SecondFactors(Aggregate):
         self._tell("account.factor_added", self.account_id, at, _of(passkey.id))
         if self.recovery_codes:
             return False
-        self.renew_recovery_codes(recovery_codes, self.account_id, at)
+        self.renew_recovery_codes(recovery_codes, at)
         return True
 
     def passkey_of(self, credential_id: bytes) -> Passkey:
@@ -234,12 +234,12 @@ class SecondFactors(Aggregate):
             raise NotFound
         return self.passkeys[id]
 
-    def reset(self, by: AccountId | None, at: datetime) -> None:
-        """Remove every factor. Without one it does nothing."""
+    def reset(self, at: datetime) -> None:
+        """Remove every factor, as an operator. Without one it does nothing."""
         for id in list(self.passkeys):
-            self.remove_passkey(id, by, at)
+            self.remove_passkey(id, None, at)
         if self.totp_at is not None:
-            self.remove_totp(by, at)
+            self.remove_totp(None, at)
 
     def _spend_step(self, step: int | None) -> None:
         if step is None or step <= self.totp_step:
