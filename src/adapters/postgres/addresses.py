@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, dropping
+from adapters.postgres.statement import Statement, bound, dropping
 from adapters.postgres.tables import address_requests, mailed_links
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.identity import AddressRepository, AddressUpkeep
@@ -20,7 +20,7 @@ _LINK_KEY = ("account_id", "purpose")
 _FIND_LINK = Statement(
     select(*(mailed_links.c[name] for name in _LINK)).where(mailed_links.c.digest == bindparam("digest"))
 )
-_link = postgresql.insert(mailed_links).values({name: bindparam(name) for name in _LINK})
+_link = postgresql.insert(mailed_links).values(bound(*_LINK))
 _UPSERT_LINK = Statement(
     _link.on_conflict_do_update(
         index_elements=list(mailed_links.primary_key),
@@ -41,7 +41,7 @@ _REQUEST = tuple(f.name for f in fields(AddressRequest))
 _GET_REQUEST = Statement(
     select(*(address_requests.c[name] for name in _REQUEST)).where(address_requests.c.id == bindparam("id"))
 )
-_INSERT_REQUEST = Statement(insert(address_requests).values({name: bindparam(name) for name in _REQUEST}))
+_INSERT_REQUEST = Statement(insert(address_requests).values(bound(*_REQUEST)))
 _DELETE_REQUEST = Statement(delete(address_requests).where(address_requests.c.id == bindparam("key")))
 
 _FORGET_LINKS = dropping(mailed_links, mailed_links.c.expires_at < bindparam("before"), skips_locked=True)

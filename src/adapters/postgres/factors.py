@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from adapters.postgres.failures import REFUSALS
-from adapters.postgres.statement import Part, Statement
+from adapters.postgres.statement import Part, Statement, bound
 from adapters.postgres.tables import passkeys, second_factors
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.identity import FactorRepository
@@ -29,10 +28,6 @@ _PASSKEY = tuple(field.name for field in fields(Passkey))
 _passkey_values = attrgetter(*_PASSKEY)
 
 
-def _bound(*names: str) -> dict[str, Any]:
-    return {name: bindparam(name) for name in names}
-
-
 _GET = Statement(
     select(*(second_factors.c[name] for name in _OWN)).where(second_factors.c.account_id == bindparam("account"))
 )
@@ -47,15 +42,15 @@ _WITH_SECRET = Statement(
     .order_by(second_factors.c.account_id)
     .limit(bindparam("most"))
 )
-_INSERT = Statement(insert(second_factors).values(_bound("account_id", *_OWN)))
+_INSERT = Statement(insert(second_factors).values(bound("account_id", *_OWN)))
 _UPDATE = Statement(
     update(second_factors)
     .where(second_factors.c.account_id == bindparam("key"), second_factors.c.version == bindparam("loaded"))
-    .values(_bound(*_OWN))
+    .values(bound(*_OWN))
 )
-_INSERT_PASSKEY = Statement(insert(passkeys).values(_bound("account_id", *_PASSKEY)))
+_INSERT_PASSKEY = Statement(insert(passkeys).values(bound("account_id", *_PASSKEY)))
 _UPDATE_PASSKEY = Statement(
-    update(passkeys).where(passkeys.c.id == bindparam("key")).values(_bound("sign_count", "name", "used_at"))
+    update(passkeys).where(passkeys.c.id == bindparam("key")).values(bound("sign_count", "name", "used_at"))
 )
 _DELETE_PASSKEY = Statement(delete(passkeys).where(passkeys.c.id == bindparam("key")))
 

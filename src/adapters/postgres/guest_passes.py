@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Part, Statement, picked
+from adapters.postgres.statement import Part, Statement, bound, picked
 from adapters.postgres.tables import Instant, accounts, guest_passes
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.identity import ENDS_KNOWN, GuestPassRepository, GuestPassStore
@@ -38,13 +38,13 @@ _LIVE = Statement(
     ).order_by(guest_passes.c.id)
 )
 _FIND = Statement(_ROW.where(guest_passes.c.token_digest == bindparam("token_digest")))
-_INSERT = Statement(insert(guest_passes).values({name: bindparam(name) for name in (*_PASS, "version")}))
+_INSERT = Statement(insert(guest_passes).values(bound(*_PASS, "version")))
 _IS_ENDED = bindparam("is_ended", type_=Boolean)
 _UPDATE = Statement(
     update(guest_passes)
     .where(guest_passes.c.id == bindparam("key"), guest_passes.c.version == bindparam("loaded"))
     .values(
-        {name: bindparam(name) for name in ("expires_at", "ended_at", "version")}
+        bound("expires_at", "ended_at", "version")
         | {"told_at": case((_IS_ENDED, func.coalesce(guest_passes.c.told_at, func.clock_timestamp())))}
     )
 )

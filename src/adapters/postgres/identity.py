@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, Boolean, Interval, Uuid, bindparam, case, func, in
 
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
-from adapters.postgres.statement import Part, Statement
+from adapters.postgres.statement import Part, Statement, bound
 from adapters.postgres.tables import Instant, accounts, sessions
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.identity import ENDS_KNOWN, AccountRepository, SessionQueries, SessionRepository
@@ -39,7 +39,7 @@ _ACCOUNT_PAGE = Statement(
 )
 _FIND_ACCOUNT = Statement(_ACCOUNT_ROW.where(accounts.c.email == bindparam("email")))
 REFUSALS["uq_accounts_email"] = lambda: EmailTaken("An account with this e-mail address exists.", pointer="/email")
-_INSERT_ACCOUNT = Statement(insert(accounts).values({name: bindparam(name) for name in (*_ACCOUNT, "version")}))
+_INSERT_ACCOUNT = Statement(insert(accounts).values(bound(*_ACCOUNT, "version")))
 _UPDATE_ACCOUNT = Statement(
     update(accounts)
     .where(accounts.c.id == bindparam("key"), accounts.c.version == bindparam("loaded"))
@@ -72,7 +72,7 @@ _USED_FROM = Statement(
     )
     .limit(literal_column("1"))
 )
-_INSERT_SESSION = Statement(insert(sessions).values({name: bindparam(name) for name in (*_SESSION, "version")}))
+_INSERT_SESSION = Statement(insert(sessions).values(bound(*_SESSION, "version")))
 _IS_ENDED = bindparam("is_ended", type_=Boolean)
 _UPDATE_SESSION = Statement(
     update(sessions)

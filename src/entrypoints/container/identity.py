@@ -197,7 +197,6 @@ def _with_identity(
         signing_in=signing_in,
         identity=identity,
         addresses=addresses,
-        address_requests=requests,
         address_upkeep=upkeep,
         forgotten_passwords=forgotten,
         deletion=deletion,
