@@ -26,15 +26,17 @@ MARKS_MAX = 30
 MARKS = re.compile(rf"[^\w\x00-\x7f]{{{MARKS_MAX + 1},}}")
 
 EMAIL_MAX = 254
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
-# A word of which mail programs make a link: with a dot before something with a letter, a scheme, an @ or a share.
-_LIKE_A_LINK = re.compile(r"\S*(?:\S[.\u3002\uff0e\uff61]\w*[^\W\d]|://|@|\\\\)\S*")
+# Characters that nobody sees, and that turn around or hide what stands next to them. Those that shape emoji and
+# letters stay.
+UNSEEN = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]")
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 _SELECTORS = "".join(map(chr, range(0xFE00, 0xFE10)))
 # Letters, symbols and marks that are invisible too: fillers, the empty braille cell, joiners, variation selectors.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0" + _SELECTORS)
 # Characters that shape their neighbours: joiners, fillers of Hangul, variation selectors, the tags of flags.
 _SHAPING = "\u200c\u200d\u115f\u1160" + _SELECTORS + "".join(map(chr, range(0xE0020, 0xE0080)))
+# A word of which mail programs make a link: with a dot before something with a letter, a scheme, an @ or a share.
+_LIKE_A_LINK = re.compile(rf"\S*(?:\S[.\u3002\uff0e\uff61][\w\u034f{_SHAPING}]*[^\W\d]|://|@|\\\\)\S*")
 # They shape nothing after Latin letters, digits and spaces; joiners shape nothing at the end of a word.
 _IDLE = re.compile(f"(?<![\u0300-\U0010ffff])[{_SHAPING}]+|[\u200c\u200d]+$")
 # Characters that come along with copied text: white space, and characters without width.
@@ -188,6 +190,6 @@ def _is_visible(character: str) -> bool:
 def without_links(text: str) -> str:
     """Text for a mail, with an ellipsis for each word of which mail programs would make a link.
 
-    What turns the direction of the text around it is left out.
+    What is `UNSEEN` is left out first, as mail leaves it out: between a dot and a letter it would hide a link.
     """
-    return _LIKE_A_LINK.sub("…", _TURNS.sub("", text))
+    return _LIKE_A_LINK.sub("…", UNSEEN.sub("", text))

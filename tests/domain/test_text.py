@@ -229,6 +229,11 @@ def test_text_with_more_marks_than_anyone_writes_stays_as_it_is() -> None:
         ("Look: http://evil.example/win now", "Look: … now"),
         ("evil.example evil\u3002com www.a.b a@b \\\\host x://y", "… … … … … …"),
         ("a \u202etxt\u202c b", "a txt b"),
+        ("evil.\u200bexample ev\u00adil.\u2060example evil.\u200dexample evil.\ufe0fexample", "… … … …"),
+        (
+            "Release v1.2-rc, 3.5-inch \U0001f469\u200d\U0001f680",
+            "Release v1.2-rc, 3.5-inch \U0001f469\u200d\U0001f680",
+        ),
     ],
 )
 def test_a_text_for_a_mail_has_no_word_that_becomes_a_link(typed: str, mailed: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from application.ports.mail import MailRefused, Sending, UnknownLetter
-from domain.text import host_in_ascii, is_mailable
+from domain.text import UNSEEN, host_in_ascii, is_mailable
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUBJECT_MAX = 150
@@ -20,9 +20,6 @@ LINE_MAX = 998
 _SUBJECT = "Subject: "
 # White space and control characters, also those that only some programs take for the end of a line.
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-# Characters that nobody sees, and that turn around or hide what stands next to them. Those that shape emoji and
-# letters stay.
-_UNSEEN = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0001]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 log = logging.getLogger(__name__)
@@ -172,4 +169,4 @@ def _line_of(value: object) -> object:
 
 
 def _line(text: str) -> str:
-    return _BREAKS.sub(" ", _SURROGATE.sub("\ufffd", _UNSEEN.sub("", text))).strip()
+    return _BREAKS.sub(" ", _SURROGATE.sub("\ufffd", UNSEEN.sub("", text))).strip()
