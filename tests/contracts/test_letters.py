@@ -222,7 +222,7 @@ def test_a_letter_about_notifications_says_everything_about_each(name: str) -> N
     letter = Letter(name, "bob@example.org", data)
     written = Letters("post@example.org", "https://signalbox.example").written(Sending(UUID(int=7), AT, letter))
     message = message_from_bytes(written.content, policy=default)
-    told = ["You were asked in.", "Film night", "Its code is 7K3M9QXV.", "4 Mar", "https://end.example"]
+    told = ["You were asked in. (2 times)", "Film night", "Its code is 7K3M9QXV.", "4 Mar", "https://end.example"]
     assert all(each in part(message, kind) for each in told for kind in ("plain", "html"))
 
 

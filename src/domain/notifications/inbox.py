@@ -40,14 +40,11 @@ class QuietHours(NamedTuple):
 
     def end_of(self, at: datetime, zone: ZoneInfo) -> datetime | None:
         """When the quiet hours end in which `at` is; None if it is in none."""
-        here = at.astimezone(zone)
-        now = here.time()
+        now = at.astimezone(zone).time()
+        has_begun, goes_on = self.begin <= now, now < self.end
         over_midnight = self.begin >= self.end
-        if over_midnight and not (now >= self.begin or now < self.end):
-            return None
-        if not over_midnight and not self.begin <= now < self.end:
-            return None
-        return _next(self.end, at, zone)
+        is_quiet = (has_begun or goes_on) if over_midnight else (has_begun and goes_on)
+        return _next(self.end, at, zone) if is_quiet else None
 
 
 def _next(clock: time, after: datetime, zone: ZoneInfo) -> datetime:
