@@ -121,8 +121,8 @@ def making(rows: Callable[[], Sequence[Exported]], store: ExportStore) -> Consum
     """Makes each export that is requested, page by page.
 
     Each page is kept with the place at which to go on. So a process that is killed has lost one page, and no process
-    holds more than that. `rows` is asked late: what makes pages may need units of
-    work, and a unit of work knows all consumers.
+    holds more than that. `rows` is asked late: what makes pages may need units of work, and a unit of work knows all
+    consumers.
     """
 
     async def make(work: ExportWork, event: EventView, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, exists, insert, literal_column, select, update
 
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
-from adapters.postgres.statement import Part, Statement, dropping
+from adapters.postgres.statement import Part, Statement, bound, dropping
 from adapters.postgres.tables import export_pieces, exports
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.ports.exports import ExportPiece, ExportRepository, ExportStore, ExportView
@@ -26,16 +26,14 @@ _EXPORT = tuple(f.name for f in fields(Export) if f.init and f.name != "version"
 _GET = Statement(
     select(*(exports.c[name] for name in _EXPORT), exports.c.version).where(exports.c.id == bindparam("id"))
 )
-_INSERT = Statement(insert(exports).values({name: bindparam(name) for name in (*_EXPORT, "version")}))
+_INSERT = Statement(insert(exports).values(bound(*_EXPORT, "version")))
 _UPDATE = Statement(
     update(exports)
     .where(exports.c.id == bindparam("key"), exports.c.version == bindparam("loaded"))
-    .values({name: bindparam(name) for name in ("state", "size", "expires_at", "ready_at", "version")})
+    .values(bound("state", "size", "expires_at", "ready_at", "version"))
 )
 _INSERT_PIECE = Statement(
-    insert(export_pieces).values(
-        {name: bindparam(name) for name in ("export_id", "number", "end", "row", "cursor", "name", "content")}
-    )
+    insert(export_pieces).values(bound("export_id", "number", "end", "row", "cursor", "name", "content"))
 )
 _NEWEST = Statement(
     select(*(exports.c[name] for name in ExportView.__struct_fields__))

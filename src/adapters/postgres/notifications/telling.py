@@ -23,12 +23,12 @@ from domain.ids import AccountId
 _line = msgspec.json.Decoder(LetterLine)
 _ROUND = Statement(select(rounds.c.notice, rounds.c.after).where(rounds.c.event_id == bindparam("event")))
 _PUT = insert(rounds).values(bound("event_id", "notice", "after", "at"))
-_PUT_ROUND = Statement(
+_UPSERT_ROUND = Statement(
     _PUT.on_conflict_do_update(
         index_elements=[rounds.c.event_id], set_={"notice": _PUT.excluded.notice, "after": _PUT.excluded.after}
     )
 )
-_END_ROUND = Statement(delete(rounds).where(rounds.c.event_id == bindparam("event")))
+_DELETE_ROUND = Statement(delete(rounds).where(rounds.c.event_id == bindparam("event")))
 
 _GATHERED = Statement(
     select(digests.c.id, digests.c.lines, digests.c.left_out, digests.c.due_at, digests.c.version).where(
@@ -39,7 +39,7 @@ _LINES = insert(digests).values(
     bound("id", "lines", "due_at") | {"left_out": literal_column("0"), "version": literal_column("1")}
 )
 _HAS_ROOM = func.cardinality(digests.c.lines) < literal_column(str(LINES_MAX))
-_GATHER = Statement(
+_UPSERT_DIGEST = Statement(
     _LINES.on_conflict_do_update(
         index_elements=[digests.c.id],
         set_={
@@ -50,7 +50,7 @@ _GATHER = Statement(
         },
     )
 )
-_END_DIGEST = Statement(
+_DELETE_DIGEST = Statement(
     delete(digests).where(digests.c.id == bindparam("account"), digests.c.version == bindparam("version"))
 )
 
@@ -66,10 +66,10 @@ class PostgresRounds(RoundRepository):
         return None if row is None else Round(*row)
 
     def put(self, event: UUID, round: Round, now: datetime) -> None:
-        self._unit.note_quietly(_PUT_ROUND, event_id=event, notice=round.notice, after=round.after, at=now)
+        self._unit.note_quietly(_UPSERT_ROUND, event_id=event, notice=round.notice, after=round.after, at=now)
 
     def end(self, event: UUID) -> None:
-        self._unit.note_quietly(_END_ROUND, event=event)
+        self._unit.note_quietly(_DELETE_ROUND, event=event)
 
 
 class PostgresDigests(DigestRepository):
@@ -87,7 +87,7 @@ class PostgresDigests(DigestRepository):
 
     def gather(self, account: AccountId, line: LetterLine, due_at: datetime) -> None:
         self._unit.note_due(due_at)
-        self._unit.note_quietly(_GATHER, id=account, lines=[msgspec.json.encode(line).decode()], due_at=due_at)
+        self._unit.note_quietly(_UPSERT_DIGEST, id=account, lines=[msgspec.json.encode(line).decode()], due_at=due_at)
 
     def end(self, gathered: Gathered) -> None:
-        self._unit.note_quietly(_END_DIGEST, account=gathered.account, version=gathered.version)
+        self._unit.note_quietly(_DELETE_DIGEST, account=gathered.account, version=gathered.version)

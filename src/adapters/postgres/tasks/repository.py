@@ -79,7 +79,7 @@ _REMINDER = Statement(
         tasks.c.id == bindparam("id"), tasks.c.remind_at.is_not(None)
     )
 )
-_REMIND = Statement(
+_UPDATE_REMINDER = Statement(
     update(tasks)
     .where(tasks.c.id == bindparam("task"), tasks.c.remind_at == bindparam("was"))
     .values(remind_at=bindparam("next"))
@@ -184,7 +184,7 @@ class PostgresTasks(TaskRepository):
 
         def writes(loaded: int) -> Iterable[Part]:
             self._unit.note_due(reminder.remind_at)
-            return [_REMIND.part({"task": reminder.id, "was": was, "next": reminder.remind_at})]
+            return [_UPDATE_REMINDER.part({"task": reminder.id, "was": was, "next": reminder.remind_at})]
 
         self._unit.saving(reminder, writes)
 
