@@ -84,8 +84,9 @@ async def has_address(work: IdentityWork, account: AccountId, address: str, veri
 async def account_at(work: IdentityWork, address: str, verified: bool) -> AccountId | None:
     """The account with this address, unless it has to be `verified` and is not; None if there is none."""
     found = await work.accounts.find(address)
-    is_known = found is not None and (found.email_verified_at is not None or not verified)
-    return found.id if found is not None and is_known else None
+    if found is None or (verified and found.email_verified_at is None):
+        return None
+    return found.id
 
 
 async def departed(work: TaskWork, event: EventView, now: datetime) -> bool:

@@ -65,8 +65,8 @@ class MemoryUpkeep(Upkeep):
                 del tables[ANSWERS][key]
             factors = int(tables[FACTORS].pop(account, None) is not None)
             ended = _drop(tables[SESSIONS], lambda session: session.account_id == account, most)
-            _drop(tables[LINKS], lambda link: link.account_id == account, most)
-            return ended + len(answers) + factors
+            links = _drop(tables[LINKS], lambda link: link.account_id == account, most)
+            return ended + links + len(answers) + factors
 
         return await self._dropped(drop)
 
