@@ -27,7 +27,6 @@ _own_of = attrgetter(*_OWN)
 _PASSKEY = tuple(field.name for field in fields(Passkey))
 _passkey_values = attrgetter(*_PASSKEY)
 
-
 _GET = Statement(
     select(*(second_factors.c[name] for name in _OWN)).where(second_factors.c.account_id == bindparam("account"))
 )

@@ -87,12 +87,13 @@ class Addresses:
         await self._requests.verify(normal_email(named.email))
 
     async def verify(self, proof: EmailProof, device: Device) -> None:
-        """Use a link that verifies an address, or gives an account another one.
+        """Use a link that verifies the address of a new account, or changes the address of an account.
 
-        LinkExpired if it can no longer be used. EmailTaken if another account has got the address since. Where
-        addresses have to be verified, it takes a password, so nobody gets an address into an account of somebody else
-        by its owner who opens a link. WrongPassword for another address if it is not that of the account. With the link
-        of a new account it becomes that of the account, and every session that began with another one ends.
+        LinkExpired if it can no longer be used. EmailTaken if a different account has the new address by now. Where
+        addresses have to be verified, a link takes a password. So a stranger who signed up with an address gains
+        nothing when its owner opens the link. The link of a new account makes this the password of the account, and
+        ends every session if it was a different one. The link of a new address takes the present password, else
+        WrongPassword.
         """
         await self._limits.require(LINKS_PER_ADDRESS, device.address)
         purposes = AddressPurpose.VERIFY, AddressPurpose.CHANGE
@@ -121,10 +122,10 @@ class Addresses:
             work.accounts.save(account)
 
     async def change(self, actor: Principal, change: EmailChange) -> None:
-        """Ask for another address, given the password. It counts once a link that is mailed to it was used.
+        """Ask for a new address, given the password. The address changes once a link that is mailed to it was used.
 
-        The present address is told now, and once more then. If another account has the new one, no link is mailed, and
-        the owner of that is told. Whoever asks cannot see the difference.
+        A letter tells the present address now, and a second one then. If a different account has the new address, its
+        owner gets a letter in place of the link. The caller cannot see the difference.
         """
         actor.require(SESSION)
         email = new_email(change.email)

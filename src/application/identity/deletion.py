@@ -93,9 +93,9 @@ class Deletion:
         return user_view(account)
 
     async def elapse(self, id: UUID, now: datetime) -> None:
-        """Delete an account whose grace is over. What there is of its owner elsewhere is erased by consumers.
+        """Delete an account whose grace is over. Consumers erase what other contexts have of its owner.
 
-        What is found by the address comes first, because nobody knows the address afterwards.
+        What is found by the address goes first, because nobody knows the address afterwards.
         """
         async with self._work() as work:
             account = await work.accounts.get(AccountId(id))

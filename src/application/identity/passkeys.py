@@ -170,7 +170,7 @@ class Passkeys:
 
 
 def _for(factors: SecondFactors) -> str:
-    """Whom a challenge to make a passkey is for. One that took no factor is worth nothing once there is one."""
+    """The content of a challenge to make a passkey. One that took no factor is worth nothing once there is a factor."""
     return f"{factors.account_id.hex}{'+' if factors.is_on else '-'}"
 
 

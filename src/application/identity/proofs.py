@@ -92,7 +92,7 @@ class Proofs:
             await self.use_passkey(factors, proof.passkey, is_verifying=False)
 
     async def use_to_add(self, factors: SecondFactors, proof: AnyProof) -> None:
-        """Use the second factor that is given, without which nobody adds another one. FactorOff as `use`."""
+        """Use the second factor that is given, as `use` does. Invalid if none is given although the account has one."""
         if proof.is_given:
             await self.use(factors, proof)
         elif factors.is_on:
@@ -132,7 +132,7 @@ class Proofs:
         return None if secret is None else self._secrets.hide(_place(factors.account_id), secret)
 
     def step(self, factors: SecondFactors, code: str) -> int | None:
-        """The step of time that this code of the app is of; None if of none."""
+        """The step of time to which this code of the app belongs; None if the code is not valid now."""
         if factors.totp_secret is None:
             return None
         secret = self._secrets.show(_place(factors.account_id), factors.totp_secret)

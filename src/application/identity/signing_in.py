@@ -81,15 +81,15 @@ class SigningIn:
     ) -> tuple[SignedIn, str]:
         """Begin a session of an account whose owner has proven who they are. Returns the answer and a refresh token.
 
-        `last` is called in the unit of work of the session. Stale if the account has changed since it was read, and
-        what was proven may be worth nothing. EmailUnverified if its address has to be verified first.
+        `last` is called in the unit of work of the session. Stale if the account has changed since it was read, so
+        that the proof may be worth nothing. EmailUnverified if its address has to be verified first.
         """
         async with self._work() as work:
             account = await work.accounts.get(proven.id)
             if account.password_hash != proven.password_hash or account.disabled_at:
                 raise Stale
             await last(work, account)
-            # Only who has proven everything is told so.
+            # Only somebody who has proven everything is told so.
             if self.needs_verified(account):
                 raise EmailUnverified("Use the link that was mailed to this address first, or ask for another one.")
             is_complete = await self.is_complete(work, account)
@@ -129,7 +129,7 @@ class SigningIn:
     async def require_enough(self, work: IdentityWork, factors: SecondFactors) -> None:
         """FactorRequired unless these are as many factors as their account has to have."""
         if not factors.is_on and self.needs_factor(await work.accounts.get(factors.account_id)):
-            raise FactorRequired("This account has to have a second factor, so add another one first.")
+            raise FactorRequired("This account needs a second factor: add another before you remove the only one.")
 
     async def is_complete(self, work: IdentityWork, account: Account) -> bool:
         """Whether the account has what it has to have."""

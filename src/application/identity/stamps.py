@@ -8,9 +8,10 @@ _NONCE_CHARACTERS = 22
 
 
 class Stamps:
-    """Issues signed texts, each of them another one, and reads them until their time is over.
+    """Issues signed texts, no two of them alike, and reads them until their time is over.
 
-    A stamp is good for one purpose. Whoever may use it only once has to keep it, until `is_over`.
+    A stamp is good for one purpose, and can be read any number of times. A caller that takes it only once has to
+    remember it until `is_over`.
     """
 
     def __init__(self, secrets: Secrets, clock: Clock) -> None:

@@ -102,8 +102,8 @@ class Identity:
     async def log_in(self, credentials: Credentials, device: Device) -> tuple[SignedIn, str]:
         """Begin a session. Returns the answer and the refresh token.
 
-        InvalidCredentials if the address or the password is wrong, or the address has to be verified first, of which a
-        letter tells. All take the same time. MfaRequired if the account has a second factor.
+        InvalidCredentials if the address or the password is wrong, or if the address has to be verified first. In that
+        case a letter says so. All take the same time. MfaRequired if the account has a second factor.
         """
         email = normal_email(credentials.email)
         # The address counts apart, so that attempts of others from elsewhere do not lock the owner out.

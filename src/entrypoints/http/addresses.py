@@ -30,7 +30,7 @@ def address_routes(addresses: Addresses, forgotten: ForgottenPasswords) -> Route
         facts=Facts(callers="anybody", is_secret=True, example={"token": _TOKEN}, refuses={409, 410}),
     )
     async def verify_email(request: ApiRequest, data: JSONBody[EmailProof]) -> None:
-        """Use a link that was mailed: it verifies the address of an account, or gives it another one."""
+        """Use a link that was mailed: it verifies the address of an account, or changes it."""
         await addresses.verify(data, device_of(request))
 
     @post(
