@@ -37,7 +37,8 @@ class MfaSetupRequired(ScopeMissing):
     code = "mfa_setup_required"
 
     def __init__(self, name: str) -> None:
-        Forbidden.__init__(self, "Set up a second factor first.", extra={"required_scope": name})
+        said = "Set up a second factor first, then refresh the session."
+        Forbidden.__init__(self, said, extra={"required_scope": name})
 
 
 def missing(scope: str, scopes: Collection[str]) -> ScopeMissing:

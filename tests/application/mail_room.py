@@ -15,6 +15,7 @@ from application.identity import (
     PasswordReset,
     Registration,
 )
+from application.ports.mail import Letter
 from entrypoints.container import offline
 from tests.application.front_door import (
     HOME,
@@ -59,6 +60,14 @@ class MailRoom(FrontDoor):
             pass
         page = await self.container.notifications().page(visit.actor, False, None, 200)
         return [each.type for each in page.data]
+
+    async def letters_about(self, visit: Visit, *types: str) -> list[Letter]:
+        """The letter about each of these, which the account is told once."""
+        assert {*types} <= {*await self.told(visit)}
+        await self.settle()
+        said = {notice.name: notice.sentence for notice in self.container.notices()}
+        letters = [mail.letter for mail in self.mailer.sent]
+        return [next(each for each in letters if each.data.get("sentence") == said[type]) for type in types]
 
     async def sign_up(self, email: str = ADA) -> bool:
         """Whether somebody who signs up is signed in at once."""

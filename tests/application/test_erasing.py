@@ -99,7 +99,9 @@ async def test_an_erasure_that_is_killed_again_and_again_comes_to_its_end() -> N
         address = str(account.email)
         account.request_deletion(cinema.clock.now() + GRACE, cinema.clock.now())
         work.accounts.save(account)
-    assert address in repr(database.committed._tables)
+    there = repr(database.committed._tables) + repr(database.committed.streams)
+    assert address in there
+    assert "Ada" in there
     await follow_up(cinema)
     await cinema.pass_time(days=3)
     await follow_up(cinema)

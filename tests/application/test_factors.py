@@ -31,6 +31,7 @@ from domain.ids import PasskeyId
 from entrypoints.container import offline
 from tests.application.authenticator_app import begin, first_step, second_step, set_up
 from tests.application.front_door import PASSWORD, FrontDoor, assert_signed_out, events_of
+from tests.application.mail_room import MailRoom
 
 
 async def test_codes_are_asked_for_once_one_was_confirmed_and_not_before(door: FrontDoor) -> None:
@@ -175,6 +176,15 @@ async def test_every_change_and_use_is_told_to_the_account_and_holds_no_secret(d
     assert app.secret.encode() not in repr(kept).encode()
 
 
+async def test_the_letters_about_an_app_say_that_it_is_one(room: MailRoom) -> None:
+    ada = await room.register()
+    app = await set_up(room, ada)
+    removal = FactorChange(password=PASSWORD, code=await app.next_code())
+    await room.factors.remove_totp(ada.actor, removal)
+    added, removed = await room.letters_about(ada, "security.factor_added", "security.factor_removed")
+    assert added.data["facts"] == removed.data["facts"] == ["It is an authenticator app."]
+
+
 async def test_an_operator_lets_somebody_in_who_has_lost_everything(door: FrontDoor) -> None:
     ada = await door.register()
     await set_up(door, ada)
@@ -216,7 +226,7 @@ async def test_who_has_to_have_a_factor_does_nothing_else_before() -> None:
     door = strict_door("all")
     ada = await door.register()
     assert ada.actor.scopes == frozenset({"mfa:setup"})
-    with pytest.raises(MfaSetupRequired, match="Set up a second factor first"):
+    with pytest.raises(MfaSetupRequired, match="Set up a second factor first, then refresh"):
         await door.identity.me(ada.actor)
     app = await set_up(door, ada)
     complete = await door.refresh(ada.refresh_token)

@@ -32,6 +32,7 @@ from domain.identity import (
 )
 from domain.ids import PasskeyId
 from tests.application.front_door import HOME, PASSWORD, FrontDoor, Visit, events_of
+from tests.application.mail_room import MailRoom
 from tests.support.authenticators import PRESENT, SITE, VERIFIED, Authenticator, encoded
 from tests.support.builders import principal
 from tests.support.clients import Json
@@ -275,6 +276,15 @@ async def test_one_is_renamed_and_removed_by_its_owner_only(door: FrontDoor) -> 
         await sign_in(door, device.prove(await question(door)))
     types = [type for type in await events_of(door, ada.account) if "passkey" in type or "factor" in type]
     assert types == ["account.factor_added", "account.passkey_renamed", "account.factor_used", "account.factor_removed"]
+
+
+async def test_the_letters_about_one_say_that_it_is_a_passkey(room: MailRoom) -> None:
+    ada = await room.register()
+    device, id = await with_passkey(room, ada)
+    proof = FactorChange(password=PASSWORD, passkey=msgspec.convert(device.prove(await question(room)), Assertion))
+    await room.passkeys.remove(ada.actor, id, proof)
+    added, removed = await room.letters_about(ada, "security.factor_added", "security.factor_removed")
+    assert added.data["facts"] == removed.data["facts"] == ["It is a passkey."]
 
 
 @pytest.mark.parametrize("broken", ["", "!", "AA", "e30", encoded(b"[" * 6_000), encoded(b'{"challenge": 1}')])

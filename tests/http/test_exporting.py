@@ -86,7 +86,7 @@ async def test_a_file_has_all_that_there_is_of_a_person_and_is_theirs_alone(vill
     assert (profile["account"]["email"], len(profile["sessions"])) == (ada.email, 1)
     assert (profile["totp_at"], profile["passkeys"]) == (None, [])
     (preferences,) = file["notification_preferences"]
-    assert preferences["types"]["task.assigned"]["email"] in (True, False)
+    assert preferences["types"]["task.assigned"]["email"] is True
     assert {workspace["id"] for workspace in file["workspaces"]} == {ada.id, team}
     assert {task["id"] for task in file["tasks"]} == {mine["id"], theirs["id"]}
     assert [comment["text"] for comment in file["comments"]] == ["But I say something."]
