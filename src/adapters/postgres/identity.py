@@ -43,7 +43,7 @@ _INSERT_ACCOUNT = Statement(insert(accounts).values(bound(*_ACCOUNT, "version"))
 _UPDATE_ACCOUNT = Statement(
     update(accounts)
     .where(accounts.c.id == bindparam("key"), accounts.c.version == bindparam("loaded"))
-    .values({name: bindparam(name) for name in (*_ACCOUNT, "version") if name not in {"id", "kind", "created_at"}})
+    .values(bound(*(name for name in (*_ACCOUNT, "version") if name not in {"id", "kind", "created_at"})))
 )
 
 _SESSION = tuple(f.name for f in fields(Session) if f.init and f.name != "version")

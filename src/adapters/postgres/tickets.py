@@ -4,7 +4,7 @@ import msgspec
 from sqlalchemy import BigInteger, Interval, bindparam, delete, func, insert, literal_column, select
 
 from adapters.postgres.database import Database
-from adapters.postgres.statement import Statement, dropping, picked
+from adapters.postgres.statement import Statement, bound, dropping, picked
 from adapters.postgres.tables import tickets
 from application.ports.tickets import TicketStore
 from application.principal import Principal
@@ -24,7 +24,7 @@ _KEPT = (
 _MILLISECOND = literal_column("interval '1 millisecond'", Interval)
 _KEEP = Statement(
     insert(tickets).values(
-        {name: bindparam(name) for name in _KEPT}
+        bound(*_KEPT)
         | {"expires_at": func.clock_timestamp() + bindparam("lifetime_ms", type_=BigInteger) * _MILLISECOND}
     )
 )

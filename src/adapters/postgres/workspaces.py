@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.database import Database
 from adapters.postgres.failures import REFUSALS
-from adapters.postgres.statement import Part, Statement
+from adapters.postgres.statement import Part, Statement, bound
 from adapters.postgres.tables import accounts, invitations, members, removals, usage, workspaces
 from adapters.postgres.unit_of_work import PostgresUnit
 from application.paging import Page, decode_cursor, encode_cursor
@@ -50,7 +50,7 @@ _GET = Statement(
         workspaces.c.id == bindparam("id"), workspaces.c.deleted_at.is_(None)
     )
 )
-_INSERT = Statement(insert(workspaces).values({name: bindparam(name) for name in (*_FIELDS, "version")}))
+_INSERT = Statement(insert(workspaces).values(bound(*_FIELDS, "version")))
 _UPDATE = Statement(
     update(workspaces)
     .where(workspaces.c.id == bindparam("key"), workspaces.c.version == bindparam("loaded"))
@@ -103,7 +103,7 @@ _GET_INVITATION = Statement(
     _INVITATION_ROW.where(invitations.c.id == bindparam("id"), invitations.c.workspace_id == bindparam("workspace"))
 )
 _FIND_INVITATION = Statement(_INVITATION_ROW.where(invitations.c.digest == bindparam("digest")))
-_INSERT_INVITATION = Statement(insert(invitations).values({name: bindparam(name) for name in _INVITATION}))
+_INSERT_INVITATION = Statement(insert(invitations).values(bound(*_INVITATION)))
 _UPDATE_INVITATION = Statement(
     update(invitations)
     .where(
@@ -120,7 +120,7 @@ _GET_REMOVAL = Statement(
         removals.c.workspace_id == bindparam("workspace"), removals.c.account_id == bindparam("account")
     )
 )
-_removal = postgresql.insert(removals).values({name: bindparam(name) for name in _REMOVAL})
+_removal = postgresql.insert(removals).values(bound(*_REMOVAL))
 _UPSERT_REMOVAL = Statement(
     _removal.on_conflict_do_update(
         index_elements=list(removals.primary_key), set_={name: _removal.excluded[name] for name in ("version", "at")}

@@ -32,7 +32,7 @@ _newest = (
     .where(
         notifications.c.account_id == _ACCOUNTS.c.account,
         *IS_UNREAD,
-        notifications.c.unread_since > bindparam("since"),
+        notifications.c.unread_since > bindparam("since"),  # as the next line implies; the index has it
         notifications.c.created_at > bindparam("since"),
         notifications.c.type == bindparam("type"),
         notifications.c.subject_id == bindparam("subject"),
