@@ -26,14 +26,14 @@ def history_of(name: str, upkeep: Upkeep, stream: Callable[[AccountId], str]) ->
     """Drops a stream that only the owner of a deleted account could read, and all streams within it."""
 
     async def erase(work: ConsumerWork, event: EventView, now: datetime) -> bool:
-        return await drop_history(upkeep, stream(AccountId(event.resource.id)), None)
+        return await drop_history(upkeep, stream(AccountId(event.resource.id)), None, now)
 
     return Consumer(name, DELETED, erase)
 
 
-async def drop_history(upkeep: Upkeep, stream: str, until: int | None) -> bool:
+async def drop_history(upkeep: Upkeep, stream: str, until: int | None, now: datetime) -> bool:
     """Drop a piece of what `Upkeep.drop_history` drops, and return whether nothing is left."""
-    dropped, is_done = await upkeep.drop_history(stream, until, MOST)
+    dropped, is_done = await upkeep.drop_history(stream, until, now, MOST)
     if not dropped and not is_done:
         await asyncio.sleep(WAIT_SECONDS)
     return is_done

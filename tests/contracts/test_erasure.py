@@ -82,15 +82,15 @@ async def test_a_stream_is_dropped_up_to_an_offset_or_with_all_that_is_within_it
             await a_task(house, workspace, ada.id)
     rooms = [await a_room(house, ada.id, workspace_id=each) for each in (home, team.id)]
     mine, other = workspace_stream(home), workspace_stream(team.id)
-    drop = partial(house.upkeep.drop_history, mine)
+    drop, now = partial(house.upkeep.drop_history, mine), house.clock.now()
 
-    assert await drop(2, 1) == (1, False)
-    assert await drop(2, 9) == (1, False)
-    assert await drop(2, 9) == (0, True)
+    assert await drop(2, now, 1) == (1, False)
+    assert await drop(2, now, 9) == (1, False)
+    assert await drop(2, now, 9) == (0, True)
     streams = [mine, other, *(room_stream(room.id) for room in rooms)]
     before = (await house.journal.survey(streams)).spans
     assert before[mine] == Span(2, 4)
-    while not (await drop(None, 2))[1]:
+    while not (await drop(None, now, 2))[1]:
         pass
     after = (await house.journal.survey(streams)).spans
     gone = {stream: Span(before[stream].head, before[stream].head) for stream in (mine, streams[2])}
@@ -106,12 +106,12 @@ async def test_a_stream_is_dropped_no_further_than_its_consumers_are(house: Hous
         found, _ = await work.tasks.get(task.id, ada.id)
         found.archive(ada.id, house.clock.now())  # which two consumers want
         work.tasks.save(found)
-    assert await house.upkeep.drop_history(stream, None, 9) == (2, False)
-    assert await house.upkeep.drop_history(stream, None, 9) == (0, False)
+    assert await house.upkeep.drop_history(stream, None, house.clock.now(), 9) == (2, False)
+    assert await house.upkeep.drop_history(stream, None, house.clock.now(), 9) == (0, False)
     for consumer in ("clerk", "porter"):
         await house.cursors.give_up(consumer)
-    assert await house.upkeep.drop_history(stream, None, 9) == (1, False)
-    assert await house.upkeep.drop_history(stream, None, 9) == (0, True)
+    assert await house.upkeep.drop_history(stream, None, house.clock.now(), 9) == (1, False)
+    assert await house.upkeep.drop_history(stream, None, house.clock.now(), 9) == (0, True)
 
 
 async def test_sessions_and_answers_of_one_account_are_erased_and_of_no_other(house: House) -> None:

@@ -38,7 +38,7 @@ class MemoryUpkeep(Upkeep):
 
         return await self._dropped(drop)
 
-    async def drop_history(self, stream: str, until: int | None, most: int) -> tuple[int, bool]:
+    async def drop_history(self, stream: str, until: int | None, now: datetime, most: int) -> tuple[int, bool]:
         def drop(tables: Tables) -> int:
             dropped = 0
             for name, entries in list(tables.streams.items()):

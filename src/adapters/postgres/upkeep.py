@@ -1,7 +1,7 @@
 """Maintenance of a PostgreSQL outside of the use cases; see `docs/decisions/0015-the-journal-is-pruned-by-age.md`."""
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, bindparam, delete, exists, func, literal_column, or_, select, update
 
@@ -100,7 +100,7 @@ class PostgresUpkeep(Upkeep):
                 dropped += await self._prune(connection, name, tail, now, most - dropped, now - kept)
         return dropped
 
-    async def drop_history(self, stream: str, until: int | None, most: int) -> tuple[int, bool]:
+    async def drop_history(self, stream: str, until: int | None, now: datetime, most: int) -> tuple[int, bool]:
         wanted = {"stream": stream, "place": stream if until is None else None, "until": until}
         async with self._database.connection() as connection, self._database.transaction(connection):
             turn = await self._database.fetchrow_on(connection, _TURN, {})
@@ -108,7 +108,7 @@ class PostgresUpkeep(Upkeep):
             if found is None or turn is None or not turn[0]:
                 return 0, found is None
             name, tail = found
-            return await self._prune(connection, name, tail, datetime.now(UTC), most, None, until), False
+            return await self._prune(connection, name, tail, now, most, None, until), False
 
     async def erase_account(self, account: AccountId, most: int) -> int:
         erased = 0

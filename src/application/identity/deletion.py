@@ -124,6 +124,6 @@ def erasing(upkeep: Upkeep) -> Consumer[ConsumerWork]:
         account = AccountId(event.resource.id)
         if await upkeep.erase_account(account, MOST):
             return False
-        return await drop_history(upkeep, account_stream(account), event.offset - 1)
+        return await drop_history(upkeep, account_stream(account), event.offset - 1, now)
 
     return Consumer("accounts_erase", DELETED, erase)

@@ -35,7 +35,7 @@ class Upkeep(Protocol):
         """Drop the removals of members that happened longer than `kept` before `now`."""
         ...
 
-    async def drop_history(self, stream: str, until: int | None, most: int) -> tuple[int, bool]:
+    async def drop_history(self, stream: str, until: int | None, now: datetime, most: int) -> tuple[int, bool]:
         """Drop the events of a stream up to and including offset `until`, whatever their age, the oldest first.
 
         Without `until` those of the whole stream, and of all streams within it. The tails move as in `forget_events`,

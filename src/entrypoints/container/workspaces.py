@@ -1,11 +1,12 @@
 """What workspaces bring to the assembly: their members, and the invitations to them."""
 
+from operator import ne
+
 from dependency_injector.providers import Object, Provider, Singleton
 
 from adapters.memory.workspaces import WORKSPACES, MemoryWorkspaceQueries, MemoryWorkspaces
 from adapters.postgres import tables
 from adapters.postgres.workspaces import PostgresWorkspaceQueries, PostgresWorkspaces
-from application.identity import EmailVerification
 from application.invitations import POLICIES, MailedInvitations, member_invited
 from application.ports import WorkspaceQueries
 from application.quotas import Quota
@@ -42,7 +43,7 @@ def in_memory(house: Container) -> Container:
 
 def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> Container:
     given, upkeep, clock = house.settings.provided, house.upkeep.provided, house.clock
-    needs_verified = Singleton(_is_on, given.email_verification)
+    needs_verified = Singleton(ne, given.email_verification, "off")
     mailed = Singleton(
         MailedInvitations,
         house.postbox,
@@ -73,7 +74,3 @@ def _with_workspaces(house: Container, queries: Provider[WorkspaceQueries]) -> C
         Singleton(Aging, "removals", REMOVAL_DAYS, upkeep.forget_removals, clock),
     )
     return house
-
-
-def _is_on(verification: EmailVerification) -> bool:
-    return verification != "off"
