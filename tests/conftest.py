@@ -71,15 +71,17 @@ def library(request: pytest.FixtureRequest) -> Container:
 
 
 @pytest_asyncio.fixture
-async def _emptied(postgres_service: PostgresService, database_url: str) -> None:
+async def emptied_database_url(postgres_service: PostgresService, database_url: str) -> str:
+    """For a fixture that asks for `database_url` only while it runs, which nobody sees before."""
     # In a thread: what an assembly of several tests still does on the loop has to end, as it holds locks.
     await asyncio.to_thread(postgres_service.empty, database_url)
+    return database_url
 
 
 @pytest.fixture(autouse=True)
 def _empty_services(request: pytest.FixtureRequest) -> None:
     if "database_url" in request.fixturenames:
-        request.getfixturevalue("_emptied")
+        request.getfixturevalue("emptied_database_url")
     if "redis_url" in request.fixturenames:
         redis: RedisService = request.getfixturevalue("redis_service")
         redis.empty()

@@ -65,7 +65,7 @@ class Village(NamedTuple):
 def house(request: pytest.FixtureRequest) -> Container:
     if request.param == "memory":
         return house_in_memory()
-    return house_on_postgres(request.getfixturevalue("database_url"))
+    return house_on_postgres(request.getfixturevalue("emptied_database_url"))
 
 
 @pytest_asyncio.fixture

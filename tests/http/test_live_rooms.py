@@ -24,7 +24,7 @@ def house(request: pytest.FixtureRequest) -> Container:
     """One assembly after the other; the services start only if a test needs them."""
     if request.param == "memory":
         return house_in_memory()
-    database_url, redis_url = (request.getfixturevalue(name) for name in ("database_url", "redis_url"))
+    database_url, redis_url = (request.getfixturevalue(name) for name in ("emptied_database_url", "redis_url"))
     settings = set_to(database_url=database_url, redis_url=redis_url)
     house = house_on_postgres(database_url, settings=settings)
     # A busy machine is not taken for a Redis that hangs.

@@ -43,7 +43,7 @@ def assembly(request: pytest.FixtureRequest) -> Container:
         return house_in_memory()
     # Closed with the house, so each has one of its own.
     hasher = Singleton(Argon2Hasher, memory_kib=8, passes=1)
-    return house_on_postgres(request.getfixturevalue("database_url"), hasher=hasher)
+    return house_on_postgres(request.getfixturevalue("emptied_database_url"), hasher=hasher)
 
 
 @pytest_asyncio.fixture

@@ -50,7 +50,7 @@ def brief(request: pytest.FixtureRequest) -> Container:
     lifetime = {"room_lifetime_seconds": LIFETIME.seconds}
     if request.param == "memory":
         return house_in_memory(settings=set_to(**lifetime))
-    database_url = request.getfixturevalue("database_url")
+    database_url = request.getfixturevalue("emptied_database_url")
     return house_on_postgres(database_url, settings=set_to(database_url=database_url, **lifetime))
 
 
