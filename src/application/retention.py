@@ -23,7 +23,10 @@ class Kept(Protocol):
     name: str
 
     async def drop(self, most: int) -> int:
-        """Drop at most `most` things that have been kept for long enough. Returns their number."""
+        """Drop at most `most` things that have been kept for long enough. Returns their number; 0 if none is left.
+
+        A kind whose things are large may drop fewer at once.
+        """
         ...
 
 
@@ -56,8 +59,8 @@ class Expiring:
 class Retention:
     """Drops things that were kept for long enough, one kind after the other.
 
-    They are dropped in pieces of 1,000 with a pause after each, so that the load stays small. Several workers may do it
-    at once.
+    They are dropped in pieces of 1,000 at most with a pause after each, so that the load stays small. Several workers
+    may do it at once.
     """
 
     def __init__(self, *kinds: Sequence[Kept]) -> None:
@@ -69,8 +72,6 @@ class Retention:
         for kind in self._kinds:
             while (count := await kind.drop(AT_ONCE)) > 0:
                 dropped[kind.name] = dropped.get(kind.name, 0) + count
-                if count < AT_ONCE:
-                    break
                 await asyncio.sleep(PAUSE_SECONDS)
         return dropped
 
